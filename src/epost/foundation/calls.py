@@ -1,0 +1,153 @@
+"""Joins stories and machines: a story awaits the answer to a request that a driver sends.
+
+The only module of the core that touches futures. Requests are idempotent and retried a bounded
+number of times; the answer may come from another node than the one asked (routed look-ups).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from epost.foundation.codec import Format
+from epost.foundation.effects import Outbox
+from epost.foundation.errors import CallTimedOut, EpostError, Overloaded, PeerError, PeerRefused
+from epost.foundation.ids import NodeHandle
+from epost.foundation.ports import Entropy
+from epost.foundation.wire import Application, Form, Message, Refusal, RefusalCode
+
+T = TypeVar("T")
+
+CALLS_OPEN_MAX = 20_000
+_REFUSAL: Format[Refusal] = Format(Refusal, size_max=4096)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response and who gave it."""
+
+    sender: NodeHandle
+    body: bytes
+
+
+class Calls:
+    """The calls that wait for an answer, by unguessable id."""
+
+    def __init__(self, *, outbox: Outbox, entropy: Entropy, wake: Callable[[], None]) -> None:
+        """`wake` makes the driver perform the outbox soon (stories run outside of turns)."""
+        self._outbox = outbox
+        self._entropy = entropy
+        self._wake = wake
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+
+    @property
+    def open_count(self) -> int:
+        """How many calls wait now."""
+        return len(self._waiting)
+
+    async def call(
+        self,
+        to: NodeHandle,
+        application: Application,
+        body: bytes,
+        *,
+        timeout_seconds: float,
+        tries: int = 1,
+    ) -> bytes:
+        """Ask one node; `timeout_seconds` is per try.
+
+        Raises CallTimedOut, PeerRefused, Overloaded.
+        """
+
+        def send(call_id: int) -> None:
+            self._outbox.request(to, application, call_id, body)
+
+        answer = await self.expect(send, timeout_seconds=timeout_seconds, tries=tries)
+        return answer.body
+
+    async def expect(
+        self, send: Callable[[int], None], *, timeout_seconds: float, tries: int = 1
+    ) -> Answer:
+        """Call `send(call_id)` up to `tries` times until any node answers that id."""
+        if len(self._waiting) >= CALLS_OPEN_MAX:
+            raise Overloaded("too many calls are waiting for answers")
+        call_id = int.from_bytes(self._entropy.token(8), "big")
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[call_id] = future
+        try:
+            for _ in range(tries):
+                send(call_id)
+                self._wake()
+                try:
+                    async with asyncio.timeout(timeout_seconds):
+                        return await asyncio.shield(future)
+                except TimeoutError:
+                    continue
+            raise CallTimedOut(f"no answer within {timeout_seconds} s, {tries} tries")
+        finally:
+            del self._waiting[call_id]
+            if future.done() and not future.cancelled():
+                future.exception()  # seen: a refusal that arrived too late must not warn
+
+    def on_answer(self, sender: NodeHandle, message: Message) -> None:
+        """Give a RESPONSE or REFUSAL to whoever waits; late and unknown ones are ignored."""
+        future = self._waiting.get(message.call_id)
+        if future is None or future.done():
+            return
+        if message.form is Form.REFUSAL:
+            future.set_exception(_refusal(message.body))
+        else:
+            future.set_result(Answer(sender, message.body))
+
+
+def _refusal(body: bytes) -> PeerRefused:
+    try:
+        refusal = _REFUSAL.decode(body)
+    except PeerError:
+        return PeerRefused(RefusalCode.MALFORMED, "refused, unreadably")
+    return PeerRefused(refusal.code, refusal.text[:500])
+
+
+async def first_successes(
+    calls: Sequence[Awaitable[T]], needed: int, *, timeout_seconds: float
+) -> list[tuple[int, T]]:
+    """Await until `needed` of the calls succeeded, all are done, or the time is up.
+
+    Returns (index, result) of the successes in the order of completion; cancels the rest. Errors
+    of the project count as failures, anything else propagates.
+    """
+    done: asyncio.Queue[tuple[int, T | BaseException]] = asyncio.Queue()
+
+    async def run(index: int, call: Awaitable[T]) -> None:
+        try:
+            done.put_nowait((index, await call))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # handed to the waiting side, which raises it
+            done.put_nowait((index, error))
+
+    tasks = [asyncio.ensure_future(run(i, c)) for i, c in enumerate(calls)]
+    successes: list[tuple[int, T]] = []
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            for _ in tasks:
+                if len(successes) >= needed:
+                    break
+                index, outcome = await done.get()
+                if isinstance(outcome, BaseException):
+                    _raise_if_ours_is_broken(outcome)
+                else:
+                    successes.append((index, outcome))
+    except TimeoutError:
+        pass
+    finally:
+        for task in tasks:
+            task.cancel()
+    return successes
+
+
+def _raise_if_ours_is_broken(error: BaseException) -> None:
+    if not isinstance(error, EpostError):
+        raise error
