@@ -1,0 +1,52 @@
+"""What every client-facing listener shares: who may log in, how often, and from where.
+
+Servers import from this package and never look inside it.
+"""
+
+from epost.servers.access.authenticator import AppPasswordAuthenticator, Authenticator
+from epost.servers.access.guard import EveryPeer, PeerCheck, looks_like_foreign_protocol
+from epost.servers.access.outcome import (
+    Accepted,
+    Challenge,
+    Channel,
+    Malformed,
+    Rejected,
+    SaslExchange,
+    SaslOutcome,
+    TryLater,
+    Verdict,
+)
+from epost.servers.access.passwords import (
+    AccountPasswords,
+    AppPassword,
+    IssuedPassword,
+    PasswordBook,
+    Scope,
+    issue_app_password,
+)
+from epost.servers.access.throttle import FailureThrottle, ThrottleLimits
+
+__all__ = [
+    "Accepted",
+    "AccountPasswords",
+    "AppPassword",
+    "AppPasswordAuthenticator",
+    "Authenticator",
+    "Challenge",
+    "Channel",
+    "EveryPeer",
+    "FailureThrottle",
+    "IssuedPassword",
+    "Malformed",
+    "PasswordBook",
+    "PeerCheck",
+    "Rejected",
+    "SaslExchange",
+    "SaslOutcome",
+    "Scope",
+    "ThrottleLimits",
+    "TryLater",
+    "Verdict",
+    "issue_app_password",
+    "looks_like_foreign_protocol",
+]
