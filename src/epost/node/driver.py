@@ -1,0 +1,406 @@
+"""The driver of a node: gives events to machines and performs what they ask for, in turns.
+
+A turn takes some of the waiting events, gives each to its machine, then drains the outbox: plain
+sends leave at once, all writes of the turn become one commit, and a durable send rides on the
+newest commit that is under way. Commits are pipelined and finish in order, so durable sends leave
+in the order in which they were asked for. Durable before acknowledged: it is decided here and
+nowhere else. A failed commit, or an error that no peer can be blamed for, stops the node; what was
+not yet durable is then never acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+
+from epost.foundation.calls import Calls
+from epost.foundation.effects import (
+    Caller,
+    CancelTimer,
+    Load,
+    Machine,
+    Outbox,
+    Send,
+    SendWhenDurable,
+    SetTimer,
+)
+from epost.foundation.errors import (
+    EpostError,
+    MalformedPacket,
+    NotFoundError,
+    Overloaded,
+    UnavailableError,
+)
+from epost.foundation.ids import NodeHandle, NodeId
+from epost.foundation.ports import Clock, Entropy, Observer, Transport, Vault, Write
+from epost.foundation.wire import REFUSAL_TEXT_MAX, Application, Form, Message, unpack
+from epost.node.background import Background
+from epost.node.observed import MessageRejected, NodeFailed
+from epost.node.refusals import refusal_code
+from epost.node.timers import Timers
+
+EVENTS_PER_TURN_MAX = 64
+TURN_SECONDS_MAX = 0.005
+EVENTS_WAITING_MAX = 10_000
+BYTES_HELD_MAX = 128 * 1024 * 1024
+"""Bytes of peers' messages that wait for their turn or for the commit of their turn."""
+LOADS_RUNNING_MAX = 64
+LOADS_WAITING_MAX = 4096
+HANDLERS_RUNNING_MAX = 512
+
+Event = Callable[[float], None]
+
+
+class AsyncHandler(Protocol):
+    """Answers messages of an application whose answers take a story (they wait)."""
+
+    async def on_request(self, sender: NodeHandle, body: bytes) -> bytes:
+        """Return the answer; an EpostError becomes a refusal."""
+        ...
+
+    async def on_notify(self, sender: NodeHandle, body: bytes) -> None:
+        """Take a one-way message."""
+
+
+@dataclass(slots=True)
+class _Commit:
+    """A commit under way: what may leave after it, and the bytes of the messages it came from."""
+
+    done: asyncio.Future[None]
+    bytes_held: int
+    sends: list[SendWhenDurable] = field(default_factory=list)
+
+
+class Driver:
+    """Runs the machines, handlers and stories of one node over its ports.
+
+    Made inside a running loop. `stopped` is done after `stop()`, or carries the error that made
+    the node stop by itself: its owner must then close the ports and start a new node from the
+    vault. The driver closes neither vault nor transport.
+    """
+
+    def __init__(
+        self,
+        me: NodeHandle,
+        *,
+        clock: Clock,
+        entropy: Entropy,
+        observer: Observer,
+        vault: Vault,
+        transport: Transport,
+    ) -> None:
+        self._me = me
+        self._clock = clock
+        self._observer = observer
+        self._vault = vault
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+        self.outbox = Outbox()
+        self.calls = Calls(outbox=self.outbox, entropy=entropy, wake=self.wake)
+        self.stopped: asyncio.Future[None] = self._loop.create_future()
+        self._machines: dict[Application, Machine] = {}
+        self._handlers: dict[Application, AsyncHandler] = {}
+        self._heard_from: Callable[[NodeHandle, float], None] = lambda _sender, _now: None
+        self._heard: dict[NodeId, NodeHandle] = {}
+        self._stories = Background(self._loop, observer, on_bug=self._fail)
+        self._answers = Background(self._loop, observer, on_bug=self._fail)
+        self._timers = Timers(self._loop, self._enqueue_timer)
+        self._events: deque[Event] = deque()
+        self._commits: deque[_Commit] = deque()
+        self._loads_waiting: deque[Load] = deque()
+        self._loads_running = 0
+        self._bytes_held = 0
+        self._bytes_in_turn = 0
+        self._turn_is_due = False
+        self._takes_events = False
+
+    # Putting a node together.
+
+    def register(self, application: Application, machine: Machine) -> None:
+        """Let a machine answer the messages, timers and loads of an application."""
+        assert application not in self._machines, f"{application.name} has a machine"
+        self._machines[application] = machine
+
+    def serve(self, application: Application, handler: AsyncHandler) -> None:
+        """Let stories answer the messages of an application, a bounded number at a time."""
+        assert application not in self._handlers, f"{application.name} has a handler"
+        self._handlers[application] = handler
+
+    def tell_heard_from(self, heard_from: Callable[[NodeHandle, float], None]) -> None:
+        """Call this, once a turn, for every node that sent anything: a sign of life."""
+        self._heard_from = heard_from
+
+    # Life.
+
+    def start(self) -> None:
+        """Start the transport and, in the first turn, every machine."""
+        self._takes_events = True
+        self._transport.start(self)
+        for _, machine in sorted(self._machines.items()):
+            self._enqueue(machine.on_start)
+
+    async def stop(self) -> None:
+        """Take nothing more, cancel the stories, finish the writes and the sends behind them."""
+        self._take_no_more()
+        await self._answers.cancel_all()
+        await self._stories.cancel_all()
+        if self.stopped.done():
+            return
+        self._perform()
+        await self._written()
+        self._timers.cancel_all()
+        if not self.stopped.done():
+            self.stopped.set_result(None)
+
+    def _take_no_more(self) -> None:
+        self._takes_events = False
+        self._events.clear()
+        self._heard.clear()
+        self._loads_waiting.clear()
+        self._timers.cancel_all()
+
+    def _fail(self, error: BaseException) -> None:
+        if self.stopped.done():
+            return
+        self._take_no_more()
+        self.stopped.set_exception(error)
+        self.stopped.exception()  # seen: the observer is told, whether or not anybody awaits it
+        self._observer.record(NodeFailed(error))
+        self._answers.cancel_soon()
+        self._stories.cancel_soon()
+
+    # For stories.
+
+    def wake(self) -> None:
+        """Have a turn soon: a story has put effects in the outbox."""
+        if not self._turn_is_due:
+            self._turn_is_due = True
+            self._loop.call_soon(self._turn)
+
+    async def durable(self, writes: Sequence[Write]) -> None:
+        """Return when these writes, and all that were asked for earlier, are on disk.
+
+        Raises DiskFull or OSError, after which the node stops, and UnavailableError once it has.
+        Cancelling the wait does not take the writes back.
+        """
+        if self.stopped.done():
+            raise UnavailableError("the node has stopped")
+        self._perform()
+        if writes:
+            self._commit(writes)
+        if self._commits:
+            await asyncio.shield(self._commits[-1].done)
+
+    def run_story(self, story: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a story in the background; its failure is observed, its bugs stop the node."""
+        task = self._stories.run(story)
+        if self.stopped.done():
+            task.cancel()
+        return task
+
+    # TransportEvents.
+
+    def on_message(self, sender: NodeHandle, message: bytes) -> None:
+        """Queue a message for a turn; an answer goes to its call at once: it ends work."""
+        if not self._takes_events:
+            return
+        try:
+            parsed = unpack(message)
+        except MalformedPacket as error:
+            self._observer.record(MessageRejected(sender, None, error))
+            return
+        if sender.node_id != self._me.node_id:
+            self._heard[sender.id] = sender
+            self.wake()
+        if parsed.form in {Form.RESPONSE, Form.REFUSAL}:
+            self.calls.on_answer(sender, parsed)
+        elif self._is_overloaded():
+            self._reject(sender, parsed, Overloaded("too much is waiting here"))
+            self.wake()
+        else:
+            self._bytes_held += len(parsed.body)
+            self._enqueue(partial(self._deliver, sender, parsed))
+
+    def on_unreachable(self, node: NodeId) -> None:
+        """Tell every machine that the transport gave up on a link."""
+        for _, machine in sorted(self._machines.items()):
+            self._enqueue(partial(machine.on_unreachable, node))
+
+    # Turns.
+
+    def _enqueue(self, event: Event) -> None:
+        if self._takes_events:
+            self._events.append(event)
+            self.wake()
+
+    def _is_overloaded(self) -> bool:
+        return (
+            len(self._events) >= EVENTS_WAITING_MAX
+            or self._bytes_held >= BYTES_HELD_MAX
+            or len(self._loads_waiting) >= LOADS_WAITING_MAX
+        )
+
+    def _turn(self) -> None:
+        self._turn_is_due = False
+        if self.stopped.done():
+            return
+        try:
+            self._handle_some_events()
+            self._perform()
+        except Exception as error:  # whatever it is, it is our own bug
+            self._fail(error)
+            return
+        self._bytes_held -= self._bytes_in_turn  # nothing of this turn needed a commit
+        self._bytes_in_turn = 0
+        if self._events:
+            self.wake()
+
+    def _handle_some_events(self) -> None:
+        start = now = self._clock.now()
+        heard, self._heard = self._heard, {}
+        for sender in heard.values():
+            self._heard_from(sender, now)
+        for _ in range(min(len(self._events), EVENTS_PER_TURN_MAX)):
+            self._events.popleft()(now)
+            now = self._clock.now()
+            if now - start > TURN_SECONDS_MAX:
+                break
+
+    def _deliver(self, sender: NodeHandle, message: Message, now: float) -> None:
+        self._bytes_in_turn += len(message.body)
+        try:
+            if machine := self._machines.get(message.application):
+                self._give(machine, sender, message, now)
+            elif handler := self._handlers.get(message.application):
+                self._answer_later(handler, sender, message)
+            else:
+                raise NotFoundError(f"no {message.application.name} here")
+        except EpostError as error:
+            self._reject(sender, message, error)
+
+    @staticmethod
+    def _give(machine: Machine, sender: NodeHandle, message: Message, now: float) -> None:
+        if message.form is Form.NOTIFY:
+            machine.on_notify(sender, message.body, now)
+        else:
+            machine.on_request(_caller(sender, message), message.body, now)
+
+    def _answer_later(self, handler: AsyncHandler, sender: NodeHandle, message: Message) -> None:
+        if len(self._answers) >= HANDLERS_RUNNING_MAX:
+            raise Overloaded("too many requests are being answered")
+        self._answers.run(self._answer(handler, sender, message))
+
+    async def _answer(self, handler: AsyncHandler, sender: NodeHandle, message: Message) -> None:
+        try:
+            if message.form is Form.NOTIFY:
+                await handler.on_notify(sender, message.body)
+            else:
+                body = await handler.on_request(sender, message.body)
+                self.outbox.reply_when_durable(_caller(sender, message), body)
+        except EpostError as error:
+            self._reject(sender, message, error)
+        self.wake()
+
+    def _reject(self, sender: NodeHandle, message: Message, error: EpostError) -> None:
+        self._observer.record(MessageRejected(sender, message.application, error))
+        if message.form is Form.REQUEST:
+            text = str(error)[:REFUSAL_TEXT_MAX]
+            self.outbox.refuse(_caller(sender, message), refusal_code(error), text)
+
+    def _enqueue_timer(self, application: Application, name: str) -> None:
+        self._enqueue(partial(self._fire, application, name))
+
+    def _fire(self, application: Application, name: str, now: float) -> None:
+        if self._timers.take_due(application, name):
+            self._machines[application].on_timer(name, now)
+
+    # Effects.
+
+    def _perform(self) -> None:
+        writes: list[Write] = []
+        durable_sends: list[SendWhenDurable] = []
+        loads: list[Load] = []
+        for effect in self.outbox.drain():
+            match effect:
+                case Send(to, message):
+                    self._send(to, message)
+                case SendWhenDurable():
+                    durable_sends.append(effect)
+                case SetTimer(application, name, delay_seconds):
+                    self._timers.set(application, name, delay_seconds)
+                case CancelTimer(application, name):
+                    self._timers.cancel(application, name)
+                case Load():
+                    loads.append(effect)
+                case write:
+                    writes.append(write)
+        if writes:
+            self._commit(writes)
+        self._send_when_durable(durable_sends)
+        self._load(loads)
+
+    def _send(self, to: NodeHandle, message: bytes) -> None:
+        if to.node_id == self._me.node_id:
+            self._loop.call_soon(self.on_message, to, message)
+        else:
+            self._transport.send(to, message)
+
+    def _commit(self, writes: Sequence[Write]) -> None:
+        commit = _Commit(self._vault.commit(writes), self._bytes_in_turn)
+        self._bytes_in_turn = 0
+        self._commits.append(commit)
+        commit.done.add_done_callback(self._on_committed)
+
+    def _send_when_durable(self, sends: Iterable[SendWhenDurable]) -> None:
+        if self._commits:
+            self._commits[-1].sends.extend(sends)
+            return
+        for send in sends:
+            self._send(send.to, send.message)
+
+    def _on_committed(self, done: asyncio.Future[None]) -> None:
+        commit = self._commits.popleft()
+        assert commit.done is done, "commits must finish in order"
+        self._bytes_held -= commit.bytes_held
+        if error := done.exception():
+            self._fail(error)
+        if self._has_failed():
+            return
+        for send in commit.sends:
+            self._send(send.to, send.message)
+
+    def _has_failed(self) -> bool:
+        return self.stopped.done() and self.stopped.exception() is not None
+
+    async def _written(self) -> None:
+        while self._commits and not self._has_failed():
+            try:
+                await asyncio.shield(self._commits[-1].done)
+            except (EpostError, OSError):
+                return  # the callback of the failed commit has stopped the node
+
+    def _load(self, loads: Iterable[Load]) -> None:
+        self._loads_waiting.extend(loads)
+        while self._loads_waiting and self._loads_running < LOADS_RUNNING_MAX:
+            load = self._loads_waiting.popleft()
+            self._loads_running += 1
+            body = self._vault.load(load.handle)
+            body.add_done_callback(partial(self._on_loaded, load))
+
+    def _on_loaded(self, load: Load, body: asyncio.Future[bytes | None]) -> None:
+        self._loads_running -= 1
+        if error := body.exception():
+            self._fail(error)
+        if not self._takes_events:
+            return
+        machine = self._machines[load.application]
+        self._enqueue(partial(machine.on_loaded, load.purpose, body.result()))
+        self._load(())
+
+
+def _caller(sender: NodeHandle, message: Message) -> Caller:
+    return Caller(sender, message.application, message.call_id)

@@ -1,0 +1,33 @@
+"""What a node tells its observer about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from epost.foundation.errors import EpostError
+from epost.foundation.ids import NodeHandle
+from epost.foundation.wire import Application
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRejected:
+    """A peer's message was not accepted: malformed, not permitted, or too much at once."""
+
+    sender: NodeHandle
+    application: Application | None
+    error: EpostError
+
+
+@dataclass(frozen=True, slots=True)
+class StoryFailed:
+    """A story in the background ended with an error of the project."""
+
+    story: str
+    error: EpostError
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFailed:
+    """The node stops: its disk failed, or one of our own assumptions did not hold."""
+
+    error: BaseException
