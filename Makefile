@@ -1,0 +1,52 @@
+# The two commands: `make run` (the main job) and `make test` (every check that CI runs).
+# Variables: PYTHON (>= 3.11), ONCE=1, DIR, NODES, USERS (make run); SEEDS (make test-long).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DIR ?= demo-state
+NODES ?= 5
+USERS ?= alice,bob,carol
+SEEDS ?= 20
+WORKERS ?= 2
+
+.PHONY: run test test-long bench clients clean lint types
+
+$(VENV)/.run: requirements/run.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ePOST needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": say make PYTHON=/path/to/python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what ePOST runs on (pinned, hashes checked) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.run
+	@echo "Installing the tools of the tests ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+run: $(VENV)/.run
+	@$(BIN)/epost demo --dir $(DIR) --nodes $(NODES) --users $(USERS) $(if $(filter 1,$(ONCE)),--once)
+
+clients:
+	@sh tests/interop/install_clients.sh
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+test: $(VENV)/.dev clients lint types
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not long" --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+test-long: $(VENV)/.dev clients
+	EPOST_SEEDS=$(SEEDS) $(BIN)/python -m pytest -m long -s --timeout=5400
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/run.py
+
+clean:
+	rm -rf $(VENV) $(DIR) build dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
