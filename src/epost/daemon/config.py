@@ -1,0 +1,143 @@
+"""One TOML file per node: what it says, what it may say, and how it complains.
+
+Unknown keys are errors; every value has a default that works. `epost config` prints the file with
+all defaults. Addresses are written `host:port`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from epost.foundation.errors import ConfigError
+from epost.foundation.ids import Address
+
+GIB = 1024**3
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Security = Literal["plain", "starttls", "tls"]
+
+
+class RingSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The port other daemons connect to, and what they are told."""
+
+    listen: str = "0.0.0.0:4510"  # the ring port authenticates every peer
+    advertise: tuple[str, ...] = ()
+    bootstrap: tuple[str, ...] = ()
+    founder: bool = False
+    site: str = ""
+
+
+class StorageSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What this machine gives to the ring (paper section 1: users contribute disk)."""
+
+    contributed_bytes: Annotated[int, msgspec.Meta(ge=64 * 1024 * 1024)] = 20 * GIB
+    repair_delay_seconds: Annotated[float, msgspec.Meta(ge=1, le=7 * 86400)] = 900.0
+
+
+class MailSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The listeners for the user's own mail programs; loopback unless changed."""
+
+    smtp: str = "127.0.0.1:2525"
+    imap: str = "127.0.0.1:1143"
+    security: Security = "plain"
+    message_size_max: Annotated[int, msgspec.Meta(ge=1024, le=64 * 1024 * 1024)] = 32 * 1024 * 1024
+
+
+class MetricsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Counters for Prometheus on loopback; an empty address turns them off."""
+
+    listen: str = "127.0.0.1:0"
+
+
+class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is written to the log: one line per event, never plaintext, keys or names."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class ServiceSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the log of the device is published (docs/decisions: the tail of a log)."""
+
+    tail_in_head: bool = True
+
+
+class AuthoritySection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Set on the machine that enrols members: the folder with the authority's keys."""
+
+    directory: str = ""
+    listen: str = "0.0.0.0:4511"  # serves holders of an invite only
+
+
+class NodeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole file."""
+
+    ring: RingSection = RingSection()
+    storage: StorageSection = StorageSection()
+    mail: MailSection = MailSection()
+    metrics: MetricsSection = MetricsSection()
+    log: LogSection = LogSection()
+    service: ServiceSection = ServiceSection()
+    authority: AuthoritySection = AuthoritySection()
+
+
+def load_config(path: Path) -> NodeConfig:
+    """Read a node's configuration; a missing file means all defaults.
+
+    Raises ConfigError naming the file, the key and what is allowed.
+    """
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return NodeConfig()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        config = msgspec.convert(tomllib.loads(text), NodeConfig)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    except msgspec.ValidationError as error:
+        raise ConfigError(
+            f"{path}: {error}. `epost config` prints every key with its default."
+        ) from error
+    for value in _addresses(config):
+        parse_address(value, source=str(path))
+    return config
+
+
+def _addresses(config: NodeConfig) -> list[str]:
+    listeners = [config.ring.listen, config.mail.smtp, config.mail.imap, config.authority.listen]
+    optional = [config.metrics.listen] if config.metrics.listen else []
+    return [*listeners, *optional, *config.ring.advertise, *config.ring.bootstrap]
+
+
+def parse_address(text: str, *, source: str = "") -> Address:
+    """Return the address written `host:port` (IPv6 hosts in brackets); raises ConfigError."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        where = f"{source}: " if source else ""
+        raise ConfigError(f"{where}{text!r} is not an address of the form host:port")
+    return Address(host, int(port))
+
+
+def render_config(config: NodeConfig) -> str:
+    """Return the configuration as the TOML that `load_config` reads."""
+    lines: list[str] = []
+    for section, values in msgspec.to_builtins(config).items():
+        lines.append(f"[{section}]")
+        lines += [f"{key} = {_toml(value)}" for key, value in values.items()]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return str(value)

@@ -1,0 +1,54 @@
+"""Writing small files so that a crash leaves the old or the new one, readable by us only."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from epost.foundation.errors import ConfigError
+
+PRIVATE_FOLDER = 0o700
+
+
+def make_private_folder(path: Path) -> Path:
+    """Create a folder (and parents) that only this user can enter; raises ConfigError."""
+    try:
+        path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        path.chmod(PRIVATE_FOLDER)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be created: {error.strerror}") from error
+    return path
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file whole and durably; mode 0600."""
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_required(path: Path, remedy: str) -> bytes:
+    """Read a file that must exist; raises ConfigError with what to do."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path} does not exist. {remedy}") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
