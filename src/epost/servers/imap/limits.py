@@ -1,0 +1,34 @@
+"""Every bound of the IMAP server, in one place."""
+
+from dataclasses import dataclass
+
+from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class ImapLimits:
+    """Bounds of one connection."""
+
+    line_bytes_max: int = 64 * 1024  # all text of a command, without its literals
+    login_literal_bytes_max: int = 4096  # before login (RFC 7888 section 5)
+    literal_bytes_max: int = 64 * 1024  # of all commands but APPEND, together
+    mail_bytes_max: int = MAIL_SIZE_BYTES_MAX  # announced as APPENDLIMIT (RFC 7889)
+    append_bytes_max: int = 2 * MAIL_SIZE_BYTES_MAX  # all mails of one APPEND (RFC 3502)
+    literals_per_command_max: int = 1000
+    skipped_literal_bytes_max: int = 2**30  # of a refused LITERAL+; beyond it we hang up
+    bad_commands_max: int = 10
+    login_timeout_seconds: float = 60.0
+    idle_timeout_seconds: float = 30 * 60.0  # RFC 3501 5.4 wants at least 30 minutes
+
+
+# Work between two turns of the event loop; sized so that a slice stays well below 10 ms.
+ROWS_PER_SLICE = 500
+BODIES_PER_SLICE = 32
+BODY_BYTES_PER_SLICE = 1 << 20
+OUTPUT_BYTES_PER_SLICE = 256 * 1024
+READ_BYTES = 64 * 1024
+
+SEARCH_DEPTH_MAX = 32
+KEYWORD_LENGTH_MAX = 100
+SECTION_DEPTH_MAX = 32
+PATTERNS_PER_LIST_MAX = 64

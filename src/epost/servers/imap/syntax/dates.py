@@ -1,0 +1,87 @@
+"""Dates and times on the wire (RFC 3501 date, date-time)."""
+
+import re
+from datetime import date, datetime, timedelta, timezone
+from functools import lru_cache
+
+from epost.apps.mail.mailbox import MailTime
+from epost.servers.imap.syntax.cursor import Cursor
+from epost.servers.imap.syntax.errors import ImapSyntaxError
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MONTH_NUMBERS = {name.upper().encode(): number for number, name in enumerate(_MONTHS, 1)}
+_DATE = re.compile(rb'("?)([0-9]{1,2})-([A-Za-z]{3})-([0-9]{4})\1')
+_DATE_TIME = re.compile(
+    rb'"([ 0-9][0-9])-([A-Za-z]{3})-([0-9]{4}) '
+    rb'([0-9]{2}):([0-9]{2}):([0-9]{2}) ([+-])([0-9]{2})([0-9]{2})"'
+)
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_DAY_SECONDS = 86_400
+
+
+def day(cursor: Cursor) -> int:
+    """Take a date; returned as days since 1970-01-01."""
+    match = _DATE.match(cursor.match(_DATE, "Date"))
+    assert match is not None
+    try:
+        return date(int(match[4]), _month(match[3]), int(match[2])).toordinal() - _EPOCH_DAY
+    except ValueError as error:
+        raise ImapSyntaxError("There is no such date") from error
+
+
+def date_time(cursor: Cursor) -> MailTime:
+    """Take a quoted date-time."""
+    match = _DATE_TIME.match(cursor.match(_DATE_TIME, "Date and time"))
+    assert match is not None
+    zone_minutes = int(match[8]) * 60 + int(match[9])
+    if match[7] == b"-":
+        zone_minutes = -zone_minutes
+    try:
+        moment = datetime(
+            int(match[3]),
+            _month(match[2]),
+            int(match[1]),
+            int(match[4]),
+            int(match[5]),
+            min(int(match[6]), 59),  # a leap second is the second before
+            tzinfo=timezone(timedelta(minutes=zone_minutes)),
+        )
+        return MailTime(round(moment.timestamp()), zone_minutes)
+    except (ValueError, OverflowError) as error:
+        raise ImapSyntaxError("There is no such date or time") from error
+
+
+def local_day(moment: MailTime) -> int:
+    """Days since 1970-01-01 as somebody in the moment's zone would say."""
+    return (moment.seconds + moment.zone_minutes * 60) // _DAY_SECONDS
+
+
+def format_date_time(moment: MailTime) -> bytes:
+    """A quoted date-time; the day is padded with a space."""
+    days, second = divmod(moment.seconds + moment.zone_minutes * 60, _DAY_SECONDS)
+    zone = abs(moment.zone_minutes)
+    sign = b"-" if moment.zone_minutes < 0 else b"+"
+    return b'"%b %02d:%02d:%02d %b%02d%02d"' % (
+        _format_day(days),
+        second // 3600,
+        second // 60 % 60,
+        second % 60,
+        sign,
+        zone // 60,
+        zone % 60,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _format_day(days: int) -> bytes:
+    # What lies beyond the calendar (a mail may claim anything) shows as its nearest day.
+    ordinal = min(max(days + _EPOCH_DAY, 1), date.max.toordinal())
+    shown = date.fromordinal(ordinal)
+    return b"%2d-%b-%04d" % (shown.day, _MONTHS[shown.month - 1].encode(), shown.year)
+
+
+def _month(name: bytes) -> int:
+    number = _MONTH_NUMBERS.get(name.upper())
+    if number is None:
+        raise ImapSyntaxError("There is no such month")
+    return number
