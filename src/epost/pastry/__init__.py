@@ -1,0 +1,1 @@
+"""The overlay: a ring of nodes that finds, for any key, the live node closest to it (Pastry)."""

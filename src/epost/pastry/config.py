@@ -1,0 +1,112 @@
+"""Settings and limits of the overlay; the defaults suit an office, the comments say why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from epost.foundation.ids import ID_BYTES
+
+HOPS_MAX = 64
+"""Transmissions of one routed message; 100,000 nodes need 6, so more is a loop."""
+
+BODY_SIZE_MAX = 256 * 1024
+"""Bytes of a routed body: questions and small news; blocks travel directly."""
+
+HANDLES_MAX = 64
+"""Node handles in one packet: the largest leaf set, or a few rows of a routing table."""
+
+PROBES_MAX = 96
+"""Nodes probed at one time; hints beyond it are dropped, they come again."""
+
+TABLE_PROBES_MAX = 48
+"""Of these, probes that only fill the routing table, so that they cannot crowd out the others."""
+
+IN_FLIGHT_MAX = 4096
+"""Routed messages that wait for the acknowledgement of their next hop."""
+
+WAITING_MAX = 1024
+"""Routed messages that wait until this node is ready, or until a suspicion is settled."""
+
+SEEN_MAX = 8192
+"""Ids remembered to recognise a message that comes twice."""
+
+REROUTES_MAX = 10
+"""How often one node tries to send one message another way."""
+
+BURIED_MAX = 512
+"""Silent nodes remembered, so that stale hints do not have them probed again at once."""
+
+ABSENT_MAX = 64
+"""Contacts remembered that do not answer at present."""
+
+CONTACTS_MAX = 64
+"""Contacts written to the vault for the next start."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastryConfig:
+    """Times in seconds. A dead leaf-set member is noticed by all others after about
+    suspect_after + 2 * probe_tries * probe_timeout (21 s; 1.5 s if the transport reports it)."""
+
+    # Middleware 2001 evaluates 16 and b = 4.
+    leaf_set_size: int = 16
+    bits_per_digit: int = 4
+    # Only `org init` makes a ring; everybody else waits until a member answers.
+    is_first: bool = False
+
+    # Heartbeats go to the two ring neighbours only: 0.2 messages a second.
+    heartbeat_seconds: float = 10.0
+    # A neighbour silent for so long is probed; a node that slept for so long must join again.
+    suspect_after_seconds: float = 15.0
+    probe_timeout_seconds: float = 1.0
+    probe_tries: int = 3
+    # Leaf sets are compared with every member once in this time (Pastry's periodic repair).
+    exchange_seconds: float = 60.0
+    # Hints about a node that was found silent are ignored for so long.
+    burial_seconds: float = 30.0
+
+    hop_timeout_seconds: float = 1.0
+    hop_tries: int = 2
+    # A message that arrives before this node is ready waits at most so long.
+    hold_seconds: float = 10.0
+
+    # Former members that find only one another form the ring again after this silence.
+    quiet_seconds: float = 3.0
+    # A joiner that still waits for hinted nodes after so long goes ahead without them.
+    settle_seconds_max: float = 15.0
+    # Contacts that do not answer are tried again after min, 2 min, ... max; while this node
+    # has company and searches only for a ring that was cut off, up to healing_seconds_max.
+    seek_seconds_min: float = 1.0
+    seek_seconds_max: float = 30.0
+    healing_seconds_max: float = 300.0
+    absence_kept_seconds: float = 14 * 86_400.0
+
+    # FreePastry's period: table holes cost hops, not correctness.
+    table_upkeep_seconds: float = 900.0
+    # A row is asked for at most so often when one of its entries fails.
+    row_repair_seconds: float = 5.0
+    contacts_write_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.leaf_set_size % 2 or not 2 <= self.leaf_set_size <= HANDLES_MAX:
+            raise ValueError(f"leaf_set_size must be even and 2..{HANDLES_MAX}")
+        if self.bits_per_digit < 1 or 8 * ID_BYTES % self.bits_per_digit:
+            raise ValueError("bits_per_digit must divide the length of an id")
+        if self.probe_tries < 1 or self.hop_tries < 1:
+            raise ValueError("probe_tries and hop_tries must be at least 1")
+        if not 0 < self.heartbeat_seconds * 1.2 < self.suspect_after_seconds:
+            raise ValueError("suspect_after_seconds must exceed heartbeat_seconds by a fifth")
+        if not 0 < self.seek_seconds_min <= self.seek_seconds_max <= self.healing_seconds_max:
+            raise ValueError("seek_seconds_min <= seek_seconds_max <= healing_seconds_max")
+        self._require_positive_times()
+
+    def _require_positive_times(self) -> None:
+        times = (
+            self.probe_timeout_seconds,
+            self.exchange_seconds,
+            self.hop_timeout_seconds,
+            self.quiet_seconds,
+            self.table_upkeep_seconds,
+        )
+        if min(times) <= 0:
+            raise ValueError("times must be positive")
