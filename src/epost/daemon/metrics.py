@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import uvicorn
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -82,5 +82,5 @@ class _Embedded(uvicorn.Server):
     """A server that leaves the process's signals to the daemon."""
 
     @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]  # the base class's own signature
+    def capture_signals(self) -> Iterator[None]:
         yield

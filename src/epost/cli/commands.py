@@ -1,0 +1,310 @@
+"""Every command with its options and help; the work is done in daemon and simulation."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from epost import __version__
+from epost.foundation.errors import ConfigError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="ePOST: mail and messaging without servers.",
+)
+org = typer.Typer(no_args_is_help=True, help="Found an organisation and look after its authority.")
+demo = typer.Typer(help="Run a small organisation of real daemons on this machine.")
+password = typer.Typer(no_args_is_help=True, help="Passwords for mail programs, one for each.")
+app.add_typer(org, name="org")
+app.add_typer(demo, name="demo")
+app.add_typer(password, name="password")
+
+console = Console()
+
+
+def home() -> Path:
+    """Return the folder under which data and authority lie by default (XDG base directories)."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "epost"
+
+
+DataDir = Annotated[
+    Path,
+    typer.Option(
+        "--data-dir",
+        help="The folder of this machine's node.",
+        default_factory=lambda: home() / "node",
+    ),
+]
+AuthorityDir = Annotated[
+    Path,
+    typer.Option(
+        "--authority-dir",
+        help="The folder with the authority's keys.",
+        default_factory=lambda: home() / "authority",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Listen = Annotated[str, typer.Option(help="Where other daemons reach this one: host:port.")]
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Mail and messaging without servers."""
+    if show:
+        console.print(f"epost {__version__}")
+        raise typer.Exit
+
+
+@org.command("init")
+def org_init(
+    domain: Annotated[str, typer.Argument(help="The domain of the organisation, example.org.")],
+    user: Annotated[str, typer.Option(help="Your own name in it: the part before the @.")],
+    data_dir: DataDir,
+    authority_dir: AuthorityDir,
+    listen: Listen = "127.0.0.1:4510",
+    enrol_listen: Annotated[
+        str, typer.Option(help="Where new members enrol: host:port that they can reach.")
+    ] = "127.0.0.1:4511",
+    as_json: AsJson = False,
+) -> None:
+    """Found an organisation: its authority, and this machine as its first member."""
+    from epost.daemon.membership import found_organisation
+
+    joined = asyncio.run(
+        found_organisation(
+            domain, user, data_dir, authority_dir, listen=listen, enrol_listen=enrol_listen
+        )
+    )
+    _welcome(joined.as_dict(), data_dir, as_json=as_json)
+
+
+@app.command()
+def invite(
+    authority_dir: AuthorityDir,
+    name: Annotated[str | None, typer.Argument(help="The new member: bob@example.org.")] = None,
+    storage_only: Annotated[
+        bool, typer.Option("--storage-only", help="Invite a machine without a user.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make an invitation, good for one machine and 72 hours."""
+    from epost.daemon.authority.authority import Authority
+
+    if (name is None) != storage_only:
+        _stop("Say whom to invite (bob@example.org), or --storage-only, not both.")
+    with Authority.open(authority_dir) as authority:
+        text = authority.invite(name)
+    if as_json:
+        _print_json({"invite": text, "name": name})
+        return
+    console.print("On the new machine, within 72 hours:\n", style="bold")
+    console.print(f"  epost join {text}\n", soft_wrap=True)
+    console.print("The invitation works once. Whoever has it can join: send it privately.")
+
+
+@app.command()
+def join(
+    invitation: Annotated[str, typer.Argument(help="The invitation: epost1:...")],
+    data_dir: DataDir,
+    listen: Listen = "0.0.0.0:4510",
+    advertise: Annotated[
+        list[str] | None, typer.Option(help="Address others should use, if not --listen.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Join an organisation with an invitation; shows the 24 recovery words once."""
+    from epost.daemon.membership import join_organisation
+
+    joined = asyncio.run(
+        join_organisation(invitation, data_dir, listen=listen, advertise=advertise or [])
+    )
+    _welcome(joined.as_dict(), data_dir, as_json=as_json)
+
+
+@app.command()
+def run(data_dir: DataDir) -> None:
+    """Run the daemon of this machine until it is told to stop (Ctrl-C)."""
+    from epost.daemon.process import run_daemon
+
+    sys.exit(run_daemon(data_dir))
+
+
+@app.command()
+def status(data_dir: DataDir, as_json: AsJson = False) -> None:
+    """Show how the daemon is: ring, storage, queues."""
+    from epost.daemon.control import ask
+
+    answer = ask(data_dir, "status")
+    if as_json:
+        _print_json(answer)
+    else:
+        _print_table("This node", answer)
+
+
+@app.command()
+def queue(data_dir: DataDir, as_json: AsJson = False) -> None:
+    """Show what has been accepted and is not yet delivered."""
+    from epost.daemon.control import ask
+
+    answer = ask(data_dir, "queue")
+    if as_json:
+        _print_json(answer)
+        return
+    if not answer["waiting"]:
+        console.print("Nothing waits: everything sent was delivered.")
+        return
+    table = Table("since", "recipient", "state", "why", title="Sent, not yet delivered")
+    for row in answer["waiting"]:
+        table.add_row(row["since"], row["recipient"], row["state"], row["reason"])
+    console.print(table)
+
+
+@app.command()
+def config() -> None:
+    """Print a node's configuration file with every default."""
+    from epost.daemon.config import NodeConfig, render_config
+
+    sys.stdout.write(render_config(NodeConfig()))
+
+
+@password.command("add")
+def password_add(
+    application: Annotated[str, typer.Argument(help="For which program: thunderbird, phone.")],
+    data_dir: DataDir,
+    as_json: AsJson = False,
+) -> None:
+    """Make a password for one mail program; shown once."""
+    from epost.daemon.passwords import PasswordFile
+
+    token = PasswordFile(data_dir).add(application)
+    if as_json:
+        _print_json({"application": application, "password": token})
+    else:
+        console.print(f"Password for {application}, shown only now:\n\n  [bold]{token}[/]\n")
+
+
+@password.command("list")
+def password_list(data_dir: DataDir) -> None:
+    """List the programs that have a password."""
+    from epost.daemon.passwords import PasswordFile
+
+    for application in PasswordFile(data_dir).applications():
+        console.print(application)
+
+
+@password.command("remove")
+def password_remove(
+    application: Annotated[str, typer.Argument(help="Whose password to remove.")],
+    data_dir: DataDir,
+) -> None:
+    """Take a program's password back, at once."""
+    from epost.daemon.passwords import PasswordFile
+
+    PasswordFile(data_dir).remove(application)
+    console.print(f"{application} can no longer log in.")
+
+
+@demo.callback(invoke_without_command=True)
+def demo_run(
+    context: typer.Context,
+    directory: Annotated[
+        Path, typer.Option("--dir", help="Where the demo keeps its state.")
+    ] = Path("demo-state"),
+    nodes: Annotated[int, typer.Option(min=1, max=50, help="How many daemons.")] = 5,
+    users: Annotated[str, typer.Option(help="Accounts, separated by commas.")] = "alice,bob,carol",
+    once: Annotated[bool, typer.Option("--once", help="Stop after the check.")] = False,
+    repair_delay: Annotated[
+        float, typer.Option(help="Seconds until a lost copy is made anew elsewhere.")
+    ] = 20.0,
+) -> None:
+    """Start real daemons, send a real mail through them, and stay up until Ctrl-C."""
+    if context.invoked_subcommand is not None:
+        return
+    from epost.daemon.demo.run import run_demo
+
+    names = [name.strip() for name in users.split(",") if name.strip()]
+    sys.exit(
+        run_demo(directory, nodes=nodes, users=names, once=once, repair_delay_seconds=repair_delay)
+    )
+
+
+@demo.command("restart-node")
+def demo_restart_node(
+    name: Annotated[str, typer.Argument(help="The node's name in demo.json.")],
+    directory: Annotated[
+        Path, typer.Option("--dir", help="The folder of the running demo.")
+    ] = Path("demo-state"),
+) -> None:
+    """Start a daemon of a running demo again that was killed."""
+    from epost.daemon.control import ask
+
+    answer = ask(directory, "restart-node", name=name)
+    console.print(answer["text"])
+
+
+@app.command()
+def simulate(
+    scenario: Annotated[str, typer.Option(help="Which scenario; --list names them.")] = "mail",
+    seed: Annotated[int, typer.Option(help="Everything random comes from this number.")] = 1,
+    minutes: Annotated[float, typer.Option(help="Virtual minutes.")] = 60.0,
+    broken: Annotated[
+        str | None, typer.Option("--break", help="Break the system so that an invariant fails.")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Name scenarios and invariants.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run many nodes in virtual time with faults; exit 0 only if every invariant held."""
+    from epost.simulation.run import describe_scenarios, run_scenario
+
+    if list_:
+        sys.stdout.write(describe_scenarios() + "\n")
+        return
+    report = run_scenario(scenario, seed=seed, minutes=minutes, broken=broken)
+    sys.stdout.write((json.dumps(report.as_dict()) if as_json else report.text()) + "\n")
+    sys.exit(0 if report.held else 1)
+
+
+def _welcome(joined: dict[str, Any], data_dir: Path, *, as_json: bool) -> None:
+    if as_json:
+        _print_json(joined)
+        return
+    console.print(f"\nThis machine is now {joined['name']} of {joined['domain']}.\n", style="bold")
+    if joined["recovery_words"]:
+        console.print("Recovery words. Write them on paper now; they are not shown again and not")
+        console.print("stored. Whoever has them owns the account; without them a lost machine")
+        console.print("takes the account with it.\n")
+        words = joined["recovery_words"].split()
+        for row in range(0, 24, 6):
+            numbered = (f"{row + i + 1:2}. {w:10}" for i, w in enumerate(words[row : row + 6]))
+            console.print("  " + " ".join(numbered))
+        console.print(f"\nPassword for your mail program: [bold]{joined['password']}[/]")
+        console.print(f"  user name {joined['name']}, IMAP {joined['imap']}, SMTP {joined['smtp']}")
+    console.print(f"\nNow start the daemon:  epost run --data-dir {data_dir}")
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def _print_table(title: str, values: dict[str, Any]) -> None:
+    table = Table(title=title, show_header=False)
+    for key, value in values.items():
+        table.add_row(key.replace("_", " "), str(value))
+    console.print(table)
+
+
+def _stop(text: str) -> NoReturn:
+    raise ConfigError(text)

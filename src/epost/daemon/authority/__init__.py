@@ -1,0 +1,1 @@
+"""The organisation's authority: its keys, its register of members, and enrolment (paper 3)."""

@@ -1,0 +1,165 @@
+"""The authority's register: invites, accounts, nodes, revocations; one SQLite file.
+
+Every answer to an enrolment is written here, bound to the request, before it is sent: a repeated
+request gets the same answer, a different one under the same token is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from epost.foundation.errors import ConfigError
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_MS = 5000
+
+_SCHEMA = """
+CREATE TABLE invite (
+  token_hash BLOB PRIMARY KEY, name TEXT, expires_at INTEGER NOT NULL,
+  request_hash BLOB, answer BLOB, used_at INTEGER);
+CREATE TABLE account (
+  name TEXT PRIMARY KEY, account_id BLOB NOT NULL UNIQUE, certificate BLOB NOT NULL,
+  member_tag BLOB NOT NULL);
+CREATE TABLE node (
+  serial BLOB PRIMARY KEY, node_id BLOB NOT NULL UNIQUE, node_key BLOB NOT NULL UNIQUE,
+  member_tag BLOB NOT NULL, site TEXT NOT NULL, roles INTEGER NOT NULL,
+  certificate BLOB NOT NULL, not_after INTEGER NOT NULL, issued_at INTEGER NOT NULL,
+  revoked_at INTEGER, reason INTEGER);
+CREATE TABLE block (purpose TEXT PRIMARY KEY, data BLOB NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class InviteRow:
+    """One invitation: for a name, or (None) for a storage-only node."""
+
+    token_hash: bytes
+    name: str | None
+    expires_at: int
+    request_hash: bytes | None
+    answer: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """One node that was ever certified."""
+
+    serial: bytes
+    node_id: bytes
+    node_key: bytes
+    member_tag: bytes
+    site: str
+    roles: int
+    certificate: bytes
+    not_after: int
+    issued_at: int
+    revoked_at: int | None = None
+    reason: int | None = None
+
+
+class Register:
+    """Reads and writes the register; several processes may do so in turn."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file; raises ConfigError if it is something else."""
+        try:
+            self._database = apsw.Connection(str(path))
+            self._database.set_busy_timeout(BUSY_TIMEOUT_MS)
+            self._database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
+            (version,) = next(self._database.execute("PRAGMA user_version"))
+            if version == 0:
+                with self._database:
+                    self._database.execute(_SCHEMA + f"PRAGMA user_version={SCHEMA_VERSION}")
+            elif version != SCHEMA_VERSION:
+                raise ConfigError(f"{path}: written by another version of ePOST ({version})")
+        except apsw.Error as error:
+            raise ConfigError(f"{path}: not a register of an authority: {error}") from error
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def transaction(self) -> apsw.Connection:
+        """Return a context manager: all or nothing, durable at its end."""
+        return self._database
+
+    def add_invite(self, token_hash: bytes, name: str | None, expires_at: int) -> None:
+        """Remember an invitation (never the token itself)."""
+        self._database.execute(
+            "INSERT INTO invite (token_hash, name, expires_at) VALUES (?, ?, ?)",
+            (token_hash, name, expires_at),
+        )
+
+    def invite(self, token_hash: bytes) -> InviteRow | None:
+        """Return an invitation by the hash of its token."""
+        rows = self._database.execute(
+            "SELECT token_hash, name, expires_at, request_hash, answer FROM invite "
+            "WHERE token_hash = ?",
+            (token_hash,),
+        )
+        row = next(rows, None)
+        return None if row is None else InviteRow(*row)
+
+    def use_invite(self, token_hash: bytes, request_hash: bytes, answer: bytes, at: int) -> None:
+        """Burn an invitation, bound to the request that used it."""
+        self._database.execute(
+            "UPDATE invite SET request_hash = ?, answer = ?, used_at = ? WHERE token_hash = ?",
+            (request_hash, answer, at, token_hash),
+        )
+
+    def account_names(self) -> Sequence[str]:
+        """Return the names of all accounts, sorted."""
+        return [n for (n,) in self._database.execute("SELECT name FROM account ORDER BY name")]
+
+    def has_account(self, name: str) -> bool:
+        """Is there an account of this name?"""
+        rows = self._database.execute("SELECT 1 FROM account WHERE name = ?", (name,))
+        return next(rows, None) is not None
+
+    def add_account(
+        self, name: str, account_id: bytes, certificate: bytes, member_tag: bytes
+    ) -> None:
+        """Enter a new account."""
+        self._database.execute(
+            "INSERT INTO account VALUES (?, ?, ?, ?)", (name, account_id, certificate, member_tag)
+        )
+
+    def nodes(self) -> Sequence[NodeRow]:
+        """Return every node ever certified, by serial."""
+        rows = self._database.execute(
+            "SELECT serial, node_id, node_key, member_tag, site, roles, certificate, not_after, "
+            "issued_at, revoked_at, reason FROM node ORDER BY serial"
+        )
+        return [NodeRow(*row) for row in rows]
+
+    def add_node(self, node: NodeRow) -> None:
+        """Enter a newly certified node."""
+        self._database.execute(
+            "INSERT INTO node VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                node.serial, node.node_id, node.node_key, node.member_tag, node.site, node.roles,
+                node.certificate, node.not_after, node.issued_at, node.revoked_at, node.reason,
+            ),
+        )  # fmt: skip
+
+    def revoke_node(self, node_id: bytes, at: int, reason: int) -> bool:
+        """Mark a node revoked; False if there is no such node in force."""
+        self._database.execute(
+            "UPDATE node SET revoked_at = ?, reason = ? WHERE node_id = ? AND revoked_at IS NULL",
+            (at, reason, node_id),
+        )
+        return self._database.changes() > 0
+
+    def block(self, purpose: str) -> bytes | None:
+        """Return the newest block that the authority signed for a purpose."""
+        rows = self._database.execute("SELECT data FROM block WHERE purpose = ?", (purpose,))
+        row = next(rows, None)
+        return None if row is None else bytes(row[0])
+
+    def put_block(self, purpose: str, data: bytes) -> None:
+        """Keep the newest block of a purpose: its version must never go back."""
+        self._database.execute("REPLACE INTO block VALUES (?, ?)", (purpose, data))
