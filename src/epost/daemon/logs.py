@@ -1,0 +1,74 @@
+"""The daemon's log: one line per event with ids as 8 hex digits; never plaintext, keys or names."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import Field, fields, is_dataclass
+
+LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+REPEATS_LOGGED_MAX = 5
+REPEAT_WINDOW_SECONDS = 60.0
+KINDS_REMEMBERED_MAX = 1000
+VALUE_LENGTH_MAX = 200
+
+logger = logging.getLogger("epost")
+
+
+def start_logging(level: str) -> None:
+    """Log to standard error, in UTC; whoever runs the daemon decides where that goes."""
+    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s")
+    formatter.converter = time.gmtime
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=LEVELS[level], handlers=[handler], force=True)
+
+
+class LoggingObserver:
+    """The daemon's Observer: counts every kind of event and logs it, a few of a kind a minute."""
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self._recent: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def record(self, event: object) -> None:
+        """Count and log; a flood of one kind is counted only."""
+        kind = type(event).__name__
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if logger.isEnabledFor(logging.DEBUG) or self._is_news(kind):
+            logger.log(_level(event), "%s %s", kind, _facts(event))
+
+    def _is_news(self, kind: str) -> bool:
+        now = time.monotonic()
+        since, count = self._recent.pop(kind, (now, 0))
+        if now - since > REPEAT_WINDOW_SECONDS:
+            since, count = now, 0
+        self._recent[kind] = (since, count + 1)
+        while len(self._recent) > KINDS_REMEMBERED_MAX:
+            self._recent.popitem(last=False)
+        return count < REPEATS_LOGGED_MAX
+
+
+def _level(event: object) -> int:
+    failed = any(isinstance(getattr(event, f.name, None), BaseException) for f in _fields(event))
+    return logging.WARNING if failed else logging.DEBUG
+
+
+def _facts(event: object) -> str:
+    return " ".join(f"{f.name}={_show(getattr(event, f.name))}" for f in _fields(event))
+
+
+def _fields(event: object) -> tuple[Field[object], ...]:
+    return fields(event) if is_dataclass(event) and not isinstance(event, type) else ()
+
+
+def _show(value: object) -> str:
+    if isinstance(value, bytes):
+        return value[:4].hex()
+    return str(value)[:VALUE_LENGTH_MAX]

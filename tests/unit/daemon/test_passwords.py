@@ -1,0 +1,43 @@
+"""App passwords on disk: made once, taken back at once, never readable."""
+
+from pathlib import Path
+
+import pytest
+
+from epost.daemon.passwords import PasswordFile
+from epost.foundation.errors import ConfigError
+from epost.servers.access.passwords import derive_record
+
+
+def test_a_password_is_added_used_and_removed_without_a_restart(tmp_path: Path) -> None:
+    daemon, command_line = PasswordFile(tmp_path), PasswordFile(tmp_path)
+    command_line.create("alice@example.org")
+    assert daemon.passwords_of("alice@example.org").passwords == ()
+    token = command_line.add("mutt")
+    for login in ("alice@example.org", "alice"):
+        (password,) = daemon.passwords_of(login).passwords
+        record = password.record
+        assert derive_record(token, record.salt, record.iterations) == record
+    assert daemon.passwords_of("bob@example.org") is None
+    assert token.encode() not in (tmp_path / "passwords").read_bytes()
+    command_line.remove("mutt")
+    assert daemon.passwords_of("alice").passwords == ()
+
+
+def test_a_second_password_of_a_program_replaces_the_first(tmp_path: Path) -> None:
+    file = PasswordFile(tmp_path)
+    file.create("alice@example.org")
+    assert file.add("mutt") != file.add("mutt")
+    assert file.applications() == ["mutt"]
+
+
+def test_mistakes_say_what_to_do(tmp_path: Path) -> None:
+    file = PasswordFile(tmp_path)
+    with pytest.raises(ConfigError, match="epost join"):
+        file.applications()
+    file.create("alice@example.org")
+    with pytest.raises(ConfigError, match="epost password list"):
+        file.remove("mutt")
+    (tmp_path / "passwords").write_bytes(b"garbage")
+    with pytest.raises(ConfigError, match="damaged"):
+        PasswordFile(tmp_path).applications()
