@@ -80,6 +80,8 @@ class ControlServer:
 
     async def _answer(self, line: bytes) -> Mapping[str, Any]:
         request = json.loads(line)
+        if not isinstance(request, dict):
+            raise ValueError("a request is a JSON object")
         command = self._commands.get(request.get("command", ""))
         if command is None:
             return {"error": "unknown command; the daemon may be of another version"}
