@@ -1,11 +1,11 @@
 """The driver of a node: gives events to machines and performs what they ask for, in turns.
 
-A turn takes some of the waiting events, gives each to its machine, then drains the outbox: plain
-sends leave at once, all writes of the turn become one commit, and a durable send rides on the
-newest commit that is under way. Commits are pipelined and finish in order, so durable sends leave
-in the order in which they were asked for. Durable before acknowledged: it is decided here and
-nowhere else. A failed commit, or an error that no peer can be blamed for, stops the node; what was
-not yet durable is then never acknowledged.
+A turn gives one event to its machine and drains the outbox: plain sends leave at once, the writes
+become one commit, and a durable send rides on the newest commit under way. The next turn does not
+wait for the disk, but it reads what this one wrote. Commits are pipelined (the vault groups them)
+and finish in order, so durable sends leave in the order in which they were asked for. Durable
+before acknowledged: it is decided here and nowhere else. A failed commit, or an error that no peer
+can be blamed for, stops the node; what was not yet durable is then never acknowledged.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ from epost.node.observed import MessageRejected, NodeFailed
 from epost.node.refusals import refusal_code
 from epost.node.timers import Timers
 
-EVENTS_PER_TURN_MAX = 64
-TURN_SECONDS_MAX = 0.005
+TURNS_IN_A_ROW_MAX = 64
+SECONDS_IN_A_ROW_MAX = 0.005
+"""After so many turns, or so long, the loop gets to do something else."""
 EVENTS_WAITING_MAX = 10_000
 BYTES_HELD_MAX = 128 * 1024 * 1024
 """Bytes of peers' messages that wait for their turn or for the commit of their turn."""
@@ -115,10 +116,8 @@ class Driver:
         self._loads_running = 0
         self._bytes_held = 0
         self._bytes_in_turn = 0
-        self._turn_is_due = False
+        self._turns_are_due = False
         self._takes_events = False
-
-    # Putting a node together.
 
     def register(self, application: Application, machine: Machine) -> None:
         """Let a machine answer the messages, timers and loads of an application."""
@@ -131,10 +130,8 @@ class Driver:
         self._handlers[application] = handler
 
     def tell_heard_from(self, heard_from: Callable[[NodeHandle, float], None]) -> None:
-        """Call this, once a turn, for every node that sent anything: a sign of life."""
+        """Call this, before the turns, for every node that sent anything: a sign of life."""
         self._heard_from = heard_from
-
-    # Life.
 
     def start(self) -> None:
         """Start the transport and, in the first turn, every machine."""
@@ -173,13 +170,11 @@ class Driver:
         self._answers.cancel_soon()
         self._stories.cancel_soon()
 
-    # For stories.
-
     def wake(self) -> None:
-        """Have a turn soon: a story has put effects in the outbox."""
-        if not self._turn_is_due:
-            self._turn_is_due = True
-            self._loop.call_soon(self._turn)
+        """Have the outbox performed soon: a story has put effects there."""
+        if not self._turns_are_due:
+            self._turns_are_due = True
+            self._loop.call_soon(self._take_turns)
 
     async def durable(self, writes: Sequence[Write]) -> None:
         """Return when these writes, and all that were asked for earlier, are on disk.
@@ -201,8 +196,6 @@ class Driver:
         if self.stopped.done():
             task.cancel()
         return task
-
-    # TransportEvents.
 
     def on_message(self, sender: NodeHandle, message: bytes) -> None:
         """Queue a message for a turn; an answer goes to its call at once: it ends work."""
@@ -230,8 +223,6 @@ class Driver:
         for _, machine in sorted(self._machines.items()):
             self._enqueue(partial(machine.on_unreachable, node))
 
-    # Turns.
-
     def _enqueue(self, event: Event) -> None:
         if self._takes_events:
             self._events.append(event)
@@ -244,34 +235,37 @@ class Driver:
             or len(self._loads_waiting) >= LOADS_WAITING_MAX
         )
 
-    def _turn(self) -> None:
-        self._turn_is_due = False
+    def _take_turns(self) -> None:
+        self._turns_are_due = False
         if self.stopped.done():
             return
+        start = now = self._clock.now()
         try:
-            self._handle_some_events()
-            self._perform()
+            self._tell_who_was_heard(now)
+            for _ in range(min(len(self._events), TURNS_IN_A_ROW_MAX)):
+                self._turn(self._events.popleft(), now)
+                now = self._clock.now()
+                if now - start > SECONDS_IN_A_ROW_MAX:
+                    break
         except Exception as error:  # whatever it is, it is our own bug
             self._fail(error)
-            return
-        self._bytes_held -= self._bytes_in_turn  # nothing of this turn needed a commit
-        self._bytes_in_turn = 0
         if self._events:
             self.wake()
 
-    def _handle_some_events(self) -> None:
-        start = now = self._clock.now()
+    def _tell_who_was_heard(self, now: float) -> None:
         heard, self._heard = self._heard, {}
         for sender in heard.values():
             self._heard_from(sender, now)
-        for _ in range(min(len(self._events), EVENTS_PER_TURN_MAX)):
-            self._events.popleft()(now)
-            now = self._clock.now()
-            if now - start > TURN_SECONDS_MAX:
-                break
+        self._perform()
+
+    def _turn(self, event: Event, now: float) -> None:
+        event(now)
+        self._perform()
+        self._bytes_held -= self._bytes_in_turn  # unless a commit has taken them over
+        self._bytes_in_turn = 0
 
     def _deliver(self, sender: NodeHandle, message: Message, now: float) -> None:
-        self._bytes_in_turn += len(message.body)
+        self._bytes_in_turn = len(message.body)
         try:
             if machine := self._machines.get(message.application):
                 self._give(machine, sender, message, now)
@@ -317,8 +311,6 @@ class Driver:
     def _fire(self, application: Application, name: str, now: float) -> None:
         if self._timers.take_due(application, name):
             self._machines[application].on_timer(name, now)
-
-    # Effects.
 
     def _perform(self) -> None:
         writes: list[Write] = []

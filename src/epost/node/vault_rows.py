@@ -1,0 +1,123 @@
+"""What a write does to the row of its block, and to the totals: one rule for every vault."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from epost.foundation.ids import Handle
+from epost.foundation.ports import (
+    DeleteBlock,
+    DeleteNote,
+    ExtendBlock,
+    PutBlock,
+    PutNote,
+    Role,
+    SetRoles,
+    VaultCounts,
+    VaultEntry,
+    Write,
+)
+
+NOTE_SIZE_MAX = 1024 * 1024
+CONTRIBUTED = Role.REPLICA | Role.STAND_IN
+"""Roles that use up the space contributed to the ring; a mirror is its owner's own affair."""
+
+BlockWrite = PutBlock | ExtendBlock | SetRoles | DeleteBlock
+
+
+def handle_of(write: BlockWrite) -> Handle:
+    """Return the block that a write is about."""
+    return write.entry.handle if isinstance(write, PutBlock | ExtendBlock) else write.handle
+
+
+def require_valid(write: Write) -> None:
+    """Assert what holds for every write whatever the vault contains: sizes, roles of a put."""
+    match write:
+        case PutBlock(entry, body):
+            assert entry.size == len(body), f"{entry.handle}: {entry.size} is not its size"
+        case PutNote(table, _, value):
+            assert len(value) <= NOTE_SIZE_MAX, f"a note of {len(value)} bytes in {table}"
+        case ExtendBlock() | SetRoles() | DeleteBlock() | DeleteNote():
+            pass
+
+
+def row_after(row: VaultEntry | None, write: BlockWrite, *, is_damaged: bool) -> VaultEntry | None:
+    """Return the row of a block after a write; None if it is gone.
+
+    `row` is what was there, also if its body is damaged: its roles then live on in the copy that
+    replaces it. Extending a block that is absent or damaged is a bug of the caller.
+    """
+    match write:
+        case PutBlock(entry):
+            new = _united(row, entry)
+            assert new.roles, f"{entry.handle} is put without a role"
+            return new
+        case ExtendBlock(entry, suffix):
+            assert row is not None, f"{entry.handle} is not here to be extended"
+            assert not is_damaged, f"{entry.handle} is damaged"
+            assert entry.size == row.size + len(suffix), f"{entry.handle}: wrong size"
+            return _united(row, entry)
+        case SetRoles(_, add, remove):
+            return None if row is None else _with_roles(row, (row.roles | add) & ~remove)
+        case DeleteBlock():
+            return None
+
+
+def _united(old: VaultEntry | None, new: VaultEntry) -> VaultEntry:
+    """A new row keeps the roles of the old one, and for whom that stood in."""
+    if old is None:
+        return new
+    stand_in_for = new.stand_in_for or old.stand_in_for
+    return replace(new, roles=old.roles | new.roles, stand_in_for=stand_in_for)
+
+
+def _with_roles(row: VaultEntry, roles: Role) -> VaultEntry | None:
+    if not roles:
+        return None
+    stand_in_for = row.stand_in_for if roles & Role.STAND_IN else b""
+    return replace(row, roles=roles, stand_in_for=stand_in_for)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts of sound blocks and the bytes that count against the contributed space."""
+
+    blocks: int = 0
+    bytes: int = 0
+    replicas: int = 0
+    stand_ins: int = 0
+    mirrored: int = 0
+    unpushed: int = 0
+    contributed_bytes: int = 0
+
+    def after(self, old: VaultEntry | None, new: VaultEntry | None) -> Totals:
+        """Return the totals after one row was replaced by another."""
+        return self._plus(old, -1)._plus(new, +1)
+
+    def counts(self) -> VaultCounts:
+        """Return what `epost status` shows."""
+        return VaultCounts(
+            self.blocks,
+            self.bytes,
+            self.replicas,
+            self.stand_ins,
+            self.mirrored,
+            self.unpushed,
+        )
+
+    def _plus(self, row: VaultEntry | None, sign: int) -> Totals:
+        if row is None:
+            return self
+
+        def one_if(role: Role) -> int:
+            return sign if row.roles & role else 0
+
+        return Totals(
+            self.blocks + sign,
+            self.bytes + sign * row.size,
+            self.replicas + one_if(Role.REPLICA),
+            self.stand_ins + one_if(Role.STAND_IN),
+            self.mirrored + one_if(Role.MIRROR),
+            self.unpushed + one_if(Role.UNPUSHED),
+            self.contributed_bytes + (sign * row.size if row.roles & CONTRIBUTED else 0),
+        )

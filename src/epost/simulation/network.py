@@ -1,0 +1,202 @@
+"""The simulated network: carries messages between the nodes of one process, and fails on request.
+
+Faithful to links over TCP in what a node can see: order per link, silence behind a partition, a
+quick refusal where a machine runs but no node on it. Bandwidth is not modelled. Loss stands for a
+link that broke with messages on the way; real links lose less, so what works here works there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from epost.foundation.ids import NodeHandle, NodeId
+from epost.foundation.ports import TransportEvents
+from epost.foundation.wire import MESSAGE_SIZE_MAX
+from epost.simulation.world import Trace, random_for
+
+QUEUE_BYTES_MAX = 32 * 1024 * 1024
+"""Bytes on the way from one node to another; what exceeds it is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """How the network behaves; probabilities are per message."""
+
+    latency_seconds_min: float = 0.0002
+    """Between two nodes of one place; a pair of nodes has one base latency for the whole run."""
+    latency_seconds_max: float = 0.040
+    jitter: float = 0.2
+    """A message takes up to this share longer than the base latency of its pair."""
+    loss: float = 0.01
+    duplication: float = 0.0
+    reorder: float = 0.0
+    """Share of messages that later ones may overtake, by up to `reorder_seconds_max`."""
+    reorder_seconds_max: float = 1.0
+    silence_seconds: float = 10.0
+    """How long a sender waits for a machine that does not answer before it gives up."""
+
+
+class SimulatedTransport:
+    """The transport of one running node; a restarted node gets a new one."""
+
+    def __init__(self, network: SimulatedNetwork, me: NodeHandle, certificate: bytes) -> None:
+        self._network = network
+        self._certificates: dict[NodeId, bytes] = {}
+        self.me = me
+        self.my_certificate = certificate
+        self.events: TransportEvents | None = None
+
+    def start(self, events: TransportEvents) -> None:
+        """Listen: from now on messages are delivered."""
+        self.events = events
+        self._network.plug_in(self)
+
+    def send(self, to: NodeHandle, message: bytes) -> None:
+        """Hand a copy of the message to the network."""
+        assert len(message) <= MESSAGE_SIZE_MAX, f"a message of {len(message)} bytes"
+        if self.events is not None:
+            self._network.carry(self, to, bytes(message))
+
+    def certificate(self, node: NodeId) -> bytes | None:
+        """Return the certificate of a node that this one has had a link to."""
+        return self._certificates.get(node)
+
+    async def close(self) -> None:
+        """Stop listening; what was sent is still delivered."""
+        self.unplug()
+
+    def unplug(self) -> None:
+        """Stop at once, as in a crash."""
+        if self.events is not None:
+            self.events = None
+            self._network.unplug(self)
+
+    def link_to(self, other: SimulatedTransport) -> None:
+        """Remember whom this node has had a link to."""
+        self._certificates[other.me.id] = other.my_certificate
+
+
+class SimulatedNetwork:
+    """All links between all nodes, and what is wrong with them now."""
+
+    def __init__(self, seed: int, config: NetworkConfig, trace: Trace) -> None:
+        self._seed = seed
+        self._config = config
+        self._trace = trace
+        self._loop = asyncio.get_running_loop()
+        self._random = random_for(seed, "network")
+        self._running: dict[NodeId, SimulatedTransport] = {}
+        self._machines_down: dict[NodeId, None] = {}
+        self._sides: dict[NodeId, int] = {}
+        self._cuts: dict[tuple[NodeId, NodeId], None] = {}
+        self._base_latencies: dict[tuple[NodeId, NodeId], float] = {}
+        self._last_arrivals: dict[tuple[NodeId, NodeId], float] = {}
+        self._queued_bytes: dict[tuple[NodeId, NodeId], int] = {}
+        self._giving_up: dict[tuple[NodeId, NodeId], None] = {}
+
+    def plug_in(self, transport: SimulatedTransport) -> None:
+        """A node listens; one that listened under this id before is replaced."""
+        self._running[transport.me.id] = transport
+        self._machines_down.pop(transport.me.id, None)
+
+    def unplug(self, transport: SimulatedTransport) -> None:
+        """A node listens no more; its machine still refuses connections."""
+        if self._running.get(transport.me.id) is transport:
+            del self._running[transport.me.id]
+
+    def machine_down(self, node: NodeId) -> None:
+        """The whole machine of a node is off: nobody refuses, there is only silence."""
+        self._machines_down[node] = None
+
+    def partition(self, *sides: Sequence[NodeId]) -> None:
+        """Let only nodes of one side reach each other; unnamed nodes are one side more."""
+        self._sides = {node: side for side, nodes in enumerate(sides, 1) for node in nodes}
+
+    def heal(self) -> None:
+        """End the partition and mend every cut."""
+        self._sides.clear()
+        self._cuts.clear()
+
+    def cut(self, sender: NodeId, receiver: NodeId) -> None:
+        """Let nothing pass in one direction between two nodes."""
+        self._cuts[sender, receiver] = None
+
+    def mend(self, sender: NodeId, receiver: NodeId) -> None:
+        """End a cut."""
+        self._cuts.pop((sender, receiver), None)
+
+    def carry(self, sender: SimulatedTransport, to: NodeHandle, message: bytes) -> None:
+        """Take a message on its way, or find out in time that it cannot arrive."""
+        pair = sender.me.id, to.id
+        receiver = self._running.get(to.id)
+        if not self._is_open(*pair):
+            self._give_up_after(self._config.silence_seconds, sender, to.id)
+        elif receiver is None:
+            self._give_up_after(2 * self._latency(*pair), sender, to.id)
+        elif self._queued_bytes.get(pair, 0) + len(message) > QUEUE_BYTES_MAX:
+            self._give_up_after(0.0, sender, to.id)
+        elif self._random.random() >= self._config.loss:
+            self._put_on_wire(sender, receiver, message)
+            if self._random.random() < self._config.duplication:
+                self._put_on_wire(sender, receiver, message)
+
+    def _is_open(self, sender: NodeId, receiver: NodeId) -> bool:
+        """Whether a message can pass there now."""
+        return (
+            receiver not in self._machines_down
+            and self._sides.get(sender) == self._sides.get(receiver)
+            and (sender, receiver) not in self._cuts
+        )
+
+    def _put_on_wire(
+        self, sender: SimulatedTransport, receiver: SimulatedTransport, message: bytes
+    ) -> None:
+        pair = sender.me.id, receiver.me.id
+        self._queued_bytes[pair] = self._queued_bytes.get(pair, 0) + len(message)
+        arrival = self._loop.time() + self._latency(*pair)
+        if self._random.random() < self._config.reorder:
+            arrival += self._random.uniform(0, self._config.reorder_seconds_max)
+        else:
+            earliest = math.nextafter(self._last_arrivals.get(pair, 0.0), math.inf)
+            arrival = max(arrival, earliest)  # later, not equal: equal deadlines have no order
+            self._last_arrivals[pair] = arrival
+        self._loop.call_at(arrival, self._arrive, sender, receiver, message)
+
+    def _arrive(
+        self, sender: SimulatedTransport, receiver: SimulatedTransport, message: bytes
+    ) -> None:
+        pair = sender.me.id, receiver.me.id
+        self._queued_bytes[pair] -= len(message)
+        if receiver.events is None or not self._is_open(*pair):
+            return  # the process that had this link is gone, or the cable is
+        sender.link_to(receiver)
+        receiver.link_to(sender)
+        self._trace.absorb(*pair, message)
+        receiver.events.on_message(sender.me, message)
+
+    def _latency(self, sender: NodeId, receiver: NodeId) -> float:
+        pair = min(sender, receiver), max(sender, receiver)
+        base = self._base_latencies.get(pair)
+        if base is None:
+            names = pair[0].hex(), pair[1].hex()
+            base = random_for(self._seed, "latency", *names).uniform(
+                self._config.latency_seconds_min, self._config.latency_seconds_max
+            )
+            self._base_latencies[pair] = base
+        return base * (1 + self._random.random() * self._config.jitter)
+
+    def _give_up_after(self, seconds: float, sender: SimulatedTransport, node: NodeId) -> None:
+        pair = sender.me.id, node
+        if pair not in self._giving_up:
+            self._giving_up[pair] = None
+            self._loop.call_later(seconds, partial(self._give_up, sender, node))
+
+    def _give_up(self, sender: SimulatedTransport, node: NodeId) -> None:
+        del self._giving_up[sender.me.id, node]
+        if sender.events is not None:
+            self._trace.absorb(b"unreachable", sender.me.id, node)
+            sender.events.on_unreachable(node)
