@@ -1,0 +1,86 @@
+"""The invite: what an administrator hands a new member, as one line of text (crypto 3.8)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import msgspec
+
+from epost.crypto.certificates import V1
+from epost.crypto.hashing import digest
+from epost.foundation.codec import Format, encode
+from epost.foundation.errors import MalformedPacket, PeerError, RefusedError
+from epost.foundation.ids import ADDRESSES_MAX, U63, Address, Bytes16, Digest
+
+PREFIX = "epost1:"
+LIFETIME_MS_MAX = 72 * 3600 * 1000
+TEXT_LENGTH_MAX = 4096
+_CHECKSUM_BYTES = 4
+
+Addresses = Annotated[tuple[Address, ...], msgspec.Meta(min_length=1, max_length=ADDRESSES_MAX)]
+
+
+class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    format: V1
+    authority: Bytes16
+    token: Bytes16
+    expires_at: U63
+    addresses: Addresses
+    checksum: Annotated[bytes, msgspec.Meta(min_length=4, max_length=4)]
+
+
+_WIRE: Format[_Wire] = Format(_Wire, size_max=TEXT_LENGTH_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """One use, one enrolment. `authority` is the fingerprint of the organisation's key."""
+
+    authority: bytes
+    token: bytes = field(repr=False)
+    expires_at: int
+    addresses: tuple[Address, ...]
+
+    def __str__(self) -> str:
+        """Return the text that is handed over; it holds the secret token."""
+        wire = _Wire(
+            1, self.authority, self.token, self.expires_at, self.addresses, self._checksum()
+        )
+        return PREFIX + base64.b32encode(encode(wire)).decode().rstrip("=").lower()
+
+    def _checksum(self) -> bytes:
+        fields = (1, self.authority, self.token, self.expires_at, self.addresses)
+        return digest("invite", encode(fields))[:_CHECKSUM_BYTES]
+
+
+def parse_invite(text: str, now_ms: int) -> Invite:
+    """Read an invite as people paste it; raises RefusedError with words for them."""
+    compact = "".join(text.split()).lower()
+    if not compact.startswith(PREFIX) or len(compact) > TEXT_LENGTH_MAX:
+        raise RefusedError(f"an invite begins with {PREFIX}")
+    try:
+        wire = _WIRE.decode(_decode_base32(compact.removeprefix(PREFIX)))
+    except PeerError as error:
+        raise RefusedError("the invite is not complete: copy the whole line") from error
+    invite = Invite(wire.authority, wire.token, wire.expires_at, wire.addresses)
+    if not hmac.compare_digest(invite._checksum(), wire.checksum):
+        raise RefusedError("the invite was mistyped: its checksum does not match")
+    if not now_ms < invite.expires_at <= now_ms + LIFETIME_MS_MAX:
+        raise RefusedError("the invite has expired: ask for a new one")
+    return invite
+
+
+def token_hash(token: bytes) -> Digest:
+    """Return what the authority stores instead of the token."""
+    return digest("token", token)
+
+
+def _decode_base32(text: str) -> bytes:
+    try:
+        return base64.b32decode(text.upper() + "=" * (-len(text) % 8))
+    except (binascii.Error, ValueError) as error:
+        raise MalformedPacket("not base32") from error
