@@ -30,6 +30,8 @@ _ENCODED_WORD = re.compile(
     r"=\?(?P<charset>[A-Za-z0-9_.:+-]{1,64})(?:\*[A-Za-z0-9-]{1,32})?\?"
     r"(?P<encoding>[BbQq])\?(?P<text>[^?\s]{0,2048})\?="
 )
+_COMMENT = re.compile(r"\([^()]*\)")
+_SPACED_COLON = re.compile(r"[ \t]*:[ \t]*")
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,998}>")
 
 # Codecs of Python that are no charsets of mail; punycode takes quadratic time.
@@ -136,8 +138,9 @@ def decode_text(octets: bytes, charset: str) -> str | None:
 
 def read_date(text: str) -> MailTime | None:
     """Read a Date: value (RFC 5322 section 3.3 and the obsolete forms); None if unreadable."""
+    plain = _SPACED_COLON.sub(":", _COMMENT.sub("", text[:DATE_CHARACTERS_MAX]))
     try:
-        fields = email.utils.parsedate_tz(text[:DATE_CHARACTERS_MAX])
+        fields = email.utils.parsedate_tz(plain)
         if fields is None:
             return None
         seconds = email.utils.mktime_tz((*fields[:9], fields[9] or 0))

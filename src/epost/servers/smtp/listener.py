@@ -1,0 +1,54 @@
+"""The submission listener: makes a session for each connection and knows those that are open."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from epost.servers.smtp.services import SubmissionServices
+from epost.servers.smtp.session import SubmissionSession
+
+T = TypeVar("T")
+
+
+class SubmissionListener:
+    """A protocol factory: `loop.create_server(listener, host, port)`.
+
+    With `ssl=` for implicit TLS (port 465), without for STARTTLS and plain loopback.
+    """
+
+    def __init__(self, services: SubmissionServices) -> None:
+        self._services = services
+        self._sessions: dict[object, SubmissionSession] = {}
+        self._running: dict[asyncio.Task[Any], None] = {}
+
+    def __call__(self) -> asyncio.Protocol:
+        """Return the protocol of a new connection."""
+        return SubmissionSession(self._services, self)
+
+    def admit(self, session: object) -> bool:
+        """Count a new connection; False if there are too many."""
+        assert isinstance(session, SubmissionSession)
+        if len(self._sessions) >= self._services.config.connections_max:
+            return False
+        self._sessions[session] = session
+        return True
+
+    def forget(self, session: object) -> None:
+        """Take note that a connection has ended."""
+        self._sessions.pop(session, None)
+
+    async def to_the_end(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run work that goes on when the connection is lost.
+
+        Half a submission would be worse than one whose reply nobody hears.
+        """
+        task = asyncio.get_running_loop().create_task(work)
+        self._running[task] = None
+        task.add_done_callback(lambda done: self._running.pop(done, None))
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """End all sessions, after the submissions that have begun; close the server first."""
+        for session in tuple(self._sessions.values()):
+            session.shut_down()
+        await asyncio.gather(*self._running, return_exceptions=True)

@@ -1,0 +1,122 @@
+"""Receives the text of a mail: DATA's dot-stuffed lines or BDAT's chunks, octet for octet.
+
+Lines end with CRLF and nothing else. A server that takes a bare LF or CR for a line end, beside
+one that does not, lets a mail smuggle a second one; so such a mail is read to its true end and
+refused. Line length is bounded by the size of the mail alone: real mails exceed the 998 octets of
+RFC 5321 section 4.5.3.1.6, and nothing here is kept by lines.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+
+END_OF_DATA = b"\r\n.\r\n"
+PIECE_BYTES = 64 * 1024
+
+
+class Flaw(Enum):
+    """Why a mail that arrived cannot be taken."""
+
+    TOO_LARGE = "too large"
+    BARE_LINE_END = "bare line end"
+
+
+class FarTooLarge(Exception):  # noqa: N818 - not an error of ours: the client goes on and on
+    """The client sends more than twice the limit that it was told."""
+
+
+class MessageText:
+    """Collects the octets of one mail; keeps none once a flaw is found."""
+
+    def __init__(self, *, size_max: int, is_dot_stuffed: bool) -> None:
+        self._size_max = size_max
+        self._is_dot_stuffed = is_dot_stuffed
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._received = 0
+        # The end of the last piece, as far as it matters for the next: CR or CRLF. A mail begins
+        # like a line, so the CRLF of the command comes first and is dropped in the end.
+        self._held = b"\r\n"
+        self._flaw: Flaw | None = None
+
+    def feed(self, piece: bytes) -> None:
+        """Take the next octets; raises FarTooLarge when there is no point in reading on."""
+        self._received += len(piece)
+        if self._received > 2 * self._size_max + PIECE_BYTES:
+            raise FarTooLarge
+        text = self._held + piece
+        held_length = 2 if text.endswith(b"\r\n") else 1 if text.endswith(b"\r") else 0
+        split_at = len(text) - held_length
+        self._held = text[split_at:]
+        self._keep(text[:split_at])
+
+    def finish(self) -> bytes | Flaw:
+        """Return the mail, or why it cannot be taken."""
+        self._keep(self._held)  # a lone CR shows its flaw here
+        if self._flaw is None and self._pieces:
+            self._pieces[0] = self._pieces[0].removeprefix(b"\r\n")
+        return self._flaw or b"".join(self._pieces)
+
+    def _keep(self, text: bytes) -> None:
+        if self._flaw is None and text:
+            kept = text.replace(b"\r\n.", b"\r\n") if self._is_dot_stuffed else text
+            self._pieces.append(kept)
+            self._size += len(kept)
+            self._flaw = self._flaw_of(text)
+        if self._flaw is not None:
+            self._pieces.clear()
+
+    def _flaw_of(self, text: bytes) -> Flaw | None:
+        line_ends = text.count(b"\r\n")
+        if text.count(b"\n") != line_ends or text.count(b"\r") != line_ends:
+            return Flaw.BARE_LINE_END
+        return Flaw.TOO_LARGE if self._size - len(b"\r\n") > self._size_max else None
+
+
+async def read_data(
+    reader: asyncio.StreamReader, text: MessageText, progress: Callable[[], None]
+) -> None:
+    """Feed everything up to the lone dot (RFC 5321 section 4.5.2); `progress` after each piece.
+
+    Raises asyncio.IncompleteReadError if the client goes away, and FarTooLarge.
+    """
+    if await _is_at_end(reader, text):
+        return
+    while True:
+        try:
+            piece = await reader.readuntil(END_OF_DATA)
+        except asyncio.LimitOverrunError as error:
+            # No end in this much: the reader keeps what might be the beginning of one.
+            text.feed(await reader.readexactly(error.consumed))
+            progress()
+            continue
+        text.feed(piece[: -len(b".\r\n")])
+        return
+
+
+async def read_chunk(
+    reader: asyncio.StreamReader, size: int, text: MessageText, progress: Callable[[], None]
+) -> None:
+    """Feed exactly `size` octets (RFC 3030); raises as `read_data`."""
+    while size > 0:
+        piece = await reader.readexactly(min(size, PIECE_BYTES))
+        size -= len(piece)
+        text.feed(piece)
+        progress()
+
+
+async def _is_at_end(reader: asyncio.StreamReader, text: MessageText) -> bool:
+    """Read while the octets may be an end of data that began with the DATA command's own CRLF."""
+    matched, seen = len(b"\r\n"), bytearray()
+    while 0 < matched < len(END_OF_DATA):
+        octet = await reader.readexactly(1)
+        seen += octet
+        is_next = octet == END_OF_DATA[matched : matched + 1]
+        matched = matched + 1 if is_next else int(octet == b"\r")
+        if len(seen) > PIECE_BYTES:  # nothing but empty lines so far
+            text.feed(bytes(seen[: -len(END_OF_DATA)]))
+            del seen[: -len(END_OF_DATA)]
+    if matched:
+        del seen[-len(b".\r\n") :]
+    text.feed(bytes(seen))
+    return matched > 0
