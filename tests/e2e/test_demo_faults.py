@@ -1,0 +1,204 @@
+"""Machines die in the middle of everything; nothing that was acknowledged is lost."""
+
+import contextlib
+import json
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.support.demo import (
+    RunningDemo,
+    compose,
+    epost,
+    eventually,
+    running_demo,
+    submit,
+)
+
+pytestmark = [pytest.mark.daemons, pytest.mark.timeout(600), pytest.mark.xdist_group("demo-faults")]
+
+READER = "bob"
+
+
+@pytest.fixture
+def demo(tmp_path: Path):
+    with running_demo(tmp_path) as running:
+        yield running
+
+
+def storage_nodes(demo: RunningDemo) -> list[str]:
+    return [n["name"] for n in demo.document()["nodes"] if "user" not in n]
+
+
+def test_two_of_five_die_with_their_disks_and_every_ring_durable_mail_is_readable(
+    demo: RunningDemo,
+) -> None:
+    sent = {}
+    for size in (2_000, 50_000, 300_000):
+        message_id, octets = compose("alice@example.org", ["bob@example.org"], size=size)
+        answer = demo.send("alice", [READER], octets)
+        assert "ring-durable" in answer
+        sent[message_id] = octets
+    for message_id, octets in sent.items():
+        assert demo.wait_for(READER, message_id) == octets
+    victims = ["alice", storage_nodes(demo)[0]]
+    demo.kill(*victims)
+    for name in victims:
+        demo.erase(name)
+    for message_id, octets in sent.items():
+        assert demo.wait_for(READER, message_id, seconds=30) == octets
+    eventually(
+        lambda: demo.status(READER)["storage"]["below_k"] == 0,
+        "three replicas of everything again",
+        seconds=120,
+        every=1,
+    )
+    _every_part_lies_on_three(demo, sent)
+
+
+def _every_part_lies_on_three(demo: RunningDemo, sent: dict[str, bytes]) -> None:
+    from epost.daemon.control import ask
+
+    folder = Path(demo.node(READER)["data_dir"])
+    for message_id in sent:
+        eventually(
+            lambda message_id=message_id: all(
+                len(part["holders"]) >= 3
+                for part in ask(folder, "parts", message_id=message_id)["parts"]
+            ),
+            f"three holders of {message_id}",
+            seconds=120,
+            every=1,
+        )
+
+
+def test_all_die_at_once_under_load_and_every_acknowledged_mail_is_there_exactly_once(
+    demo: RunningDemo,
+) -> None:
+    acknowledged: dict[str, bytes] = {}
+    enough = threading.Event()
+
+    def load() -> None:
+        with contextlib.suppress(OSError, AssertionError, EOFError), demo.smtp("alice") as client:
+            for number in range(500):
+                message_id, octets = compose(
+                    "alice@example.org", ["bob@example.org"], subject=f"load {number}"
+                )
+                submit(client, "alice@example.org", ["bob@example.org"], octets)
+                acknowledged[message_id] = octets
+                if len(acknowledged) >= 120:
+                    enough.set()
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    assert enough.wait(120), "the load did not get going"
+    demo.kill(*demo.names())
+    thread.join()
+    for name in demo.names():
+        result = demo.restart(name)
+        assert result.returncode == 0, result.stderr
+    for message_id, octets in acknowledged.items():
+        assert demo.wait_for(READER, message_id, seconds=90) == octets
+    inbox = demo.inbox(READER)  # fails on a mail that is there twice
+    assert {k: v for k, v in inbox.items() if k in acknowledged} == acknowledged
+
+
+def test_mail_to_a_sleeping_user_arrives_even_if_the_sender_is_gone_by_then(
+    demo: RunningDemo,
+) -> None:
+    demo.kill("carol")
+    sent = {}
+    for size in (3_000, 100_000):
+        message_id, octets = compose("alice@example.org", ["carol@example.org"], size=size)
+        answer = demo.send("alice", ["carol"], octets)
+        assert "ring-durable" in answer
+        sent[message_id] = octets
+    demo.kill("alice")
+    assert demo.restart("carol").returncode == 0
+    for message_id, octets in sent.items():
+        assert demo.wait_for("carol", message_id) == octets
+
+
+def test_alone_a_user_reads_searches_flags_and_queues_and_it_leaves_when_others_return(
+    demo: RunningDemo,
+) -> None:
+    message_id, octets = compose("alice@example.org", ["bob@example.org"], size=40_000)
+    demo.send("alice", ["bob"], octets)
+    demo.wait_for("bob", message_id)
+    others = [n for n in demo.names() if n != "bob"]
+    demo.kill(*others)
+    assert demo.wait_for("bob", message_id) == octets
+    with demo.imap("bob") as client:
+        client.select("INBOX")
+        uid = client.uid("SEARCH", "SUBJECT", "a mail")[1][0].split()[0].decode()
+        assert client.uid("STORE", uid, "+FLAGS", r"(\Flagged)")[0] == "OK"
+        assert client.uid("SEARCH", "FLAGGED")[1][0].split() == [uid.encode()]
+    queued_id, queued = compose("bob@example.org", ["alice@example.org"], size=20_000)
+    assert "held locally" in demo.send("bob", ["alice"], queued)
+    queue = epost("queue", "--data-dir", demo.node("bob")["data_dir"], "--json")
+    assert "alice@example.org" in queue.stdout
+    for name in others:
+        assert demo.restart(name).returncode == 0
+    assert demo.wait_for("alice", queued_id, seconds=90) == queued
+
+
+def test_a_killed_daemon_stays_dead_until_asked_for_and_an_erased_one_is_told_apart(
+    demo: RunningDemo,
+) -> None:
+    storage = storage_nodes(demo)[0]
+    before = demo.node(storage)["node_id"]
+    demo.kill(storage, "carol")
+    demo.erase(storage)
+    demo.erase("carol")
+    result = demo.restart(storage)
+    assert result.returncode == 0, result.stderr
+    assert demo.node(storage)["node_id"] != before
+    result = demo.restart("carol")
+    assert result.returncode == 1
+    assert "recover" in result.stderr
+
+
+def test_the_full_description_of_a_demo_is_in_demo_json(demo: RunningDemo) -> None:
+    document = demo.document()
+    assert document["demo_pid"] == demo.process.pid
+    assert len(document["nodes"]) == 5
+    for node in document["nodes"]:
+        assert {"name", "node_id", "pid", "data_dir", "log_file", "metrics_url"} <= node.keys()
+        with urllib.request.urlopen(node["metrics_url"], timeout=10) as answer:
+            text = answer.read().decode()
+        for metric in ("epost_blocks", "epost_blocks_below_k", "epost_queue"):
+            assert metric in text
+    users = [n for n in document["nodes"] if "user" in n]
+    assert [u["user"] for u in users] == [f"{n}@example.org" for n in ("alice", "bob", "carol")]
+    for user in users:
+        for service in ("smtp", "imap"):
+            assert {"host", "port", "security", "ca_file"} == user[service].keys()
+    secrets = demo.directory / "demo-secrets.json"
+    assert secrets.stat().st_mode & 0o077 == 0
+    assert len(json.loads(secrets.read_text())["nodes"][0]["recovery_words"].split()) == 24
+
+
+def test_metrics_are_refused_to_a_page_that_was_led_here_by_a_foreign_name(
+    demo: RunningDemo,
+) -> None:
+    url = demo.node("bob")["metrics_url"]
+    request = urllib.request.Request(url, headers={"Host": "evil.example.com"})
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(request, timeout=10)
+
+
+def test_the_same_folder_is_the_same_organisation_with_all_its_mail(tmp_path: Path) -> None:
+    with running_demo(tmp_path, nodes=3) as first:
+        message_id, octets = compose("alice@example.org", ["bob@example.org"], size=30_000)
+        first.send("alice", ["bob"], octets)
+        first.wait_for("bob", message_id)
+        before = first.document()["nodes"]
+    with running_demo(tmp_path, nodes=3) as second:
+        assert second.wait_for("bob", message_id) == octets
+        for old, new in zip(before, second.document()["nodes"], strict=True):
+            assert {k: v for k, v in old.items() if k != "pid"} == {
+                k: v for k, v in new.items() if k != "pid"
+            }
