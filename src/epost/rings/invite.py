@@ -10,7 +10,7 @@ from typing import Annotated
 
 import msgspec
 
-from epost.crypto.certificates import V1
+from epost.crypto.certificates import V1, Name
 from epost.crypto.hashing import digest
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import MalformedPacket, PeerError, RefusedError
@@ -30,6 +30,7 @@ class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     token: Bytes16
     expires_at: U63
     addresses: Addresses
+    name: Name
     checksum: Annotated[bytes, msgspec.Meta(min_length=4, max_length=4)]
 
 
@@ -38,23 +39,28 @@ _WIRE: Format[_Wire] = Format(_Wire, size_max=TEXT_LENGTH_MAX)
 
 @dataclass(frozen=True, slots=True)
 class Invite:
-    """One use, one enrolment. `authority` is the fingerprint of the organisation's key."""
+    """One use, one enrolment. `authority` is the fingerprint of the organisation's key.
+
+    `name` says whom it is for, so that one line is all a new member needs; empty for a machine
+    that only stores. The issuer goes by its own register, not by this.
+    """
 
     authority: bytes
     token: bytes = field(repr=False)
     expires_at: int
     addresses: tuple[Address, ...]
+    name: str = ""
 
     def __str__(self) -> str:
         """Return the text that is handed over; it holds the secret token."""
-        wire = _Wire(
-            1, self.authority, self.token, self.expires_at, self.addresses, self._checksum()
-        )
+        wire = _Wire(*self._fields(), self._checksum())
         return PREFIX + base64.b32encode(encode(wire)).decode().rstrip("=").lower()
 
     def _checksum(self) -> bytes:
-        fields = (1, self.authority, self.token, self.expires_at, self.addresses)
-        return digest("invite", encode(fields))[:_CHECKSUM_BYTES]
+        return digest("invite", encode(self._fields()))[:_CHECKSUM_BYTES]
+
+    def _fields(self) -> tuple[int, bytes, bytes, int, tuple[Address, ...], str]:
+        return 1, self.authority, self.token, self.expires_at, self.addresses, self.name
 
 
 def parse_invite(text: str, now_ms: int) -> Invite:
@@ -66,7 +72,7 @@ def parse_invite(text: str, now_ms: int) -> Invite:
         wire = _WIRE.decode(_decode_base32(compact.removeprefix(PREFIX)))
     except PeerError as error:
         raise RefusedError("the invite is not complete: copy the whole line") from error
-    invite = Invite(wire.authority, wire.token, wire.expires_at, wire.addresses)
+    invite = Invite(wire.authority, wire.token, wire.expires_at, wire.addresses, wire.name)
     if not hmac.compare_digest(invite._checksum(), wire.checksum):
         raise RefusedError("the invite was mistyped: its checksum does not match")
     if not now_ms < invite.expires_at <= now_ms + LIFETIME_MS_MAX:
