@@ -1,0 +1,195 @@
+"""The mail index: the folded state of the log, laid out for reading (a port).
+
+Everything in it can be made again from the log and the message store, so it may be lost: losing
+its last transactions, or all of them, costs time and no mail. One writer, one transaction per
+batch. Calls are synchronous and short; who wants much asks in slices (`SLICE` names at a time).
+Twins: `daemon/mail_index.py` on disk, `simulation/mail_index.py` in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import msgspec
+
+from epost.apps.mail.fold import FolderState, Placement, Subscription
+from epost.apps.mail.mailbox import MailTime, Rendered, TextMatch
+from epost.apps.mail.records import Content
+from epost.foundation.errors import UnavailableError
+
+SLICE = 200
+"""How many mails one call may ask for: some milliseconds of work."""
+ROWS_SLICE = 500
+"""How many rows of a folder one call reads."""
+VANISHED_KEPT_MAX = 20_000
+"""Expunged UIDs remembered per folder; who asks for older ones is told every missing UID."""
+
+
+class MailIndexDamaged(UnavailableError):  # noqa: N818
+    """The index cannot be read; it is made anew at the next start."""
+
+
+class IndexState(msgspec.Struct, frozen=True, array_like=True):
+    """How far the index has come, and this device's counters."""
+
+    incarnation: bytes
+    """Of the device's log; under another one the numbers of this index mean nothing."""
+    applied: int = 0
+    """Every log entry up to this sequence is in the index."""
+    lamport: int = 0
+    modseq_next: int = 1
+    modseq_end: int = 1
+    """MODSEQs below it are reserved in the log."""
+    uid_validity_last: int = 0
+
+
+class FolderRow(msgspec.Struct, frozen=True, array_like=True):
+    """A folder: what the fold says, this device's numbers, and sums over its mails."""
+
+    state: FolderState
+    uid_validity: int = 0
+    """0 until this device has begun to number the folder; until then it shows to nobody."""
+    uid_next: int = 1
+    recent_from: int = 1
+    """The first UID that no session has claimed as recent."""
+    highest_modseq: int = 1
+    vanished_from: int = 1
+    """Expunged UIDs are remembered from this MODSEQ on."""
+    messages: int = 0
+    unseen: int = 0
+    deleted: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedMail:
+    """A mail as its insertion record tells it."""
+
+    email: bytes
+    size: int
+    date: MailTime
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """What is made of a mail's octets once, for IMAP and for searching; texts are case-folded."""
+
+    rendered: Rendered
+    header: bytes | None
+    """The whole block; None if it is too long to be kept here as well."""
+    sent: MailTime | None
+    header_text: str
+    """One decoded field a line, `name:value`."""
+    body_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedMail:
+    """One row of a folder."""
+
+    placement: Placement
+    modseq: int
+    size: int
+    date: MailTime
+    sent: MailTime | None
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one transaction writes: every entry replaces what the index had under its name."""
+
+    state: IndexState
+    mails: list[IndexedMail] = field(default_factory=list)
+    renditions: list[tuple[bytes, Rendition]] = field(default_factory=list)
+    placements: list[tuple[Placement, int]] = field(default_factory=list)
+    """With the MODSEQ of the last change that shows."""
+    folders: list[FolderRow] = field(default_factory=list)
+    subscriptions: list[Subscription] = field(default_factory=list)
+    vanished: list[tuple[bytes, int, int]] = field(default_factory=list)
+    """Folder, MODSEQ, UID."""
+
+
+class FoldIndex(Protocol):
+    """What the fold reads and writes."""
+
+    def state(self) -> IndexState | None:
+        """Return None if the index is empty."""
+        ...
+
+    def folders(self) -> Sequence[FolderRow]:
+        """Return every folder that any record named."""
+        ...
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        """Return every name that was ever subscribed."""
+        ...
+
+    def placements(self, names: Collection[bytes]) -> Mapping[bytes, tuple[Placement, int]]:
+        """Return those of these places that the index knows, with their MODSEQ."""
+        ...
+
+    def mails(self, emails: Collection[bytes]) -> Mapping[bytes, IndexedMail]:
+        """Return those of these mails that the index knows."""
+        ...
+
+    def commit(self, batch: Batch) -> None:
+        """Write all or nothing; raises DiskFull, MailIndexDamaged."""
+
+
+class ViewIndex(Protocol):
+    """What open folders and the mail server read."""
+
+    def folder_rows(self, folder: bytes, after_uid: int, limit: int) -> Sequence[PlacedMail]:
+        """Return numbered mails of a folder by UID, behind `after_uid`."""
+        ...
+
+    def renditions(
+        self, emails: Collection[bytes]
+    ) -> Mapping[bytes, tuple[Rendered, bytes | None]]:
+        """Return IMAP forms and header block of those mails that have been rendered."""
+        ...
+
+    def containing(self, match: TextMatch, emails: Collection[bytes]) -> frozenset[bytes]:
+        """Return those of these mails whose text matches; mails not rendered do not."""
+        ...
+
+    def vanished(self, folder: bytes, after_modseq: int) -> Sequence[int]:
+        """Return the remembered UIDs expunged with a greater MODSEQ, ascending."""
+        ...
+
+    def first_unseen(self, folder: bytes) -> int | None:
+        r"""Return the lowest UID without \Seen."""
+        ...
+
+    def count_from(self, folder: bytes, uid: int) -> int:
+        """Return how many mails of a folder have this UID or a greater one."""
+        ...
+
+
+class BacklogIndex(Protocol):
+    """What is still to be done for mails that came from elsewhere."""
+
+    def unnumbered(self, limit: int) -> Sequence[Placement]:
+        """Return places that are alive and have no UID, in the order in which they came."""
+        ...
+
+    def unrendered(self, limit: int, after: int = 0) -> Sequence[tuple[int, bytes]]:
+        """Return (position, mail) of mails without rendition, behind a position."""
+        ...
+
+    def forget_vanished(self, folder: bytes, keep: int) -> int:
+        """Drop all but the newest remembered UIDs; return the MODSEQ from which all are kept."""
+        ...
+
+    def clear(self) -> None:
+        """Empty the index."""
+
+    def close(self) -> None:
+        """Finish and close."""
+
+
+class MailIndex(FoldIndex, ViewIndex, BacklogIndex, Protocol):
+    """The whole port."""

@@ -1,0 +1,26 @@
+"""What is made of a mail once, when it comes to this device: its renditions for IMAP and search."""
+
+from __future__ import annotations
+
+from epost.apps.mail.index import Rendition
+from epost.apps.mail.mime.headers import HEADER_BYTES_READ_MAX, read_date, read_fields
+from epost.apps.mail.mime.structure import Part, parse_structure
+from epost.apps.mail.rendering import render
+from epost.apps.mail.text_search import body_text, header_text
+
+HEADER_BYTES_KEPT_MAX = 1024 * 1024
+"""Longer headers are read out of the mail itself whenever they are asked for."""
+
+
+def make_rendition(octets: bytes, structure: Part | None = None) -> Rendition:
+    """Render a mail; takes about 1 ms for 10 KB of text, 50 ms for 25 MB."""
+    mail = structure or parse_structure(octets)
+    header = mail.header.cut(octets)
+    fields = read_fields(header[:HEADER_BYTES_READ_MAX])
+    return Rendition(
+        rendered=render(octets, mail),
+        header=header if len(header) <= HEADER_BYTES_KEPT_MAX else None,
+        sent=read_date(fields.first("date") or ""),
+        header_text=header_text(fields),
+        body_text=body_text(octets, mail),
+    )

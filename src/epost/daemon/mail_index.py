@@ -1,0 +1,385 @@
+"""The mail index on disk: one encrypted SQLite database (crypto 9), twin of the simulated one.
+
+It is made anew from the log whenever it cannot be read, so it trades durability for speed: WAL
+without a flush per transaction. All calls come from the event loop's thread; only checkpoints,
+which wait for the disk, run on a thread of their own.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from epost.apps.mail.fold import Placement, Subscription
+from epost.apps.mail.index import (
+    Batch,
+    FolderRow,
+    IndexedMail,
+    IndexState,
+    MailIndexDamaged,
+    PlacedMail,
+    Rendition,
+)
+from epost.apps.mail.mailbox import SEEN, MailTime, Rendered, TextMatch
+from epost.apps.mail.observed import MailIndexDiscarded
+from epost.apps.mail.records import Content
+from epost.apps.mail.text_search import matches
+from epost.foundation.codec import encode
+from epost.foundation.errors import DiskFull
+from epost.foundation.ports import Observer
+
+SCHEMA_VERSION = 1
+CACHE_KIBIBYTES = 32 * 1024
+CHECKPOINT_PAGES = 2000
+BUSY_TIMEOUT_MS = 5000
+
+_SCHEMA = """
+CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL);
+CREATE TABLE folder (id BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE subscription (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE mail (
+  key INTEGER PRIMARY KEY, email BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
+  seconds INTEGER NOT NULL, zone INTEGER NOT NULL, sent_seconds INTEGER, sent_zone INTEGER,
+  is_rendered INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX unrendered ON mail (key) WHERE NOT is_rendered;
+CREATE TABLE content (key INTEGER PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE rendition (
+  key INTEGER PRIMARY KEY, envelope BLOB, body BLOB, bodystructure BLOB, header BLOB);
+CREATE TABLE searched (key INTEGER PRIMARY KEY, header TEXT, body TEXT);
+CREATE TABLE placement (
+  key INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, email BLOB, folder BLOB NOT NULL,
+  uid INTEGER, is_unseen INTEGER NOT NULL, is_waiting INTEGER NOT NULL,
+  modseq INTEGER NOT NULL, value BLOB NOT NULL);
+CREATE UNIQUE INDEX by_uid ON placement (folder, uid) WHERE uid IS NOT NULL;
+CREATE INDEX unseen ON placement (folder, uid) WHERE uid IS NOT NULL AND is_unseen;
+CREATE INDEX unnumbered ON placement (key) WHERE is_waiting;
+CREATE TABLE vanished (
+  folder BLOB, modseq INTEGER, uid INTEGER, PRIMARY KEY (folder, modseq, uid)) WITHOUT ROWID;
+"""
+_TABLES = (
+    *("state", "folder", "subscription", "mail", "content"),
+    *("rendition", "searched", "placement", "vanished"),
+)
+
+_PUT_MAIL = """
+INSERT INTO mail (email, size, seconds, zone) VALUES (?, ?, ?, ?)
+ON CONFLICT (email) DO UPDATE SET
+  size = excluded.size, seconds = excluded.seconds, zone = excluded.zone
+RETURNING key"""
+_PUT_PLACEMENT = """
+INSERT INTO placement (name, email, folder, uid, is_unseen, is_waiting, modseq, value)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET
+  email = excluded.email, folder = excluded.folder, uid = excluded.uid,
+  is_unseen = excluded.is_unseen, is_waiting = excluded.is_waiting,
+  modseq = excluded.modseq, value = excluded.value"""
+_FOLDER_ROWS = """
+SELECT p.value, p.modseq, m.size, m.seconds, m.zone, m.sent_seconds, m.sent_zone
+FROM placement p JOIN mail m ON m.email = p.email
+WHERE p.folder = ? AND p.uid > ? ORDER BY p.uid LIMIT ?"""
+
+_content = msgspec.msgpack.Decoder(Content)
+_folder_row = msgspec.msgpack.Decoder(FolderRow)
+_placement = msgspec.msgpack.Decoder(Placement)
+_state = msgspec.msgpack.Decoder(IndexState)
+_subscription = msgspec.msgpack.Decoder(Subscription)
+
+
+def open_mail_index(path: Path, key: bytes, observer: Observer) -> SqliteMailIndex:
+    """Open or make the index under a raw 32-byte key.
+
+    A file that is damaged, of another version or under another key is reported and replaced by an
+    empty one: the mail application then fills it from the log.
+    """
+    try:
+        _require_sound(path)
+        return SqliteMailIndex(path, key)
+    except MailIndexDamaged as error:
+        observer.record(MailIndexDiscarded(error))
+        for file in _files(path):
+            file.unlink(missing_ok=True)
+        return SqliteMailIndex(path, key)
+
+
+class SqliteMailIndex:
+    """The open database; raises DiskFull and MailIndexDamaged from every call."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        self._path = path
+        self._key = key
+        with self._errors():
+            self._db = self._connect()
+            self._make_tables()
+        self._checkpoints = _Checkpoints(self._connect)
+        self._db.set_wal_hook(self._on_wal)
+
+    def close(self) -> None:
+        """Close; the last checkpoint happens here."""
+        self._checkpoints.close()
+        self._db.close()
+
+    def clear(self) -> None:
+        """Empty the index."""
+        with self._errors(), self._db:
+            for table in _TABLES:
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+
+    def state(self) -> IndexState | None:
+        with self._errors():
+            value = self._db.execute("SELECT value FROM state").get
+        return None if value is None else _state.decode(value)
+
+    def folders(self) -> Sequence[FolderRow]:
+        with self._errors():
+            found = self._db.execute("SELECT value FROM folder ORDER BY id")
+            return [_folder_row.decode(value) for (value,) in found]
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        with self._errors():
+            found = self._db.execute("SELECT value FROM subscription ORDER BY name")
+            return [_subscription.decode(value) for (value,) in found]
+
+    def placements(self, names: Collection[bytes]) -> Mapping[bytes, tuple[Placement, int]]:
+        query = "SELECT name, value, modseq FROM placement WHERE name IN "
+        return {
+            name: (_placement.decode(value), modseq)
+            for name, value, modseq in self._among(query, names)
+        }
+
+    def mails(self, emails: Collection[bytes]) -> Mapping[bytes, IndexedMail]:
+        query = (
+            "SELECT m.email, m.size, m.seconds, m.zone, c.value "
+            "FROM mail m JOIN content c USING (key) WHERE m.email IN "
+        )
+        return {
+            email: IndexedMail(email, size, MailTime(seconds, zone), _content.decode(value))
+            for email, size, seconds, zone, value in self._among(query, emails)
+        }
+
+    def commit(self, batch: Batch) -> None:
+        """Write all or nothing."""
+        execute = self._db.execute
+        with self._errors(), self._db:
+            for mail in batch.mails:
+                self._put_mail(mail)
+            for email, rendition in batch.renditions:
+                self._put_rendition(email, rendition)
+            self._db.executemany(_PUT_PLACEMENT, map(_placement_row, batch.placements))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO folder VALUES (?, ?)",
+                ((row.state.folder, encode(row)) for row in batch.folders),
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO subscription VALUES (?, ?)",
+                ((entry.name, encode(entry)) for entry in batch.subscriptions),
+            )
+            self._db.executemany("INSERT OR IGNORE INTO vanished VALUES (?, ?, ?)", batch.vanished)
+            execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (encode(batch.state),))
+
+    def _put_mail(self, mail: IndexedMail) -> None:
+        facts = (mail.email, mail.size, mail.date.seconds, mail.date.zone_minutes)
+        key = self._db.execute(_PUT_MAIL, facts).get
+        self._db.execute(
+            "INSERT OR REPLACE INTO content VALUES (?, ?)", (key, encode(mail.content))
+        )
+
+    def _put_rendition(self, email: bytes, rendition: Rendition) -> None:
+        sent, forms = rendition.sent, rendition.rendered
+        key = self._db.execute(
+            "UPDATE mail SET sent_seconds = ?, sent_zone = ?, is_rendered = 1 WHERE email = ? "
+            "RETURNING key",
+            (sent and sent.seconds, sent and sent.zone_minutes, email),
+        ).get
+        self._db.execute(
+            "INSERT OR REPLACE INTO rendition VALUES (?, ?, ?, ?, ?)",
+            (key, forms.envelope, forms.body, forms.bodystructure, rendition.header),
+        )
+        self._db.execute(
+            "INSERT OR REPLACE INTO searched VALUES (?, ?, ?)",
+            (key, rendition.header_text, rendition.body_text),
+        )
+
+    def folder_rows(self, folder: bytes, after_uid: int, limit: int) -> Sequence[PlacedMail]:
+        with self._errors():
+            found = self._db.execute(_FOLDER_ROWS, (folder, after_uid, limit))
+            return [
+                PlacedMail(
+                    placement=_placement.decode(value),
+                    modseq=modseq,
+                    size=size,
+                    date=MailTime(seconds, zone),
+                    sent=None if sent_seconds is None else MailTime(sent_seconds, sent_zone),
+                )
+                for value, modseq, size, seconds, zone, sent_seconds, sent_zone in found
+            ]
+
+    def renditions(
+        self, emails: Collection[bytes]
+    ) -> Mapping[bytes, tuple[Rendered, bytes | None]]:
+        query = (
+            "SELECT m.email, r.envelope, r.body, r.bodystructure, r.header "
+            "FROM mail m JOIN rendition r USING (key) WHERE m.email IN "
+        )
+        return {
+            email: (Rendered(envelope, body, bodystructure), header)
+            for email, envelope, body, bodystructure, header in self._among(query, emails)
+        }
+
+    def containing(self, match: TextMatch, emails: Collection[bytes]) -> frozenset[bytes]:
+        query = (
+            "SELECT m.email, s.header, s.body "
+            "FROM mail m JOIN searched s USING (key) WHERE m.email IN "
+        )
+        found = self._among(query, emails)
+        return frozenset(email for email, header, body in found if matches(match, header, body))
+
+    def vanished(self, folder: bytes, after_modseq: int) -> Sequence[int]:
+        query = "SELECT uid FROM vanished WHERE folder = ? AND modseq > ?"
+        with self._errors():
+            return sorted(uid for (uid,) in self._db.execute(query, (folder, after_modseq)))
+
+    def first_unseen(self, folder: bytes) -> int | None:
+        query = (
+            "SELECT uid FROM placement WHERE folder = ? AND uid IS NOT NULL AND is_unseen "
+            "ORDER BY uid LIMIT 1"
+        )
+        with self._errors():
+            uid: int | None = self._db.execute(query, (folder,)).get
+        return uid
+
+    def count_from(self, folder: bytes, uid: int) -> int:
+        query = "SELECT count(*) FROM placement WHERE folder = ? AND uid >= ?"
+        with self._errors():
+            return int(self._db.execute(query, (folder, uid)).get)
+
+    def unnumbered(self, limit: int) -> Sequence[Placement]:
+        query = "SELECT value FROM placement WHERE is_waiting ORDER BY key LIMIT ?"
+        with self._errors():
+            return [_placement.decode(value) for (value,) in self._db.execute(query, (limit,))]
+
+    def unrendered(self, limit: int, after: int = 0) -> Sequence[tuple[int, bytes]]:
+        query = "SELECT key, email FROM mail WHERE NOT is_rendered AND key > ? ORDER BY key LIMIT ?"
+        with self._errors():
+            return [(key, email) for key, email in self._db.execute(query, (after, limit))]
+
+    def forget_vanished(self, folder: bytes, keep: int) -> int:
+        oldest = (
+            "SELECT modseq FROM vanished WHERE folder = ? "
+            "ORDER BY modseq DESC, uid DESC LIMIT 1 OFFSET ?"
+        )
+        with self._errors(), self._db:
+            last: int | None = self._db.execute(oldest, (folder, keep)).get
+            forget = "DELETE FROM vanished WHERE folder = ? AND modseq <= ?"
+            self._db.execute(forget, (folder, last))
+        return 0 if last is None else last + 1
+
+    def _among(self, query: str, names: Collection[bytes]) -> Sequence[tuple[Any, ...]]:
+        """Run a query that ends with IN for these names; the columns are of our own schema."""
+        if not names:
+            return ()
+        with self._errors():
+            places = ",".join("?" * len(names))
+            return self._db.execute(f"{query} ({places})", tuple(names)).fetchall()
+
+    def _connect(self) -> apsw.Connection:
+        db = apsw.Connection(str(self._path))
+        db.set_busy_timeout(BUSY_TIMEOUT_MS)
+        db.pragma("cipher", "chacha20")
+        db.pragma("key", f"raw:{self._key.hex()}")
+        db.pragma("journal_mode", "wal")
+        db.pragma("synchronous", "normal")
+        db.pragma("wal_autocheckpoint", 0)
+        db.pragma("cache_size", -CACHE_KIBIBYTES)
+        return db
+
+    def _make_tables(self) -> None:
+        version = self._db.pragma("user_version")
+        if version == 0:
+            with self._db:
+                self._db.execute(_SCHEMA)
+                self._db.pragma("user_version", SCHEMA_VERSION)
+        elif version != SCHEMA_VERSION:
+            self._db.close()
+            raise MailIndexDamaged(f"it is of version {version}, not {SCHEMA_VERSION}")
+
+    def _on_wal(self, _db: apsw.Connection, _name: str, pages: int) -> int:
+        if pages >= CHECKPOINT_PAGES:
+            self._checkpoints.ask()
+        return apsw.SQLITE_OK
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Say in the project's words what went wrong; remember damage until the next start."""
+        try:
+            yield
+        except apsw.FullError as error:
+            raise DiskFull("no room for the mail index") from error
+        except (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.SQLError) as error:
+            _marker(self._path).touch()
+            raise MailIndexDamaged(str(error)) from error
+
+
+class _Checkpoints:
+    """Moves the write-ahead log into the database, which waits for the disk, on its own thread."""
+
+    def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
+        self._connect = connect
+        self._asked = threading.Event()
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="mail index", daemon=True)
+        self._thread.start()
+
+    def ask(self) -> None:
+        """Checkpoint soon."""
+        self._asked.set()
+
+    def close(self) -> None:
+        """Wait for a checkpoint that is under way."""
+        self._is_closing = True
+        self._asked.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            self._asked.wait()
+            self._asked.clear()
+            if self._is_closing:
+                return
+            # A failure here is met again, and reported, by the next transaction.
+            with suppress(apsw.Error), closing(self._connect()) as db:
+                db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+
+def _placement_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
+    placement, modseq = entry
+    uid = placement.uid
+    return (
+        placement.name,
+        placement.email,
+        placement.folder,
+        uid or None,
+        SEEN not in placement.set_flags,
+        placement.is_alive and not uid,
+        modseq,
+        encode(placement),
+    )
+
+
+def _files(path: Path) -> Sequence[Path]:
+    """The database, what SQLite keeps beside it, and our mark of damage."""
+    return [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm")), _marker(path)]
+
+
+def _marker(path: Path) -> Path:
+    return path.with_name(path.name + ".damaged")
+
+
+def _require_sound(path: Path) -> None:
+    if _marker(path).exists():
+        raise MailIndexDamaged("it was found damaged in the last run")

@@ -1,0 +1,123 @@
+"""The mail index in memory: the twin of `daemon.mail_index`."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
+from epost.apps.mail.fold import Placement, Subscription
+from epost.apps.mail.index import Batch, FolderRow, IndexedMail, IndexState, PlacedMail, Rendition
+from epost.apps.mail.mailbox import SEEN, Rendered, TextMatch
+from epost.apps.mail.text_search import matches
+
+
+class SimulatedMailIndex:
+    """All tables as dictionaries; `lose_after` of a crash test is a deep copy made before."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Empty the index."""
+        self._state: IndexState | None = None
+        self._folders: dict[bytes, FolderRow] = {}
+        self._subscriptions: dict[str, Subscription] = {}
+        self._mails: dict[bytes, IndexedMail] = {}
+        self._positions: dict[bytes, int] = {}
+        self._renditions: dict[bytes, Rendition] = {}
+        self._placements: dict[bytes, tuple[Placement, int]] = {}
+        self._uids: dict[bytes, dict[int, bytes]] = defaultdict(dict)
+        self._vanished: dict[bytes, list[tuple[int, int]]] = defaultdict(list)
+
+    def close(self) -> None:
+        """Nothing to finish."""
+
+    def state(self) -> IndexState | None:
+        return self._state
+
+    def folders(self) -> Sequence[FolderRow]:
+        return list(self._folders.values())
+
+    def subscriptions(self) -> Sequence[Subscription]:
+        return list(self._subscriptions.values())
+
+    def placements(self, names: Collection[bytes]) -> Mapping[bytes, tuple[Placement, int]]:
+        return {name: self._placements[name] for name in names if name in self._placements}
+
+    def mails(self, emails: Collection[bytes]) -> Mapping[bytes, IndexedMail]:
+        return {email: self._mails[email] for email in emails if email in self._mails}
+
+    def commit(self, batch: Batch) -> None:
+        """Write all; nothing here can fail half-way."""
+        self._state = batch.state
+        self._folders.update((row.state.folder, row) for row in batch.folders)
+        self._subscriptions.update((entry.name, entry) for entry in batch.subscriptions)
+        for mail in batch.mails:
+            self._mails[mail.email] = mail
+            self._positions.setdefault(mail.email, len(self._positions) + 1)
+        self._renditions.update(batch.renditions)
+        for placement, modseq in batch.placements:
+            self._put_placement(placement, modseq)
+        for folder, modseq, uid in batch.vanished:
+            self._vanished[folder].append((modseq, uid))
+
+    def _put_placement(self, placement: Placement, modseq: int) -> None:
+        known = self._placements.get(placement.name)
+        if known is not None and known[0].uid:
+            del self._uids[known[0].folder][known[0].uid]
+        self._placements[placement.name] = (placement, modseq)
+        if placement.uid:
+            self._uids[placement.folder][placement.uid] = placement.name
+
+    def folder_rows(self, folder: bytes, after_uid: int, limit: int) -> Sequence[PlacedMail]:
+        numbers = sorted(uid for uid in self._uids[folder] if uid > after_uid)[:limit]
+        return [self._row(self._uids[folder][uid]) for uid in numbers]
+
+    def _row(self, name: bytes) -> PlacedMail:
+        placement, modseq = self._placements[name]
+        assert placement.email is not None
+        mail = self._mails[placement.email]
+        rendition = self._renditions.get(mail.email)
+        sent = rendition.sent if rendition else None
+        return PlacedMail(placement, modseq, mail.size, mail.date, sent)
+
+    def renditions(
+        self, emails: Collection[bytes]
+    ) -> Mapping[bytes, tuple[Rendered, bytes | None]]:
+        known = {email: self._renditions[email] for email in emails if email in self._renditions}
+        return {email: (entry.rendered, entry.header) for email, entry in known.items()}
+
+    def containing(self, match: TextMatch, emails: Collection[bytes]) -> frozenset[bytes]:
+        return frozenset(
+            email
+            for email in emails
+            if (entry := self._renditions.get(email))
+            and matches(match, entry.header_text, entry.body_text)
+        )
+
+    def vanished(self, folder: bytes, after_modseq: int) -> Sequence[int]:
+        return sorted(uid for modseq, uid in self._vanished[folder] if modseq > after_modseq)
+
+    def first_unseen(self, folder: bytes) -> int | None:
+        placed = ((uid, self._placements[name][0]) for uid, name in self._uids[folder].items())
+        return min((uid for uid, mail in placed if SEEN not in mail.set_flags), default=None)
+
+    def count_from(self, folder: bytes, uid: int) -> int:
+        return sum(1 for number in self._uids[folder] if number >= uid)
+
+    def unnumbered(self, limit: int) -> Sequence[Placement]:
+        waiting = (mail for mail, _ in self._placements.values() if mail.is_alive and not mail.uid)
+        return [mail for mail, _ in zip(waiting, range(limit), strict=False)]
+
+    def unrendered(self, limit: int, after: int = 0) -> Sequence[tuple[int, bytes]]:
+        waiting = (
+            (position, email)
+            for email, position in self._positions.items()
+            if position > after and email not in self._renditions
+        )
+        return [entry for entry, _ in zip(waiting, range(limit), strict=False)]
+
+    def forget_vanished(self, folder: bytes, keep: int) -> int:
+        newest = sorted(self._vanished[folder], reverse=True)
+        self._vanished[folder] = newest[:keep]
+        return newest[keep][0] + 1 if len(newest) > keep else 0
