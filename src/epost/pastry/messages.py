@@ -35,27 +35,27 @@ class _Packet(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     """Common settings of the packets; each has its number as tag."""
 
 
-class Heartbeat(_Packet, tag=1):
+class Heartbeat(_Packet, frozen=True, tag=1):
     """I live (to ring neighbours); or: my standing changed (to the leaf set)."""
 
     standing: Standing
 
 
-class Ping(_Packet, tag=2):
+class Ping(_Packet, frozen=True, tag=2):
     """Do you live? For routing-table entries and lost contacts."""
 
     nonce: U63
     standing: Standing
 
 
-class Pong(_Packet, tag=3):
+class Pong(_Packet, frozen=True, tag=3):
     """The answer to a Ping."""
 
     nonce: U63
     standing: Standing
 
 
-class LeafSetProbe(_Packet, tag=4):
+class LeafSetProbe(_Packet, frozen=True, tag=4):
     """Do you live, and how does your leaf set differ from mine? Enters the sender."""
 
     nonce: U63
@@ -63,7 +63,7 @@ class LeafSetProbe(_Packet, tag=4):
     leaves: Handles
 
 
-class LeafSetReply(_Packet, tag=5):
+class LeafSetReply(_Packet, frozen=True, tag=5):
     """The answer to a LeafSetProbe, after its sender was entered."""
 
     nonce: U63
@@ -71,35 +71,35 @@ class LeafSetReply(_Packet, tag=5):
     leaves: Handles
 
 
-class FailureNotice(_Packet, tag=6):
+class FailureNotice(_Packet, frozen=True, tag=6):
     """These members of my leaf set do not answer me: see for yourself."""
 
     failed: Ids
 
 
-class Leaving(_Packet, tag=7):
+class Leaving(_Packet, frozen=True, tag=7):
     """I stop now; do not wait for me."""
 
 
-class RowRequest(_Packet, tag=8):
+class RowRequest(_Packet, frozen=True, tag=8):
     """Please hint at the entries of one row of your routing table."""
 
     row: U8
 
 
-class Hints(_Packet, tag=9):
+class Hints(_Packet, frozen=True, tag=9):
     """Nodes that may fill holes of your routing table."""
 
     handles: Handles
 
 
-class JoinReply(_Packet, tag=10):
+class JoinReply(_Packet, frozen=True, tag=10):
     """The leaf set of the root of your id; the sender is the root."""
 
     leaves: Handles
 
 
-class Transit(_Packet, tag=11):
+class Transit(_Packet, frozen=True, tag=11):
     """A routed message on one hop; with Application.PASTRY it asks the root for a JoinReply.
 
     `hop` names this transmission, `message` the message end to end, `hops` counts transmissions.
@@ -114,7 +114,7 @@ class Transit(_Packet, tag=11):
     body: Body
 
 
-class HopAck(_Packet, tag=12):
+class HopAck(_Packet, frozen=True, tag=12):
     """I took over that transmission."""
 
     hop: U63

@@ -1,0 +1,96 @@
+"""Nodes worth asking that are not in the leaf set: bootstraps, and members that fell silent.
+
+They are asked for ever with a growing pause, so that a node finds its ring after any absence and
+two rings that were cut off from each other, or resumed apart, find one another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from epost.foundation.ids import NodeHandle
+from epost.pastry.config import ABSENT_MAX
+
+
+@dataclass(slots=True)
+class Contact:
+    """One silent node: `absent_since` is None for a bootstrap that never was a member."""
+
+    node: NodeHandle
+    absent_since: float | None
+    pause_seconds: float
+    tried_at: float
+
+    def due_at(self, pause_seconds_max: float) -> float:
+        """When to ask again if pauses are limited so."""
+        return self.tried_at + min(self.pause_seconds, pause_seconds_max)
+
+
+class Contacts:
+    """The silent nodes, at most ABSENT_MAX; the longest absent goes first."""
+
+    def __init__(self, pause_seconds_min: float) -> None:
+        self._pause_min = pause_seconds_min
+        self._contacts: dict[bytes, Contact] = {}
+
+    def __len__(self) -> int:
+        return len(self._contacts)
+
+    def __contains__(self, node_id: bytes) -> bool:
+        return node_id in self._contacts
+
+    def add_bootstraps(self, nodes: Iterable[NodeHandle], now: float) -> None:
+        """Enter nodes that the operator named; they are asked at once."""
+        for node in nodes:
+            if node.node_id not in self._contacts:
+                self._enter(Contact(node, None, 0.0, now))
+
+    def add_stored(self, nodes: Iterable[NodeHandle], now: float) -> None:
+        """Enter members of an earlier life; absent from now on, asked at once."""
+        for node in nodes:
+            self._enter(Contact(node, now, 0.0, now))
+
+    def add_silent(self, node: NodeHandle, now: float) -> None:
+        """Enter a member that fell silent; asked again after the shortest pause."""
+        self._enter(Contact(node, now, self._pause_min, now))
+
+    def remove(self, node_id: bytes) -> bool:
+        """Forget a node, since it answered; True if it was here."""
+        return self._contacts.pop(node_id, None) is not None
+
+    def hurry(self, now: float) -> None:
+        """Ask everybody at once and with short pauses again: the world may have changed."""
+        for contact in self._contacts.values():
+            contact.pause_seconds, contact.tried_at = 0.0, now
+
+    def take_due(self, now: float, pause_seconds_max: float) -> Sequence[NodeHandle]:
+        """Return whom to ask now; their pauses double."""
+        due = [c for c in self._contacts.values() if c.due_at(pause_seconds_max) <= now]
+        for contact in due:
+            pause = min(contact.pause_seconds, pause_seconds_max)
+            contact.pause_seconds = max(2 * pause, self._pause_min)
+            contact.tried_at = now
+        return [contact.node for contact in due]
+
+    def next_due_at(self, pause_seconds_max: float) -> float | None:
+        """Return when somebody is to be asked, None if there is nobody."""
+        return min((c.due_at(pause_seconds_max) for c in self._contacts.values()), default=None)
+
+    def absent(self) -> Sequence[Contact]:
+        """Return those that were members, by id."""
+        absent = [c for c in self._contacts.values() if c.absent_since is not None]
+        return sorted(absent, key=lambda contact: contact.node.node_id)
+
+    def expire(self, before: float) -> None:
+        """Forget members that are absent since before a time."""
+        for contact in self.absent():
+            if contact.absent_since is not None and contact.absent_since < before:
+                del self._contacts[contact.node.node_id]
+
+    def _enter(self, contact: Contact) -> None:
+        self._contacts.pop(contact.node.node_id, None)
+        self._contacts[contact.node.node_id] = contact
+        if len(self._contacts) > ABSENT_MAX:
+            absent = (k for k, c in self._contacts.items() if c.absent_since is not None)
+            del self._contacts[next(absent, next(iter(self._contacts)))]

@@ -1,0 +1,203 @@
+"""Becoming a member, and finding a lost ring again.
+
+A node is *ready*, and only then delivers, when every member of its leaf set has confirmed it and
+one of them is ready (consistent join). Where all that can be found are former members like itself
+(every daemon was killed, then restarted), the one with the smallest id among its leaf set
+declares itself ready after a quiet time and the others follow: the ring's founders agree without
+a vote, and should two of them declare in ignorance of each other, their rings merge.
+
+A former member that finds nobody is not ready, however long it takes; only `org init` founds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from epost.foundation.codec import encode
+from epost.foundation.effects import Outbox
+from epost.foundation.ids import NodeHandle
+from epost.foundation.ports import Observer
+from epost.foundation.wire import Application
+from epost.pastry.alarm import Alarm
+from epost.pastry.config import PastryConfig
+from epost.pastry.messages import Ping, Standing
+from epost.pastry.observed import BecameReady, CeasedReady
+from epost.pastry.peers import Peers
+from epost.pastry.prober import Reason
+
+
+class Join:
+    """Leads one node from its contacts into the ring, again after each absence."""
+
+    TIMER = "join"
+
+    def __init__(
+        self,
+        me: NodeHandle,
+        config: PastryConfig,
+        outbox: Outbox,
+        observer: Observer,
+        peers: Peers,
+        ask_way: Callable[[NodeHandle, float], None],
+        on_ready: Callable[[float], None],
+    ) -> None:
+        """`ask_way(contact, now)` routes a request for the leaf set of our own id's root."""
+        self._me = me
+        self._config = config
+        self._outbox = outbox
+        self._observer = observer
+        self._peers = peers
+        self._ask_way = ask_way
+        self._on_ready = on_ready
+        self._alarm = Alarm(outbox, Application.PASTRY, self.TIMER)
+        self._bootstrap: list[NodeHandle] | None = None
+        self._is_begun = False
+        self._asked_way_at = -config.seek_seconds_min
+        self.epoch = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether this node may deliver."""
+        return self._peers.standing is Standing.READY
+
+    def resume(self, stored: Sequence[NodeHandle], now: float) -> None:
+        """Start with the members of an earlier life, if there are any."""
+        self._peers.changed_at = now
+        self._peers.contacts.add_stored(self._of_our_ring(stored), now)
+        if len(self._peers.contacts):
+            self._peers.standing = Standing.RESUMING
+
+    def join(self, bootstrap: Sequence[NodeHandle]) -> None:
+        """Look for the ring from the next turn on."""
+        self._bootstrap = [*(self._bootstrap or ()), *self._of_our_ring(bootstrap)]
+        self._outbox.set_timer(Application.PASTRY, self.TIMER, 0.0)
+
+    def stop(self) -> None:
+        """Neither deliver nor look for the ring any more."""
+        self._is_begun = False
+        self._peers.standing = Standing.RESUMING
+
+    def on_timer(self, now: float) -> None:
+        """Ask the contacts that are due."""
+        self._alarm.rang()
+        self._begin(now)
+        if self._is_begun:
+            self._seek(now)
+            self.advance(now)
+            self.arm(now)
+
+    def arm(self, now: float) -> None:
+        """Have the timer ring when the next contact is due."""
+        due_at = self._peers.contacts.next_due_at(self._pause_seconds_max)
+        if self._is_begun and due_at is not None:
+            self._alarm.set_by(due_at, now)
+
+    def on_met(self, node: NodeHandle, standing: Standing, now: float) -> None:
+        """A node that is no member of our leaf set spoke: a way into its ring, or a neighbour."""
+        if not self._is_begun or node.node_id in self._peers.leaf_set:
+            return
+        if self.is_ready:
+            self._heal(node, standing, now)
+        elif standing is Standing.READY:
+            self._ask_way_in_time(node, now)
+            return
+        if self._peers.leaf_set.admits(node.node_id):
+            self._peers.prober.probe(node, Reason.CANDIDATE, now)
+
+    def advance(self, now: float) -> None:
+        """Become ready as soon as that is allowed."""
+        peers = self._peers
+        if self.is_ready or not self._is_begun or not len(peers.leaf_set):
+            return
+        unconfirmed = [n for n in peers.leaf_set if n.node_id not in peers.confirmed]
+        for node in unconfirmed:
+            peers.prober.probe(node, Reason.CANDIDATE, now)
+        if unconfirmed:
+            return
+        if peers.is_settling and not self._has_passed(self._config.settle_seconds_max, now):
+            return
+        if any(peers.standing_of(n.node_id) is Standing.READY for n in peers.leaf_set):
+            self._become_ready(now, founded=False)
+        elif self._is_first_of_the_resuming() and self._has_passed(self._config.quiet_seconds, now):
+            self._become_ready(now, founded=True)
+
+    def start_over(self, away_seconds: float, now: float) -> None:
+        """We slept: the others may have given us up, so nothing is ours until confirmed."""
+        peers = self._peers
+        if not len(peers.leaf_set) and not len(peers.contacts):
+            return  # there never was anybody who could have given us up
+        if self.is_ready:
+            peers.standing = Standing.RESUMING
+            self._observer.record(CeasedReady(self._me.id, away_seconds))
+        peers.start_over(now)
+        self.arm(now)
+        self.advance(now)
+
+    def _begin(self, now: float) -> None:
+        if self._bootstrap is None:
+            return
+        contacts = self._peers.contacts
+        contacts.add_bootstraps(self._bootstrap, now)
+        self._bootstrap = None
+        self._is_begun = True
+        if self._config.is_first and not len(contacts) and not len(self._peers.leaf_set):
+            self._become_ready(now, founded=True)
+
+    def _seek(self, now: float) -> None:
+        peers = self._peers
+        if self.is_ready and len(peers.leaf_set):
+            peers.contacts.expire(now - self._config.absence_kept_seconds)
+        ping = encode(Ping(0, peers.standing))
+        for node in peers.contacts.take_due(now, self._pause_seconds_max):
+            self._outbox.notify(node, Application.PASTRY, ping)
+        if not self.is_ready and len(peers.leaf_set):
+            # Somebody may have become ready and its word got lost.
+            for node in peers.leaf_set:
+                if peers.standing_of(node.node_id) is not Standing.READY:
+                    peers.prober.probe(node, Reason.ROUTINE, now)
+            self._alarm.set_by(now + self._config.quiet_seconds, now)
+
+    def _heal(self, node: NodeHandle, standing: Standing, now: float) -> None:
+        """A lost contact is back; if it is ready, perhaps with a ring that we do not know."""
+        contacts = self._peers.contacts
+        if node.node_id in contacts and (
+            standing is not Standing.READY or self._ask_way_in_time(node, now)
+        ):
+            contacts.remove(node.node_id)
+
+    def _ask_way_in_time(self, contact: NodeHandle, now: float) -> bool:
+        if now - self._asked_way_at < self._config.seek_seconds_min:
+            return False
+        self._asked_way_at = now
+        self._ask_way(contact, now)
+        return True
+
+    def _become_ready(self, now: float, *, founded: bool) -> None:
+        self._peers.standing = Standing.READY
+        self.epoch += 1
+        self._observer.record(BecameReady(self._me.id, founded))
+        self._peers.announce_standing()
+        self._on_ready(now)
+
+    def _is_first_of_the_resuming(self) -> bool:
+        peers = self._peers
+        return peers.standing is Standing.RESUMING and all(
+            self._me.node_id < node.node_id
+            for node in peers.leaf_set
+            if peers.standing_of(node.node_id) is Standing.RESUMING
+        )
+
+    def _has_passed(self, seconds: float, now: float) -> bool:
+        """Tell whether the leaf set stayed the same for so long; else look again then."""
+        at = self._peers.changed_at + seconds
+        if now < at:
+            self._alarm.set_by(at, now)
+        return now >= at
+
+    @property
+    def _pause_seconds_max(self) -> float:
+        has_company = self.is_ready and len(self._peers.leaf_set) > 0
+        return self._config.healing_seconds_max if has_company else self._config.seek_seconds_max
+
+    def _of_our_ring(self, nodes: Sequence[NodeHandle]) -> list[NodeHandle]:
+        return [n for n in nodes if n.ring == self._me.ring and n.node_id != self._me.node_id]

@@ -1,0 +1,158 @@
+"""The leaf set: the l/2 live nodes closest to us on either side of the ring (Pastry 2.2)."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Sequence
+
+from epost.foundation.ids import (
+    RING_SIZE,
+    Id,
+    NodeHandle,
+    NodeId,
+    clockwise_distance,
+    closeness,
+    number,
+    point,
+)
+from epost.pastry.routing import Neighbourhood
+
+
+class LeafSet:
+    """Up to l members in clockwise order from the owner; fewer than l are the whole ring.
+
+    The first half of a full set are the successors, the second half the predecessors. Whoever
+    enters must have been heard directly: the set itself believes everything.
+    """
+
+    def __init__(self, owner: NodeId, size_max: int) -> None:
+        self._owner = owner
+        self._size_max = size_max
+        self._half = size_max // 2
+        self._members: dict[bytes, NodeHandle] = {}
+        self._offsets: list[tuple[int, bytes]] = []
+        self._neighbourhood = Neighbourhood(number(owner), (), None)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def __contains__(self, node_id: bytes) -> bool:
+        return node_id in self._members
+
+    def __iter__(self) -> Iterator[NodeHandle]:
+        """Members clockwise from the owner."""
+        return (self._members[node_id] for _, node_id in self._offsets)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are l members, so that unknown nodes may lie beyond them."""
+        return len(self._offsets) == self._size_max
+
+    @property
+    def neighbourhood(self) -> Neighbourhood:
+        """The members as numbers, for routing decisions."""
+        return self._neighbourhood
+
+    def get(self, node_id: bytes) -> NodeHandle | None:
+        """Return the handle of a member, None of others."""
+        return self._members.get(node_id)
+
+    def admits(self, node_id: bytes) -> bool:
+        """Tell whether a node would be among the l/2 closest on one side."""
+        if node_id in self._members or node_id == self._owner:
+            return False
+        if not self.is_full:
+            return True
+        offset = clockwise_distance(self._owner, node_id)
+        return offset < self._offsets[self._half - 1][0] or offset > self._offsets[-self._half][0]
+
+    def add(self, node: NodeHandle) -> NodeHandle | None:
+        """Enter a node that `admits` lets in; return the member that it displaces, if any."""
+        assert self.admits(node.node_id)
+        self._members[node.node_id] = node
+        insort(self._offsets, (clockwise_distance(self._owner, node.node_id), node.node_id))
+        displaced = None
+        if len(self._offsets) > self._size_max:
+            _, middle = self._offsets.pop(self._half)
+            displaced = self._members.pop(middle)
+        self._renew()
+        return displaced
+
+    def remove(self, node_id: bytes) -> NodeHandle | None:
+        """Take a member out and return it; None if it was none."""
+        node = self._members.pop(node_id, None)
+        if node is not None:
+            self._offsets.remove((clockwise_distance(self._owner, node_id), node_id))
+            self._renew()
+        return node
+
+    def refresh(self, node: NodeHandle) -> bool:
+        """Take over the addresses of a member; True if they are new."""
+        if self._members.get(node.node_id, node) == node:
+            return False
+        self._members[node.node_id] = node
+        return True
+
+    def neighbours(self) -> Sequence[NodeHandle]:
+        """Return the nearest member on each side: one or two nodes, none if alone."""
+        return self._at_ranks(0)
+
+    def outermost(self) -> Sequence[NodeHandle]:
+        """Return the farthest member on each side: whom to ask when the set needs repair."""
+        return self._at_ranks(min(self._half, len(self._offsets)) - 1)
+
+    def closest(self, key: Id, size: int, owner: NodeHandle) -> Sequence[NodeHandle]:
+        """Return the `size` nodes closest to a key, among the members and the owner."""
+        everybody = [owner, *self._members.values()]
+        everybody.sort(key=lambda node: closeness(key, node.node_id))
+        return everybody[:size]
+
+    def covers(self, key: Id, size: int) -> bool:
+        """Tell whether no unknown node can be among the `size` closest to a key."""
+        if not self.is_full:
+            return True
+        first, last = self._offsets[-self._half][0], self._offsets[self._half - 1][0]
+        offset = clockwise_distance(self._owner, key)
+        if last < offset < first:
+            return False
+        # Unknown nodes lie beyond both ends, so they are farther than the nearer end.
+        reach = min((last - offset) % RING_SIZE, (offset - first) % RING_SIZE)
+        distances = sorted(
+            min((offset - o) % RING_SIZE, (o - offset) % RING_SIZE)
+            for o in (0, *(o for o, _ in self._offsets))
+        )
+        return size <= len(distances) and distances[size - 1] <= reach
+
+    def _at_ranks(self, rank: int) -> Sequence[NodeHandle]:
+        if not self._offsets:
+            return ()
+        ids = {self._offsets[rank][1]: None, self._offsets[-1 - rank][1]: None}
+        return [self._members[node_id] for node_id in ids]
+
+    def _renew(self) -> None:
+        leaves = tuple(number(node_id) for _, node_id in self._offsets)
+        span = (leaves[-self._half], leaves[self._half - 1]) if self.is_full else None
+        self._neighbourhood = Neighbourhood(number(self._owner), leaves, span)
+
+
+def arc_among(node_id: NodeId, others: Iterable[bytes], k: int) -> tuple[Id, Id]:
+    """Return the keys (start, end] for which a node is among the k closest; PAST's share.
+
+    It reaches half-way to the k-th node on either side; with at most k nodes it is the whole
+    ring, given as start == end. `others` are the other nodes of the ring; order is free.
+    """
+    own = number(node_id)
+    ring = sorted({number(other) for other in others} - {own})
+    if len(ring) < k:
+        return Id(node_id), Id(node_id)
+    at = bisect_left(ring, own)
+    successor = ring[(at + k - 1) % len(ring)]
+    predecessor = ring[(at - k) % len(ring)]
+    end = own + _half_way((successor - own) % RING_SIZE, wins_tie=own < successor)
+    first = own - _half_way((own - predecessor) % RING_SIZE, wins_tie=own < predecessor)
+    return point(first - 1), point(end)
+
+
+def _half_way(gap: int, *, wins_tie: bool) -> int:
+    """Return how far a node is the closer one of two; a tie goes to the smaller id."""
+    return (gap if wins_tie else gap - 1) // 2

@@ -1,0 +1,297 @@
+"""Who lives: the leaf set, the routing table, suspicion, and the verdicts on silent nodes.
+
+One rule protects all of it: a node enters the leaf set only by its own LeafSetProbe or
+LeafSetReply, and the table only by its own word; what others say about it is a reason to ask it.
+Two nodes that enter each other compare leaf sets, so each finds whoever lies between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from epost.foundation.codec import encode
+from epost.foundation.effects import Outbox
+from epost.foundation.ids import NodeHandle
+from epost.foundation.ports import Entropy, Observer
+from epost.foundation.wire import Application
+from epost.pastry.config import BURIED_MAX, PastryConfig
+from epost.pastry.contacts import Contacts
+from epost.pastry.leaf_set import LeafSet
+from epost.pastry.messages import (
+    FailureNotice,
+    Heartbeat,
+    LeafSetProbe,
+    LeafSetReply,
+    Ping,
+    Pong,
+    Standing,
+)
+from epost.pastry.observed import (
+    NodeDisplaced,
+    NodeFailed,
+    NodeJoined,
+    PacketRefused,
+    SuspicionCleared,
+)
+from epost.pastry.prober import Probe, Prober, Reason
+from epost.pastry.routing_table import RoutingTable
+from epost.pastry.seen import Seen
+from epost.pastry.upkeep import TableUpkeep
+
+
+class PeersListener(Protocol):
+    """Who wants to know of changes."""
+
+    def on_member(self, node: NodeHandle, joined: bool, now: float) -> None:
+        """A node entered or left the leaf set."""
+
+    def on_settled(self, node_id: bytes, now: float) -> None:
+        """A suspicion ended, one way or the other."""
+
+
+class Peers:
+    """The other nodes as this one sees them."""
+
+    def __init__(
+        self,
+        me: NodeHandle,
+        config: PastryConfig,
+        outbox: Outbox,
+        entropy: Entropy,
+        observer: Observer,
+        listener: PeersListener,
+    ) -> None:
+        self._me = me
+        self._config = config
+        self._outbox = outbox
+        self._observer = observer
+        self._listener = listener
+        self.standing = Standing.FRESH
+        self.leaf_set = LeafSet(me.id, config.leaf_set_size)
+        self.table = RoutingTable(me.id, config.bits_per_digit)
+        self.contacts = Contacts(config.seek_seconds_min)
+        self.prober = Prober(config, outbox, entropy, self._compose)
+        self.upkeep = TableUpkeep(
+            self.table, self.prober, config, outbox, entropy, self.heard_since
+        )
+        self.confirmed: set[bytes] = set()
+        self.changed_at = 0.0
+        self._standings: dict[bytes, Standing] = {}
+        self._heard: dict[bytes, float] = {}
+        self._exchanged: dict[bytes, float] = {}
+        self._buried = Seen(BURIED_MAX)
+
+    # What the others look like
+
+    def standing_of(self, node_id: bytes) -> Standing:
+        """Return what a leaf-set member last said of its standing."""
+        return self._standings.get(node_id, Standing.FRESH)
+
+    def is_usable(self, node_id: bytes) -> bool:
+        """Tell whether a node is free of suspicion."""
+        return not self.prober.is_suspected(node_id)
+
+    @property
+    def is_settling(self) -> bool:
+        """Whether somebody is being asked who may belong into the leaf set."""
+        return self.prober.is_out_for(Reason.CANDIDATE, Reason.REPAIR)
+
+    def heard_since(self, node_id: bytes, time: float) -> bool:
+        """Tell whether a node spoke after a time."""
+        return self._heard.get(node_id, time) > time
+
+    # What arrives
+
+    def heard_from(self, node: NodeHandle, now: float) -> bool:
+        """Any message of a node proves that it lives; True if its addresses are new to us."""
+        node_id = node.node_id
+        self._heard[node_id] = now
+        self._buried.forget(node_id)
+        if self.prober.acquit(node_id):
+            self._clear_suspicion(node_id, now)
+        if node_id in self.table:
+            self.table.offer(node)
+        return self.leaf_set.refresh(node) if node_id in self.leaf_set else False
+
+    def met(self, node: NodeHandle, standing: Standing) -> None:
+        """A node told its standing: members are noted, others may fill a hole of the table."""
+        if node.node_id in self.leaf_set:
+            self._standings[node.node_id] = standing
+        if standing is Standing.READY:
+            self.table.offer(node)
+
+    def on_ping(self, sender: NodeHandle, ping: Ping) -> None:
+        """Answer that we live."""
+        self._tell(sender, encode(Pong(ping.nonce, self.standing)))
+        self.met(sender, ping.standing)
+
+    def on_pong(self, sender: NodeHandle, pong: Pong) -> None:
+        """A table entry, a candidate for one, or a lost contact lives."""
+        self.prober.answered(sender.node_id, pong.nonce)
+        self.met(sender, pong.standing)
+
+    def on_leaf_set_probe(self, sender: NodeHandle, probe: LeafSetProbe, now: float) -> None:
+        """Enter the asker, answer with our leaf set, look at its own."""
+        self._enter(sender, probe.standing, now)
+        self._tell(sender, encode(LeafSetReply(probe.nonce, self.standing, tuple(self.leaf_set))))
+        self.consider(sender, probe.leaves, now)
+
+    def on_leaf_set_reply(self, sender: NodeHandle, reply: LeafSetReply, now: float) -> None:
+        """Enter a node that confirms us. An answer nobody waits for is only a sign of life."""
+        if self.prober.answered(sender.node_id, reply.nonce) is None:
+            self.met(sender, reply.standing)
+            return
+        self._enter(sender, reply.standing, now)
+        if sender.node_id in self.leaf_set:
+            self.confirmed.add(sender.node_id)
+        self.consider(sender, reply.leaves, now)
+
+    def on_failure_notice(self, notice: FailureNotice, now: float) -> None:
+        """Ask the members that others find silent; believe nothing."""
+        for node_id in notice.failed:
+            if node_id in self.leaf_set:
+                self.suspect(node_id, Reason.TOLD, now)
+
+    def on_leaving(self, sender: NodeHandle, now: float) -> None:
+        """A node says good-bye: it is gone at once, and tells the others itself."""
+        self._buried.add(sender.node_id, now)
+        if self.prober.withdraw(sender.node_id):
+            self._listener.on_settled(sender.node_id, now)
+        self._give_up(sender, now, announce=False)
+
+    def on_hints(self, sender: NodeHandle, nodes: Iterable[NodeHandle], now: float) -> None:
+        """Look at nodes somebody names for the routing table."""
+        nodes = [node for node in nodes if self._is_askable(sender, node, now)]
+        self.upkeep.on_hints(nodes, now)
+
+    def consider(self, sender: NodeHandle, nodes: Iterable[NodeHandle], now: float) -> None:
+        """Ask nodes that others have in their leaf sets and that would belong into ours."""
+        for node in nodes:
+            if self.leaf_set.admits(node.node_id) and self._is_askable(sender, node, now):
+                self.prober.probe(node, Reason.CANDIDATE, now)
+
+    # What time brings
+
+    def suspect(self, node_id: bytes, reason: Reason, now: float) -> None:
+        """Ask a member or table entry that was silent when it should have spoken."""
+        node = self.leaf_set.get(node_id) or self.table.get(node_id)
+        if node is not None:
+            self.prober.probe(node, reason, now)
+
+    def on_beat(self, now: float) -> None:
+        """Tell the ring neighbours that we live, suspect silent ones, compare old leaf sets."""
+        heartbeat = encode(Heartbeat(self.standing))
+        for node in self.leaf_set.neighbours():
+            self._tell(node, heartbeat)
+            silent_for = now - self._heard.get(node.node_id, now)
+            if silent_for > self._config.suspect_after_seconds:
+                self.prober.probe(node, Reason.SUSPECTED, now)
+        for node in self.leaf_set:
+            if now - self._exchanged[node.node_id] >= self._config.exchange_seconds:
+                self.prober.probe(node, Reason.ROUTINE, now)
+        self._forget_strangers()
+
+    def on_probe_timer(self, now: float) -> None:
+        """Pass the verdict on those who used up their tries."""
+        for probe in self.prober.take_silent(self.heard_since, now):
+            self._on_silent(probe, now)
+
+    def announce_standing(self) -> None:
+        """Tell leaf set and table that our standing changed."""
+        told = {node.node_id: node for node in (*self.leaf_set, *self.table)}
+        for node_id in sorted(told):
+            self._tell(told[node_id], encode(Heartbeat(self.standing)))
+
+    def start_over(self, now: float) -> None:
+        """We were away: all we knew must be confirmed again, and nobody is to blame yet."""
+        self.confirmed.clear()
+        self.changed_at = now
+        self.contacts.hurry(now)
+        for node in (*self.leaf_set, *self.table):
+            self._heard[node.node_id] = now
+        for probe in self.prober.clear():
+            self._listener.on_settled(probe.node.node_id, now)
+
+    # Changes
+
+    def _enter(self, node: NodeHandle, standing: Standing, now: float) -> None:
+        node_id = node.node_id
+        if self.leaf_set.admits(node_id):
+            displaced = self.leaf_set.add(node)
+            self.contacts.remove(node_id)
+            self.changed_at = now
+            self._observer.record(NodeJoined(self._me.id, node.id))
+            self._listener.on_member(node, True, now)
+            if displaced is not None:
+                self._forget_member(displaced.node_id)
+                self._observer.record(NodeDisplaced(self._me.id, displaced.id))
+                self._listener.on_member(displaced, False, now)
+        if node_id in self.leaf_set:
+            self._exchanged[node_id] = now
+        self.met(node, standing)
+
+    def _on_silent(self, probe: Probe, now: float) -> None:
+        node_id = probe.node.node_id
+        self._buried.add(node_id, now)
+        self._give_up(probe.node, now, announce=probe.reason is not Reason.TOLD)
+        self._listener.on_settled(node_id, now)
+
+    def _give_up(self, node: NodeHandle, now: float, *, announce: bool) -> None:
+        hole = self.table.remove(node.node_id)
+        if hole is not None:
+            self.upkeep.on_hole(hole, now)
+        was_full = self.leaf_set.is_full
+        if self.leaf_set.remove(node.node_id) is None:
+            return
+        self._forget_member(node.node_id)
+        self.contacts.add_silent(node, now)
+        self.changed_at = now
+        self._observer.record(NodeFailed(self._me.id, node.id))
+        self._listener.on_member(node, False, now)
+        if was_full:
+            for outer in self.leaf_set.outermost():
+                self.prober.probe(outer, Reason.REPAIR, now)
+        if announce:
+            notice = encode(FailureNotice((node.node_id,)))
+            for member in self.leaf_set:
+                self._tell(member, notice)
+
+    def _clear_suspicion(self, node_id: bytes, now: float) -> None:
+        node = self.leaf_set.get(node_id) or self.table.get(node_id)
+        if node is not None:
+            self._observer.record(SuspicionCleared(self._me.id, node.id))
+        self._listener.on_settled(node_id, now)
+
+    def _forget_member(self, node_id: bytes) -> None:
+        self.confirmed.discard(node_id)
+        self._standings.pop(node_id, None)
+        self._exchanged.pop(node_id, None)
+
+    def _forget_strangers(self) -> None:
+        for node_id in list(self._heard):
+            known = node_id in self.leaf_set or node_id in self.table
+            if not known and self.prober.get(node_id) is None:
+                del self._heard[node_id]
+
+    def _is_askable(self, sender: NodeHandle, node: NodeHandle, now: float) -> bool:
+        if node.ring != self._me.ring:
+            self._observer.record(PacketRefused(self._me.id, sender.id, "a handle of another ring"))
+            return False
+        if node.node_id == self._me.node_id:
+            return False
+        age = self._buried.age(node.node_id, now)
+        if age is None:
+            return True
+        if age < self._config.burial_seconds:
+            return False
+        self._buried.forget(node.node_id)
+        return True
+
+    def _compose(self, reason: Reason, nonce: int) -> bytes:
+        if reason is Reason.TABLE:
+            return encode(Ping(nonce, self.standing))
+        return encode(LeafSetProbe(nonce, self.standing, tuple(self.leaf_set)))
+
+    def _tell(self, node: NodeHandle, packet: bytes) -> None:
+        self._outbox.notify(node, Application.PASTRY, packet)

@@ -1,0 +1,98 @@
+"""Filling the routing table and keeping its entries alive (Pastry 2.5; lazy repair).
+
+A hole costs hops, never correctness, so all of this is slow and bounded: hints of others are
+pinged before they enter, rows are compared every quarter of an hour, a failed entry makes us ask
+its row-mates for a replacement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from epost.foundation.codec import encode
+from epost.foundation.effects import Outbox
+from epost.foundation.ids import NodeHandle
+from epost.foundation.ports import Entropy
+from epost.foundation.wire import Application
+from epost.pastry.config import HANDLES_MAX, PastryConfig
+from epost.pastry.messages import Hints, RowRequest
+from epost.pastry.prober import Prober, Reason
+from epost.pastry.routing_table import RoutingTable
+
+
+class TableUpkeep:
+    """Looks after one routing table."""
+
+    TIMER = "table"
+
+    def __init__(
+        self,
+        table: RoutingTable,
+        prober: Prober,
+        config: PastryConfig,
+        outbox: Outbox,
+        entropy: Entropy,
+        heard_since: Callable[[bytes, float], bool],
+    ) -> None:
+        """`heard_since(node_id, time)` tells whether a node spoke after a time."""
+        self._table = table
+        self._prober = prober
+        self._config = config
+        self._outbox = outbox
+        self._entropy = entropy
+        self._heard_since = heard_since
+        self._asked_at: dict[int, float] = {}
+
+    def start(self) -> None:
+        """Begin the periodic upkeep, at a random phase."""
+        phase = self._entropy.token(1)[0] / 256
+        self._arm(self._config.table_upkeep_seconds * (0.5 + phase / 2))
+
+    def on_timer(self, now: float) -> None:
+        """Compare each row with one of its nodes; ping those that were long silent."""
+        self._arm(self._config.table_upkeep_seconds)
+        for row in self._table.rows():
+            self._ask_for(row, now)
+        before = now - self._config.table_upkeep_seconds
+        for node in self._table:
+            if not self._heard_since(node.node_id, before):
+                self._prober.probe(node, Reason.TABLE, now)
+
+    def on_hole(self, row: int, now: float) -> None:
+        """An entry failed: ask a row-mate for another, not more often than the row allows."""
+        if now - self._asked_at.get(row, -self._config.row_repair_seconds) >= (
+            self._config.row_repair_seconds
+        ):
+            self._ask_for(row, now)
+
+    def on_row_request(self, sender: NodeHandle, row: int) -> None:
+        """Hint at the entries of a row."""
+        self._hint(sender, self._table.row(row))
+
+    def on_hints(self, nodes: Iterable[NodeHandle], now: float) -> None:
+        """Ping those that would fill a hole; their answers fill it."""
+        for node in nodes:
+            if self._table.wants(node.node_id):
+                self._prober.probe(node, Reason.TABLE, now)
+
+    def help_joiner(self, joiner: NodeHandle, is_first_hop: bool) -> None:
+        """Send a joiner the row it shares with us; the first hop sends the rows above it too."""
+        shared = self._table.row_of(joiner.node_id)
+        rows = range(shared + 1) if is_first_hop else (shared,)
+        nodes = [node for row in rows for node in self._table.row(row)]
+        self._hint(joiner, [node for node in nodes if node.node_id != joiner.node_id])
+
+    def _ask_for(self, row: int, now: float) -> None:
+        nodes = self._table.row(row)
+        if nodes:
+            chosen = nodes[int.from_bytes(self._entropy.token(2), "big") % len(nodes)]
+            self._asked_at[row] = now
+            self._outbox.notify(chosen, Application.PASTRY, encode(RowRequest(row)))
+
+    def _hint(self, to: NodeHandle, nodes: Sequence[NodeHandle]) -> None:
+        if nodes:
+            hints = Hints(tuple(nodes[-HANDLES_MAX:]))
+            self._outbox.notify(to, Application.PASTRY, encode(hints))
+
+    def _arm(self, delay_seconds: float) -> None:
+        self._outbox.set_timer(Application.PASTRY, self.TIMER, delay_seconds)
