@@ -1,0 +1,53 @@
+"""What the transport tells the observer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from epost.foundation.ids import NodeHandle
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """A link came up."""
+
+    node: NodeHandle
+    opened_by_us: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """A link that was up ended."""
+
+    node: NodeHandle
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """None of a node's addresses led to it; `text` has the reason for each."""
+
+    node: NodeHandle
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRefused:
+    """Somebody opened a connection and no link came of it."""
+
+    source: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueueFull:
+    """Messages to a peer are dropped because too much waits for it already."""
+
+    node: NodeHandle
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptFailed:
+    """The system gives no more connections (too many open files?); tried again soon."""
+
+    text: str

@@ -1,0 +1,388 @@
+"""The Transport port over TLS: which links there are, and what becomes of those that end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from epost.crypto.signing import SigningKey
+from epost.crypto.x509 import node_id_of, public_key_of
+from epost.daemon.tls.accepting import Acceptor
+from epost.daemon.tls.config import TransportConfig
+from epost.daemon.tls.contexts import NodeIdentity, accepting_context, dialling_context
+from epost.daemon.tls.dialling import Backoff, Dialler
+from epost.daemon.tls.frames import HARMLESS, CloseReason
+from epost.daemon.tls.hello import Introduced, RingView, make_hello, open_hello
+from epost.daemon.tls.observed import DialFailed, LinkDown, LinkUp, QueueFull
+from epost.daemon.tls.outgoing import Outgoing, QueueBudget
+from epost.daemon.tls.session import Ended, Session
+from epost.daemon.tls.tls_link import Links, TlsLink
+from epost.foundation.errors import (
+    AuthenticityError,
+    ConfigError,
+    NotPermitted,
+    PeerError,
+    Unreachable,
+)
+from epost.foundation.ids import NodeHandle, NodeId
+from epost.foundation.ports import Clock, Entropy, Observer, TransportEvents
+from epost.foundation.wire import MESSAGE_SIZE_MAX
+
+
+@dataclass(slots=True)
+class _Peer:
+    """A node that is linked or being dialled, and what waits for it."""
+
+    node: NodeHandle
+    outgoing: Outgoing
+    session: Session | None = None
+    retired: Session | None = None
+    dial: asyncio.Task[None] | None = None
+    is_dropping: bool = False
+
+
+class TlsTransport:
+    """Carries messages between the authenticated nodes of one ring.
+
+    Messages up to 16 KiB keep their order on a link and overtake larger ones. A link that ends is
+    reported at once, whether or not anything waited; one that ends for want of use is not.
+    """
+
+    def __init__(
+        self,
+        identity: NodeIdentity,
+        ring: RingView,
+        *,
+        listeners: Sequence[socket.socket],
+        clock: Clock,
+        entropy: Entropy,
+        observer: Observer,
+        config: TransportConfig | None = None,
+        is_overloaded: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Made inside a running loop; owns the listeners (`listen`) from now on.
+
+        While `is_overloaded()` no link is read from. Raises ConfigError if the parts of the
+        identity do not belong together.
+        """
+        _require_consistent(identity)
+        self._loop = asyncio.get_running_loop()
+        self._me = identity.node
+        self._my_certificate = identity.certificate
+        self._ring = ring
+        self._clock = clock
+        self._observer = observer
+        self._config = config or TransportConfig()
+        self._is_overloaded = is_overloaded
+        self._events: TransportEvents | None = None
+        self._links = Links()
+        self._acceptor = Acceptor(
+            listeners,
+            accepting_context(identity),
+            self._links,
+            self._config,
+            observer=observer,
+            begin=self._begin,
+        )
+        self._dialler = Dialler(
+            dialling_context(identity), self._links, entropy, self._config, self._begin
+        )
+        self._backoff = Backoff(self._config)
+        self._budget = QueueBudget(self._config.queues_bytes_max)
+        self._peers: dict[NodeId, _Peer] = {}
+        self._certificates: OrderedDict[NodeId, bytes] = OrderedDict()
+        self._refused_until: OrderedDict[NodeId, float] = OrderedDict()
+        self._to_report: dict[NodeId, None] = {}
+        self._held: list[Session] = []
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._is_closed = False
+
+    # Transport.
+
+    def start(self, events: TransportEvents) -> None:
+        self._events = events
+        self._acceptor.start()
+        self._sweep()
+
+    def send(self, to: NodeHandle, message: bytes) -> None:
+        assert len(message) <= MESSAGE_SIZE_MAX, "a message larger than any node accepts"
+        if to.node_id == self._me.node_id:
+            self._loop.call_soon(self._deliver, self._me, message)
+            return
+        peer = self._peers.get(to.id) or self._new_peer(to)
+        if peer is None:
+            self._report(to.id)
+        elif not peer.outgoing.push(message):
+            self._drop(peer)
+        else:
+            peer.is_dropping = False
+            self._carry_on(peer, to)
+
+    def certificate(self, node: NodeId) -> bytes | None:
+        if node == self._me.node_id:
+            return self._my_certificate
+        return self._certificates.get(node)
+
+    async def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await self._acceptor.close()
+        dials = [peer.dial for peer in self._peers.values() if peer.dial is not None]
+        for dial in dials:
+            dial.cancel()
+        await asyncio.gather(*dials, return_exceptions=True)
+        for peer in list(self._peers.values()):
+            if peer.session is not None:
+                peer.session.finish(CloseReason.SHUTDOWN)
+        await self._links.all_closed(self._config.close_seconds)
+
+    # Beyond the port.
+
+    @property
+    def linked(self) -> Sequence[NodeHandle]:
+        """The nodes there is a link with now."""
+        return [peer.node for peer in self._peers.values() if peer.session is not None]
+
+    def renew(self, certificate: bytes) -> None:
+        """Show this renewed NodeCert on links that come up from now on."""
+        self._my_certificate = certificate
+
+    def refuse(self, node: NodeId, text: str) -> None:
+        """End the link with a node that broke the protocol, and accept none for a while."""
+        self._refused_until.pop(node, None)
+        self._refused_until[node] = self._loop.time() + self._config.refuse_seconds
+        if len(self._refused_until) > self._config.refused_max:
+            self._refused_until.popitem(last=False)
+        peer = self._peers.get(node)
+        if peer is not None and peer.session is not None:
+            peer.session.fail(CloseReason.REFUSED, text)
+
+    def recheck(self) -> None:
+        """Verify the certificates of all open links again, after news of a revocation."""
+        for peer in list(self._peers.values()):
+            if peer.session is not None:
+                self._recheck(peer.session)
+
+    # SessionOwner.
+
+    def introduce(self, session: Session, hello: bytes) -> Introduced:
+        """Judge a peer's HELLO."""
+        introduced = open_hello(
+            hello, leaf=session.leaf, me=self._me, ring=self._ring, dialled=session.dialled
+        )
+        if self._is_refused(introduced.node.id):
+            raise NotPermitted("refused for a while, for breaking the protocol")
+        return introduced
+
+    def on_up(self, session: Session) -> None:
+        """Take a session into use, or keep a better one."""
+        introduced = session.peer
+        node = introduced.node
+        self._remember(node.id, introduced.certificate)
+        self._ring.on_news(node, introduced.news, introduced.clock_ms)
+        peer = self._peers.get(node.id)
+        if peer is None or peer.session is None:
+            self._make_room()
+            peer = self._peers.setdefault(node.id, _Peer(node, self._queue()))
+        elif self._supersedes(session, peer.session):
+            self._retire(peer, peer.session)
+        else:
+            self._retire(peer, session)
+            return
+        peer.node = node
+        peer.session = session
+        self._backoff.succeeded(node.id)
+        self._observer.record(LinkUp(node, session.opened_by_us))
+        session.carry(peer.outgoing)
+
+    def on_message(self, session: Session, message: bytes) -> None:
+        """Give a peer's message to the driver."""
+        session.used_at = session.heard_at
+        self._deliver(session.peer.node, message)
+
+    def must_hold(self, session: Session) -> bool:
+        """Read no more from a link while the driver has too much to do."""
+        if not self._is_overloaded():
+            return False
+        if not self._held:
+            self._loop.call_later(self._config.overload_pause_seconds, self._resume_held)
+        self._held.append(session)
+        return True
+
+    def on_down(self, session: Session, ended: Ended) -> None:
+        """Give up what waited, unless the peer only saved a link."""
+        peer = self._peers.get(session.peer.node.id)
+        if peer is None or peer.session is not session or self._is_closed:
+            return
+        peer.session = None
+        self._observer.record(LinkDown(peer.node, str(ended.error)))
+        if ended.reason is CloseReason.BROKE_PROTOCOL and not ended.by_peer:
+            self.refuse(peer.node.id, str(ended.error))
+        if peer.dial is not None:
+            return  # which decides
+        if ended.reason not in HARMLESS:
+            self._give_up(peer)
+        elif peer.outgoing.bytes_waiting:
+            self._backoff.failed(peer.node.id, self._loop.time())
+            self._dial(peer)
+        else:
+            del self._peers[peer.node.id]
+
+    # Links.
+
+    def _begin(self, link: TlsLink, dialled: NodeId | None = None) -> Session:
+        session = Session(link, self, self._config, dialled=dialled)
+        now_ms = self._clock.wall_ms()
+        session.start(make_hello(self._me, self._my_certificate, self._ring.news(), now_ms))
+        return session
+
+    def _supersedes(self, new: Session, current: Session) -> bool:
+        """Which of two links with one node stays? Both sides must come to the same answer.
+
+        A node dials only when it has no link, so a second link from the same side, or one that
+        begins long after the first came up, means that the first is dead over there.
+        """
+        if new.opened_by_us == current.opened_by_us:
+            return True
+        if self._loop.time() - current.up_at > self._config.simultaneous_seconds:
+            return True
+        return new.opened_by_us == (self._me.node_id < new.peer.node.node_id)
+
+    def _retire(self, peer: _Peer, session: Session) -> None:
+        if peer.retired is not None:
+            peer.retired.abort()
+        peer.retired = session
+        session.retire(CloseReason.DUPLICATE)
+
+    def _make_room(self) -> None:
+        """Give up the link used least lately of those with nothing under way."""
+        linked = [p for p in self._peers.values() if p.session is not None]
+        if len(linked) < self._config.links_max:
+            return
+        idle = [
+            (p.session.used_at, p) for p in linked if p.session and not p.outgoing.bytes_waiting
+        ]
+        if not idle:
+            raise Unreachable("all links are busy")
+        _, peer = min(idle, key=lambda pair: pair[0])
+        assert peer.session is not None
+        del self._peers[peer.node.id]
+        peer.session.retire(CloseReason.IDLE)
+        self._observer.record(LinkDown(peer.node, "unused"))
+
+    def _new_peer(self, node: NodeHandle) -> _Peer | None:
+        now = self._loop.time()
+        dialling = len(self._peers) >= self._config.links_max + self._config.dials_waiting_max
+        if self._is_closed or dialling or self._is_refused(node.id):
+            return None
+        if self._backoff.pause(node.id, now):
+            return None
+        peer = self._peers[node.id] = _Peer(node, self._queue())
+        return peer
+
+    def _queue(self) -> Outgoing:
+        return Outgoing(bytes_max=self._config.queue_bytes_max, budget=self._budget)
+
+    def _dial(self, peer: _Peer) -> None:
+        peer.dial = self._loop.create_task(self._reach(peer))
+
+    async def _reach(self, peer: _Peer) -> None:
+        failure = ""
+        try:
+            await asyncio.sleep(self._backoff.pause(peer.node.id, self._loop.time()))
+            await self._dialler.reach(peer.node)
+        except Unreachable as error:
+            failure = str(error)
+        finally:
+            peer.dial = None
+        if peer.session is None:
+            self._backoff.failed(peer.node.id, self._loop.time())
+            self._observer.record(DialFailed(peer.node, failure))
+            self._give_up(peer)
+
+    def _carry_on(self, peer: _Peer, to: NodeHandle) -> None:
+        if peer.session is not None:
+            peer.session.used_at = self._loop.time()
+            peer.session.wake()
+        elif peer.dial is None:
+            peer.node = to
+            self._dial(peer)
+
+    # Ends.
+
+    def _give_up(self, peer: _Peer) -> None:
+        peer.outgoing.clear()
+        self._peers.pop(peer.node.id, None)
+        self._report(peer.node.id)
+
+    def _drop(self, peer: _Peer) -> None:
+        if not peer.is_dropping:
+            peer.is_dropping = True
+            self._observer.record(QueueFull(peer.node))
+            self._report(peer.node.id)
+
+    def _report(self, node: NodeId) -> None:
+        """Report a node as unreachable, soon and once: never from within a call to `send`."""
+        if not self._to_report:
+            self._loop.call_soon(self._report_now)
+        self._to_report[node] = None
+
+    def _report_now(self) -> None:
+        nodes, self._to_report = self._to_report, {}
+        if self._events is not None and not self._is_closed:
+            for node in nodes:
+                self._events.on_unreachable(node)
+
+    def _deliver(self, sender: NodeHandle, message: bytes) -> None:
+        if self._events is not None and not self._is_closed:
+            self._events.on_message(sender, message)
+
+    # Memory and time.
+
+    def _remember(self, node: NodeId, certificate: bytes) -> None:
+        self._certificates.pop(node, None)
+        self._certificates[node] = certificate
+        if len(self._certificates) > self._config.certificates_kept_max:
+            self._certificates.popitem(last=False)
+
+    def _is_refused(self, node: NodeId) -> bool:
+        return self._loop.time() < self._refused_until.get(node, 0.0)
+
+    def _resume_held(self) -> None:
+        if self._is_overloaded():
+            self._loop.call_later(self._config.overload_pause_seconds, self._resume_held)
+            return
+        held, self._held = self._held, []
+        for session in held:
+            session.resume()
+
+    def _sweep(self) -> None:
+        now = self._loop.time()
+        for peer in list(self._peers.values()):
+            session = peer.session
+            if session is None:
+                continue
+            if now - session.verified_at > self._config.recheck_seconds:
+                self._recheck(session)
+            session.check(now)
+        self._sweeper = self._loop.call_later(self._config.sweep_seconds, self._sweep)
+
+    def _recheck(self, session: Session) -> None:
+        session.verified_at = self._loop.time()
+        try:
+            self._ring.verify(session.peer.certificate)
+        except (PeerError, AuthenticityError) as error:
+            session.fail(CloseReason.NOT_AUTHENTIC, str(error))
+
+
+def _require_consistent(identity: NodeIdentity) -> None:
+    key = SigningKey(identity.key_seed).public
+    _, node_id = node_id_of(identity.leaf)
+    if key != public_key_of(identity.leaf) or node_id != identity.node.node_id:
+        raise ConfigError("node key, TLS certificate and node id do not belong together")

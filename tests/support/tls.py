@@ -1,0 +1,316 @@
+"""A ring with its authorities, and real transports of its nodes on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import uvloop
+
+from epost.crypto.certificates import (
+    DAY_MS,
+    IssuerCert,
+    NodeCert,
+    NodeRole,
+    OrganisationTrust,
+    OrgCert,
+    Power,
+    certify,
+)
+from epost.crypto.names import ring_of
+from epost.crypto.signing import SigningKey
+from epost.crypto.x509 import key_spki_sha256, make_authority, make_leaf
+from epost.daemon.tls import NodeIdentity, RingNews, TlsTransport, TransportConfig, listen
+from epost.foundation.errors import UntrustedCertificate
+from epost.foundation.ids import Address, NodeHandle, NodeId, point
+
+NOW_MS = int(time.time() * 1000)
+"""OpenSSL compares with the real clock, so must these certificates."""
+
+
+def run(story: Coroutine[Any, Any, None], *, fast_loop: bool = True) -> None:
+    """Run a story on uvloop, or on asyncio's own loop; a hung one fails."""
+    factory = uvloop.new_event_loop if fast_loop else asyncio.new_event_loop
+
+    async def bounded() -> None:
+        async with asyncio.timeout(20):
+            await story
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(bounded())
+
+
+def seed(*names: object) -> bytes:
+    return hashlib.sha256(repr(names).encode()).digest()
+
+
+@dataclass
+class WallClock:
+    def now(self) -> float:
+        return time.monotonic()
+
+    def wall_ms(self) -> int:
+        return NOW_MS
+
+
+class CountingEntropy:
+    def __init__(self) -> None:
+        self._count = 0
+
+    def token(self, size: int) -> bytes:
+        self._count += 1
+        return hashlib.shake_256(self._count.to_bytes(8, "big")).digest(size)
+
+
+@dataclass
+class Events:
+    """What a transport reported, and a way to wait for it."""
+
+    messages: list[tuple[NodeHandle, bytes]] = field(default_factory=list)
+    unreachable: list[NodeId] = field(default_factory=list)
+    observed: list[object] = field(default_factory=list)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    react: Callable[[NodeHandle, bytes], None] | None = None
+
+    def on_message(self, sender: NodeHandle, message: bytes) -> None:
+        if self.react is not None:
+            self.react(sender, message)
+        else:
+            self.messages.append((sender, message))
+        self._changed.set()
+
+    def on_unreachable(self, node: NodeId) -> None:
+        self.unreachable.append(node)
+        self._changed.set()
+
+    def record(self, event: object) -> None:
+        self.observed.append(event)
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until a condition holds; it is looked at whenever anything was reported."""
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
+
+    def seen(self, kind: type) -> list[Any]:
+        return [event for event in self.observed if isinstance(event, kind)]
+
+
+class Ring:
+    """An organisation with one issuer and one X.509 authority."""
+
+    def __init__(self, domain: str = "example.org") -> None:
+        self.domain = domain
+        self.id = ring_of(domain)
+        root = SigningKey(seed(domain, "root"))
+        self.issuer = SigningKey(seed(domain, "issuer"))
+        self.authority_seed = seed(domain, "x509")
+        self.authority = make_authority(self.authority_seed, domain, not_before_ms=NOW_MS - DAY_MS)
+        start, end = NOW_MS - DAY_MS, NOW_MS + 300 * DAY_MS
+        organisation = OrgCert(1, domain, self.id, 0, root.public, 8, start, end)
+        issuer = IssuerCert(
+            1,
+            self.id,
+            self.issuer.public,
+            SigningKey(seed(domain, "log")).public,
+            int(Power.ACCOUNTS | Power.NODES),
+            bytes(32),
+            key_spki_sha256(SigningKey(self.authority_seed).public),
+            1,
+            start,
+            end,
+        )
+        self.trust = OrganisationTrust(certify(root, organisation), [certify(root, issuer)])
+        self.revoked: set[bytes] = set()
+
+    def node_key(self, number: int) -> bytes:
+        return seed(self.domain, "node", number)
+
+    def node_certificate(self, number: int, **changes: Any) -> bytes:
+        """Sign a NodeCert with some fields changed."""
+        certificate = NodeCert(
+            1,
+            1,
+            self.id,
+            node_id(number),
+            SigningKey(self.node_key(number)).public,
+            bytes(16),
+            int(NodeRole.STORAGE),
+            (),
+            b"",
+            0,
+            number.to_bytes(16, "big"),
+            number,
+            NOW_MS - DAY_MS,
+            NOW_MS + 90 * DAY_MS,
+            NOW_MS + 400 * DAY_MS,
+        )
+        changed = {name: changes.get(name, value) for name, value in _fields(certificate)}
+        return certify(self.issuer, NodeCert(**changed))
+
+    def leaf(self, number: int, *, not_before_ms: int = NOW_MS - DAY_MS) -> bytes:
+        return make_leaf(
+            self.authority_seed,
+            self.authority,
+            node_key=SigningKey(self.node_key(number)).public,
+            node_id=node_id(number),
+            not_before_ms=not_before_ms,
+        )
+
+    def identity(self, number: int, *addresses: Address) -> NodeIdentity:
+        return NodeIdentity(
+            NodeHandle(self.id, node_id(number), addresses),
+            self.node_certificate(number),
+            self.leaf(number),
+            (self.authority,),
+            self.node_key(number),
+        )
+
+
+def _fields(certificate: NodeCert) -> list[tuple[str, Any]]:
+    return [(name, getattr(certificate, name)) for name in certificate.__struct_fields__]
+
+
+def node_id(number: int) -> NodeId:
+    return NodeId(point(number << 128))
+
+
+@dataclass
+class View:
+    """A RingView over the builder's trust."""
+
+    ring: Ring
+    told: RingNews = RingNews()
+    heard: list[tuple[NodeHandle, RingNews, int]] = field(default_factory=list)
+
+    def verify(self, certificate: bytes) -> NodeCert:
+        verified = self.ring.trust.verify_node(certificate, NOW_MS)
+        if verified.serial in self.ring.revoked:
+            raise UntrustedCertificate("revoked")
+        return verified
+
+    def news(self) -> RingNews:
+        return self.told
+
+    def on_news(self, node: NodeHandle, news: RingNews, clock_ms: int) -> None:
+        self.heard.append((node, news, clock_ms))
+
+
+@dataclass
+class Machine:
+    """One node's transport with what it reported."""
+
+    transport: TlsTransport
+    events: Events
+    view: View
+    identity: NodeIdentity
+
+    @property
+    def node(self) -> NodeHandle:
+        return self.identity.node
+
+    @property
+    def address(self) -> Address:
+        return self.node.addresses[0]
+
+
+Change = Callable[[NodeIdentity], NodeIdentity]
+
+
+@dataclass
+class Office:
+    """Starts transports and closes them all in the end."""
+
+    ring: Ring
+    config: TransportConfig
+    machines: list[Machine] = field(default_factory=list)
+    is_overloaded: Callable[[], bool] = lambda: False
+
+    def start(
+        self,
+        number: int,
+        *,
+        port: int = 0,
+        config: TransportConfig | None = None,
+        change: Change = lambda identity: identity,
+        authorities: tuple[bytes, ...] | None = None,
+    ) -> Machine:
+        listener = listen(Address("127.0.0.1", port), purpose="ring")
+        identity = self.ring.identity(number, Address("127.0.0.1", listener.getsockname()[1]))
+        identity = change(identity)
+        if authorities is not None:
+            identity = replace(identity, authorities=authorities)
+        events, view = Events(), View(self.ring)
+        transport = TlsTransport(
+            identity,
+            view,
+            listeners=[listener],
+            clock=WallClock(),
+            entropy=CountingEntropy(),
+            observer=events,
+            config=config or self.config,
+            is_overloaded=lambda: self.is_overloaded(),
+        )
+        transport.start(events)
+        machine = Machine(transport, events, view, identity)
+        self.machines.append(machine)
+        return machine
+
+    async def close(self) -> None:
+        for machine in self.machines:
+            await machine.transport.close()
+
+
+QUICK = TransportConfig(
+    connects_per_network_per_second=1000,
+    connects_per_second=1000,
+    handshake_seconds=2.0,
+    hello_seconds=1.0,
+    close_seconds=0.5,
+    linger_seconds=0.3,
+    dial_address_seconds=2.0,
+    dial_stagger_seconds=0.05,
+    dial_round_pause_seconds=0.02,
+    backoff_seconds_min=0.01,
+    backoff_seconds_max=0.02,
+    sweep_seconds=0.02,
+    overload_pause_seconds=0.005,
+)
+
+
+@asynccontextmanager
+async def office(
+    ring: Ring | None = None, config: TransportConfig = QUICK
+) -> AsyncIterator[Office]:
+    place = Office(ring or Ring(), config)
+    try:
+        yield place
+    finally:
+        await place.close()
+
+
+def raw_context(identity: NodeIdentity | None, *authorities: bytes) -> ssl.SSLContext:
+    """Return a client's TLS context that does not check the server, for attackers."""
+    from epost.daemon.tls.contexts import load_key
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if identity is not None:
+        load_key(context, identity.leaf, identity.key_seed)
+    return context
+
+
+def free_port() -> int:
+    """Return a loopback port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
