@@ -16,13 +16,16 @@ class ImapLimits:
     append_bytes_max: int = 2 * MAIL_SIZE_BYTES_MAX  # all mails of one APPEND (RFC 3502)
     literals_per_command_max: int = 1000
     skipped_literal_bytes_max: int = 2**30  # of a refused LITERAL+; beyond it we hang up
-    bad_commands_max: int = 10
+    bad_commands_max: int = 10  # in a row
+    commands_before_login_max: int = 50
     login_timeout_seconds: float = 60.0
     idle_timeout_seconds: float = 30 * 60.0  # RFC 3501 5.4 wants at least 30 minutes
+    stalled_timeout_seconds: float = 5 * 60.0  # a client that does not read what it asked for
 
 
 # Work between two turns of the event loop; sized so that a slice stays well below 10 ms.
 ROWS_PER_SLICE = 500
+RENDERINGS_PER_SLICE = 100
 BODIES_PER_SLICE = 32
 BODY_BYTES_PER_SLICE = 1 << 20
 OUTPUT_BYTES_PER_SLICE = 256 * 1024
@@ -30,5 +33,6 @@ READ_BYTES = 64 * 1024
 
 SEARCH_DEPTH_MAX = 32
 KEYWORD_LENGTH_MAX = 100
-SECTION_DEPTH_MAX = 32
+SECTION_DEPTH_MAX = 100  # as deep as a mail's structure is read
+FETCH_ITEMS_MAX = 100
 PATTERNS_PER_LIST_MAX = 64

@@ -1,5 +1,7 @@
 """Reads the tokens of one command, left to right (RFC 3501 section 9)."""
 
+import base64
+import binascii
 import re
 from collections.abc import Callable
 from typing import TypeVar
@@ -17,6 +19,8 @@ _QUOTED = re.compile(rb'"((?:[^"\\\r\n\0]|\\["\\])*)"')
 _ESCAPED = re.compile(rb'\\(["\\])')
 _LITERAL = re.compile(rb"\{[0-9]{1,10}\+?\}\r\n")
 _NUMBER = re.compile(rb"[0-9]{1,20}")
+_NIL = re.compile(rb"[Nn][Ii][Ll](?=[ )]|\Z)")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")
 _TAG = re.compile(rb"[!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+")
 
 NUMBER_MAX = 2**32 - 1
@@ -38,6 +42,14 @@ class Cursor:
         """Whether `token` comes next; takes nothing."""
         return self._text.startswith(token, self._at)
 
+    def at_digit(self) -> bool:
+        return self._text[self._at : self._at + 1].isdigit()
+
+    def at_word(self, word: bytes) -> bool:
+        """Whether a word of the protocol comes next, followed by a space; takes nothing."""
+        following = self._text[self._at : self._at + len(word) + 1]
+        return following.upper() == word + b" "
+
     def skip(self, token: bytes) -> bool:
         """Take `token` if it comes next."""
         found = self.at(token)
@@ -58,11 +70,15 @@ class Cursor:
 
     def match(self, pattern: "re.Pattern[bytes]", name: str) -> bytes:
         """Take what `pattern` matches; `name` tells the client what was expected."""
+        return self.groups(pattern, name)[0]
+
+    def groups(self, pattern: "re.Pattern[bytes]", name: str) -> "re.Match[bytes]":
+        """Like `match`, for a pattern with groups."""
         found = pattern.match(self._text, self._at)
         if found is None:
             raise ImapSyntaxError(f"{name} expected")
         self._at = found.end()
-        return found[0]
+        return found
 
     def tag(self) -> bytes:
         return self.match(_TAG, "Tag")
@@ -102,6 +118,24 @@ class Cursor:
         if self.at(b'"') or self.at(b"{"):
             return self.string()
         return self.match(_PATTERN, "Folder pattern")
+
+    def nil(self) -> bool:
+        """Take NIL if it comes next."""
+        found = _NIL.match(self._text, self._at)
+        if found is not None:
+            self._at = found.end()
+        return found is not None
+
+    def nstring(self) -> bytes | None:
+        return None if self.nil() else self.string()
+
+    def base64(self) -> bytes:
+        """The base64 of SASL; "=" alone is the empty response (RFC 4959)."""
+        text = self.match(_BASE64, "Base64")
+        try:
+            return b"" if text == b"=" else base64.b64decode(text, validate=True)
+        except binascii.Error as error:
+            raise ImapSyntaxError("Base64 expected") from error
 
     def text(self) -> str:
         """An astring in UTF-8, e.g. a login name."""

@@ -21,8 +21,7 @@ _DAY_SECONDS = 86_400
 
 def day(cursor: Cursor) -> int:
     """Take a date; returned as days since 1970-01-01."""
-    match = _DATE.match(cursor.match(_DATE, "Date"))
-    assert match is not None
+    match = cursor.groups(_DATE, "Date")
     try:
         return date(int(match[4]), _month(match[3]), int(match[2])).toordinal() - _EPOCH_DAY
     except ValueError as error:
@@ -31,8 +30,7 @@ def day(cursor: Cursor) -> int:
 
 def date_time(cursor: Cursor) -> MailTime:
     """Take a quoted date-time."""
-    match = _DATE_TIME.match(cursor.match(_DATE_TIME, "Date and time"))
-    assert match is not None
+    match = cursor.groups(_DATE_TIME, "Date and time")
     zone_minutes = int(match[8]) * 60 + int(match[9])
     if match[7] == b"-":
         zone_minutes = -zone_minutes

@@ -32,6 +32,19 @@ class NumberSet:
         return merged
 
 
+@dataclass(frozen=True, slots=True)
+class SavedResult:
+    """$: what the last SEARCH RETURN (SAVE) found (RFC 5182)."""
+
+
+MessageSet = NumberSet | SavedResult
+
+
+def message_set(cursor: Cursor) -> MessageSet:
+    """Take a sequence-set, or $ for the saved result."""
+    return SavedResult() if cursor.skip(b"$") else number_set(cursor)
+
+
 def number_set(cursor: Cursor) -> NumberSet:
     """Take a sequence-set."""
     return NumberSet(tuple(map(_range, cursor.match(_SET, "Message set").split(b","))))

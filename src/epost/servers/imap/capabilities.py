@@ -1,0 +1,44 @@
+"""What the server says it can do (RFC 3501 7.2.1)."""
+
+from collections.abc import Sequence
+
+from epost.servers.imap.limits import ImapLimits
+
+_ALWAYS = (b"IMAP4rev1", b"SASL-IR", b"LITERAL+", b"ID", b"ENABLE")
+_AFTER_LOGIN = (
+    b"IDLE",
+    b"NAMESPACE",
+    b"UNSELECT",
+    b"UIDPLUS",
+    b"MOVE",
+    b"CHILDREN",
+    b"SPECIAL-USE",
+    b"CREATE-SPECIAL-USE",
+    b"LIST-EXTENDED",
+    b"LIST-STATUS",
+    b"STATUS=SIZE",
+    b"CONDSTORE",
+    b"ESEARCH",
+    b"SEARCHRES",
+    b"MULTIAPPEND",
+    b"OBJECTID",
+)
+
+ENABLEABLE = frozenset({b"CONDSTORE"})
+
+
+def before_login(
+    mechanisms: Sequence[str], *, passwords_allowed: bool, starttls: bool
+) -> list[bytes]:
+    """Capabilities of a connection on which nobody is logged in."""
+    names = [*_ALWAYS]
+    if starttls:
+        names.append(b"STARTTLS")
+    if not passwords_allowed:
+        names.append(b"LOGINDISABLED")
+    return names + [b"AUTH=" + name.encode("ascii") for name in mechanisms]
+
+
+def after_login(limits: ImapLimits) -> list[bytes]:
+    """Capabilities once somebody is logged in."""
+    return [*_ALWAYS, *_AFTER_LOGIN, b"APPENDLIMIT=%d" % limits.mail_bytes_max]

@@ -1,0 +1,64 @@
+"""APPEND, also of several mails at once (RFC 3501 6.3.11, RFC 3502, RFC 4315)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from epost.apps.mail.mailbox import AccountMail, NewMail
+from epost.foundation.errors import NoSuchFolder
+from epost.servers.imap.replies import Reply, no, ok
+from epost.servers.imap.session import Session
+from epost.servers.imap.syntax.cursor import Cursor
+from epost.servers.imap.syntax.dates import date_time
+from epost.servers.imap.syntax.flags import flag, settable, spelled_as
+from epost.servers.imap.syntax.folder_names import folder_name
+from epost.servers.imap.syntax.sequences import format_set
+from epost.servers.imap.verbs import MailVerb, Verb, after_space
+
+
+@dataclass(frozen=True, slots=True)
+class AppendRequest:
+    """A folder and the mails to put there."""
+
+    name: str
+    mails: Sequence[NewMail]
+
+
+async def append(_session: Session, mail: AccountMail, request: AppendRequest) -> Reply:
+    """All mails or none; the text of the OK tells how durable they are."""
+    if not all(new.octets for new in request.mails):
+        return no("An empty mail is not kept", b"CANNOT")
+    try:
+        folder = await mail.open(request.name)
+        mails = [
+            replace(new, flags=spelled_as(new.flags, folder.keywords)) for new in request.mails
+        ]
+        outcome = await folder.append(mails)
+    except NoSuchFolder:
+        return no("There is no such folder", b"TRYCREATE")
+    code = b"APPENDUID %d %b" % (outcome.uid_validity, format_set(outcome.uids))
+    return ok(f"Appended, {outcome.durability.value}", code)
+
+
+def append_request(cursor: Cursor) -> AppendRequest:
+    """A folder name and one or more mails."""
+    name = folder_name(cursor)
+    mails = [_new_mail(cursor)]
+    while not cursor.at_end():
+        mails.append(_new_mail(cursor))
+    return AppendRequest(name, mails)
+
+
+def _new_mail(cursor: Cursor) -> NewMail:
+    cursor.space()
+    flags: frozenset[str] = frozenset()
+    if cursor.at(b"("):
+        flags = settable(cursor.listed_or_none(lambda: flag(cursor)))
+        cursor.space()
+    internal_date = None
+    if cursor.at(b'"'):
+        internal_date = date_time(cursor)
+        cursor.space()
+    return NewMail(cursor.literal(), flags, internal_date)
+
+
+VERBS: Mapping[bytes, Verb] = {b"APPEND": MailVerb(after_space(append_request), append)}

@@ -1,0 +1,188 @@
+"""Folders as such: CREATE, DELETE, RENAME, SUBSCRIBE, UNSUBSCRIBE, STATUS, NAMESPACE."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from epost.apps.mail.mailbox import INBOX, AccountMail, FolderCounters, SpecialUse
+from epost.servers.imap.limits import ImapLimits
+from epost.servers.imap.replies import Reply, no, ok
+from epost.servers.imap.session import Session
+from epost.servers.imap.syntax.cursor import Cursor
+from epost.servers.imap.syntax.errors import ImapSyntaxError
+from epost.servers.imap.syntax.folder_names import encoded_name, folder_name, new_folder_name
+from epost.servers.imap.verbs import MailVerb, Verb, after_space, no_arguments
+
+_SPECIAL_USES = {use.value.upper().encode("ascii"): use for use in SpecialUse}
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    """A name, and perhaps what the folder is for (RFC 6154 3)."""
+
+    name: str
+    special_use: SpecialUse | None
+
+
+@dataclass(frozen=True, slots=True)
+class RenameRequest:
+    """The old and the new name."""
+
+    name: str
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StatusRequest:
+    """A folder and what to tell of it."""
+
+    name: str
+    items: Sequence[bytes]
+
+
+async def create(_session: Session, mail: AccountMail, request: CreateRequest) -> Reply:
+    """CREATE (RFC 3501 6.3.3)."""
+    info = await mail.create(request.name, request.special_use)
+    return ok("Created", b"MAILBOXID (%b)" % info.folder_id.encode("ascii"))
+
+
+async def delete(session: Session, mail: AccountMail, name: str) -> Reply:
+    """DELETE (RFC 3501 6.3.4); a client that has the folder selected has none afterwards."""
+    if name == INBOX:
+        return no("INBOX cannot be deleted", b"CANNOT")
+    await mail.delete(name)
+    if session.view is not None and session.view.is_gone:
+        session.select(None)
+    return ok("Deleted")
+
+
+async def rename(_session: Session, mail: AccountMail, request: RenameRequest) -> Reply:
+    """RENAME (RFC 3501 6.3.5)."""
+    await mail.rename(request.name, request.new_name)
+    return ok("Renamed")
+
+
+async def subscribe(_session: Session, mail: AccountMail, name: str) -> Reply:
+    """SUBSCRIBE (RFC 3501 6.3.6); the folder need not exist."""
+    await mail.set_subscribed(name, True)
+    return ok("Subscribed")
+
+
+async def unsubscribe(_session: Session, mail: AccountMail, name: str) -> Reply:
+    """UNSUBSCRIBE (RFC 3501 6.3.7)."""
+    await mail.set_subscribed(name, False)
+    return ok("Unsubscribed")
+
+
+async def status(session: Session, mail: AccountMail, request: StatusRequest) -> Reply:
+    """STATUS (RFC 3501 6.3.10)."""
+    counters = await mail.counters(request.name)
+    if b"HIGHESTMODSEQ" in request.items:  # a CONDSTORE enabling command (RFC 7162 3.1)
+        session.knows_modseq = True
+    session.send(status_line(request.name, request.items, counters, session.site.limits))
+    return ok("That is the status")
+
+
+async def namespace(session: Session, _mail: AccountMail, _request: None) -> Reply:
+    """NAMESPACE (RFC 2342): all folders are personal."""
+    session.send(b'* NAMESPACE (("" "/")) NIL NIL\r\n')
+    return ok("That is all")
+
+
+def status_line(
+    name: str, items: Sequence[bytes], counters: FolderCounters, limits: ImapLimits
+) -> bytes:
+    """One untagged STATUS."""
+    values = {
+        b"MESSAGES": counters.messages,
+        b"RECENT": counters.recent,
+        b"UIDNEXT": counters.uid_next,
+        b"UIDVALIDITY": counters.uid_validity,
+        b"UNSEEN": counters.unseen,
+        b"DELETED": counters.deleted,
+        b"SIZE": counters.size,
+        b"HIGHESTMODSEQ": counters.highest_modseq,
+        b"APPENDLIMIT": limits.mail_bytes_max,
+    }
+    shown = [
+        b"MAILBOXID (%b)" % counters.folder_id.encode("ascii")
+        if item == b"MAILBOXID"
+        else b"%b %d" % (item, values[item])
+        for item in items
+    ]
+    return b"* STATUS %b (%b)\r\n" % (encoded_name(name), b" ".join(shown))
+
+
+_STATUS_ITEMS = frozenset(
+    {
+        b"MESSAGES",
+        b"RECENT",
+        b"UIDNEXT",
+        b"UIDVALIDITY",
+        b"UNSEEN",
+        b"DELETED",
+        b"SIZE",
+        b"HIGHESTMODSEQ",
+        b"APPENDLIMIT",
+        b"MAILBOXID",
+    }
+)
+
+
+def status_items(cursor: Cursor) -> Sequence[bytes]:
+    """A list of status items, each once."""
+    items = tuple(dict.fromkeys(cursor.listed(cursor.word)))
+    if not _STATUS_ITEMS.issuperset(items):
+        raise ImapSyntaxError("Unknown status item")
+    return items
+
+
+def status_request(cursor: Cursor) -> StatusRequest:
+    """A folder name and status items."""
+    name = folder_name(cursor)
+    cursor.space()
+    return StatusRequest(name, status_items(cursor))
+
+
+def create_request(cursor: Cursor) -> CreateRequest:
+    """A name and perhaps (USE (\\Sent))."""
+    name = new_folder_name(cursor)
+    if not cursor.skip(b" "):
+        return CreateRequest(name, None)
+    cursor.expect(b"(")
+    if cursor.word() != b"USE":
+        raise ImapSyntaxError("Unknown CREATE parameter")
+    cursor.space()
+    uses = cursor.listed_or_none(lambda: special_use(cursor))
+    cursor.expect(b")")
+    if len(uses) > 1:
+        raise ImapSyntaxError("A folder has one special use")
+    return CreateRequest(name, uses[0] if uses else None)
+
+
+def special_use(cursor: Cursor) -> SpecialUse:
+    """An attribute such as \\Sent."""
+    cursor.expect(b"\\")
+    use = _SPECIAL_USES.get(b"\\" + cursor.word())
+    if use is None:
+        raise ImapSyntaxError("Unknown special use")
+    return use
+
+
+def rename_request(cursor: Cursor) -> RenameRequest:
+    """Two folder names."""
+    name = folder_name(cursor)
+    cursor.space()
+    return RenameRequest(name, new_folder_name(cursor))
+
+
+_name: Callable[[Cursor], str] = after_space(folder_name)
+
+VERBS: Mapping[bytes, Verb] = {
+    b"CREATE": MailVerb(after_space(create_request), create),
+    b"DELETE": MailVerb(_name, delete),
+    b"RENAME": MailVerb(after_space(rename_request), rename),
+    b"SUBSCRIBE": MailVerb(_name, subscribe),
+    b"UNSUBSCRIBE": MailVerb(_name, unsubscribe),
+    b"STATUS": MailVerb(after_space(status_request), status),
+    b"NAMESPACE": MailVerb(no_arguments, namespace),
+}

@@ -1,0 +1,155 @@
+"""Which folders there are: LIST, LSUB (RFC 3501, RFC 5258, RFC 5819, RFC 6154)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from epost.apps.mail.mailbox import FOLDER_NAME_LENGTH_MAX, AccountMail
+from epost.foundation.errors import NoSuchFolder
+from epost.servers.imap.commands.folders import status_items, status_line
+from epost.servers.imap.folder_tree import Choice, FolderTree, Listed
+from epost.servers.imap.limits import PATTERNS_PER_LIST_MAX
+from epost.servers.imap.replies import Reply, ok
+from epost.servers.imap.session import Session
+from epost.servers.imap.syntax.cursor import Cursor
+from epost.servers.imap.syntax.errors import ImapSyntaxError
+from epost.servers.imap.syntax.folder_names import decoded_name, encoded_name
+from epost.servers.imap.verbs import MailVerb, Verb, after_space
+
+_SELECTION_OPTIONS = frozenset({b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE"})
+_RETURN_OPTIONS = frozenset({b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS"})
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """What to list, and what to tell of each folder."""
+
+    choice: Choice
+    status_items: Sequence[bytes] = ()
+    asks_for_root: bool = False
+
+
+async def list_folders(session: Session, mail: AccountMail, request: ListRequest) -> Reply:
+    """LIST."""
+    if request.asks_for_root:
+        session.send(b'* LIST (\\Noselect) "/" ""\r\n')
+        return ok("That is the separator")
+    tree = FolderTree(await mail.folders(), await mail.subscriptions())
+    for listed in tree.listed(request.choice):
+        session.send(_list_line(b"LIST", listed))
+        if request.status_items and listed.is_selectable:
+            await _send_status(session, mail, listed.name, request.status_items)
+    return ok("That is all")
+
+
+async def _send_status(
+    session: Session, mail: AccountMail, name: str, items: Sequence[bytes]
+) -> None:
+    try:
+        counters = await mail.counters(name)
+    except NoSuchFolder:  # deleted meanwhile: no STATUS is sent (RFC 5819 2)
+        return
+    if b"HIGHESTMODSEQ" in items:
+        session.knows_modseq = True
+    session.send(status_line(name, items, counters, session.site.limits))
+    await session.client.breathe()
+
+
+async def list_subscribed(session: Session, mail: AccountMail, pattern: str) -> Reply:
+    """LSUB (RFC 3501 6.3.9)."""
+    tree = FolderTree((), await mail.subscriptions())
+    await session.send_many(_lsub_lines(tree, pattern))
+    return ok("That is all")
+
+
+def _lsub_lines(tree: FolderTree, pattern: str) -> Iterator[bytes]:
+    for listed in tree.listed_subscriptions(pattern):
+        yield _list_line(b"LSUB", listed)
+
+
+def _list_line(kind: bytes, listed: Listed) -> bytes:
+    attributes = " ".join(listed.attributes).encode("ascii")
+    extended = b' ("CHILDINFO" ("SUBSCRIBED"))' if listed.has_chosen_children else b""
+    return b'* %b (%b) "/" %b%b\r\n' % (kind, attributes, encoded_name(listed.name), extended)
+
+
+def list_request(cursor: Cursor) -> ListRequest:
+    """Selection options, reference, patterns, return options."""
+    selection: frozenset[bytes] = frozenset()
+    is_extended = cursor.at(b"(")
+    if is_extended:
+        selection = _selection_options(cursor)
+        cursor.space()
+    reference = decoded_name(cursor.astring())
+    cursor.space()
+    is_extended = is_extended or cursor.at(b"(")
+    patterns = _patterns(cursor)
+    returns, items = _return_options(cursor)
+    if patterns == [""] and not is_extended:
+        return ListRequest(Choice(()), asks_for_root=True)
+    choice = Choice(
+        patterns=[_joined(reference, pattern) for pattern in patterns],
+        subscribed_only=b"SUBSCRIBED" in selection,
+        special_use_only=b"SPECIAL-USE" in selection,
+        parents_of_chosen=b"RECURSIVEMATCH" in selection,
+        show_subscribed=b"SUBSCRIBED" in returns,
+    )
+    return ListRequest(choice, items)
+
+
+def lsub_request(cursor: Cursor) -> str:
+    """Reference and pattern, joined."""
+    reference = decoded_name(cursor.astring())
+    cursor.space()
+    return _joined(reference, decoded_name(cursor.list_pattern()))
+
+
+def _joined(reference: str, pattern: str) -> str:
+    """The reference is a mere prefix of the pattern (RFC 3501 6.3.8 leaves it to the server)."""
+    joined = reference + pattern
+    if len(joined) > FOLDER_NAME_LENGTH_MAX:
+        raise ImapSyntaxError("Folder pattern is too long")
+    return joined
+
+
+def _selection_options(cursor: Cursor) -> frozenset[bytes]:
+    options = frozenset(cursor.listed_or_none(cursor.word))
+    if not options <= _SELECTION_OPTIONS:
+        raise ImapSyntaxError("Unknown LIST selection option")
+    if b"RECURSIVEMATCH" in options and b"SUBSCRIBED" not in options:
+        raise ImapSyntaxError("RECURSIVEMATCH needs SUBSCRIBED")
+    return options
+
+
+def _patterns(cursor: Cursor) -> list[str]:
+    if not cursor.at(b"("):
+        return [decoded_name(cursor.list_pattern())]
+    patterns = cursor.listed(cursor.list_pattern)
+    if len(patterns) > PATTERNS_PER_LIST_MAX:
+        raise ImapSyntaxError("Too many patterns")
+    return [decoded_name(pattern) for pattern in patterns]
+
+
+def _return_options(cursor: Cursor) -> tuple[frozenset[bytes], Sequence[bytes]]:
+    if not cursor.skip(b" "):
+        return frozenset(), ()
+    if cursor.word() != b"RETURN":
+        raise ImapSyntaxError("RETURN expected")
+    cursor.space()
+    items: list[bytes] = []
+
+    def option() -> bytes:
+        name = cursor.word()
+        if name not in _RETURN_OPTIONS:
+            raise ImapSyntaxError("Unknown LIST return option")
+        if name == b"STATUS":
+            cursor.space()
+            items.extend(status_items(cursor))
+        return name
+
+    return frozenset(cursor.listed_or_none(option)), tuple(dict.fromkeys(items))
+
+
+VERBS: Mapping[bytes, Verb] = {
+    b"LIST": MailVerb(after_space(list_request), list_folders),
+    b"LSUB": MailVerb(after_space(lsub_request), list_subscribed),
+}

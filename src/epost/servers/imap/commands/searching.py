@@ -1,0 +1,125 @@
+"""SEARCH and UID SEARCH, plain and extended (RFC 3501 6.4.4, RFC 4731, RFC 5182, RFC 7162)."""
+
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from epost.servers.imap.limits import ROWS_PER_SLICE
+from epost.servers.imap.replies import Reply, ok
+from epost.servers.imap.search import Search
+from epost.servers.imap.session import Session
+from epost.servers.imap.syntax.cursor import Cursor
+from epost.servers.imap.syntax.errors import ImapSyntaxError
+from epost.servers.imap.syntax.formats import string
+from epost.servers.imap.syntax.search_keys import SearchKey, is_modseq_search, search_keys
+from epost.servers.imap.syntax.sequences import format_set
+from epost.servers.imap.verbs import FolderVerb, Verb, after_space
+from epost.servers.imap.view import FolderView
+
+_RETURN_OPTIONS = frozenset({b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE"})
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """A condition, and how to answer."""
+
+    key: SearchKey
+    by_uid: bool
+    returns: frozenset[bytes] | None  # None: a plain SEARCH
+
+
+async def search(session: Session, view: FolderView, request: SearchRequest) -> Reply:
+    """Find messages and send their numbers or uids."""
+    with_modseq = is_modseq_search(request.key)
+    if with_modseq:
+        session.knows_modseq = True
+    if request.by_uid:
+        await session.announce(may_expunge=False)
+    uids = await Search(session, view).among(view.uids(), request.key)
+    numbers = list(uids) if request.by_uid else [n for n in map(view.number, uids) if n]
+    if request.returns is None:
+        modseq = await _highest_modseq(view, uids) if with_modseq and numbers else None
+        await session.send_many(_plain_lines(numbers, modseq))
+        return ok("That is all")
+    if b"SAVE" in request.returns:
+        view.saved = array("I", _within(uids, request.returns))
+    if request.returns != {b"SAVE"}:
+        told = _within(uids, request.returns)
+        modseq = await _highest_modseq(view, told) if with_modseq and numbers else None
+        session.send(_extended_line(session.tag, request, numbers, modseq))
+    return ok("That is all")
+
+
+def _within(uids: Sequence[int], returns: frozenset[bytes]) -> Sequence[int]:
+    """What a result with MIN or MAX alone is about (RFC 5182 2.4, RFC 7162 3.1.5)."""
+    if not uids or returns & {b"ALL", b"COUNT"} or not returns & {b"MIN", b"MAX"}:
+        return uids
+    ends = [uids[0]] if b"MIN" in returns else []
+    if b"MAX" in returns and uids[-1] not in ends:
+        ends.append(uids[-1])
+    return ends
+
+
+async def _highest_modseq(view: FolderView, uids: Sequence[int]) -> int | None:
+    highest = None
+    for start in range(0, len(uids), ROWS_PER_SLICE):
+        rows = await view.folder.rows(uids[start : start + ROWS_PER_SLICE])
+        highest = max((row.modseq for row in rows), default=highest or 0)
+    return highest
+
+
+def _plain_lines(numbers: Sequence[int], modseq: int | None) -> Iterator[bytes]:
+    """One untagged SEARCH, in pieces."""
+    yield b"* SEARCH"
+    for start in range(0, len(numbers), ROWS_PER_SLICE):
+        yield b"".join(b" %d" % number for number in numbers[start : start + ROWS_PER_SLICE])
+    yield b"\r\n" if modseq is None else b" (MODSEQ %d)\r\n" % modseq
+
+
+def _extended_line(
+    tag: bytes, request: SearchRequest, numbers: Sequence[int], modseq: int | None
+) -> bytes:
+    """One ESEARCH; MIN, MAX and ALL are left out when nothing was found."""
+    assert request.returns is not None
+    line = [b"* ESEARCH (TAG %b)" % string(tag)]
+    if request.by_uid:
+        line.append(b"UID")
+    if numbers and b"MIN" in request.returns:
+        line.append(b"MIN %d" % numbers[0])
+    if numbers and b"MAX" in request.returns:
+        line.append(b"MAX %d" % numbers[-1])
+    if numbers and b"ALL" in request.returns:
+        line.append(b"ALL " + format_set(numbers))
+    if b"COUNT" in request.returns:
+        line.append(b"COUNT %d" % len(numbers))
+    if modseq is not None:
+        line.append(b"MODSEQ %d" % modseq)
+    return b" ".join(line) + b"\r\n"
+
+
+def search_request(*, by_uid: bool) -> Callable[[Cursor], SearchRequest]:
+    """Return options, charset, keys."""
+
+    def grammar(cursor: Cursor) -> SearchRequest:
+        returns = None
+        if cursor.at_word(b"RETURN"):
+            cursor.word()
+            cursor.space()
+            returns = _return_options(cursor)
+            cursor.space()
+        return SearchRequest(search_keys(cursor), by_uid, returns)
+
+    return after_space(grammar)
+
+
+def _return_options(cursor: Cursor) -> frozenset[bytes]:
+    options = frozenset(cursor.listed_or_none(cursor.word))
+    if not options <= _RETURN_OPTIONS:
+        raise ImapSyntaxError("Unknown SEARCH return option")
+    return options or frozenset({b"ALL"})
+
+
+VERBS: Mapping[bytes, Verb] = {
+    b"SEARCH": FolderVerb(search_request(by_uid=False), search, numbers_stay=True),
+    b"UID SEARCH": FolderVerb(search_request(by_uid=True), search),
+}

@@ -1,0 +1,102 @@
+"""From a frame to a tagged response: finds the command, carries it out, tells what changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from epost.foundation.errors import EpostError
+from epost.servers.imap.commands import (
+    appending,
+    copying,
+    fetching,
+    folders,
+    idling,
+    listing,
+    login,
+    ordinary,
+    searching,
+    selecting,
+    storing,
+)
+from epost.servers.imap.replies import Condition, Reply, bad, no, reply_for
+from epost.servers.imap.session import Session
+from epost.servers.imap.syntax.cursor import Cursor
+from epost.servers.imap.syntax.errors import ImapSyntaxError, UnknownCharset
+from epost.servers.imap.syntax.framing import Frame
+from epost.servers.imap.syntax.search_keys import CHARSETS
+from epost.servers.imap.verbs import Action, Verb
+
+VERBS: Mapping[bytes, Verb] = {
+    **ordinary.VERBS,
+    **login.VERBS,
+    **folders.VERBS,
+    **listing.VERBS,
+    **selecting.VERBS,
+    **idling.VERBS,
+    **appending.VERBS,
+    **fetching.VERBS,
+    **storing.VERBS,
+    **searching.VERBS,
+    **copying.VERBS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that follows the grammar."""
+
+    tag: bytes
+    numbers_stay: bool
+    act: Action
+
+
+def read_command(frame: Frame) -> Command:
+    """Parse a frame; raises ImapSyntaxError and nothing else, whatever the bytes."""
+    cursor = Cursor(frame)
+    tag = cursor.tag()
+    cursor.space()
+    name = cursor.word()
+    if name == b"UID" and cursor.skip(b" "):
+        name = b"UID " + cursor.word()
+    verb = VERBS.get(name)
+    if verb is None:
+        raise ImapSyntaxError("Unknown command")
+    return Command(tag, verb.numbers_stay, verb.read(cursor))
+
+
+async def perform(session: Session, frame: Frame) -> Condition:
+    """Carry out one command and answer it."""
+    numbers_stay = True
+    try:
+        command = read_command(frame)
+    except ImapSyntaxError as error:
+        reply = _syntax_reply(error)
+    else:
+        numbers_stay = command.numbers_stay
+        session.tag = command.tag
+        reply = await _carry_out(session, command.act)
+    await session.announce(may_expunge=not numbers_stay)
+    session.send(reply.line(tag_of(frame)))
+    return reply.condition
+
+
+def tag_of(frame: Frame) -> bytes:
+    """The tag to answer with; "*" when there is none."""
+    try:
+        return Cursor(frame).tag()
+    except ImapSyntaxError:
+        return b"*"
+
+
+async def _carry_out(session: Session, act: Action) -> Reply:
+    try:
+        return await act(session)
+    except ImapSyntaxError as error:
+        return _syntax_reply(error)
+    except EpostError as error:
+        return reply_for(error)
+
+
+def _syntax_reply(error: ImapSyntaxError) -> Reply:
+    if isinstance(error, UnknownCharset):
+        return no(str(error), b"BADCHARSET (" + b" ".join(CHARSETS) + b")")
+    return bad(str(error))

@@ -1,0 +1,74 @@
+"""Octets of one mail, and the cutting of sections out of them (RFC 3501 6.4.5)."""
+
+import re
+from functools import lru_cache
+
+from epost.apps.mail.mime.section import SectionText, locate
+from epost.apps.mail.mime.structure import Part, Span, parse_structure
+from epost.servers.imap.syntax.fetch_items import BodyItem, HeaderChoice
+
+_FIELD_VALUE = rb"[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)"
+_ANY_FIELD = re.compile(rb"^(?P<name>[!-9;-~]+)" + _FIELD_VALUE, re.MULTILINE)
+
+
+class OpenedMail:
+    """A mail that was read; its structure is parsed when a section first needs it."""
+
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+        self._structure: Part | None = None
+
+    def section(self, item: BodyItem) -> bytes | None:
+        """What an item asks for, its partial applied; None if the mail has no such section."""
+        span = self._locate(item)
+        if span is None:
+            return None
+        if item.choice is not None:
+            return partial(chosen_fields(span.cut(self._octets), item.choice), item)
+        if item.partial is not None:
+            first, count = item.partial
+            start = min(span.start + first, span.end)
+            span = Span(start, min(start + count, span.end))
+        return span.cut(self._octets)
+
+    def _locate(self, item: BodyItem) -> Span | None:
+        if not item.numbers and item.text is SectionText.CONTENT:
+            return Span(0, len(self._octets))
+        if self._structure is None:
+            self._structure = parse_structure(self._octets)
+        return locate(self._structure, item.numbers, item.text)
+
+
+def header_section(header: bytes, item: BodyItem) -> bytes:
+    """The same for an item that needs the mail's header block only."""
+    return partial(header if item.choice is None else chosen_fields(header, item.choice), item)
+
+
+def partial(octets: bytes, item: BodyItem) -> bytes:
+    """The octets that an item's partial leaves."""
+    if item.partial is None:
+        return octets
+    first, count = item.partial
+    return octets[first : first + count]
+
+
+def chosen_fields(header: bytes, choice: HeaderChoice) -> bytes:
+    """HEADER.FIELDS: the fields as they stand, and an empty line."""
+    if choice.is_excluding:
+        found = [
+            match[0]
+            for match in _ANY_FIELD.finditer(header)
+            if match["name"].lower() not in choice.names
+        ]
+    else:
+        found = _fields_named(choice.names).findall(header)
+    chosen = b"".join(found)
+    if chosen and not chosen.endswith(b"\n"):  # a header that ends with the mail
+        chosen += b"\r\n"
+    return chosen + b"\r\n"
+
+
+@lru_cache(maxsize=256)
+def _fields_named(names: frozenset[bytes]) -> "re.Pattern[bytes]":
+    either = b"|".join(map(re.escape, sorted(names)))
+    return re.compile(rb"^(?:" + either + rb")" + _FIELD_VALUE, re.MULTILINE | re.IGNORECASE)

@@ -1,0 +1,98 @@
+"""The state of one client's connection, whatever carries it (RFC 3501 section 3)."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from epost.apps.mail.mailbox import AccountMail
+from epost.servers.access import Channel
+from epost.servers.imap import capabilities
+from epost.servers.imap.announcing import announcement_lines, keyword_lines
+from epost.servers.imap.limits import ROWS_PER_SLICE
+from epost.servers.imap.site import ImapSite
+from epost.servers.imap.view import FolderView
+
+
+class Client(Protocol):
+    """The other end, as the commands see it."""
+
+    def send(self, data: bytes) -> None:
+        """Queue a piece of a response; `breathe` often enough to keep the queue small."""
+        ...
+
+    async def breathe(self) -> None:
+        """Send what is queued, wait while the client is slow, and let others work."""
+        ...
+
+    async def read_line(self) -> bytes:
+        """The client's answer to a continuation request, without its line end."""
+        ...
+
+    @property
+    def can_start_tls(self) -> bool:
+        """Whether STARTTLS is offered, which it is no more once it was used."""
+        ...
+
+
+class Session:
+    """Who is logged in, what is selected, what is enabled. Commands are its methods' users."""
+
+    def __init__(self, *, client: Client, site: ImapSite, channel: Channel) -> None:
+        self.client = client
+        self.site = site
+        self.channel = channel
+        self.mail: AccountMail | None = None
+        self.view: FolderView | None = None
+        self.tag = b""  # of the command that is being carried out
+        self.knows_modseq = False  # CONDSTORE is enabled (RFC 7162 3.1)
+        self.starts_tls = False  # after this command
+        self.farewell: str | None = None  # set: say BYE with this text after the command
+
+    def send(self, *pieces: bytes) -> None:
+        """Queue pieces of a response."""
+        for piece in pieces:
+            self.client.send(piece)
+
+    def capabilities(self) -> list[bytes]:
+        if self.mail is not None:
+            return capabilities.after_login(self.site.limits)
+        return capabilities.before_login(
+            self.site.authenticator.mechanisms(self.channel),
+            passwords_allowed=self.channel.passwords_allowed,
+            starttls=self.client.can_start_tls,
+        )
+
+    def select(self, view: FolderView | None) -> None:
+        """Make a folder the selected one, or none."""
+        if self.view is not None:
+            self.view.close()
+        self.view = view
+
+    def end(self, farewell: str) -> None:
+        """Hang up after this command."""
+        self.farewell = farewell
+
+    async def announce(self, *, may_expunge: bool) -> None:
+        """Tell what changed in the selected folder since the client was told last."""
+        view = self.view
+        if view is None:
+            return
+        if view.is_gone:
+            self.select(None)
+            self.end("The selected folder was deleted")
+            return
+        self.announce_keywords(view)
+        news = view.announce(may_expunge=may_expunge)
+        await self.send_many(announcement_lines(news, view, with_modseq=self.knows_modseq))
+
+    def announce_keywords(self, view: FolderView) -> None:
+        """Tell of new keywords, which must be known before a message shows them."""
+        keywords = view.new_keywords()
+        if keywords is not None:
+            self.send(*keyword_lines(keywords, is_read_only=view.is_read_only))
+
+    async def send_many(self, lines: Iterator[bytes]) -> None:
+        """Send any number of short lines without keeping others from working."""
+        for count, line in enumerate(lines, 1):
+            self.client.send(line)
+            if count % ROWS_PER_SLICE == 0:
+                await self.client.breathe()

@@ -1,0 +1,18 @@
+"""What the IMAP server is given: who may log in, where the mail is, and its bounds."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from epost.apps.mail.mailbox import AccountMail
+from epost.servers.access import Authenticator
+from epost.servers.imap.limits import ImapLimits
+
+
+@dataclass(frozen=True, slots=True)
+class ImapSite:
+    """The same for all connections of a listener."""
+
+    authenticator: Authenticator
+    open_mail: Callable[[str], Awaitable[AccountMail]]  # by account; may raise UnavailableError
+    product_version: str = ""  # told to clients after login only
+    limits: ImapLimits = field(default_factory=ImapLimits)
