@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from epost.foundation.errors import EpostError
-from epost.foundation.ids import NodeHandle
+from epost.foundation.ids import Handle, NodeHandle
 from epost.foundation.wire import Application
 
 
@@ -31,3 +31,10 @@ class NodeFailed:
     """The node stops: its disk failed, or one of our own assumptions did not hold."""
 
     error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class BlockDamaged:
+    """A body failed its own checksum; its row counts as absent until the block is put again."""
+
+    handle: Handle

@@ -1,10 +1,11 @@
-"""What a write does to the row of its block, and to the totals: one rule for every vault."""
+"""What every vault has in common: what a write does to a row and to the totals, and the order of
+rows along the ring."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from epost.foundation.ids import Handle
+from epost.foundation.ids import ID_BYTES, Handle, Id
 from epost.foundation.ports import (
     DeleteBlock,
     DeleteNote,
@@ -21,6 +22,12 @@ from epost.foundation.ports import (
 NOTE_SIZE_MAX = 1024 * 1024
 CONTRIBUTED = Role.REPLICA | Role.STAND_IN
 """Roles that use up the space contributed to the ring; a mirror is its owner's own affair."""
+
+Position = tuple[bytes, int, bytes]
+"""Where a row stands in the order along the ring: place, kind, digest."""
+
+_LAST_PLACE = b"\xff" * ID_BYTES
+_BEFORE_ALL: Position = (b"", 0, b"")
 
 BlockWrite = PutBlock | ExtendBlock | SetRoles | DeleteBlock
 
@@ -41,11 +48,12 @@ def require_valid(write: Write) -> None:
             pass
 
 
-def row_after(row: VaultEntry | None, write: BlockWrite, *, is_damaged: bool) -> VaultEntry | None:
+def row_after(row: VaultEntry | None, write: BlockWrite) -> VaultEntry | None:
     """Return the row of a block after a write; None if it is gone.
 
-    `row` is what was there, also if its body is damaged: its roles then live on in the copy that
-    replaces it. Extending a block that is absent or damaged is a bug of the caller.
+    `row` is what was there, also if its body is damaged: its roles live on in the copy that
+    replaces it, while an extension leaves it damaged. Extending what is absent is a bug of the
+    caller.
     """
     match write:
         case PutBlock(entry):
@@ -54,7 +62,6 @@ def row_after(row: VaultEntry | None, write: BlockWrite, *, is_damaged: bool) ->
             return new
         case ExtendBlock(entry, suffix):
             assert row is not None, f"{entry.handle} is not here to be extended"
-            assert not is_damaged, f"{entry.handle} is damaged"
             assert entry.size == row.size + len(suffix), f"{entry.handle}: wrong size"
             return _united(row, entry)
         case SetRoles(_, add, remove):
@@ -121,3 +128,30 @@ class Totals:
             self.unpushed + one_if(Role.UNPUSHED),
             self.contributed_bytes + (sign * row.size if row.roles & CONTRIBUTED else 0),
         )
+
+
+def position(handle: Handle) -> Position:
+    """Return where a block stands in the order along the ring."""
+    return handle.place, handle.kind, handle.digest
+
+
+def behind_place(place: bytes) -> Position:
+    """Return a position behind every block at a place."""
+    return place, 0xFF, b""
+
+
+def arc_ranges(start: Id, end: Id, after: Handle | None) -> list[tuple[Position, Id]]:
+    """Cut the clockwise arc (start, end] into ranges that do not wrap.
+
+    A range (position, place) holds what is behind the position, up to and including the place.
+    With `after`, what comes up to and including that block is left out.
+    """
+    wraps = start >= end
+    ranges = [(behind_place(start), Id(_LAST_PLACE) if wraps else end)]
+    if wraps:
+        ranges.append((_BEFORE_ALL, end))
+    if after is None:
+        return ranges
+    if after.place > start:
+        return [(position(after), ranges[0][1]), *ranges[1:]]
+    return [(position(after), end)] if wraps else []

@@ -117,9 +117,8 @@ class SimulatedNetwork:
         self._sides = {node: side for side, nodes in enumerate(sides, 1) for node in nodes}
 
     def heal(self) -> None:
-        """End the partition and mend every cut."""
+        """End the partition; cuts stay."""
         self._sides.clear()
-        self._cuts.clear()
 
     def cut(self, sender: NodeId, receiver: NodeId) -> None:
         """Let nothing pass in one direction between two nodes."""
