@@ -29,6 +29,7 @@ CREATE TABLE node (
   member_tag BLOB NOT NULL, site TEXT NOT NULL, roles INTEGER NOT NULL,
   certificate BLOB NOT NULL, not_after INTEGER NOT NULL, issued_at INTEGER NOT NULL,
   revoked_at INTEGER, reason INTEGER);
+CREATE TABLE certified (sequence INTEGER PRIMARY KEY, record BLOB NOT NULL);
 CREATE TABLE block (purpose TEXT PRIMARY KEY, data BLOB NOT NULL);
 """
 
@@ -163,3 +164,15 @@ class Register:
     def put_block(self, purpose: str, data: bytes) -> None:
         """Keep the newest block of a purpose: its version must never go back."""
         self._database.execute("REPLACE INTO block VALUES (?, ?)", (purpose, data))
+
+    def add_certified(self, sequence: int, record: bytes) -> None:
+        """Append a record to the certified log."""
+        self._database.execute("INSERT INTO certified VALUES (?, ?)", (sequence, record))
+
+    def newest_certified(self) -> tuple[int, bytes] | None:
+        """Return the newest record of the certified log and its sequence."""
+        rows = self._database.execute(
+            "SELECT sequence, record FROM certified ORDER BY sequence DESC LIMIT 1"
+        )
+        row = next(rows, None)
+        return None if row is None else (int(row[0]), bytes(row[1]))

@@ -68,7 +68,7 @@ def check_mail(directory: Path, state: DemoState, step: Callable[[str], None]) -
     check.copies_wanted = min(COPIES_WANTED, len(state.nodes))
     started = time.monotonic()
     check.accepted = submit(
-        service_of(state, sender.smtp_port),
+        service_of(directory, state, sender, sender.smtp_port),
         _address(sender),
         sender.password or "",
         [_address(r) for r in readers],
@@ -78,7 +78,7 @@ def check_mail(directory: Path, state: DemoState, step: Callable[[str], None]) -
     for reader in readers:
         step(f"Reading it at {reader.user}")
         got = read_back(
-            service_of(state, reader.imap_port),
+            service_of(directory, state, reader, reader.imap_port),
             _address(reader),
             reader.password or "",
             message_id,

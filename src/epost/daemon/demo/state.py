@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from epost.daemon.files import write_private
+from epost.daemon.loopback_tls import ca_file
 from epost.foundation.errors import ConfigError
 
 HOST = "127.0.0.1"
@@ -77,9 +78,12 @@ def save_state(directory: Path, state: DemoState) -> None:
     write_private(state_path(directory), msgspec.json.format(msgspec.json.encode(state)))
 
 
-def service_of(state: DemoState, port: int) -> MailService:
-    """Return how a mail program reaches one of the demo's listeners."""
-    return MailService(host=HOST, port=port, security=state.security)
+def service_of(directory: Path, state: DemoState, node: DemoNode, port: int) -> MailService:
+    """Return how a mail program reaches one of a node's listeners."""
+    trusted = None if state.security == "plain" else ca_file(node_folder(directory, node.name))
+    return MailService(
+        host=HOST, port=port, security=state.security, ca_file=trusted and str(trusted)
+    )
 
 
 def write_demo_json(
@@ -106,8 +110,8 @@ def _public(directory: Path, state: DemoState, node: DemoNode, pid: int | None) 
             "user": node.user,
             "username": node.user,
             "password": node.password,
-            "smtp": msgspec.to_builtins(service_of(state, node.smtp_port)),
-            "imap": msgspec.to_builtins(service_of(state, node.imap_port)),
+            "smtp": msgspec.to_builtins(service_of(directory, state, node, node.smtp_port)),
+            "imap": msgspec.to_builtins(service_of(directory, state, node, node.imap_port)),
         }
     return public
 

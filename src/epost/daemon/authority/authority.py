@@ -1,0 +1,416 @@
+"""The authority at work: founds the organisation, invites, certifies, revokes, says the policy.
+
+It draws node ids after the request is fixed, enters each certificate in the certified log before
+it leaves, and binds the answer durably to the request, so that a crash in between repeats it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from epost.crypto import x509
+from epost.crypto.certificates import (
+    DAY_MS,
+    AccountCert,
+    IssuerCert,
+    NodeCert,
+    NodeRole,
+    OrganisationTrust,
+    OrgCert,
+    Power,
+    account_id_of,
+    authority_fingerprint,
+    certify,
+)
+from epost.crypto.hashing import derive, digest
+from epost.crypto.names import canonical, canonical_domain, ring_of
+from epost.crypto.signing import SigningKey
+from epost.crypto.versioned import KeyBlock, open_key_block
+from epost.daemon.authority.certified_log import EMPTY_LOG, CertifiedRecord, next_record
+from epost.daemon.authority.keys import (
+    AuthorityKeys,
+    IssuerKeys,
+    load_issuer_keys,
+    make_keys,
+)
+from epost.daemon.authority.register import NodeRow, Register
+from epost.daemon.files import make_private_folder, read_required, write_private
+from epost.foundation.codec import Format, encode
+from epost.foundation.errors import ConfigError, NotPermitted, PeerError, RefusedError
+from epost.foundation.ids import Address, Bytes20, Id, NodeId
+from epost.foundation.ports import Clock, Entropy, Sealing
+from epost.rings.enrolment import (
+    Answer,
+    MemberRequest,
+    StorageRequest,
+    make_greeting,
+    open_request,
+    request_hash,
+    sealing_key_hash,
+)
+from epost.rings.invite import LIFETIME_MS_MAX, Invite, token_hash
+from epost.rings.node_ids import Placed, draw_node_id
+from epost.rings.policy import (
+    DEFAULT_LIFETIMES,
+    NEXT_UPDATE_MS_MAX,
+    CertifiedLogHead,
+    IssuerContent,
+    Policy,
+    Revocation,
+    RootContent,
+    make_issuer_block,
+    make_root_block,
+    read_issuer_block,
+)
+
+REPLICATION_FACTOR = 3
+ORGANISATION_MODE_BYTES_MIN = 64 * 1024
+FIRST_ISSUER = 1
+SECRET_EPOCH = 1
+ORG_YEARS_MS = 3 * 365 * DAY_MS
+REPLACED = 1
+"""Reason of a revocation: the machine was lost or erased and is enrolled anew."""
+
+
+class _Organisation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The public part of an authority, as its folder keeps it."""
+
+    format: int
+    ring: Bytes20
+    certificate: bytes
+    issuer: bytes
+    x509: bytes
+    root_block: bytes
+    enrolment: Address
+
+
+_ORGANISATION: Format[_Organisation] = Format(_Organisation, size_max=1024 * 1024)
+_FILE = "organisation"
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The ports that an authority needs."""
+
+    clock: Clock
+    entropy: Entropy
+    sealing: Sealing
+
+
+class Authority:
+    """One organisation's authority on its folder."""
+
+    def __init__(
+        self, directory: Path, keys: IssuerKeys, public: _Organisation, world: World
+    ) -> None:
+        self._keys = keys
+        self._public = public
+        self._world = world
+        self._issuer = SigningKey(keys.issuer)
+        self._register = Register(directory / "register.db")
+        self.trust = OrganisationTrust(public.certificate, [public.issuer])
+
+    @classmethod
+    def create(cls, directory: Path, domain: str, enrolment: Address, world: World) -> Self:
+        """Found an organisation; raises ConfigError if the folder holds one already."""
+        make_private_folder(directory)
+        if (directory / _FILE).exists():
+            raise ConfigError(f"{directory} holds the authority of an organisation already")
+        keys = make_keys(directory, world.entropy)
+        public = _found(canonical_domain(domain), keys, enrolment, world.clock.wall_ms())
+        write_private(directory / _FILE, encode(public))
+        authority = cls(directory, keys.issuer, public, world)
+        authority._publish_policy()
+        return authority
+
+    @classmethod
+    def open(cls, directory: Path, world: World) -> Self:
+        """Open the authority of a folder; raises ConfigError."""
+        data = read_required(
+            directory / _FILE, "Found an organisation: epost org init DOMAIN --user NAME"
+        )
+        try:
+            public = _ORGANISATION.decode(data)
+        except PeerError as error:
+            raise ConfigError(f"{directory / _FILE}: damaged: {error}") from error
+        return cls(directory, load_issuer_keys(directory), public, world)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the register."""
+        self._register.close()
+
+    @property
+    def enrolment_address(self) -> Address:
+        """Where new members enrol."""
+        return self._public.enrolment
+
+    @property
+    def enrolment_seed(self) -> bytes:
+        """The key of the enrolment listener."""
+        return self._keys.enrolment
+
+    @property
+    def greeting(self) -> bytes:
+        """What the listener says first."""
+        return make_greeting(self._public.certificate, [self._public.issuer])
+
+    @property
+    def issuer_block(self) -> bytes:
+        """The newest issuer block."""
+        return self._newest_block().data
+
+    def invite(self, name: str | None) -> str:
+        """Make an invitation for a user (or, None, for a storage-only machine).
+
+        Raises RefusedError for a name that is taken, of another domain, or not a name.
+        """
+        if name is not None:
+            name = canonical(name)
+            self._require_free(name)
+        token = self._world.entropy.token(16)
+        expires_at = self._world.clock.wall_ms() + LIFETIME_MS_MAX
+        self._register.add_invite(token_hash(token), name, expires_at)
+        fingerprint = authority_fingerprint(self.trust.organisation.organisation_key)
+        return str(Invite(fingerprint, token, expires_at, (self._public.enrolment,), name or ""))
+
+    def enrol(self, request: bytes) -> bytes:
+        """Answer an enrolment request; the same request gets the same answer again.
+
+        Raises PeerError or AuthenticityError (malformed), NotPermitted (no such token, used for
+        another request, expired), RefusedError.
+        """
+        now = self._world.clock.wall_ms()
+        opened = open_request(request, now)
+        name = opened.name if isinstance(opened, MemberRequest) else None
+        bound_to = request_hash(request)
+        with self._register.transaction():
+            invite = self._register.invite(token_hash(opened.token))
+            if invite is None or invite.name != name:
+                raise NotPermitted("no such invitation")
+            if invite.request_hash is not None:
+                if invite.request_hash != bound_to or invite.answer is None:
+                    raise NotPermitted("this invitation was used already")
+                return invite.answer
+            if now >= invite.expires_at:
+                raise NotPermitted("this invitation has expired")
+            answer = self._certify(opened, bound_to, now)
+            self._register.use_invite(invite.token_hash, bound_to, answer, now)
+        return answer
+
+    def refresh_policy(self) -> bytes:
+        """Sign a new issuer block, which members want to see at least weekly, and return it."""
+        with self._register.transaction():
+            self._publish_policy()
+        return self.issuer_block
+
+    def revoke_node(self, node_id: bytes, reason: int = REPLACED) -> None:
+        """Take a node out for good; raises RefusedError if it is not in force."""
+        with self._register.transaction():
+            if not self._register.revoke_node(node_id, self._world.clock.wall_ms(), reason):
+                raise RefusedError("no node in force has this id")
+            self._publish_policy()
+
+    def _certify(self, request: MemberRequest | StorageRequest, bound_to: bytes, now: int) -> bytes:
+        member_tag = self._world.entropy.token(16)
+        account, sealed = b"", b""
+        if isinstance(request, MemberRequest):
+            self._require_free(request.name)
+            account = self._certify_account(request, member_tag, now)
+            sealed = self._world.sealing.seal(
+                request.device_sealing_key, "org-secret", bound_to, self._keys.organisation_secret
+            )
+        node, leaf = self._certify_node(request.node_key, member_tag, now)
+        self._publish_policy()
+        return encode(
+            Answer(
+                format=1,
+                organisation=self._public.certificate,
+                issuers=(self._public.issuer,),
+                account=account,
+                node=node,
+                x509_authorities=(self._public.x509,),
+                x509_leaf=leaf,
+                root_block=self._public.root_block,
+                issuer_blocks=(self.issuer_block,),
+                sealed_secret=sealed,
+            )
+        )
+
+    def _certify_account(self, request: MemberRequest, member_tag: bytes, now: int) -> bytes:
+        account_id = account_id_of(request.account_key)
+        certificate = AccountCert(
+            format=1,
+            issuer=FIRST_ISSUER,
+            ring=self._public.ring,
+            name=request.name,
+            account_id=account_id,
+            generation=0,
+            account_key=request.account_key,
+            recovery_key=request.recovery_key,
+            recovery_sealing_hash=sealing_key_hash(request.recovery_sealing_key),
+            aliases=(),
+            flags=0,
+            version=1,
+            rekey_proof=b"",
+            log_sequence=self._log_statement(request.name.encode(), request.account_key),
+            not_before=now,
+            not_after=now + DEFAULT_LIFETIMES.account_days * DAY_MS,
+        )
+        data = certify(self._issuer, certificate)
+        self._register.add_account(request.name, account_id, data, member_tag)
+        return data
+
+    def _certify_node(self, node_key: bytes, member_tag: bytes, now: int) -> tuple[bytes, bytes]:
+        members = [Placed(NodeId(Id(n.node_id)), n.site.encode()) for n in self._register.nodes()]
+        node_id = draw_node_id(members, b"", REPLICATION_FACTOR, self._world.entropy)
+        certificate = NodeCert(
+            format=1,
+            issuer=FIRST_ISSUER,
+            ring=self._public.ring,
+            node_id=node_id,
+            node_key=node_key,
+            member_tag=member_tag,
+            roles=int(NodeRole.STORAGE),
+            gateway_domains=(),
+            site=b"",
+            quota_class=0,
+            serial=self._world.entropy.token(16),
+            log_sequence=self._log_statement(node_id, node_key),
+            not_before=now,
+            soft_expiry=now + DEFAULT_LIFETIMES.node_soft_days * DAY_MS,
+            not_after=now + DEFAULT_LIFETIMES.node_days * DAY_MS,
+        )
+        data = certify(self._issuer, certificate)
+        self._register.add_node(
+            NodeRow(
+                certificate.serial, node_id, node_key, member_tag, "", certificate.roles, data,
+                certificate.not_after, now,
+            )
+        )  # fmt: skip
+        leaf = x509.make_leaf(
+            self._keys.x509,
+            self._public.x509,
+            node_key=node_key,
+            node_id=node_id,
+            not_before_ms=now,
+        )
+        return data, leaf
+
+    def _require_free(self, name: str) -> None:
+        if not name.endswith("@" + self.trust.domain):
+            raise RefusedError(f"{name} is not a name of {self.trust.domain}")
+        if self._register.has_account(name):
+            raise RefusedError(f"{name} has an account already")
+
+    def _log_statement(self, subject: bytes, key: bytes) -> int:
+        """Enter who was certified with which key; return the place in the certified log."""
+        statement = digest("certified", subject, key)
+        record: CertifiedRecord = next_record(
+            self._keys.certified_log, self._log_head(), statement, self._world.entropy
+        )
+        self._register.add_certified(record.sequence, record.data)
+        return record.sequence
+
+    def _log_head(self) -> CertifiedLogHead:
+        newest = self._register.newest_certified()
+        return EMPTY_LOG if newest is None else CertifiedRecord(*newest).head
+
+    def _newest_block(self) -> KeyBlock:
+        data = self._register.block("issuer")
+        assert data is not None, "an authority publishes its policy when it is founded"
+        return open_key_block(data)
+
+    def _publish_policy(self) -> None:
+        """Sign the next issuer block: who is revoked, how many nodes store."""
+        now = self._world.clock.wall_ms()
+        held = self._register.block("issuer")
+        previous = open_key_block(held) if held else None
+        nodes = self._register.nodes()
+        content = IssuerContent(
+            format=1,
+            number=0,
+            next_update=now + NEXT_UPDATE_MS_MAX,
+            revoked=_revocations(nodes, now),
+            policy=self._policy(nodes, now),
+            certified_log=self._log_head(),
+        )
+        block = make_issuer_block(
+            self._issuer, ring=self._public.ring, previous=previous, issued_at=now, content=content
+        )
+        read_issuer_block(block, self.trust.issuers, self._public.ring)
+        self._register.put_block("issuer", block.data)
+
+    def _policy(self, nodes: Sequence[NodeRow], now: int) -> Policy:
+        storing = [n for n in nodes if n.revoked_at is None and now < n.not_after]
+        return Policy(
+            replication_factor=REPLICATION_FACTOR,
+            enrolled_storage_nodes=sum(bool(n.roles & NodeRole.STORAGE) for n in storing),
+            quotas=(),
+            secret_epoch=SECRET_EPOCH,
+            secret_commitment=derive(self._keys.organisation_secret, "commit").commitment,
+            organisation_mode_bytes_min=ORGANISATION_MODE_BYTES_MIN,
+            has_escrow=False,
+            lifetimes=DEFAULT_LIFETIMES,
+        )
+
+
+def _revocations(nodes: Sequence[NodeRow], now: int) -> tuple[Revocation, ...]:
+    return tuple(
+        Revocation(n.serial, n.reason or 0, n.revoked_at)
+        for n in nodes
+        if n.revoked_at is not None and now < n.not_after
+    )
+
+
+def _found(domain: str, keys: AuthorityKeys, enrolment: Address, now: int) -> _Organisation:
+    root = SigningKey(keys.root.organisation)
+    ring = ring_of(domain)
+    authority = x509.make_authority(keys.issuer.x509, domain, not_before_ms=now)
+    organisation = certify(
+        root,
+        OrgCert(
+            format=1,
+            domain=domain,
+            ring=ring,
+            generation=0,
+            organisation_key=root.public,
+            global_nodes_max=8,
+            not_before=now,
+            not_after=now + ORG_YEARS_MS,
+        ),
+    )
+    issuer = certify(
+        root,
+        IssuerCert(
+            format=1,
+            ring=ring,
+            issuer_key=SigningKey(keys.issuer.issuer).public,
+            certified_log_key=SigningKey(keys.issuer.certified_log).public,
+            powers=int(Power.ACCOUNTS | Power.NODES | Power.REVOCATION | Power.POLICY),
+            enrolment_spki_sha256=x509.key_spki_sha256(SigningKey(keys.issuer.enrolment).public),
+            x509_ca_spki_sha256=x509.spki_sha256(authority),
+            serial=FIRST_ISSUER,
+            not_before=now,
+            not_after=now + DEFAULT_LIFETIMES.node_days * DAY_MS,
+        ),
+    )
+    content = RootContent(format=1, issuers=(issuer,), removed=(), succession=b"")
+    root_block = make_root_block(root, ring=ring, previous=None, issued_at=now, content=content)
+    return _Organisation(1, ring, organisation, issuer, authority, root_block.data, enrolment)

@@ -1,0 +1,50 @@
+"""The certified log: everything the issuer certified, chained, readable by all (crypto 3.6).
+
+One record per certificate, in the public form of a log record (epoch 0, no encryption). Peers
+compare its sequence and tip, so an authority cannot show different lists to different members.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from epost.crypto.signing import SigningKey
+from epost.foundation.codec import encode
+from epost.foundation.ports import Entropy
+from epost.post.log_records import NO_DIGEST, SALT_BYTES, Record, record_hash
+from epost.rings.policy import CertifiedLogHead
+
+PUBLIC_EPOCH = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CertifiedRecord:
+    """One record of the log, and the place it has."""
+
+    sequence: int
+    data: bytes
+
+    @property
+    def head(self) -> CertifiedLogHead:
+        """What an issuer block says once this is the newest record."""
+        return CertifiedLogHead(self.sequence, record_hash(self.data))
+
+
+EMPTY_LOG = CertifiedLogHead(0, NO_DIGEST)
+
+
+def next_record(
+    log_seed: bytes, after: CertifiedLogHead, statement: bytes, entropy: Entropy
+) -> CertifiedRecord:
+    """Return the record that enters a statement (a digest of a certificate) after the head."""
+    sequence = after.sequence + 1
+    record = Record(
+        format=1,
+        log_key=SigningKey(log_seed).public,
+        sequence=sequence,
+        previous=after.tip,
+        salt=entropy.token(SALT_BYTES),
+        epoch=PUBLIC_EPOCH,
+        sealed=statement,
+    )
+    return CertifiedRecord(sequence, encode(record))

@@ -1,0 +1,177 @@
+"""The demo's organisation: its authority, its machines, and enrolling those that are missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+
+from epost.daemon.authority.authority import Authority
+from epost.daemon.authority.service import EnrolmentService
+from epost.daemon.config import (
+    GIB,
+    MailSection,
+    MetricsSection,
+    NodeConfig,
+    Security,
+    StorageSection,
+)
+from epost.daemon.demo.state import (
+    HOST,
+    DemoNode,
+    DemoState,
+    free_ports,
+    load_state,
+    node_folder,
+    save_state,
+)
+from epost.daemon.folder import RECOVERY_REMEDY, NodeFolder
+from epost.daemon.loopback import LoopbackOwnerCheck
+from epost.daemon.membership import Joined, join_organisation, system_world
+from epost.foundation.errors import ConfigError
+from epost.foundation.ids import Address
+
+DOMAIN = "example.org"
+CONTRIBUTED_BYTES = 2 * GIB
+
+
+class DemoOrganisation:
+    """An organisation on one folder, made at the first run and taken up at every further one."""
+
+    def __init__(self, directory: Path, repair_delay_seconds: float) -> None:
+        self._directory = directory
+        self._repair_delay_seconds = repair_delay_seconds
+        state = load_state(directory)
+        self.exists = state is not None
+        self._state = state
+
+    @property
+    def state(self) -> DemoState:
+        """What the folder remembers; only after `enrol`, or if it `exists`."""
+        assert self._state is not None
+        return self._state
+
+    @property
+    def _authority_dir(self) -> Path:
+        return self._directory / "authority"
+
+    def node(self, name: str) -> DemoNode:
+        """Return a node by name; raises ConfigError naming those that exist."""
+        for node in self.state.nodes:
+            if node.name == name:
+                return node
+        raise ConfigError(
+            f"no node {name!r}; there are {', '.join(n.name for n in self.state.nodes)}"
+        )
+
+    def enrol(self, nodes: int, users: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+        """Enrol every machine that is not yet; yields (done, total, name).
+
+        The plan is written first, so a demo that was interrupted goes on where it stopped.
+        """
+        if self._state is None:
+            self._state = _plan(nodes, users)
+            save_state(self._directory, self._state)
+            address = Address(HOST, self._state.enrolment_port)
+            Authority.create(self._authority_dir, DOMAIN, address, system_world()).close()
+        total = len(self.state.nodes)
+        for done, node in enumerate(self.state.nodes, 1):
+            if not node.node_id:
+                self._enrol_node(node)
+            yield done, total, node.name
+
+    def startable(self) -> Sequence[DemoNode]:
+        """Return the nodes whose folders are whole, after re-enrolling erased storage nodes."""
+        ready = []
+        for node in self.state.nodes:
+            try:
+                self.make_startable(node)
+            except ConfigError:
+                if node.user is None:
+                    raise
+                continue
+            ready.append(node)
+        return ready
+
+    def make_startable(self, node: DemoNode) -> str:
+        """Make sure a node's folder is whole and return what was done.
+
+        An erased storage node is enrolled anew under a new id (its old certificate is revoked);
+        an erased user's node raises ConfigError: it needs recovery.
+        """
+        folder = NodeFolder(node_folder(self._directory, node.name))
+        if folder.is_enrolled:
+            return f"{node.name} is started again"
+        if node.user is not None:
+            raise ConfigError(f"{node.name}: {RECOVERY_REMEDY}")
+        with Authority.open(self._authority_dir, system_world()) as authority:
+            authority.revoke_node(bytes.fromhex(node.node_id))
+        self._enrol_node(node)
+        return f"{node.name} had lost its disk: it is enrolled anew as {node.node_id[:8]}…"
+
+    def _enrol_node(self, node: DemoNode) -> None:
+        joined = asyncio.run(self._join(node))
+        node.node_id = joined.node_id
+        if node.user is not None:
+            node.password = joined.password
+            node.recovery_words = joined.recovery_words
+        save_state(self._directory, self.state)
+
+    async def _join(self, node: DemoNode) -> Joined:
+        world = system_world()
+        address = Address(HOST, self.state.enrolment_port)
+        with Authority.open(self._authority_dir, world) as authority:
+            invitation = authority.invite(node.user)
+            async with EnrolmentService(authority, address):
+                return await join_organisation(
+                    invitation,
+                    node_folder(self._directory, node.name),
+                    listen=f"{HOST}:{node.ring_port}",
+                    bootstrap=self._bootstrap(node),
+                    founder=node is self.state.nodes[0],
+                    config=self._config(node),
+                )
+
+    def _bootstrap(self, node: DemoNode) -> tuple[str, ...]:
+        if node is self.state.nodes[0]:
+            return ()
+        others = [n for n in self.state.nodes if n is not node]
+        return tuple(f"{HOST}:{n.ring_port}" for n in others[:8])
+
+    def _config(self, node: DemoNode) -> NodeConfig:
+        return NodeConfig(
+            storage=StorageSection(
+                contributed_bytes=CONTRIBUTED_BYTES,
+                repair_delay_seconds=self._repair_delay_seconds,
+            ),
+            mail=MailSection(
+                smtp=f"{HOST}:{node.smtp_port}",
+                imap=f"{HOST}:{node.imap_port}",
+                security=_security(),
+            ),
+            metrics=MetricsSection(listen=f"{HOST}:{node.metrics_port}"),
+        )
+
+
+def _security() -> Security:
+    # Plain passwords are safe only where connections of other users are refused (crypto 9).
+    return "plain" if LoopbackOwnerCheck.is_available() else "tls"
+
+
+def _plan(count: int, users: Sequence[str]) -> DemoState:
+    named = list(users[:count])
+    names = [*named, *(f"storage-{n}" for n in range(1, count - len(named) + 1))]
+    ports = iter(free_ports(4 * count + 1))
+    nodes = [
+        DemoNode(
+            name=name,
+            user=f"{name}@{DOMAIN}" if name in named else None,
+            ring_port=next(ports),
+            smtp_port=next(ports),
+            imap_port=next(ports),
+            metrics_port=next(ports),
+        )
+        for name in names
+    ]
+    return DemoState(domain=DOMAIN, enrolment_port=next(ports), nodes=nodes, security=_security())

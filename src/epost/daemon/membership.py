@@ -1,0 +1,333 @@
+"""Becoming a member: founding an organisation, or joining one with an invitation.
+
+What must be kept is on disk before the request leaves, and the request is repeated byte for byte
+after a crash, so the issuer gives the same answer (crypto 3.8). The membership file comes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from mnemonic import Mnemonic
+
+from epost.crypto.certificates import NodeCert, OrganisationTrust
+from epost.crypto.names import canonical
+from epost.crypto.sealing import HpkeSealing
+from epost.crypto.signing import Kind, SigningKey
+from epost.crypto.versioned import make_key_block, open_key_block
+from epost.daemon.authority.authority import Authority, World
+from epost.daemon.authority.service import EnrolmentService
+from epost.daemon.config import (
+    AuthoritySection,
+    NodeConfig,
+    RingSection,
+    parse_address,
+)
+from epost.daemon.enrolment import request_enrolment
+from epost.daemon.files import make_private_folder, write_private
+from epost.daemon.folder import FirstBlock, Membership, NodeFolder
+from epost.daemon.passwords import PasswordFile
+from epost.daemon.world import SystemClock, SystemEntropy
+from epost.foundation.codec import Format, encode
+from epost.foundation.errors import ConfigError, RefusedError
+from epost.foundation.ids import Address, BlockKind, Bytes32, NodeHandle
+from epost.post.account_blocks import decode_device_info
+from epost.post.devices import (
+    DEVICE_SECRETS,
+    DeviceSecrets,
+    EpochSecret,
+    NewAccount,
+    create_account,
+)
+from epost.rings.enrolment import (
+    Enrolled,
+    MemberRequest,
+    StorageRequest,
+    check_answer,
+    open_request,
+    request_hash,
+    sign_member_request,
+    sign_storage_request,
+)
+from epost.rings.invite import Invite, parse_invite
+from epost.rings.policy import read_issuer_block
+
+FIRST_APPLICATION = "first mail program"
+UNKNOWN_NODE = bytes(20)
+
+
+def system_world() -> World:
+    """Return the real ports of an authority or a new member."""
+    return World(SystemClock(), SystemEntropy(), HpkeSealing())
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What a new member is told, some of it only once."""
+
+    name: str
+    domain: str
+    node_id: str
+    recovery_words: str
+    password: str
+    imap: str
+    smtp: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self)
+
+
+class _Pending(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """An enrolment that was begun: enough to repeat the request and to finish."""
+
+    format: Annotated[int, msgspec.Meta(ge=1, le=1)]
+    request: bytes
+    node_seed: Bytes32
+    recovery_seed: bytes
+    secrets: bytes
+    identity: bytes
+    keyring: bytes
+    device_info: bytes
+
+
+_PENDING: Format[_Pending] = Format(_Pending, size_max=2 * 1024 * 1024)
+_PENDING_FILE = "enrolment"
+
+
+async def found_organisation(
+    domain: str,
+    user: str,
+    data_dir: Path,
+    authority_dir: Path,
+    *,
+    listen: str,
+    enrol_listen: str,
+) -> Joined:
+    """Make an authority and enrol this machine as the first member and founder of the ring."""
+    world = system_world()
+    address = parse_address(enrol_listen)
+    name = canonical(user if "@" in user else f"{user}@{domain}")
+    with Authority.create(authority_dir, domain, address, world) as authority:
+        invitation = authority.invite(name)
+        async with EnrolmentService(authority, address):
+            return await join_organisation(
+                invitation,
+                data_dir,
+                listen=listen,
+                founder=True,
+                authority=AuthoritySection(
+                    directory=str(authority_dir.resolve()), listen=enrol_listen
+                ),
+            )
+
+
+async def join_organisation(
+    invitation: str,
+    data_dir: Path,
+    *,
+    listen: str,
+    advertise: Sequence[str] = (),
+    bootstrap: Sequence[str] = (),
+    founder: bool = False,
+    authority: AuthoritySection | None = None,
+    config: NodeConfig | None = None,
+) -> Joined:
+    """Enrol this machine with an invitation and write its data folder.
+
+    Raises RefusedError (a bad invitation), ConfigError (a folder in use), UnavailableError (the
+    authority cannot be reached), AuthenticityError (it is not the authority of the invitation).
+    """
+    world = system_world()
+    folder = NodeFolder(make_private_folder(data_dir))
+    if folder.is_enrolled:
+        raise ConfigError(f"{data_dir} is the folder of a member already; choose another")
+    invite = parse_invite(invitation, world.clock.wall_ms())
+    advertised = tuple(advertise) or (listen,)
+    addresses = tuple(parse_address(a) for a in advertised)
+    enrolled, pending = await _enrol(folder, invite, addresses, world)
+    config = config or NodeConfig()
+    contacts = tuple(bootstrap) or _contacts(invite, founder=founder)
+    config = msgspec.structs.replace(
+        config,
+        ring=RingSection(listen=listen, advertise=advertised, bootstrap=contacts, founder=founder),
+        authority=authority or config.authority,
+    )
+    return _settle(folder, config, enrolled, pending, addresses, world)
+
+
+def _contacts(invite: Invite, *, founder: bool) -> tuple[str, ...]:
+    # The authority's machine listens for the ring one port below its enrolment port by default.
+    if founder:
+        return ()
+    return tuple(f"{a.host}:{a.port - 1}" for a in invite.addresses)
+
+
+async def _enrol(
+    folder: NodeFolder, invite: Invite, addresses: tuple[Address, ...], world: World
+) -> tuple[Enrolled, _Pending]:
+    pending: _Pending | None = _read_pending(folder)
+
+    def build(trust: OrganisationTrust) -> bytes:
+        nonlocal pending
+        if pending is None:
+            pending = _begin(invite, trust, addresses, world)
+            write_private(folder.path / _PENDING_FILE, encode(pending))
+        return pending.request
+
+    trust, answer = await request_enrolment(invite, build)
+    assert pending is not None, "the request was built before it was answered"
+    now = world.clock.wall_ms()
+    return check_answer(answer, open_request(pending.request, now), trust, now), pending
+
+
+def _read_pending(folder: NodeFolder) -> _Pending | None:
+    try:
+        return _PENDING.decode((folder.path / _PENDING_FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def _begin(
+    invite: Invite, trust: OrganisationTrust, addresses: tuple[Address, ...], world: World
+) -> _Pending:
+    node_seed = world.entropy.token(32)
+    now = world.clock.wall_ms()
+    if not invite.name:
+        storage = StorageRequest(1, invite.token, SigningKey(node_seed).public, now)
+        signed = sign_storage_request(storage, node=SigningKey(node_seed))
+        return _Pending(1, signed, node_seed, b"", b"", b"", b"", b"")
+    if not invite.name.endswith("@" + trust.domain):
+        raise RefusedError(f"{invite.name} is not a name of {trust.domain}")
+    recovery_seed = world.entropy.token(32)
+    contact = NodeHandle(trust.ring, UNKNOWN_NODE, addresses)
+    account = create_account(
+        recovery_seed, contact=contact, now_ms=now, sealing=world.sealing, entropy=world.entropy
+    )
+    request = _member_request(invite, account, node_seed, now, world)
+    signed = sign_member_request(
+        request,
+        account=account.keys.account,
+        recovery=account.keys.recovery,
+        node=SigningKey(node_seed),
+    )
+    return _Pending(
+        1,
+        signed,
+        node_seed,
+        recovery_seed,
+        encode(account.secrets),
+        account.identity.data,
+        account.keyring,
+        account.device_block.body.content,
+    )
+
+
+def _member_request(
+    invite: Invite, account: NewAccount, node_seed: bytes, now: int, world: World
+) -> MemberRequest:
+    return MemberRequest(
+        format=1,
+        token=invite.token,
+        name=invite.name,
+        account_key=account.keys.account.public,
+        recovery_key=account.keys.recovery.public,
+        recovery_sealing_key=account.recovery_sealing_key,
+        device=account.device_certificate,
+        device_sealing_key=world.sealing.public_key(account.secrets.sealing_seed),
+        node_key=SigningKey(node_seed).public,
+        at=now,
+    )
+
+
+def _settle(
+    folder: NodeFolder,
+    config: NodeConfig,
+    enrolled: Enrolled,
+    pending: _Pending,
+    addresses: tuple[Address, ...],
+    world: World,
+) -> Joined:
+    """Write the folder; the membership last, since it says that the folder is whole."""
+    node: NodeCert = enrolled.node
+    folder.write_node_key(pending.node_seed, world.entropy)
+    folder.write_config(config)
+    words, password = "", ""
+    first_blocks: tuple[FirstBlock, ...] = ()
+    if enrolled.account is not None:
+        secrets = _with_organisation_secret(pending, enrolled, world)
+        folder.write_device_secrets(secrets, world.entropy)
+        contact = NodeHandle(node.ring, node.node_id, addresses)
+        first_blocks = _first_blocks(pending, enrolled, secrets, contact, world)
+        words = Mnemonic("english").to_mnemonic(pending.recovery_seed)
+        passwords = PasswordFile(folder.path)
+        passwords.create(enrolled.account.name)
+        password = passwords.add(FIRST_APPLICATION)
+    answer = enrolled.answer
+    folder.write_membership(
+        Membership(
+            1,
+            answer.organisation,
+            answer.issuers,
+            answer.node,
+            answer.account,
+            answer.x509_authorities,
+            answer.x509_leaf,
+            answer.root_block,
+            answer.issuer_blocks,
+            first_blocks,
+        )
+    )
+    (folder.path / _PENDING_FILE).unlink(missing_ok=True)  # it held the recovery seed
+    return Joined(
+        name=enrolled.account.name if enrolled.account else "a storage machine",
+        domain=enrolled.trust.domain,
+        node_id=node.node_id.hex(),
+        recovery_words=words,
+        password=password,
+        imap=config.mail.imap,
+        smtp=config.mail.smtp,
+    )
+
+
+def _with_organisation_secret(pending: _Pending, enrolled: Enrolled, world: World) -> DeviceSecrets:
+    secrets = DEVICE_SECRETS.decode(pending.secrets)
+    block = open_key_block(enrolled.answer.issuer_blocks[0])
+    _, content = read_issuer_block(block, enrolled.trust.issuers, enrolled.trust.ring)
+    secret = world.sealing.unseal(
+        secrets.sealing_seed,
+        "org-secret",
+        request_hash(pending.request),
+        enrolled.answer.sealed_secret,
+    )
+    epoch = EpochSecret(content.policy.secret_epoch, secret)
+    return msgspec.structs.replace(secrets, organisation_secrets=(epoch,))
+
+
+def _first_blocks(
+    pending: _Pending,
+    enrolled: Enrolled,
+    secrets: DeviceSecrets,
+    contact: NodeHandle,
+    world: World,
+) -> tuple[FirstBlock, ...]:
+    # The node id is known only now, so the device block is signed now: it is still version 1.
+    info = msgspec.structs.replace(decode_device_info(pending.device_info), contact=contact)
+    device = make_key_block(
+        SigningKey(secrets.signing_seed),
+        Kind.DEVBLOCK,
+        ring=contact.ring,
+        previous=None,
+        issued_at=world.clock.wall_ms(),
+        content=encode(info),
+    )
+    return (
+        FirstBlock(BlockKind.CERTIFICATE, enrolled.answer.account),
+        FirstBlock(BlockKind.KEY, pending.identity),
+        FirstBlock(BlockKind.CONTENT, pending.keyring),
+        FirstBlock(BlockKind.KEY, device.data),
+    )
