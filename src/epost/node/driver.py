@@ -211,7 +211,7 @@ class Driver:
             self.wake()
         if parsed.form in {Form.RESPONSE, Form.REFUSAL}:
             self.calls.on_answer(sender, parsed)
-        elif self._is_overloaded():
+        elif self.is_overloaded():
             self._reject(sender, parsed, Overloaded("too much is waiting here"))
             self.wake()
         else:
@@ -228,7 +228,8 @@ class Driver:
             self._events.append(event)
             self.wake()
 
-    def _is_overloaded(self) -> bool:
+    def is_overloaded(self) -> bool:
+        """Return whether requests are turned away now; a transport may then pause reading."""
         return (
             len(self._events) >= EVENTS_WAITING_MAX
             or self._bytes_held >= BYTES_HELD_MAX
@@ -319,7 +320,7 @@ class Driver:
         for effect in self.outbox.drain():
             match effect:
                 case Send(to, message):
-                    self._send(to, message)
+                    self._transport.send(to, message)
                 case SendWhenDurable():
                     durable_sends.append(effect)
                 case SetTimer(application, name, delay_seconds):
@@ -335,12 +336,6 @@ class Driver:
         self._send_when_durable(durable_sends)
         self._load(loads)
 
-    def _send(self, to: NodeHandle, message: bytes) -> None:
-        if to.node_id == self._me.node_id:
-            self._loop.call_soon(self.on_message, to, message)
-        else:
-            self._transport.send(to, message)
-
     def _commit(self, writes: Sequence[Write]) -> None:
         commit = _Commit(self._vault.commit(writes), self._bytes_in_turn)
         self._bytes_in_turn = 0
@@ -352,7 +347,7 @@ class Driver:
             self._commits[-1].sends.extend(sends)
             return
         for send in sends:
-            self._send(send.to, send.message)
+            self._transport.send(send.to, send.message)
 
     def _on_committed(self, done: asyncio.Future[None]) -> None:
         commit = self._commits.popleft()
@@ -363,7 +358,7 @@ class Driver:
         if self._has_failed():
             return
         for send in commit.sends:
-            self._send(send.to, send.message)
+            self._transport.send(send.to, send.message)
 
     def _has_failed(self) -> bool:
         return self.stopped.done() and self.stopped.exception() is not None

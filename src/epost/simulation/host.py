@@ -1,4 +1,4 @@
-"""Machines of the simulated world: each has an address, a clock, a disk, and now and then a node."""
+"""Simulated machines: each has an address, a clock, a disk, and now and then a node."""
 
 from __future__ import annotations
 

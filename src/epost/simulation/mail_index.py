@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
 
 from epost.apps.mail.fold import Placement, Subscription
-from epost.apps.mail.index import Batch, FolderRow, IndexedMail, IndexState, PlacedMail, Rendition
+from epost.apps.mail.index import Batch, FolderRow, IndexState, MailFacts, PlacedMail, Rendition
 from epost.apps.mail.mailbox import SEEN, Rendered, TextMatch
+from epost.apps.mail.records import Content
 from epost.apps.mail.text_search import matches
 
 
 class SimulatedMailIndex:
-    """All tables as dictionaries; `lose_after` of a crash test is a deep copy made before."""
+    """All tables as dictionaries; a deep copy stands for what a crash leaves on disk."""
 
     def __init__(self) -> None:
         self.clear()
@@ -22,7 +25,9 @@ class SimulatedMailIndex:
         self._state: IndexState | None = None
         self._folders: dict[bytes, FolderRow] = {}
         self._subscriptions: dict[str, Subscription] = {}
-        self._mails: dict[bytes, IndexedMail] = {}
+        self._facts: dict[bytes, MailFacts] = {}
+        self._contents: dict[bytes, Content] = {}
+        self._places: dict[bytes, list[bytes]] = defaultdict(list)
         self._positions: dict[bytes, int] = {}
         self._renditions: dict[bytes, Rendition] = {}
         self._placements: dict[bytes, tuple[Placement, int]] = {}
@@ -44,17 +49,28 @@ class SimulatedMailIndex:
     def placements(self, names: Collection[bytes]) -> Mapping[bytes, tuple[Placement, int]]:
         return {name: self._placements[name] for name in names if name in self._placements}
 
-    def mails(self, emails: Collection[bytes]) -> Mapping[bytes, IndexedMail]:
-        return {email: self._mails[email] for email in emails if email in self._mails}
+    def places_of(self, email: bytes) -> Sequence[bytes]:
+        return list(self._places[email])
+
+    def facts(self, emails: Collection[bytes]) -> Mapping[bytes, MailFacts]:
+        return {email: self._facts_of(email) for email in emails if email in self._facts}
+
+    def _facts_of(self, email: bytes) -> MailFacts:
+        rendition = self._renditions.get(email)
+        return replace(self._facts[email], sent=rendition.sent if rendition else None)
+
+    def content(self, email: bytes) -> Content | None:
+        return self._contents.get(email)
 
     def commit(self, batch: Batch) -> None:
         """Write all; nothing here can fail half-way."""
         self._state = batch.state
         self._folders.update((row.state.folder, row) for row in batch.folders)
         self._subscriptions.update((entry.name, entry) for entry in batch.subscriptions)
-        for mail in batch.mails:
-            self._mails[mail.email] = mail
-            self._positions.setdefault(mail.email, len(self._positions) + 1)
+        for facts, content in batch.mails:
+            self._facts[facts.email] = facts
+            self._contents[facts.email] = content
+            self._positions.setdefault(facts.email, len(self._positions) + 1)
         self._renditions.update(batch.renditions)
         for placement, modseq in batch.placements:
             self._put_placement(placement, modseq)
@@ -66,20 +82,20 @@ class SimulatedMailIndex:
         if known is not None and known[0].uid:
             del self._uids[known[0].folder][known[0].uid]
         self._placements[placement.name] = (placement, modseq)
+        if placement.email is not None and (known is None or known[0].email is None):
+            self._places[placement.email].append(placement.name)
         if placement.uid:
             self._uids[placement.folder][placement.uid] = placement.name
 
     def folder_rows(self, folder: bytes, after_uid: int, limit: int) -> Sequence[PlacedMail]:
-        numbers = sorted(uid for uid in self._uids[folder] if uid > after_uid)[:limit]
-        return [self._row(self._uids[folder][uid]) for uid in numbers]
-
-    def _row(self, name: bytes) -> PlacedMail:
-        placement, modseq = self._placements[name]
-        assert placement.email is not None
-        mail = self._mails[placement.email]
-        rendition = self._renditions.get(mail.email)
-        sent = rendition.sent if rendition else None
-        return PlacedMail(placement, modseq, mail.size, mail.date, sent)
+        numbers = sorted(uid for uid in self._uids[folder] if uid > after_uid)
+        placed = (self._placements[self._uids[folder][uid]] for uid in numbers)
+        known = (
+            PlacedMail(placement, modseq, self._facts_of(placement.email))
+            for placement, modseq in placed
+            if placement.email in self._facts
+        )
+        return list(islice(known, limit))
 
     def renditions(
         self, emails: Collection[bytes]
@@ -106,8 +122,12 @@ class SimulatedMailIndex:
         return sum(1 for number in self._uids[folder] if number >= uid)
 
     def unnumbered(self, limit: int) -> Sequence[Placement]:
-        waiting = (mail for mail, _ in self._placements.values() if mail.is_alive and not mail.uid)
-        return [mail for mail, _ in zip(waiting, range(limit), strict=False)]
+        waiting = (
+            placement
+            for placement, _ in self._placements.values()
+            if placement.is_alive and not placement.uid and placement.email in self._facts
+        )
+        return list(islice(waiting, limit))
 
     def unrendered(self, limit: int, after: int = 0) -> Sequence[tuple[int, bytes]]:
         waiting = (
@@ -115,7 +135,7 @@ class SimulatedMailIndex:
             for email, position in self._positions.items()
             if position > after and email not in self._renditions
         )
-        return [entry for entry, _ in zip(waiting, range(limit), strict=False)]
+        return list(islice(waiting, limit))
 
     def forget_vanished(self, folder: bytes, keep: int) -> int:
         newest = sorted(self._vanished[folder], reverse=True)

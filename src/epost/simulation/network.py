@@ -45,7 +45,7 @@ class SimulatedTransport:
 
     def __init__(self, network: SimulatedNetwork, me: NodeHandle, certificate: bytes) -> None:
         self._network = network
-        self._certificates: dict[NodeId, bytes] = {}
+        self._links: dict[NodeId, SimulatedTransport] = {}
         self.me = me
         self.my_certificate = certificate
         self.events: TransportEvents | None = None
@@ -63,21 +63,22 @@ class SimulatedTransport:
 
     def certificate(self, node: NodeId) -> bytes | None:
         """Return the certificate of a node that this one has had a link to."""
-        return self._certificates.get(node)
+        other = self if node == self.me.node_id else self._links.get(node)
+        return None if other is None else other.my_certificate
 
     async def close(self) -> None:
         """Stop listening; what was sent is still delivered."""
         self.unplug()
 
     def unplug(self) -> None:
-        """Stop at once, as in a crash."""
+        """Stop at once, as in a crash; the machine resets the links, so the other ends notice."""
         if self.events is not None:
             self.events = None
-            self._network.unplug(self)
+            self._network.unplug(self, list(self._links.values()))
 
     def link_to(self, other: SimulatedTransport) -> None:
-        """Remember whom this node has had a link to."""
-        self._certificates[other.me.id] = other.my_certificate
+        """Remember whom this node has a link to."""
+        self._links[other.me.id] = other
 
 
 class SimulatedNetwork:
@@ -103,10 +104,14 @@ class SimulatedNetwork:
         self._running[transport.me.id] = transport
         self._machines_down.pop(transport.me.id, None)
 
-    def unplug(self, transport: SimulatedTransport) -> None:
-        """A node listens no more; its machine still refuses connections."""
-        if self._running.get(transport.me.id) is transport:
-            del self._running[transport.me.id]
+    def unplug(self, transport: SimulatedTransport, linked: Sequence[SimulatedTransport]) -> None:
+        """A node listens no more; its machine, if on, resets its links and refuses new ones."""
+        node = transport.me.id
+        if self._running.get(node) is transport:
+            del self._running[node]
+        for other in linked:
+            if self._is_open(other.me.id, node) and self._is_open(node, other.me.id):
+                self._give_up_after(self._latency(node, other.me.id), other, node)
 
     def machine_down(self, node: NodeId) -> None:
         """The whole machine of a node is off: nobody refuses, there is only silence."""
@@ -132,7 +137,9 @@ class SimulatedNetwork:
         """Take a message on its way, or find out in time that it cannot arrive."""
         pair = sender.me.id, to.id
         receiver = self._running.get(to.id)
-        if not self._is_open(*pair):
+        if receiver is sender:
+            self._loop.call_soon(self._deliver, sender, receiver, message)
+        elif not self._is_open(*pair):
             self._give_up_after(self._config.silence_seconds, sender, to.id)
         elif receiver is None:
             self._give_up_after(2 * self._latency(*pair), sender, to.id)
@@ -174,8 +181,14 @@ class SimulatedNetwork:
             return  # the process that had this link is gone, or the cable is
         sender.link_to(receiver)
         receiver.link_to(sender)
-        self._trace.absorb(*pair, message)
-        receiver.events.on_message(sender.me, message)
+        self._deliver(sender, receiver, message)
+
+    def _deliver(
+        self, sender: SimulatedTransport, receiver: SimulatedTransport, message: bytes
+    ) -> None:
+        if receiver.events is not None:
+            self._trace.absorb(sender.me.id, receiver.me.id, message)
+            receiver.events.on_message(sender.me, message)
 
     def _latency(self, sender: NodeId, receiver: NodeId) -> float:
         pair = min(sender, receiver), max(sender, receiver)
