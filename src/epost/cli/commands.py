@@ -85,7 +85,12 @@ def org_init(
 
     joined = asyncio.run(
         found_organisation(
-            domain, user, data_dir, authority_dir, listen=listen, enrol_listen=enrol_listen
+            domain,
+            user,
+            data_dir,
+            authority_dir.resolve(),
+            listen=listen,
+            enrol_listen=enrol_listen,
         )
     )
     _welcome(joined.as_dict(), data_dir, as_json=as_json)

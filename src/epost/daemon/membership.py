@@ -120,9 +120,7 @@ async def found_organisation(
                 data_dir,
                 listen=listen,
                 founder=True,
-                authority=AuthoritySection(
-                    directory=str(authority_dir.resolve()), listen=enrol_listen
-                ),
+                authority=AuthoritySection(directory=str(authority_dir), listen=enrol_listen),
             )
 
 

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-
 from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.service import EnrolmentService
 from epost.daemon.config import (

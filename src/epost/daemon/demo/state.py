@@ -82,7 +82,10 @@ def service_of(directory: Path, state: DemoState, node: DemoNode, port: int) -> 
     """Return how a mail program reaches one of a node's listeners."""
     trusted = None if state.security == "plain" else ca_file(node_folder(directory, node.name))
     return MailService(
-        host=HOST, port=port, security=state.security, ca_file=trusted and str(trusted)
+        host=HOST,
+        port=port,
+        security=state.security,
+        ca_file=str(trusted) if trusted else None,
     )
 
 

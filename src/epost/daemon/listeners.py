@@ -1,0 +1,216 @@
+"""The listeners for the user's own mail programs: SMTP submission and IMAP, on loopback.
+
+Each connection is of this user's programs (uid check, Linux) and still logs in. Without the uid
+check there is TLS: implicit on both ports (`tls`) or on request (`starttls`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import secrets
+import ssl
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from epost.apps.mail.mailbox import AccountMail
+from epost.daemon.config import MailSection, parse_address
+from epost.daemon.loopback import LoopbackOwnerCheck
+from epost.daemon.loopback_tls import server_context
+from epost.daemon.passwords import PasswordFile
+from epost.daemon.tls.listening import listen
+from epost.foundation.errors import ConfigError
+from epost.foundation.ports import Clock
+from epost.servers.access import (
+    AppPasswordAuthenticator,
+    Channel,
+    EveryPeer,
+    FailureThrottle,
+    PeerCheck,
+    Scope,
+)
+from epost.servers.imap.connection import ImapConnection, Secured
+from epost.servers.imap.limits import ImapLimits
+from epost.servers.imap.site import ImapSite
+from epost.servers.smtp.config import PlaintextLogin, SmtpConfig
+from epost.servers.smtp.listener import SubmissionListener
+from epost.servers.smtp.services import SubmissionServices, TlsOffer
+from epost.servers.smtp.submission import Submitter
+
+CONNECTIONS_MAX = 100
+CLOSE_SECONDS = 5.0
+STREAM_LIMIT = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class MailFronts:
+    """What the listeners serve: the account's mail, and the way in for new mail."""
+
+    submitter: Submitter
+    open_mail: Callable[[str], Awaitable[AccountMail]]
+
+
+class MailListeners:
+    """Both listeners of one user's daemon."""
+
+    def __init__(
+        self,
+        section: MailSection,
+        data_dir: Path,
+        fronts: MailFronts,
+        *,
+        clock: Clock,
+        executor: ThreadPoolExecutor,
+    ) -> None:
+        """Raises ConfigError if plain passwords would pass where others could catch them."""
+        self._section = section
+        self._fronts = fronts
+        self._smtp_address = parse_address(section.smtp)
+        self._imap_address = parse_address(section.imap)
+        self._peer_check = peer_check(section, executor)
+        self._tls = None if section.security == "plain" else server_context(data_dir)
+        passwords = PasswordFile(data_dir)
+        self._authenticator = AppPasswordAuthenticator(
+            book=passwords,
+            throttle=FailureThrottle(now=clock.now, sleep=asyncio.sleep),
+            entropy=secrets.token_bytes,
+            server_secret=passwords.server_secret,
+        )
+        self._smtp = SubmissionListener(self._submission_services())
+        self._imap = ImapService(
+            ImapSite(
+                self._authenticator,
+                fronts.open_mail,
+                limits=ImapLimits(mail_bytes_max=section.message_size_max),
+            ),
+            self._peer_check,
+            passwords_allowed=section.security == "plain",
+            starttls=self._tls if section.security == "starttls" else None,
+            is_tls=section.security == "tls",
+        )
+        self._servers: list[asyncio.Server] = []
+
+    async def start(self) -> None:
+        """Bind and serve; raises ConfigError naming a port that is taken."""
+        loop = asyncio.get_running_loop()
+        implicit = self._tls if self._section.security == "tls" else None
+        smtp = listen(self._smtp_address, purpose="[mail] smtp")
+        self._servers.append(await loop.create_server(self._smtp, sock=smtp, ssl=implicit))
+        imap = listen(self._imap_address, purpose="[mail] imap")
+        self._servers.append(
+            await asyncio.start_server(
+                self._imap.serve, sock=imap, ssl=implicit, limit=STREAM_LIMIT
+            )
+        )
+
+    async def close(self) -> None:
+        """Take no more connections, finish what is being submitted, say goodbye."""
+        for server in self._servers:
+            server.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._smtp.close()
+                await self._imap.close()
+
+    def _submission_services(self) -> SubmissionServices:
+        plain = self._section.security == "plain"
+        config = SmtpConfig(
+            plaintext_login=PlaintextLogin.PASSWORDS if plain else PlaintextLogin.NONE,
+            message_bytes_max=self._section.message_size_max,
+            connections_max=CONNECTIONS_MAX,
+        )
+        return SubmissionServices(
+            config,
+            self._authenticator,
+            self._fronts.submitter,
+            self._peer_check,
+            tls=TlsOffer(self._tls) if self._tls else None,
+            starttls=self._section.security == "starttls",
+        )
+
+
+def peer_check(section: MailSection, executor: ThreadPoolExecutor) -> PeerCheck:
+    """Return who may connect to the mail listeners; raises ConfigError for unsafe settings."""
+    hosts = [parse_address(a).host for a in (section.smtp, section.imap)]
+    on_loopback = all(_is_loopback(host) for host in hosts)
+    if on_loopback and LoopbackOwnerCheck.is_available():
+        return LoopbackOwnerCheck(executor)
+    if section.security == "plain":
+        raise ConfigError(
+            '[mail] security = "plain" is safe only on loopback of a Linux system, where '
+            'connections of other users are refused. Set security = "tls".'
+        )
+    return EveryPeer()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class ImapService:
+    """Accepts IMAP clients and keeps their conversations."""
+
+    def __init__(
+        self,
+        site: ImapSite,
+        check: PeerCheck,
+        *,
+        passwords_allowed: bool,
+        starttls: ssl.SSLContext | None,
+        is_tls: bool,
+    ) -> None:
+        self._site = site
+        self._check = check
+        self._passwords_allowed = passwords_allowed or is_tls
+        self._starttls = starttls
+        self._conversations: dict[asyncio.Task[None], None] = {}
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client to the end."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._conversations[task] = None
+        try:
+            await self._converse(reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass  # the client has gone, or the daemon stops
+        finally:
+            self._conversations.pop(task, None)
+            writer.close()
+
+    async def close(self) -> None:
+        """Say goodbye to every client."""
+        tasks = list(self._conversations)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, port = writer.get_extra_info("peername")[:2]
+        local_port = writer.get_extra_info("sockname")[1]
+        if len(self._conversations) > CONNECTIONS_MAX:
+            writer.write(b"* BYE Too many connections\r\n")
+            return
+        if not await self._check.allowed(host, port, local_port):
+            writer.write(b"* BYE This port serves the user who runs the daemon\r\n")
+            return
+        channel = Channel(host, Scope.MAIL, self._passwords_allowed)
+
+        async def start_tls() -> Secured:
+            assert self._starttls is not None
+            await writer.start_tls(self._starttls)
+            return Secured(reader, writer, Channel(host, Scope.MAIL, passwords_allowed=True))
+
+        await ImapConnection(
+            reader,
+            writer,
+            site=self._site,
+            channel=channel,
+            start_tls=start_tls if self._starttls else None,
+        ).serve()
