@@ -4,6 +4,7 @@ An unknown account, an account without a password for the scope and a wrong pass
 work and the same delay, and get the same answer.
 """
 
+import base64
 import hmac
 from collections.abc import Sequence
 from typing import Protocol
@@ -85,7 +86,7 @@ class AppPasswordAuthenticator:
         return ScramExchange(
             ScramServer(
                 candidates=lambda login: self._candidates(login, channel),
-                nonce=self._entropy(SERVER_NONCE_BYTES),
+                server_nonce=base64.b64encode(self._entropy(SERVER_NONCE_BYTES)).decode(),
                 channel_binding=channel.tls_server_end_point if name.endswith("-PLUS") else None,
                 plus_offered=channel.tls_server_end_point is not None,
             ),

@@ -60,14 +60,14 @@ class ScramServer:
         self,
         *,
         candidates: Callable[[str], Candidates],
-        nonce: bytes,
+        server_nonce: str,
         channel_binding: bytes | None,
         plus_offered: bool,
     ) -> None:
-        """`channel_binding` is set for the -PLUS mechanism only; `plus_offered` tells whether
+        """`server_nonce` is printable and has no comma. `channel_binding` is set for the -PLUS mechanism only; `plus_offered` tells whether
         the server announced it, so that a stripped announcement is noticed (section 6)."""
         self._candidates = candidates
-        self._server_nonce = base64.b64encode(nonce).decode()
+        self._server_nonce = server_nonce
         self._channel_binding = channel_binding
         self._plus_offered = plus_offered
         self._bound = b""

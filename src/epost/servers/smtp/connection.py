@@ -56,6 +56,11 @@ class StrictConnection(SMTP):
         if not self._is_submitting and self.transport is not None:
             self._say_goodbye(replies.SHUTTING_DOWN)
 
+    async def ended(self) -> None:
+        """Return when the session is over."""
+        if self._handler_coroutine is not None:
+            await asyncio.gather(self._handler_coroutine, return_exceptions=True)
+
     async def _handle_client(self) -> None:
         try:
             await self._serve()
@@ -66,7 +71,7 @@ class StrictConnection(SMTP):
             pass  # the client has gone
         except Exception as error:
             # The listener is a boundary: a mistake of ours must not pass for silence.
-            self._say_goodbye(replies.INTERNAL_ERROR)
+            self._say_goodbye(replies.BROKEN)
             context = {"message": "SMTP session failed", "exception": error, "protocol": self}
             self.loop.call_exception_handler(context)
         finally:
@@ -114,21 +119,16 @@ class StrictConnection(SMTP):
         return line[:-2]
 
     async def _execute(self, line: bytes) -> None:
-        if looks_like_foreign_protocol(line):
+        if looks_like_foreign_protocol(line):  # also what is not UTF-8
             raise HangUp(None)
-        verb_octets, _, argument_octets = line.partition(b" ")
-        try:
-            verb, argument = verb_octets.decode("ascii").upper(), argument_octets.decode().strip()
-        except UnicodeDecodeError:
-            await self._reply(replies.NOT_UTF8)
-            return
-        command = self._smtp_methods.get(verb)
+        verb, _, argument = line.decode().partition(" ")
+        command = self._smtp_methods.get(verb.upper())
         if command is None:
             await self._reply(replies.UNKNOWN_COMMAND)
-        elif verb != "AUTH" and len(line) > self._config.line_bytes_max:
+        elif verb.upper() != "AUTH" and len(line) > self._config.line_bytes_max:
             await self._reply(replies.LINE_TOO_LONG)
         else:
-            await command(argument or None)
+            await command(argument.strip() or None)
 
     async def _reply(self, reply: Reply) -> None:
         await self.push(str(reply))

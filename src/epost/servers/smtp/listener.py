@@ -25,6 +25,11 @@ class SubmissionListener:
         """Return the protocol of a new connection."""
         return SubmissionSession(self._services, self)
 
+    @property
+    def session_count(self) -> int:
+        """How many connections are open."""
+        return len(self._sessions)
+
     def admit(self, session: object) -> bool:
         """Count a new connection; False if there are too many."""
         assert isinstance(session, SubmissionSession)
@@ -49,6 +54,8 @@ class SubmissionListener:
 
     async def close(self) -> None:
         """End all sessions, after the submissions that have begun; close the server first."""
-        for session in tuple(self._sessions.values()):
+        sessions = tuple(self._sessions.values())
+        for session in sessions:
             session.shut_down()
         await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*(session.ended() for session in sessions))

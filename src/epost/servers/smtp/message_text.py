@@ -74,35 +74,36 @@ class MessageText:
 
 
 async def read_data(
-    reader: asyncio.StreamReader, text: MessageText, progress: Callable[[], None]
+    reader: asyncio.StreamReader, text: MessageText, waiting: Callable[[], None]
 ) -> None:
-    """Feed everything up to the lone dot (RFC 5321 section 4.5.2); `progress` after each piece.
+    """Feed everything up to the lone dot (RFC 5321 section 4.5.2); `waiting` before each piece.
 
     Raises asyncio.IncompleteReadError if the client goes away, and FarTooLarge.
     """
+    waiting()
     if await _is_at_end(reader, text):
         return
     while True:
+        waiting()
         try:
             piece = await reader.readuntil(END_OF_DATA)
         except asyncio.LimitOverrunError as error:
             # No end in this much: the reader keeps what might be the beginning of one.
             text.feed(await reader.readexactly(error.consumed))
-            progress()
             continue
         text.feed(piece[: -len(b".\r\n")])
         return
 
 
 async def read_chunk(
-    reader: asyncio.StreamReader, size: int, text: MessageText, progress: Callable[[], None]
+    reader: asyncio.StreamReader, size: int, text: MessageText, waiting: Callable[[], None]
 ) -> None:
     """Feed exactly `size` octets (RFC 3030); raises as `read_data`."""
     while size > 0:
+        waiting()
         piece = await reader.readexactly(min(size, PIECE_BYTES))
         size -= len(piece)
         text.feed(piece)
-        progress()
 
 
 async def _is_at_end(reader: asyncio.StreamReader, text: MessageText) -> bool:

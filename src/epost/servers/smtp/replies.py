@@ -42,7 +42,6 @@ NO_GATEWAY = Reply(550, "5.1.2", "this organisation has no Internet gateway yet"
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "too many recipients in one mail")
 TOO_LARGE = Reply(552, "5.3.4", "the mail is larger than the limit")
 BARE_LINE_END = Reply(550, "5.6.0", "the mail has a CR or LF that is not part of a CRLF")
-NOT_UTF8 = Reply(500, "5.5.2", "the command is not UTF-8")
 BAD_LINE_END = Reply(500, "5.5.2", "commands end with CRLF, and have no other CR or LF")
 LINE_TOO_LONG = Reply(500, "5.5.2", "the line is too long")
 UNKNOWN_COMMAND = Reply(500, "5.5.1", "there is no such command")
@@ -68,6 +67,7 @@ TOO_MUCH_DATA = Reply(421, "4.3.4", "far larger than the limit, goodbye")
 TIMED_OUT = Reply(421, "4.4.2", "nothing heard for too long, goodbye")
 SHUTTING_DOWN = Reply(421, "4.3.2", "shutting down, try again later")
 PEER_REFUSED = Reply(554, "5.7.1", "only the owner of this daemon may connect here")
+BROKEN = Reply(421, "4.3.0", "something went wrong here, goodbye")
 INTERNAL_ERROR = Reply(451, "4.3.0", "something went wrong here, try again later")
 
 # For the library's own replies, which carry no enhanced code.
