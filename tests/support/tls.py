@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import uvloop
@@ -28,6 +29,10 @@ from epost.crypto.names import ring_of
 from epost.crypto.signing import SigningKey
 from epost.crypto.x509 import key_spki_sha256, make_authority, make_leaf
 from epost.daemon.tls import NodeIdentity, RingNews, TlsTransport, TransportConfig, listen
+from epost.daemon.tls.contexts import load_key
+from epost.daemon.tls.frames import CloseReason, Frame, frame
+from epost.daemon.tls.hello import Hello
+from epost.foundation.codec import encode
 from epost.foundation.errors import UntrustedCertificate
 from epost.foundation.ids import Address, NodeHandle, NodeId, point
 
@@ -95,10 +100,12 @@ class Events:
         self._changed.set()
 
     async def until(self, condition: Callable[[], object]) -> None:
-        """Wait until a condition holds; it is looked at whenever anything was reported."""
+        """Wait until a condition holds; it is looked at whenever anything was reported, and now
+        and then in case it depends on something else."""
         while not condition():
             self._changed.clear()
-            await self._changed.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), 0.01)
 
     def seen(self, kind: type) -> list[Any]:
         return [event for event in self.observed if isinstance(event, kind)]
@@ -188,7 +195,7 @@ class View:
     """A RingView over the builder's trust."""
 
     ring: Ring
-    told: RingNews = RingNews()
+    told: RingNews = field(default_factory=RingNews)
     heard: list[tuple[NodeHandle, RingNews, int]] = field(default_factory=list)
 
     def verify(self, certificate: bytes) -> NodeCert:
@@ -241,13 +248,10 @@ class Office:
         port: int = 0,
         config: TransportConfig | None = None,
         change: Change = lambda identity: identity,
-        authorities: tuple[bytes, ...] | None = None,
     ) -> Machine:
         listener = listen(Address("127.0.0.1", port), purpose="ring")
-        identity = self.ring.identity(number, Address("127.0.0.1", listener.getsockname()[1]))
-        identity = change(identity)
-        if authorities is not None:
-            identity = replace(identity, authorities=authorities)
+        address = Address("127.0.0.1", listener.getsockname()[1])
+        identity = change(self.ring.identity(number, address))
         events, view = Events(), View(self.ring)
         transport = TlsTransport(
             identity,
@@ -297,16 +301,96 @@ async def office(
         await place.close()
 
 
-def raw_context(identity: NodeIdentity | None, *authorities: bytes) -> ssl.SSLContext:
-    """Return a client's TLS context that does not check the server, for attackers."""
-    from epost.daemon.tls.contexts import load_key
+class RawPeer:
+    """A client that writes what it likes to a node's ring port."""
 
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    @property
+    def tls(self) -> ssl.SSLObject:
+        return self._writer.get_extra_info("ssl_object")
+
+    def write(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    async def drain(self) -> None:
+        await self._writer.drain()
+
+    async def frame(self) -> tuple[Frame, bytes]:
+        """Return the next frame; raises EOFError or OSError once the node has closed."""
+        word = int.from_bytes(await self._reader.readexactly(4), "big")
+        return Frame(word >> 24), await self._reader.readexactly(word & 0xFFFFFF)
+
+    async def closing(self) -> tuple[CloseReason, str]:
+        """Return the reason of the CLOSE that ends what the node has to say."""
+        while True:
+            kind, payload = await self.frame()
+            if kind is Frame.CLOSE:
+                return CloseReason(payload[0]), payload[1:].decode()
+
+    async def end(self) -> None:
+        """Return when the node has closed the connection."""
+        with contextlib.suppress(OSError):
+            while await self._reader.read(65536):
+                pass
+
+    def abort(self) -> None:
+        self._writer.transport.abort()
+
+
+@asynccontextmanager
+async def raw_peer(
+    address: Address,
+    identity: NodeIdentity | None,
+    *,
+    context: ssl.SSLContext | None = None,
+    local: str = "127.0.0.1",
+) -> AsyncIterator[RawPeer]:
+    """Connect with a node's ticket to TLS, or without any (None), from a loopback address."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    protocol = asyncio.StreamReaderProtocol(reader)
+    transport, _ = await loop.create_connection(
+        lambda: protocol,
+        address.host,
+        address.port,
+        ssl=context or raw_context(identity),
+        server_hostname="epost.invalid",
+        local_addr=(local, 0),
+    )
+    peer = RawPeer(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+    try:
+        yield peer
+    finally:
+        peer.abort()
+
+
+def raw_context(identity: NodeIdentity | None) -> ssl.SSLContext:
+    """Return a client's TLS context that takes any server for the right one."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     if identity is not None:
         load_key(context, identity.leaf, identity.key_seed)
     return context
+
+
+def hello_of(identity: NodeIdentity, **changes: Any) -> bytes:
+    """Return a node's HELLO frame with some fields changed."""
+    fields = {
+        "format": 1,
+        "version_lowest": 1,
+        "version_highest": 1,
+        "certificate": identity.certificate,
+        "clock_ms": NOW_MS,
+        "issuer_block_number": 0,
+        "log_sequence": 0,
+        "log_tip": bytes(32),
+        "node": identity.node,
+    }
+    return frame(Frame.HELLO, encode(Hello(**(fields | changes))))
 
 
 def free_port() -> int:

@@ -74,11 +74,12 @@ class PastryConfig:
     quiet_seconds: float = 3.0
     # A joiner that still waits for hinted nodes after so long goes ahead without them.
     settle_seconds_max: float = 15.0
-    # Contacts that do not answer are tried again after min, 2 min, ... max; while this node
-    # has company and searches only for a ring that was cut off, up to healing_seconds_max.
+    # Contacts that do not answer are asked again after pauses of min, 2 min, ... max.
     seek_seconds_min: float = 1.0
     seek_seconds_max: float = 30.0
-    healing_seconds_max: float = 300.0
+    # A node that has company asks only one contact in this time on average (longer pauses if
+    # there are many): it searches for a part of the ring that was cut off.
+    healing_seconds: float = 10.0
     absence_kept_seconds: float = 14 * 86_400.0
 
     # FreePastry's period: table holes cost hops, not correctness.
@@ -96,8 +97,8 @@ class PastryConfig:
             raise ValueError("probe_tries and hop_tries must be at least 1")
         if not 0 < self.heartbeat_seconds * 1.2 < self.suspect_after_seconds:
             raise ValueError("suspect_after_seconds must exceed heartbeat_seconds by a fifth")
-        if not 0 < self.seek_seconds_min <= self.seek_seconds_max <= self.healing_seconds_max:
-            raise ValueError("seek_seconds_min <= seek_seconds_max <= healing_seconds_max")
+        if not 0 < self.seek_seconds_min <= self.seek_seconds_max:
+            raise ValueError("seek_seconds_min must be positive and at most seek_seconds_max")
         self._require_positive_times()
 
     def _require_positive_times(self) -> None:

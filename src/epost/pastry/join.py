@@ -196,8 +196,10 @@ class Join:
 
     @property
     def _pause_seconds_max(self) -> float:
-        has_company = self.is_ready and len(self._peers.leaf_set) > 0
-        return self._config.healing_seconds_max if has_company else self._config.seek_seconds_max
+        if not self.is_ready or not len(self._peers.leaf_set):
+            return self._config.seek_seconds_max
+        paced = self._config.healing_seconds * len(self._peers.contacts)
+        return max(self._config.seek_seconds_max, paced)
 
     def _of_our_ring(self, nodes: Sequence[NodeHandle]) -> list[NodeHandle]:
         return [n for n in nodes if n.ring == self._me.ring and n.node_id != self._me.node_id]

@@ -66,6 +66,20 @@ class LeafSet:
         offset = clockwise_distance(self._owner, node_id)
         return offset < self._offsets[self._half - 1][0] or offset > self._offsets[-self._half][0]
 
+    def missing_of(self, node_ids: Iterable[bytes]) -> set[bytes]:
+        """Return those that would be members, were all of these nodes live and added.
+
+        Asking only them, not all that `admits` lets in one by one, spares a set that lacks one
+        member from asking everybody beyond its end.
+        """
+        strangers = {node_id for node_id in node_ids if node_id not in self._members}
+        strangers.discard(self._owner)
+        offsets = [(clockwise_distance(self._owner, node_id), node_id) for node_id in strangers]
+        merged = sorted([*offsets, *self._offsets])
+        if len(merged) > self._size_max:
+            merged = merged[: self._half] + merged[-self._half :]
+        return strangers.intersection(node_id for _, node_id in merged)
+
     def add(self, node: NodeHandle) -> NodeHandle | None:
         """Enter a node that `admits` lets in; return the member that it displaces, if any."""
         assert self.admits(node.node_id)
@@ -95,11 +109,23 @@ class LeafSet:
 
     def neighbours(self) -> Sequence[NodeHandle]:
         """Return the nearest member on each side: one or two nodes, none if alone."""
-        return self._at_ranks(0)
+        if not self._offsets:
+            return ()
+        ids = {self._offsets[0][1]: None, self._offsets[-1][1]: None}
+        return [self._members[node_id] for node_id in ids]
 
-    def outermost(self) -> Sequence[NodeHandle]:
-        """Return the farthest member on each side: whom to ask when the set needs repair."""
-        return self._at_ranks(min(self._half, len(self._offsets)) - 1)
+    def adviser(self, lost: bytes) -> NodeHandle | None:
+        """Return whom to ask who replaces a lost member; None if nobody is left.
+
+        A member half-way out on the same side: its own leaf set reaches beyond ours, even when
+        several of that side are lost.
+        """
+        if not self._offsets:
+            return None
+        rank = min(self._half // 2, len(self._offsets) - 1)
+        lost_rank = bisect_left(self._offsets, (clockwise_distance(self._owner, lost), lost))
+        at = rank if lost_rank < self._half else -1 - rank
+        return self._members[self._offsets[at][1]]
 
     def closest(self, key: Id, size: int, owner: NodeHandle) -> Sequence[NodeHandle]:
         """Return the `size` nodes closest to a key, among the members and the owner."""
@@ -122,12 +148,6 @@ class LeafSet:
             for o in (0, *(o for o, _ in self._offsets))
         )
         return size <= len(distances) and distances[size - 1] <= reach
-
-    def _at_ranks(self, rank: int) -> Sequence[NodeHandle]:
-        if not self._offsets:
-            return ()
-        ids = {self._offsets[rank][1]: None, self._offsets[-1 - rank][1]: None}
-        return [self._members[node_id] for node_id in ids]
 
     def _renew(self) -> None:
         leaves = tuple(number(node_id) for _, node_id in self._offsets)

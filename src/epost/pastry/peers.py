@@ -78,7 +78,7 @@ class Peers:
         self.confirmed: set[bytes] = set()
         self.changed_at = 0.0
         self._standings: dict[bytes, Standing] = {}
-        self._heard: dict[bytes, float] = {}
+        self._heard: dict[bytes, float] = {}  # strangers are swept out at every beat
         self._exchanged: dict[bytes, float] = {}
         self._buried = Seen(BURIED_MAX)
 
@@ -158,7 +158,7 @@ class Peers:
         self._buried.add(sender.node_id, now)
         if self.prober.withdraw(sender.node_id):
             self._listener.on_settled(sender.node_id, now)
-        self._give_up(sender, now, announce=False)
+        self._give_up(sender, now, is_known=True)
 
     def on_hints(self, sender: NodeHandle, nodes: Iterable[NodeHandle], now: float) -> None:
         """Look at nodes somebody names for the routing table."""
@@ -167,9 +167,9 @@ class Peers:
 
     def consider(self, sender: NodeHandle, nodes: Iterable[NodeHandle], now: float) -> None:
         """Ask nodes that others have in their leaf sets and that would belong into ours."""
-        for node in nodes:
-            if self.leaf_set.admits(node.node_id) and self._is_askable(sender, node, now):
-                self.prober.probe(node, Reason.CANDIDATE, now)
+        askable = {n.node_id: n for n in nodes if self._is_askable(sender, n, now)}
+        for node_id in sorted(self.leaf_set.missing_of(askable)):
+            self.prober.probe(askable[node_id], Reason.CANDIDATE, now)
 
     # What time brings
 
@@ -234,14 +234,17 @@ class Peers:
     def _on_silent(self, probe: Probe, now: float) -> None:
         node_id = probe.node.node_id
         self._buried.add(node_id, now)
-        self._give_up(probe.node, now, announce=probe.reason is not Reason.TOLD)
+        self._give_up(probe.node, now, is_known=probe.reason is Reason.TOLD)
+        if probe.reason is Reason.CANDIDATE and not self.leaf_set.is_full:
+            self._seek_replacement(node_id, now)
         self._listener.on_settled(node_id, now)
 
-    def _give_up(self, node: NodeHandle, now: float, *, announce: bool) -> None:
+    def _give_up(self, node: NodeHandle, now: float, *, is_known: bool) -> None:
         hole = self.table.remove(node.node_id)
         if hole is not None:
             self.upkeep.on_hole(hole, now)
         was_full = self.leaf_set.is_full
+        was_neighbour = node.node_id in [n.node_id for n in self.leaf_set.neighbours()]
         if self.leaf_set.remove(node.node_id) is None:
             return
         self._forget_member(node.node_id)
@@ -250,12 +253,17 @@ class Peers:
         self._observer.record(NodeFailed(self._me.id, node.id))
         self._listener.on_member(node, False, now)
         if was_full:
-            for outer in self.leaf_set.outermost():
-                self.prober.probe(outer, Reason.REPAIR, now)
-        if announce:
+            self._seek_replacement(node.node_id, now)
+        # Its two neighbours announce it in any case: one notice may be lost on the way.
+        if was_neighbour or not is_known:
             notice = encode(FailureNotice((node.node_id,)))
             for member in self.leaf_set:
                 self._tell(member, notice)
+
+    def _seek_replacement(self, lost: bytes, now: float) -> None:
+        adviser = self.leaf_set.adviser(lost)
+        if adviser is not None:
+            self.prober.probe(adviser, Reason.REPAIR, now)
 
     def _clear_suspicion(self, node_id: bytes, now: float) -> None:
         node = self.leaf_set.get(node_id) or self.table.get(node_id)
