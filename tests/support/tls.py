@@ -33,7 +33,7 @@ from epost.daemon.tls.contexts import load_key
 from epost.daemon.tls.frames import CloseReason, Frame, frame
 from epost.daemon.tls.hello import Hello
 from epost.foundation.codec import encode
-from epost.foundation.errors import UntrustedCertificate
+from epost.foundation.errors import ConfigError, UntrustedCertificate
 from epost.foundation.ids import Address, NodeHandle, NodeId, point
 
 NOW_MS = int(time.time() * 1000)
@@ -66,8 +66,8 @@ class WallClock:
 
 
 class CountingEntropy:
-    def __init__(self) -> None:
-        self._count = 0
+    def __init__(self, number: int) -> None:
+        self._count = number << 32
 
     def token(self, size: int) -> bytes:
         self._count += 1
@@ -253,16 +253,20 @@ class Office:
         address = Address("127.0.0.1", listener.getsockname()[1])
         identity = change(self.ring.identity(number, address))
         events, view = Events(), View(self.ring)
-        transport = TlsTransport(
-            identity,
-            view,
-            listeners=[listener],
-            clock=WallClock(),
-            entropy=CountingEntropy(),
-            observer=events,
-            config=config or self.config,
-            is_overloaded=lambda: self.is_overloaded(),
-        )
+        try:
+            transport = TlsTransport(
+                identity,
+                view,
+                listeners=[listener],
+                clock=WallClock(),
+                entropy=CountingEntropy(number),
+                observer=events,
+                config=config or self.config,
+                is_overloaded=lambda: self.is_overloaded(),
+            )
+        except ConfigError:
+            listener.close()
+            raise
         transport.start(events)
         machine = Machine(transport, events, view, identity)
         self.machines.append(machine)

@@ -113,7 +113,7 @@ def parse_close(payload: memoryview) -> tuple[CloseReason, str]:
         reason = CloseReason(payload[0])
     except ValueError:
         reason = CloseReason.UNKNOWN
-    text = bytes(payload[1:]).decode("ascii", errors="replace")
+    text = bytes(payload[1:]).decode(errors="replace")
     return reason, "".join(c if c.isprintable() else "?" for c in text)
 
 

@@ -101,7 +101,8 @@ class Session:
         self._is_ended = False
         self._linger: asyncio.TimerHandle | None = None
         now = self._loop.time()
-        self.up_at = self.used_at = self.verified_at = self.heard_at = now
+        self.up_at = self.verified_at = self.heard_at = now
+        self.last_use = 0
         self._asked_at: float | None = None
 
     @property
@@ -301,7 +302,7 @@ class Session:
 
     def _on_hello(self, hello: bytes) -> None:
         self._peer = self._owner.introduce(self, hello)
-        self.up_at = self.used_at = self.verified_at = self.heard_at
+        self.up_at = self.verified_at = self.heard_at
         self._owner.on_up(self)
         if not self.ready.done():
             self.ready.set_result(self._peer)

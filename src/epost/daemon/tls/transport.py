@@ -98,6 +98,7 @@ class TlsTransport:
         self._to_report: dict[NodeId, None] = {}
         self._held: list[Session] = []
         self._sweeper: asyncio.TimerHandle | None = None
+        self._uses = 0
         self._is_closed = False
 
     # Transport.
@@ -197,13 +198,14 @@ class TlsTransport:
             return
         peer.node = node
         peer.session = session
+        self._note_use(session)
         self._backoff.succeeded(node.id)
         self._observer.record(LinkUp(node, session.opened_by_us))
         session.carry(peer.outgoing)
 
     def on_message(self, session: Session, message: bytes) -> None:
         """Give a peer's message to the driver."""
-        session.used_at = session.heard_at
+        self._note_use(session)
         self._deliver(session.peer.node, message)
 
     def must_hold(self, session: Session) -> bool:
@@ -262,19 +264,20 @@ class TlsTransport:
 
     def _make_room(self) -> None:
         """Give up the link used least lately of those with nothing under way."""
-        linked = [p for p in self._peers.values() if p.session is not None]
-        if len(linked) < self._config.links_max:
+        sessions = [p.session for p in self._peers.values() if p.session is not None]
+        if len(sessions) < self._config.links_max:
             return
-        idle = [
-            (p.session.used_at, p) for p in linked if p.session and not p.outgoing.bytes_waiting
-        ]
+        idle = [s for s in sessions if not self._peers[s.peer.node.id].outgoing.bytes_waiting]
         if not idle:
             raise Unreachable("all links are busy")
-        _, peer = min(idle, key=lambda pair: pair[0])
-        assert peer.session is not None
-        del self._peers[peer.node.id]
-        peer.session.retire(CloseReason.IDLE)
-        self._observer.record(LinkDown(peer.node, "unused"))
+        session = min(idle, key=lambda session: session.last_use)
+        del self._peers[session.peer.node.id]
+        session.retire(CloseReason.IDLE)
+        self._observer.record(LinkDown(session.peer.node, "unused"))
+
+    def _note_use(self, session: Session) -> None:
+        self._uses += 1  # the loop's clock would be too coarse to tell who came last
+        session.last_use = self._uses
 
     def _new_peer(self, node: NodeHandle) -> _Peer | None:
         now = self._loop.time()
@@ -308,7 +311,7 @@ class TlsTransport:
 
     def _carry_on(self, peer: _Peer, to: NodeHandle) -> None:
         if peer.session is not None:
-            peer.session.used_at = self._loop.time()
+            self._note_use(peer.session)
             peer.session.wake()
         elif peer.dial is None:
             peer.node = to
