@@ -1,0 +1,114 @@
+"""The vault's database file: its tables, how it is opened, and what its errors mean to us.
+
+WAL with synchronous=FULL: one flush of the log per commit. The rows of the index are apart from the
+bodies, so that a walk along the ring reads no bodies. A body is cut into parts: one as it was put,
+one for every extension since; a part with a null body lies in a file (see `bodies`).
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+
+from epost.foundation.errors import ConfigError, DiskFull
+
+APPLICATION_ID = 0x65504F53
+"""Says that the file is ours: "ePOS"."""
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_MS = 5000
+WRITER_CACHE_KIBIBYTES = 32 * 1024
+READER_CACHE_KIBIBYTES = 16 * 1024
+CHECKPOINT_PAGES = 2000
+"""Pages of 4 KiB in the log before they are moved into the database file."""
+REMEDY = "Restore it, or move the folder away: the blocks come back from the ring."
+
+_SCHEMA = f"""
+CREATE TABLE blocks (
+  kind INTEGER NOT NULL, digest BLOB NOT NULL,
+  place BLOB NOT NULL AS (substr(digest, 1, 20)) VIRTUAL,
+  size INTEGER NOT NULL, roles INTEGER NOT NULL, version INTEGER NOT NULL,
+  body_hash BLOB NOT NULL, proof BLOB NOT NULL, ticket BLOB NOT NULL, stand_in_for BLOB NOT NULL,
+  body INTEGER NOT NULL, parts INTEGER NOT NULL, is_damaged INTEGER NOT NULL,
+  PRIMARY KEY (kind, digest));
+CREATE INDEX by_place ON blocks (place, kind, digest);
+CREATE INDEX stand_ins ON blocks (kind, digest) WHERE roles & 2;
+CREATE INDEX mirrored ON blocks (kind, digest) WHERE roles & 4;
+CREATE INDEX unpushed ON blocks (kind, digest) WHERE roles & 8;
+CREATE TABLE bodies (id INTEGER PRIMARY KEY, checksum BLOB NOT NULL, body BLOB);
+CREATE INDEX in_files ON bodies (id) WHERE body IS NULL;
+CREATE TABLE notes (
+  name TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL, PRIMARY KEY (name, key));
+CREATE TABLE totals (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL);
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+
+def open_to_write(path: Path) -> apsw.Connection:
+    """Open or make the database; raises ConfigError if the file is not a sound vault of ours."""
+    with config_errors(path):
+        connection = apsw.Connection(str(path))
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        _require_ours(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = 1")  # macOS flushes its drive's cache only then
+        connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIBIBYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        return connection
+
+
+def open_to_read(path: Path) -> apsw.Connection:
+    """Open the existing database for reading only."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.execute(f"PRAGMA cache_size = -{READER_CACHE_KIBIBYTES}")
+    return connection
+
+
+@contextmanager
+def config_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite says about a file that it cannot use into a ConfigError."""
+    try:
+        yield
+    except apsw.NotADBError as error:
+        raise ConfigError(f"{path}: not a vault. {REMEDY}") from error
+    except apsw.CorruptError as error:
+        raise ConfigError(f"{path}: damaged: {error}. {REMEDY}") from error
+    except apsw.Error as error:
+        raise ConfigError(f"{path}: cannot be opened: {error}") from error
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Turn errors of SQLite and of the file system into DiskFull or OSError."""
+    try:
+        yield
+    except apsw.FullError as error:
+        raise DiskFull(str(error)) from error
+    except apsw.Error as error:
+        raise OSError(errno.EIO, str(error)) from error
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFull(str(error)) from error
+        raise
+
+
+def _require_ours(connection: apsw.Connection, path: Path) -> None:
+    is_new = connection.pragma("schema_version") == 0
+    if is_new:
+        with connection:
+            connection.execute(_SCHEMA)
+        return
+    if connection.pragma("application_id") != APPLICATION_ID:
+        raise ConfigError(f"{path}: a database of another program. {REMEDY}")
+    version = connection.pragma("user_version")
+    if version != SCHEMA_VERSION:
+        raise ConfigError(
+            f"{path}: format {version}, this program knows {SCHEMA_VERSION}. "
+            "Use the program that wrote it."
+        )

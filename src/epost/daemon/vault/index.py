@@ -1,0 +1,89 @@
+"""The index as the loop's thread reads it: what is pending first, the database behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from heapq import merge
+from itertools import chain, islice
+
+import apsw
+
+from epost.daemon.vault.pending import Pending
+from epost.daemon.vault.rows import Row, find_row, rows_in_range, rows_with
+from epost.foundation.ids import Handle, Id
+from epost.foundation.ports import Role, VaultEntry
+from epost.node.vault_rows import Position, arc_ranges, behind_place, position
+
+_NOTE = "SELECT value FROM notes WHERE name = ? AND key = ?"
+_NOTES = "SELECT key, value FROM notes WHERE name = ?"
+
+
+class Index:
+    """Rows and notes after all commits so far, durable or not."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self.pending = Pending()
+
+    def row(self, handle: Handle) -> Row | None:
+        """Return the row of a block, sound or damaged."""
+        pending = self.pending.blocks.get(handle)
+        return find_row(self._connection, handle) if pending is None else pending.row
+
+    def between(self, start: Id, end: Id, after: Handle | None, limit: int) -> Sequence[VaultEntry]:
+        """Return rows on the clockwise arc (start, end] behind `after`."""
+        ranges = arc_ranges(start, end, after)
+        found = chain.from_iterable(self._in_range(behind, up_to) for behind, up_to in ranges)
+        return list(islice(found, limit))
+
+    def with_role(self, role: Role, after: Handle | None, limit: int) -> Sequence[VaultEntry]:
+        """Return rows that have a role, in handle order behind `after`."""
+
+        def is_meant(entry: VaultEntry) -> bool:
+            return bool(entry.roles & role) and (after is None or entry.handle > after)
+
+        stored = rows_with(self._connection, role, after)
+        return list(islice(self._over(stored, is_meant, _handle), limit))
+
+    def note(self, table: str, key: bytes) -> bytes | None:
+        """Return a note, or None."""
+        if (pending := self.pending.note(table, key)) is not None:
+            return pending.value
+        for (value,) in self._connection.execute(_NOTE, (table, key)):
+            return bytes(value)
+        return None
+
+    def notes(self, table: str) -> Sequence[tuple[bytes, bytes]]:
+        """Return all notes of a table in key order."""
+        notes: dict[bytes, bytes | None] = dict(self._connection.execute(_NOTES, (table,)))
+        notes.update(self.pending.notes(table))
+        return sorted((key, value) for key, value in notes.items() if value is not None)
+
+    def _in_range(self, behind: Position, up_to: Id) -> Iterator[VaultEntry]:
+        def is_meant(entry: VaultEntry) -> bool:
+            return behind < position(entry.handle) < behind_place(up_to)
+
+        return self._over(rows_in_range(self._connection, behind, up_to), is_meant, _position)
+
+    def _over(
+        self,
+        stored: Iterator[Row],
+        is_meant: Callable[[VaultEntry], bool],
+        key: Callable[[VaultEntry], Position | Handle],
+    ) -> Iterator[VaultEntry]:
+        """Lay the pending rows over those of the database, both in the order of the key."""
+        blocks = self.pending.blocks
+        if not blocks:
+            return (row.entry for row in stored)
+        untouched = (row.entry for row in stored if row.entry.handle not in blocks)
+        entries = (block.row.sound() for block in blocks.values() if block.row is not None)
+        pending = sorted((entry for entry in entries if entry and is_meant(entry)), key=key)
+        return merge(untouched, pending, key=key)
+
+
+def _position(entry: VaultEntry) -> Position:
+    return position(entry.handle)
+
+
+def _handle(entry: VaultEntry) -> Handle:
+    return entry.handle

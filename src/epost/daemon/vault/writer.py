@@ -1,0 +1,169 @@
+"""The thread that writes: whatever was committed during the last flush goes to disk as one.
+
+Group commit makes many small commits as cheap as a large one, and nobody waits for a timer: a
+commit that finds the thread idle is written at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+import apsw
+import msgspec
+
+from epost.daemon.vault.bodies import BodyFiles, drop_body, put_part
+from epost.daemon.vault.database import disk_errors
+from epost.daemon.vault.rows import Row, drop_row, put_row
+from epost.foundation.errors import DiskFull
+from epost.foundation.ids import Handle
+from epost.foundation.ports import DeleteNote, PutNote
+from epost.node.vault_rows import Totals
+
+GROUP_COMMITS_MAX = 2000
+
+_PUT_NOTE = """
+INSERT INTO notes (name, key, value) VALUES (?, ?, ?)
+ON CONFLICT (name, key) DO UPDATE SET value = excluded.value"""
+_DROP_NOTE = "DELETE FROM notes WHERE name = ? AND key = ?"
+_PUT_TOTALS = "INSERT OR REPLACE INTO totals (only, value) VALUES (1, ?)"
+_TOTALS = "SELECT value FROM totals"
+
+
+@dataclass(frozen=True, slots=True)
+class PutRow:
+    """Write a row of the index."""
+
+    row: Row
+
+
+@dataclass(frozen=True, slots=True)
+class DropRow:
+    """Remove a row of the index."""
+
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class PutPart:
+    """Write a part of a body under its key."""
+
+    key: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DropBody:
+    """Remove all parts of a body."""
+
+    body: int
+
+
+Change = PutRow | DropRow | PutPart | DropBody | PutNote | DeleteNote
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Changes to be written all or none, and the totals after them."""
+
+    number: int
+    changes: Sequence[Change]
+    totals: Totals
+
+    def size_bytes(self) -> int:
+        """Return roughly how much room the disk needs for it."""
+        return sum(len(change.body) for change in self.changes if isinstance(change, PutPart))
+
+
+def stored_totals(connection: apsw.Connection) -> Totals:
+    """Return the totals after the last commit."""
+    for (value,) in connection.execute(_TOTALS):
+        return msgspec.msgpack.decode(value, type=Totals)
+    return Totals()
+
+
+class Writer:
+    """Owns the writing connection. `on_written(number, error)` is called on the thread, for the
+    last commit of each group; after an error nothing is written any more."""
+
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        files: BodyFiles,
+        on_written: Callable[[int, OSError | DiskFull | None], None],
+    ) -> None:
+        self._connection = connection
+        self._files = files
+        self._on_written = on_written
+        self._queue: SimpleQueue[Commit | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="vault writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, commit: Commit) -> None:
+        """Have a commit written as soon as the last group is."""
+        self._queue.put(commit)
+
+    def finish(self) -> None:
+        """Write what was submitted and end the thread; waits for it."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        failure: OSError | DiskFull | None = None
+        while group := self._next_group():
+            try:
+                if failure is None:
+                    self._write(group)
+            except (OSError, DiskFull) as error:
+                failure = error
+            self._on_written(group[-1].number, failure)
+
+    def _next_group(self) -> list[Commit]:
+        """Wait for a commit and take those behind it; empty at the end."""
+        group: list[Commit] = []
+        commit = self._queue.get()
+        while commit is not None:
+            group.append(commit)
+            if len(group) == GROUP_COMMITS_MAX:
+                return group
+            try:
+                commit = self._queue.get_nowait()
+            except Empty:
+                return group
+        if group:
+            self._queue.put(None)  # seen too early: the group comes first
+        return group
+
+    def _write(self, group: Sequence[Commit]) -> None:
+        with disk_errors():
+            with self._connection:
+                dropped, has_new_files = self._apply(group)
+                if has_new_files:
+                    self._files.flush()
+            for key in dropped:
+                self._files.remove(key)
+
+    def _apply(self, group: Sequence[Commit]) -> tuple[list[int], bool]:
+        connection = self._connection
+        dropped: list[int] = []
+        has_new_files = False
+        for commit in group:
+            for change in commit.changes:
+                match change:
+                    case PutRow(row):
+                        put_row(connection, row)
+                    case DropRow(handle):
+                        drop_row(connection, handle)
+                    case PutPart(key, body):
+                        has_new_files |= put_part(connection, self._files, key, body)
+                    case DropBody(body_number):
+                        dropped += drop_body(connection, body_number)
+                    case PutNote(table, key_of_note, value):
+                        connection.execute(_PUT_NOTE, (table, key_of_note, value))
+                    case DeleteNote(table, key_of_note):
+                        connection.execute(_DROP_NOTE, (table, key_of_note))
+        totals = msgspec.msgpack.encode(group[-1].totals)
+        connection.execute(_PUT_TOTALS, (totals,))
+        return dropped, has_new_files
