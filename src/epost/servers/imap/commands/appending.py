@@ -29,14 +29,22 @@ async def append(_session: Session, mail: AccountMail, request: AppendRequest) -
         return no("An empty mail is not kept", b"CANNOT")
     try:
         folder = await mail.open(request.name)
-        mails = [
-            replace(new, flags=spelled_as(new.flags, folder.keywords)) for new in request.mails
-        ]
-        outcome = await folder.append(mails)
+        outcome = await folder.append(_spelled(request.mails, folder.keywords))
     except NoSuchFolder:
         return no("There is no such folder", b"TRYCREATE")
     code = b"APPENDUID %d %b" % (outcome.uid_validity, format_set(outcome.uids))
     return ok(f"Appended, {outcome.durability.value}", code)
+
+
+def _spelled(mails: Sequence[NewMail], keywords: Sequence[str]) -> list[NewMail]:
+    """The mails with their keywords as they are spelled in the folder, or in the mails before."""
+    known = list(keywords)
+    spelled = []
+    for new in mails:
+        flags = spelled_as(new.flags, known)
+        known.extend(flags)
+        spelled.append(replace(new, flags=flags))
+    return spelled
 
 
 def append_request(cursor: Cursor) -> AppendRequest:

@@ -22,8 +22,9 @@ _DAY_SECONDS = 86_400
 def day(cursor: Cursor) -> int:
     """Take a date; returned as days since 1970-01-01."""
     match = cursor.groups(_DATE, "Date")
+    month = _month(match[3])
     try:
-        return date(int(match[4]), _month(match[3]), int(match[2])).toordinal() - _EPOCH_DAY
+        return date(int(match[4]), month, int(match[2])).toordinal() - _EPOCH_DAY
     except ValueError as error:
         raise ImapSyntaxError("There is no such date") from error
 
@@ -31,13 +32,14 @@ def day(cursor: Cursor) -> int:
 def date_time(cursor: Cursor) -> MailTime:
     """Take a quoted date-time."""
     match = cursor.groups(_DATE_TIME, "Date and time")
+    month = _month(match[2])
     zone_minutes = int(match[8]) * 60 + int(match[9])
     if match[7] == b"-":
         zone_minutes = -zone_minutes
     try:
         moment = datetime(
             int(match[3]),
-            _month(match[2]),
+            month,
             int(match[1]),
             int(match[4]),
             int(match[5]),

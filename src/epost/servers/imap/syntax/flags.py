@@ -45,7 +45,7 @@ def settable(flags: Iterable[str]) -> frozenset[str]:
 def spelled_as(flags: frozenset[str], known: Iterable[str]) -> frozenset[str]:
     """Keywords in the spelling that is already in use: they are equal without case."""
     spellings = {keyword.lower(): keyword for keyword in known}
-    return frozenset(spellings.get(name.lower(), name) for name in flags)
+    return frozenset(spellings.setdefault(name.lower(), name) for name in sorted(flags))
 
 
 @lru_cache(maxsize=4096)
