@@ -30,11 +30,18 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         # asyncio's own nanosecond vanishes in a float of 50 virtual days: no deadline would pass.
         self._clock_resolution = 1e-6
         self._serials = count()
+        self._broken: BaseException | None = None
         self.set_task_factory(self._numbered_task)
 
     def time(self) -> float:
         """Return the virtual seconds since the loop was made."""
         return self._virtual_seconds
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Let an error in a callback end the run: it is a bug of ours, never to be logged only."""
+        if "handle" in context and self._broken is None:
+            self._broken = context.get("exception")
+        super().call_exception_handler(context)
 
     def run_in_executor(  # type: ignore[override]  # it never returns what the base class promises
         self, executor: Any, func: Any, *args: Any
@@ -47,8 +54,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     ) -> asyncio.Task[Any]:
         return _NumberedTask(next(self._serials), coroutine, loop=loop, **options)
 
-    def _jump(self, seconds: float) -> None:
-        self._virtual_seconds += seconds
+    def _jump(self, seconds: float | None) -> None:
+        if self._broken is not None:
+            broken, self._broken = self._broken, None
+            raise broken
+        if seconds is None:
+            raise Stuck("every task waits and nothing is scheduled")
+        self._virtual_seconds += max(0.0, seconds)
 
 
 class _NumberedTask(asyncio.Task[Any]):
@@ -63,15 +75,12 @@ class _NumberedTask(asyncio.Task[Any]):
 class _JumpingSelector(selectors.SelectSelector):
     """Tells the loop that its time has come instead of waiting for it."""
 
-    def __init__(self, jump: Callable[[float], None]) -> None:
+    def __init__(self, jump: Callable[[float | None], None]) -> None:
         super().__init__()
         self._jump = jump
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            raise Stuck("every task waits and nothing is scheduled")
-        if timeout > 0:
-            self._jump(timeout)
+        self._jump(timeout)
         return []
 
 

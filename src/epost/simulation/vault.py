@@ -171,7 +171,7 @@ class SimulatedVault:
         self._failure = OSError("the process has crashed")
         self._disk.crash()
         for done in self._under_way:
-            done.set_exception(self._failure)
+            _settle(done, self._failure)
         self._under_way.clear()
 
     def _free_on_disk(self) -> int:
@@ -188,13 +188,12 @@ class SimulatedVault:
         return self._last_done
 
     def _finish_commit(self, done: asyncio.Future[None], failure: BaseException | None) -> None:
-        if done.done():
-            return  # the process has crashed
-        assert self._under_way.popleft() is done, "commits finish in order"
-        if failure is not None:
-            done.set_exception(failure)
+        if self._has_crashed:
             return
-        done.set_result(None)
+        assert self._under_way.popleft() is done, "commits finish in order"
+        _settle(done, failure)
+        if failure is not None:
+            return
         if self._disk.config.skips_sync:
             self._loop.call_later(self._disk.config.write_back_seconds, self._write_back)
         else:
@@ -219,3 +218,12 @@ class SimulatedVault:
             self._disk.mark_damaged(handle)
             self._observer.record(BlockDamaged(handle))
             body.set_result(None)
+
+
+def _settle(done: asyncio.Future[None], failure: BaseException | None) -> None:
+    if done.done():
+        return  # cancelled: the commit goes on, nobody wants to know
+    if failure is None:
+        done.set_result(None)
+    else:
+        done.set_exception(failure)
