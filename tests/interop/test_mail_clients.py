@@ -1,0 +1,293 @@
+"""Unmodified mail programs against the demo: send, read, flag, move, delete, see each other."""
+
+import contextlib
+import imaplib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.demo import RunningDemo, compose, eventually
+
+pytestmark = [pytest.mark.daemons, pytest.mark.timeout(300), pytest.mark.xdist_group("demo")]
+
+
+def needs(program: str) -> pytest.MarkDecorator:
+    """Skip loudly where a program is missing; with REQUIRE_CLIENTS=1 fail instead."""
+    missing = shutil.which(program) is None
+    if missing:
+        sys.stderr.write(f"\n*** {program} is NOT INSTALLED: its tests are skipped ***\n")
+    required = os.environ.get("REQUIRE_CLIENTS") == "1"
+    return pytest.mark.skipif(missing and not required, reason=f"{program} is not installed")
+
+
+def run(*command: str, home: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    result = subprocess.run(
+        command,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "dumb", "LC_ALL": "C.UTF-8"},
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+def mutt_settings(demo: RunningDemo, user: str, home: Path) -> Path:
+    node = demo.node(user)
+    imap, smtp = node["imap"], node["smtp"]
+    login = node["username"].replace("@", "%40")
+    path = home / "muttrc"
+    path.write_text(
+        f"""
+set folder = "imap://{login}@{imap["host"]}:{imap["port"]}/"
+set spoolfile = "+INBOX"
+set imap_pass = "{node["password"]}"
+set smtp_url = "smtp://{login}@{smtp["host"]}:{smtp["port"]}/"
+set smtp_pass = "{node["password"]}"
+set smtp_authenticators = "plain"
+set imap_authenticators = "login"
+set from = "{node["user"]}"
+set use_from = yes
+set envelope_from_address = "{node["user"]}"
+set realname = "Test"
+set ssl_starttls = no
+set ssl_force_tls = no
+set record = "+Sent"
+set confirmappend = no
+set delete = yes
+set mark_old = no
+set timeout = 5
+set mail_check = 1
+set hostname = example.org
+"""
+    )
+    return path
+
+
+def uids(client: imaplib.IMAP4, folder: str, *criteria: str) -> list[bytes]:
+    assert client.select(folder)[0] == "OK"
+    return client.uid("SEARCH", *criteria)[1][0].split()
+
+
+@needs("mutt")
+def test_mutt_sends_and_keeps_a_copy_and_flags_and_deletes(
+    demo: RunningDemo, tmp_path: Path
+) -> None:
+    settings = mutt_settings(demo, "alice", tmp_path)
+    run(
+        "mutt", "-n", "-F", str(settings), "-s", "sent by mutt", "-e", "set copy=yes",
+        "bob@example.org",
+        home=tmp_path, stdin="Hello from mutt.\n",
+    )  # fmt: skip
+    with demo.imap("bob") as bob:
+        eventually(lambda: uids(bob, "INBOX", "SUBJECT", "mutt"), "mutt's mail at bob")
+    with demo.imap("alice") as alice:
+        assert uids(alice, "Sent", "SUBJECT", "mutt")
+    reading = mutt_settings(demo, "bob", tmp_path)
+    keys = "push '<limit>~s mutt<enter><flag-message><sync-mailbox><quit>'"
+    _mutt_screen(reading, keys, tmp_path)
+    with demo.imap("bob") as bob:
+        eventually(
+            lambda: uids(bob, "INBOX", "SUBJECT", "mutt", "FLAGGED"), "the flag that mutt set"
+        )
+    keys = "push '<limit>~s mutt<enter><delete-message><sync-mailbox><quit>'"
+    _mutt_screen(reading, keys, tmp_path)
+    with demo.imap("bob") as bob:
+        eventually(lambda: not uids(bob, "INBOX", "SUBJECT", "mutt"), "the mail to be gone")
+
+
+def _mutt_screen(settings: Path, keys: str, home: Path) -> None:
+    """Drive mutt's screen: it wants a terminal, `script` gives it one."""
+    command = f'mutt -n -F {settings} -e "{keys}"'
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(
+            ["script", "-qec", command, "/dev/null"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=30,
+            env={"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "xterm", "LC_ALL": "C"},
+            check=False,
+        )
+
+
+@needs("mbsync")
+def test_mbsync_copies_a_mailbox_carries_changes_both_ways_and_then_has_nothing_to_do(
+    demo: RunningDemo, tmp_path: Path
+) -> None:
+    sent = []
+    for number in range(5):
+        message_id, octets = compose(
+            "alice@example.org", ["carol@example.org"], subject=f"to be synced {number}"
+        )
+        demo.send("alice", ["carol"], octets)
+        sent.append(message_id)
+    for message_id in sent:
+        demo.wait_for("carol", message_id)
+    settings = _mbsync_settings(demo, "carol", tmp_path)
+    run("mbsync", "-c", str(settings), "carol", home=tmp_path)
+    local = {p.read_bytes() for p in (tmp_path / "mail" / "INBOX").glob("*/*") if p.is_file()}
+    assert len(local) >= 5
+    with demo.imap("carol") as carol:
+        (first, *_) = uids(carol, "INBOX", "SUBJECT", "synced 0")
+        carol.uid("STORE", first.decode(), "+FLAGS", r"(\Flagged \Seen)")
+    run("mbsync", "-c", str(settings), "carol", home=tmp_path)
+    flagged = [p for p in (tmp_path / "mail" / "INBOX").glob("*/*") if ":2,FS" in p.name]
+    assert len(flagged) == 1
+    seen = flagged[0]
+    new_name = next(
+        p for p in (tmp_path / "mail" / "INBOX").glob("*/*") if p != seen and p.is_file()
+    )
+    target = tmp_path / "mail" / "INBOX" / "cur" / (new_name.name.partition(":2,")[0] + ":2,RS")
+    new_name.rename(target)
+    run("mbsync", "-c", str(settings), "carol", home=tmp_path)
+    with demo.imap("carol") as carol:
+        assert uids(carol, "INBOX", "ANSWERED")
+    before = sorted(p.name for p in (tmp_path / "mail").rglob("*"))
+    run("mbsync", "-c", str(settings), "carol", home=tmp_path)
+    assert sorted(p.name for p in (tmp_path / "mail").rglob("*")) == before
+
+
+def _mbsync_settings(demo: RunningDemo, user: str, home: Path) -> Path:
+    node = demo.node(user)
+    (home / "mail").mkdir()
+    path = home / "mbsyncrc"
+    path.write_text(
+        f"""
+IMAPAccount {user}
+Host {node["imap"]["host"]}
+Port {node["imap"]["port"]}
+User {node["username"]}
+Pass {node["password"]}
+SSLType None
+AuthMechs LOGIN
+
+IMAPStore {user}-remote
+Account {user}
+
+MaildirStore {user}-local
+Path {home}/mail/
+Inbox {home}/mail/INBOX
+SubFolders Verbatim
+
+Channel {user}
+Far :{user}-remote:
+Near :{user}-local:
+Patterns *
+Create Near
+Expunge Both
+SyncState *
+"""
+    )
+    return path
+
+
+@needs("curl")
+def test_curl_sends_lists_and_fetches(demo: RunningDemo, tmp_path: Path) -> None:
+    alice, bob = demo.node("alice"), demo.node("bob")
+    message_id, octets = compose(alice["user"], [bob["user"]], subject="sent by curl")
+    mail = tmp_path / "mail.eml"
+    mail.write_bytes(octets)
+    run(
+        "curl", "-sS", f"smtp://{alice['smtp']['host']}:{alice['smtp']['port']}/client.example.org",
+        "--user", f"{alice['username']}:{alice['password']}",
+        "--mail-from", alice["user"], "--mail-rcpt", bob["user"], "--upload-file", str(mail),
+        home=tmp_path,
+    )  # fmt: skip
+    demo.wait_for("bob", message_id)
+    base = f"imap://{bob['imap']['host']}:{bob['imap']['port']}"
+    login = f"{bob['username']}:{bob['password']}"
+    found = run(
+        "curl", "-sS", f"{base}/INBOX?HEADER%20Message-ID%20{message_id.strip('<>')}",
+        "--user", login, home=tmp_path,
+    ).stdout  # fmt: skip
+    number = found.split()[-1]
+    output = tmp_path / "fetched.eml"
+    run(
+        "curl", "-sS", f"{base}/INBOX;MAILINDEX={number}", "--user", login, "-o", str(output),
+        home=tmp_path,
+    )  # fmt: skip
+    assert output.read_bytes() == octets
+
+
+def test_the_standard_library_moves_deletes_and_another_session_hears_it_by_idle(
+    demo: RunningDemo,
+) -> None:
+    message_id, octets = compose("alice@example.org", ["bob@example.org"], subject="idle and move")
+    heard: list[bytes] = []
+    with demo.imap("bob") as watcher:
+        watcher.select("INBOX")
+        watcher.send(b"idle1 IDLE\r\n")
+        assert watcher.readline().startswith(b"+")
+
+        def listen() -> None:
+            while not any(b"EXISTS" in line for line in heard):
+                heard.append(watcher.readline())
+            while not any(b"EXPUNGE" in line for line in heard):
+                heard.append(watcher.readline())
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        demo.send("alice", ["bob"], octets)
+        demo.wait_for("bob", message_id)
+        with demo.imap("bob") as other:
+            (uid,) = uids(other, "INBOX", "HEADER", "Message-ID", message_id)
+            assert other.uid("STORE", uid.decode(), "+FLAGS", r"(\Seen)")[0] == "OK"
+            assert other.uid("MOVE", uid.decode(), "Archive")[0] == "OK"
+            (moved,) = uids(other, "Archive", "HEADER", "Message-ID", message_id)
+            assert other.uid("FETCH", moved.decode(), "(BODY.PEEK[])")[1][0][1] == octets
+            other.uid("STORE", moved.decode(), "+FLAGS", r"(\Deleted)")
+            other.expunge()
+            assert not uids(other, "Archive", "HEADER", "Message-ID", message_id)
+        thread.join(timeout=60)
+        assert not thread.is_alive(), heard
+        watcher.send(b"DONE\r\n")
+        while not watcher.readline().startswith(b"idle1 "):
+            pass
+    assert any(b"FETCH" in line and b"Seen" in line for line in heard)
+
+
+def test_bcc_reaches_its_recipient_and_shows_to_nobody(demo: RunningDemo) -> None:
+    message_id, octets = compose("alice@example.org", ["bob@example.org"], subject="with bcc")
+    octets = b"Bcc: carol@example.org\r\n" + octets
+    demo.send("alice", ["bob", "carol"], octets)
+    for name in ("bob", "carol"):
+        got = demo.wait_for(name, message_id)
+        assert b"carol@example.org" not in got
+        assert got == octets.replace(b"Bcc: carol@example.org\r\n", b"")
+
+
+def test_unknown_users_and_other_domains_are_refused_at_rcpt(demo: RunningDemo) -> None:
+    with demo.smtp("alice") as client:
+        client.mail("alice@example.org")
+        code, text = client.rcpt("nobody@example.org")
+        assert (code, b"5.1.1" in text) == (550, True)
+        code, text = client.rcpt("someone@elsewhere.example")
+        assert code == 550
+        assert b"gateway" in text
+        client.rset()
+        code, _ = client.mail("bob@example.org")
+        assert code == 550
+
+
+def test_a_from_that_is_not_hers_is_refused(demo: RunningDemo) -> None:
+    _, octets = compose("bob@example.org", ["bob@example.org"])
+    with demo.smtp("alice") as client:
+        client.mail("alice@example.org")
+        client.rcpt("bob@example.org")
+        code, text = client.data(octets)
+    assert code == 550, text
+
+
+def test_a_wrong_password_is_refused_and_slowed(demo: RunningDemo) -> None:
+    node = demo.node("carol")
+    client = imaplib.IMAP4(node["imap"]["host"], node["imap"]["port"], timeout=60)
+    with pytest.raises(imaplib.IMAP4.error):
+        client.login(node["username"], "not the password")
+    client.shutdown()
