@@ -1,0 +1,49 @@
+"""Settings and limits of the groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GROUPS_MAX = 4096
+"""Trees that one node takes part in, as a member or for others."""
+
+CHILDREN_MAX = 512
+"""Children of one node in one tree; a join request beyond it goes on towards the root."""
+
+PATH_MAX = 32
+"""Nodes between a member and the root; a longer path is taken for a loop."""
+
+BODY_SIZE_MAX = 64 * 1024
+"""Bytes of a multicast: news of a user or of a shared object, not content."""
+
+REFRESH_GROUPS_MAX = 64
+"""Groups in one packet between a child and its parent."""
+
+SEEN_MAX = 8192
+"""Multicasts remembered to recognise one that comes twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScribeConfig:
+    """Times in seconds. An orphan finds a new parent after refresh + tries * answer (26 s) at
+    the latest, at once if the overlay or the transport knows of the death."""
+
+    refresh_seconds: float = 20.0
+    answer_timeout_seconds: float = 2.0
+    refresh_tries: int = 3
+    # A join request that nobody answers is sent again after min, 2 min, ... max.
+    seek_seconds_min: float = 2.0
+    seek_seconds_max: float = 30.0
+    # A child that does not refresh for so long is forgotten.
+    child_kept_seconds: float = 70.0
+
+    def __post_init__(self) -> None:
+        if self.refresh_tries < 1:
+            raise ValueError("refresh_tries must be at least 1")
+        if not 0 < self.answer_timeout_seconds <= self.refresh_seconds:
+            raise ValueError("answer_timeout_seconds must be positive and within refresh_seconds")
+        if not 0 < self.seek_seconds_min <= self.seek_seconds_max:
+            raise ValueError("seek_seconds_min must be positive and at most seek_seconds_max")
+        longest = self.refresh_seconds * 1.25 + self.refresh_tries * self.answer_timeout_seconds
+        if self.child_kept_seconds <= longest:
+            raise ValueError("child_kept_seconds must outlast a refresh with all its tries")

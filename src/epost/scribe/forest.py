@@ -1,0 +1,145 @@
+"""The trees a node takes part in, and what time does to them: refresh, seek, prune."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from epost.foundation.codec import encode
+from epost.foundation.effects import Outbox
+from epost.foundation.ids import Id, NodeHandle
+from epost.foundation.ports import Entropy, Observer
+from epost.foundation.wire import Application
+from epost.pastry.alarm import Alarm
+from epost.pastry.overlay import Overlay
+from epost.scribe.config import GROUPS_MAX, REFRESH_GROUPS_MAX, ScribeConfig
+from epost.scribe.messages import JoinGroup, LeaveGroups, Packet, Refresh
+from epost.scribe.observed import ParentLost
+from epost.scribe.tree import Tree
+
+JOIN_REQUEST = encode(JoinGroup())
+
+
+class Forest:
+    """At most GROUPS_MAX trees; each is tended when it is due."""
+
+    TIMER = "tend"
+
+    def __init__(
+        self,
+        overlay: Overlay,
+        config: ScribeConfig,
+        outbox: Outbox,
+        entropy: Entropy,
+        observer: Observer,
+    ) -> None:
+        self._overlay = overlay
+        self._me = overlay.me
+        self._config = config
+        self._outbox = outbox
+        self._entropy = entropy
+        self._observer = observer
+        self._alarm = Alarm(outbox, Application.SCRIBE, self.TIMER)
+        self._trees: dict[Id, Tree] = {}
+
+    def __iter__(self) -> Iterator[Tree]:
+        """All trees by group."""
+        return iter([self._trees[group] for group in sorted(self._trees)])
+
+    def get(self, group: Id) -> Tree | None:
+        """Return a tree this node takes part in, None for other groups."""
+        return self._trees.get(group)
+
+    def plant(self, group: Id) -> Tree | None:
+        """Return the tree of a group, new if need be; None beyond GROUPS_MAX."""
+        tree = self._trees.get(group)
+        if tree is None and len(self._trees) < GROUPS_MAX:
+            tree = self._trees[group] = Tree(group)
+        return tree
+
+    def adopt(self, group: Id, child: NodeHandle, now: float) -> Tree | None:
+        """Enter a node as child, or keep it for longer; None if that may not be."""
+        tree = self.plant(group)
+        if tree is None or not tree.may_adopt(child.node_id):
+            return None
+        tree.adopt(child, now + self._config.child_kept_seconds)
+        self._alarm.set_by(max(tree.tend_at, now), now)
+        return tree
+
+    def tend_at(self, tree: Tree, at: float, now: float) -> None:
+        """Tend a tree at another time."""
+        tree.tend_at = at
+        self._alarm.set_by(at, now)
+
+    def tend_later(self, tree: Tree, now: float) -> None:
+        """Tend a tree after the usual time, spread by a quarter either way.
+
+        So groups that were joined together need not be refreshed together.
+        """
+        spread = 0.75 + self._entropy.token(1)[0] / 512
+        self.tend_at(tree, now + self._config.refresh_seconds * spread, now)
+
+    def lose_parent(self, tree: Tree, now: float) -> None:
+        """Look for another parent at once."""
+        if tree.parent is not None:
+            self._observer.record(ParentLost(self._me.id, tree.group, tree.parent.id))
+            tree.become_orphan()
+            self.tend_at(tree, now, now)
+
+    def is_root_of(self, group: Id) -> bool:
+        """Tell whether no node of the leaf set is closer to a group than this one."""
+        return self._overlay.replica_set(group, 1)[0].node_id == self._me.node_id
+
+    def part_from_parent(self, tree: Tree) -> None:
+        """Tell the parent, if there is one, that it need not send any more."""
+        if tree.parent is not None:
+            self._tell(tree.parent, LeaveGroups((tree.group,)))
+
+    def on_timer(self, now: float) -> None:
+        """Tend the trees that are due."""
+        self._alarm.rang()
+        refreshed: dict[bytes, list[Tree]] = {}
+        for tree in self:
+            if tree.tend_at <= now:
+                self._tend(tree, now)
+                if tree.parent is not None and tree.group in self._trees:
+                    refreshed.setdefault(tree.parent.node_id, []).append(tree)
+        for trees in refreshed.values():
+            self._refresh(trees)
+        if self._trees:
+            self._alarm.set_by(min(tree.tend_at for tree in self._trees.values()), now)
+
+    def _tend(self, tree: Tree, now: float) -> None:
+        """Prune, then see to it that somebody is above us; a root, that it still is one."""
+        tree.drop_silent(now)
+        if not tree.is_needed:
+            self.part_from_parent(tree)
+            del self._trees[tree.group]
+            return
+        if tree.tries >= self._config.refresh_tries:
+            self.lose_parent(tree, now)
+        if tree.parent is not None:
+            tree.tries += 1
+            self.tend_at(tree, now + self._config.answer_timeout_seconds, now)
+        elif tree.is_root and self.is_root_of(tree.group):
+            self.tend_later(tree, now)
+        else:
+            self._seek(tree, now)
+
+    def _seek(self, tree: Tree, now: float) -> None:
+        tree.is_root = False
+        pause = self._config.seek_seconds_min
+        if self._overlay.is_ready:
+            pause = min(pause * 2 ** min(tree.seeks, 10), self._config.seek_seconds_max)
+            tree.seeks += 1
+            self._overlay.route(tree.group, Application.SCRIBE, JOIN_REQUEST)
+        self.tend_at(tree, now + pause, now)
+
+    def _refresh(self, trees: Sequence[Tree]) -> None:
+        parent = trees[0].parent
+        assert parent is not None
+        for start in range(0, len(trees), REFRESH_GROUPS_MAX):
+            part = trees[start : start + REFRESH_GROUPS_MAX]
+            self._tell(parent, Refresh(tuple(tree.group for tree in part)))
+
+    def _tell(self, node: NodeHandle, packet: Packet) -> None:
+        self._outbox.notify(node, Application.SCRIBE, encode(packet))

@@ -1,0 +1,53 @@
+"""What the groups report to the Observer; `at` is always the node that reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from epost.foundation.ids import Id, NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class ParentFound:
+    """A node has a place in a group's tree; it is the root if `parent` is None."""
+
+    at: NodeId
+    group: Id
+    parent: NodeId | None
+
+
+@dataclass(frozen=True, slots=True)
+class ParentLost:
+    """A parent fell silent or disowned this node, which looks for another."""
+
+    at: NodeId
+    group: Id
+    parent: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class LoopBroken:
+    """A would-be parent turned out to be below this node in the tree."""
+
+    at: NodeId
+    group: Id
+
+
+@dataclass(frozen=True, slots=True)
+class MulticastReceived:
+    """News passed this node for the first time, to so many children."""
+
+    at: NodeId
+    group: Id
+    message: bytes
+    children: int
+    is_member: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPacketRefused:
+    """A peer sent malformed bytes, or more than a limit allows."""
+
+    at: NodeId
+    sender: NodeId
+    reason: str
