@@ -64,8 +64,11 @@ class ScramServer:
         channel_binding: bytes | None,
         plus_offered: bool,
     ) -> None:
-        """`server_nonce` is printable and has no comma. `channel_binding` is set for the -PLUS mechanism only; `plus_offered` tells whether
-        the server announced it, so that a stripped announcement is noticed (section 6)."""
+        """`server_nonce` is printable and has no comma; `channel_binding` is for -PLUS only.
+
+        `plus_offered` tells whether -PLUS was announced: a client that could have used it and saw
+        no offer has met somebody who removed it (section 6).
+        """
         self._candidates = candidates
         self._server_nonce = server_nonce
         self._channel_binding = channel_binding

@@ -88,7 +88,8 @@ class _Parser:
         readable = Span(header.start, min(header.end, header.start + HEADER_BYTES_READ_MAX))
         content = read_content(read_content_fields(readable.cut(self._octets)), default_type)
         leaf = Part(PartKind.LEAF, header, body, content)
-        if depth < DEPTH_MAX and self._parts_left > 0 and self._may_scan(body):
+        may_go_deeper = depth < DEPTH_MAX and self._parts_left > 0
+        if may_go_deeper and self._scan_budget >= len(body):
             if content.media_type.startswith("multipart/"):
                 return self._multipart(leaf, depth)
             if content.media_type in _NESTED_MAILS and content.encoding in _UNENCODED:
@@ -111,9 +112,6 @@ class _Parser:
         header = Span(region.start, found.end() if found else region.end)
         self._scan_budget -= len(header)
         return header
-
-    def _may_scan(self, body: Span) -> bool:
-        return len(body) > 0 and self._scan_budget >= len(body)
 
     def _regions(self, body: Span, boundary: bytes) -> Iterator[Span]:
         """Yield the octets of each part between the delimiters of a multipart."""
