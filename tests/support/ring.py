@@ -114,6 +114,7 @@ class Ring:
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._sequence = 0
         self._island: dict[NodeId, int] = {}
+        self._cut: set[frozenset[NodeId]] = set()
 
     # Hosts
 
@@ -165,8 +166,12 @@ class Ring:
         """Cut the network into islands; hosts that are not named form one more."""
         self._island = {host.id: n for n, island in enumerate(islands, 1) for host in island}
 
+    def cut(self, one: Host, other: Host) -> None:
+        """Cut two hosts off from each other only."""
+        self._cut.add(frozenset((one.id, other.id)))
+
     def heal(self) -> None:
-        self._island = {}
+        self._island, self._cut = {}, set()
 
     @property
     def live(self) -> list[Host]:
@@ -254,10 +259,12 @@ class Ring:
             and target.is_up
             and target.handle.addresses == to.addresses
             and self._island.get(to.id) == self._island.get(sender.id)
+            and frozenset((to.id, sender.id)) not in self._cut
         )
         if not is_reached:
             if self.reports_unreachable and source.is_up and source.life == life:
-                source.node.on_unreachable(to.id, self.now)
+                for application in sorted(source.machines):
+                    source.machines[application].on_unreachable(to.id, self.now)
                 self.perform(source)
             return
         assert target is not None

@@ -60,6 +60,12 @@ class Contacts:
         """Enter a member that fell silent; asked again after the shortest pause."""
         self._enter(Contact(node, now, self._pause_min, now))
 
+    def refresh(self, node: NodeHandle) -> None:
+        """Take over the newest addresses of a node, if it is here."""
+        contact = self._contacts.get(node.node_id)
+        if contact is not None:
+            contact.node = node
+
     def remove(self, node_id: bytes) -> bool:
         """Forget a node, since it answered; True if it was here."""
         return self._contacts.pop(node_id, None) is not None

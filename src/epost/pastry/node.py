@@ -154,8 +154,7 @@ class PastryNode:
 
     def on_notify(self, sender: NodeHandle, body: bytes, now: float) -> None:
         """Take a packet; malformed ones are reported and ignored."""
-        self.heard_from(sender, now)
-        if not self._is_of_our_ring(sender):
+        if not self.heard_from(sender, now):
             return
         try:
             packet = PACKET.decode(body)
@@ -202,15 +201,20 @@ class PastryNode:
         self._peers.suspect(node, Reason.SUSPECTED, now)
         self._router.on_unreachable(node, now)
 
-    def heard_from(self, node: NodeHandle, now: float) -> None:
-        """Any message of any application is a sign of life, and tells the newest addresses."""
+    def heard_from(self, node: NodeHandle, now: float) -> bool:
+        """Any message of any application is a sign of life, and tells the newest addresses.
+
+        False if the node is none of our ring: then its message must not be used.
+        """
         self._notice_absence(now)
-        if not self._is_of_our_ring(node):
-            return
+        if node.ring != self._me.ring or node.node_id == self._me.node_id:
+            self._observer.record(PacketRefused(self._me.id, node.id, "a peer of another ring"))
+            return False
         if self._peers.heard_from(node, now):
             self._notes.on_change(now)
         if self.is_ready and node.node_id in self._peers.contacts:
             self._peers.prober.probe(node, Reason.TABLE, now)  # it is back: where does it stand?
+        return True
 
     # PeersListener
 
@@ -279,9 +283,3 @@ class PastryNode:
         yield from self._peers.leaf_set
         yield from (contact.node for contact in reversed(self._peers.contacts.absent()))
         yield from self._peers.table
-
-    def _is_of_our_ring(self, node: NodeHandle) -> bool:
-        if node.ring == self._me.ring and node.node_id != self._me.node_id:
-            return True
-        self._observer.record(PacketRefused(self._me.id, node.id, "a peer of another ring"))
-        return False

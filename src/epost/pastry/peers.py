@@ -77,6 +77,7 @@ class Peers:
         )
         self.confirmed: set[bytes] = set()
         self.changed_at = 0.0
+        self._lacks_members = False
         self._standings: dict[bytes, Standing] = {}
         self._heard: dict[bytes, float] = {}  # strangers are swept out at every beat
         self._exchanged: dict[bytes, float] = {}
@@ -108,8 +109,10 @@ class Peers:
         node_id = node.node_id
         self._heard[node_id] = now
         self._buried.forget(node_id)
-        if self.prober.acquit(node_id):
-            self._clear_suspicion(node_id, now)
+        self.contacts.refresh(node)
+        if self.prober.on_heard(node):
+            self._observer.record(SuspicionCleared(self._me.id, node.id))
+            self._listener.on_settled(node_id, now)
         if node_id in self.table:
             self.table.offer(node)
         return self.leaf_set.refresh(node) if node_id in self.leaf_set else False
@@ -139,18 +142,22 @@ class Peers:
 
     def on_leaf_set_reply(self, sender: NodeHandle, reply: LeafSetReply, now: float) -> None:
         """Enter a node that confirms us. An answer nobody waits for is only a sign of life."""
-        if self.prober.answered(sender.node_id, reply.nonce) is None:
+        probe = self.prober.answered(sender.node_id, reply.nonce)
+        if probe is None:
             self.met(sender, reply.standing)
             return
         self._enter(sender, reply.standing, now)
         if sender.node_id in self.leaf_set:
             self.confirmed.add(sender.node_id)
         self.consider(sender, reply.leaves, now)
+        if probe.reason is Reason.REPAIR and not self.prober.is_out_for(Reason.CANDIDATE):
+            self._lacks_members = False  # the ring itself has become that small
 
     def on_failure_notice(self, notice: FailureNotice, now: float) -> None:
         """Ask the members that others find silent; believe nothing."""
+        just_now = now - self._config.probe_timeout_seconds
         for node_id in notice.failed:
-            if node_id in self.leaf_set:
+            if node_id in self.leaf_set and not self.heard_since(node_id, just_now):
                 self.suspect(node_id, Reason.TOLD, now)
 
     def on_leaving(self, sender: NodeHandle, now: float) -> None:
@@ -219,6 +226,7 @@ class Peers:
         node_id = node.node_id
         if self.leaf_set.admits(node_id):
             displaced = self.leaf_set.add(node)
+            self._lacks_members = self._lacks_members and not self.leaf_set.is_full
             self.contacts.remove(node_id)
             self.changed_at = now
             self._observer.record(NodeJoined(self._me.id, node.id))
@@ -235,7 +243,7 @@ class Peers:
         node_id = probe.node.node_id
         self._buried.add(node_id, now)
         self._give_up(probe.node, now, is_known=probe.reason is Reason.TOLD)
-        if probe.reason is Reason.CANDIDATE and not self.leaf_set.is_full:
+        if probe.reason is Reason.CANDIDATE:
             self._seek_replacement(node_id, now)
         self._listener.on_settled(node_id, now)
 
@@ -243,7 +251,9 @@ class Peers:
         hole = self.table.remove(node.node_id)
         if hole is not None:
             self.upkeep.on_hole(hole, now)
-        was_full = self.leaf_set.is_full
+        self._lacks_members = self._lacks_members or (
+            self.leaf_set.is_full and node.node_id in self.leaf_set
+        )
         was_neighbour = node.node_id in [n.node_id for n in self.leaf_set.neighbours()]
         if self.leaf_set.remove(node.node_id) is None:
             return
@@ -252,8 +262,7 @@ class Peers:
         self.changed_at = now
         self._observer.record(NodeFailed(self._me.id, node.id))
         self._listener.on_member(node, False, now)
-        if was_full:
-            self._seek_replacement(node.node_id, now)
+        self._seek_replacement(node.node_id, now)
         # Its two neighbours announce it in any case: one notice may be lost on the way.
         if was_neighbour or not is_known:
             notice = encode(FailureNotice((node.node_id,)))
@@ -262,14 +271,8 @@ class Peers:
 
     def _seek_replacement(self, lost: bytes, now: float) -> None:
         adviser = self.leaf_set.adviser(lost)
-        if adviser is not None:
+        if self._lacks_members and adviser is not None:
             self.prober.probe(adviser, Reason.REPAIR, now)
-
-    def _clear_suspicion(self, node_id: bytes, now: float) -> None:
-        node = self.leaf_set.get(node_id) or self.table.get(node_id)
-        if node is not None:
-            self._observer.record(SuspicionCleared(self._me.id, node.id))
-        self._listener.on_settled(node_id, now)
 
     def _forget_member(self, node_id: bytes) -> None:
         self.confirmed.discard(node_id)

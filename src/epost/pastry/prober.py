@@ -106,10 +106,13 @@ class Prober:
             return None
         return self._probes.pop(node_id)
 
-    def acquit(self, node_id: bytes) -> bool:
-        """The node spoke, so suspicion ends (the question stays); True if there was any."""
-        probe = self._probes.get(node_id)
-        if probe is None or not probe.is_suspicious:
+    def on_heard(self, node: NodeHandle) -> bool:
+        """A node spoke, so suspicion ends (the question stays); True if there was any."""
+        probe = self._probes.get(node.node_id)
+        if probe is None:
+            return False
+        probe.node = node  # perhaps it has moved: ask it where it is now
+        if not probe.is_suspicious:
             return False
         if probe.reason >= Reason.TOLD:
             probe.reason = Reason.ROUTINE

@@ -228,8 +228,11 @@ class Scribe:
         group = Id(branch.group)
         tree = self._forest.get(group)
         is_parent = tree is not None and tree.has_parent(sender.node_id)
-        if tree is None or (tree.parent is not None and not is_parent):
+        if tree is None or not (is_parent or tree.is_seeking):
             self._tell(sender, LeaveGroups((group,)))
+            return
+        if branch.path[:1] != (sender.node_id,):
+            self._refuse(sender, "a path that does not begin at its sender")
             return
         if self._me.node_id in branch.path or len(branch.path) >= PATH_MAX:
             self._observer.record(LoopBroken(self._me.id, group))
@@ -272,20 +275,35 @@ class Scribe:
             self._forest.tend_at(tree, now, now)
 
     def _spread(self, news: Multicast, sender: NodeHandle | None, now: float) -> None:
-        """Pass news on to the children and to ourselves, the first time it comes."""
+        """Pass news on along the tree and to ourselves, the first time it comes.
+
+        News may begin below the top of the tree while the root changes, so it goes upwards, too.
+        """
         group = Id(news.group)
         tree = self._forest.get(group)
-        if tree is None or not self._seen.add(news.message, now):
+        if not self._seen.add(news.message, now):
             return
-        children = [c for c in tree.offspring() if sender is None or c.node_id != sender.node_id]
-        for child in children:
-            self._tell(child, news)
+        if tree is None:
+            if sender is None:
+                self._pass_to_former_root(news)
+            return
+        next_nodes = [n for n in tree.relatives() if sender is None or n.node_id != sender.node_id]
+        for node in next_nodes:
+            self._tell(node, news)
         self._observer.record(
-            MulticastReceived(self._me.id, group, news.message, len(children), tree.is_member)
+            MulticastReceived(self._me.id, group, news.message, len(next_nodes), tree.is_member)
         )
         if tree.is_member:
             for listener in self._listeners:
                 listener.on_multicast(group, news.body, now)
+
+    def _pass_to_former_root(self, news: Multicast) -> None:
+        """We have become root just now and nobody has joined here yet: the next closest node
+        may still have the tree."""
+        closest = self._overlay.replica_set(Id(news.group), 2)
+        for node in closest:
+            if node.node_id != self._me.node_id:
+                self._tell(node, news)
 
     # Trees
 

@@ -35,12 +35,12 @@ class LoopBroken:
 
 @dataclass(frozen=True, slots=True)
 class MulticastReceived:
-    """News passed this node for the first time, to so many children."""
+    """News came for the first time and went on to so many nodes."""
 
     at: NodeId
     group: Id
     message: bytes
-    children: int
+    passed_to: int
     is_member: bool
 
 

@@ -41,6 +41,11 @@ class Tree:
         """Whether anybody here or below wants the news."""
         return self.is_member or bool(self.children)
 
+    @property
+    def is_seeking(self) -> bool:
+        """Whether this node looks for its place in the tree."""
+        return self.parent is None and not self.is_root
+
     def may_adopt(self, node_id: bytes) -> bool:
         """Tell whether a node may become a child: not if it is above us, nor beyond the limit."""
         if node_id in self.path:
@@ -59,6 +64,10 @@ class Tree:
     def offspring(self) -> Sequence[NodeHandle]:
         """Return the children by id."""
         return [self.children[node_id].node for node_id in sorted(self.children)]
+
+    def relatives(self) -> Sequence[NodeHandle]:
+        """Return whoever is next to us in the tree: the parent, if any, and the children."""
+        return (*(() if self.parent is None else (self.parent,)), *self.offspring())
 
     def has_parent(self, node_id: bytes) -> bool:
         """Tell whether a node is the parent."""
