@@ -73,6 +73,7 @@ def found(keys: str) -> list[int]:
         ("TEXT dinner", [5]),
         ("TEXT needle SUBJECT lunch SEEN", [1]),
         ("2:3", [2, 3]),
+        ("2:4 BODY text UNSEEN", [2, 3]),
         ("4:*", [4, 5]),
         ("UID 1,5", [1, 5]),
         ("NOT 2:4", [1, 5]),
