@@ -1,0 +1,246 @@
+"""Whether a block may be stored here: the checks of every put and every repair.
+
+In this order: size, ticket and scope, the block's proof of itself, the rules of versions, space.
+Nothing is written here; the result says what was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from epost.crypto.certificates import NodeCert
+from epost.foundation.errors import (
+    AuthenticityError,
+    DiskFull,
+    LimitExceeded,
+    MalformedPacket,
+    NotPermitted,
+    PeerError,
+)
+from epost.foundation.ids import BlockKind, Handle, NodeId
+from epost.foundation.ports import VaultEntry
+from epost.past.allowances import Allowances, PendingAllowances
+from epost.past.blocks import SIZE_MAX, Proven, Prover
+from epost.past.limits import Rates
+from epost.past.log_format import (
+    CLUSTER_SIZE_MAX,
+    LOG_RECORD,
+    check_cluster,
+    check_extension,
+    cluster_handle,
+    open_head,
+    recall_head,
+    split_records,
+)
+from epost.past.pending import FINAL_STATUSES, PENDING_MARK, RECEIPT_MARK, PendingMark
+from epost.past.surroundings import Surroundings
+from epost.past.tickets import FRESH_MS, LEASE_MS_MAX, Vouched, Vouchers
+from epost.past.versions import Verdict, judge_fresh, judge_repair
+from epost.rings.scope import require_scope
+
+_CHECKS = {
+    BlockKind.CONTENT: 0,
+    BlockKind.KEY: 1,
+    BlockKind.CERTIFICATE: 1,
+    BlockKind.CLUSTER: 1,
+    BlockKind.PENDING: 0,
+    BlockKind.RECEIPT: 3,
+}
+"""Signatures that a block of each kind costs to verify, besides its ticket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A verified block, what is to be done with it, and who inserted it."""
+
+    proven: Proven
+    verdict: Verdict
+    inserter: NodeCert
+    voucher: bytes
+
+
+class InvalidBlock(AuthenticityError):  # noqa: N818 - reads better without "Error"
+    """A block that does not prove itself: whoever made it is to blame."""
+
+
+class Admission:
+    """Judges blocks for one node."""
+
+    def __init__(self, around: Surroundings, *, prover: Prover, vouchers: Vouchers) -> None:
+        config = around.config
+        self._vault = around.vault
+        self._issuers = around.issuers
+        self._clock = around.clock
+        self._config = config
+        self._prover = prover
+        self._vouchers = vouchers
+        self.allowances = Allowances(around.vault, lambda: around.issuers.policy)
+        self.pending_allowances = PendingAllowances(config)
+        self._updates: Rates[Handle] = Rates(
+            config.key_updates_per_second, config.key_updates_burst
+        )
+        self._checks: Rates[NodeId] = Rates(
+            config.signature_checks_per_second, config.signature_checks_burst
+        )
+
+    def admit(
+        self,
+        handle: Handle,
+        block: bytes,
+        *,
+        proof: bytes,
+        voucher: bytes,
+        inserter: tuple[NodeId, float] | None,
+    ) -> Admitted:
+        """Verify a whole block and judge it against what is stored here.
+
+        `inserter` is who puts it now, and the monotonic time; None for a repair, which trusts the
+        ticket that an earlier holder accepted. Raises RefusedError, PeerError, AuthenticityError,
+        Overloaded, DiskFull.
+        """
+        if len(block) > SIZE_MAX[handle.kind]:
+            raise LimitExceeded(f"a {handle.kind.name.lower()} block of {len(block)} bytes")
+        vouched = self._vouch(handle, len(block), voucher, inserter)
+        now_ms = self._clock.wall_ms()
+        fresh = inserter is not None
+        with _blaming():
+            proven = self._prover.prove(handle, block, proof=proof, now_ms=now_ms, is_fresh=fresh)
+        stored = self._vault.entry(handle)
+        verdict = self._judge(stored, proven, fresh=fresh)
+        if verdict is Verdict.STORE and stored and handle.kind is BlockKind.CLUSTER:
+            verdict = _judge_chain(stored, proven, block, fresh=fresh)
+        admitted = Admitted(proven, verdict, vouched.inserter, voucher)
+        self._require_room(admitted, stored, fresh=fresh)
+        return admitted
+
+    def admit_extension(
+        self,
+        cluster: Handle,
+        suffix: bytes,
+        head: bytes,
+        voucher: bytes,
+        inserter: tuple[NodeId, float],
+    ) -> Admitted | None:
+        """Verify records to be appended to a cluster; None if earlier ones are missing here.
+
+        The ticket is for the cluster's size after the extension. Raises as `admit`.
+        """
+        records = split_records(suffix)
+        if not records:
+            raise MalformedPacket("an extension by no records")
+        stored = self._vault.entry(cluster)
+        if stored is None:
+            if cluster_handle(records[0]) != cluster:
+                return None
+            return self.admit(cluster, suffix, proof=head, voucher=voucher, inserter=inserter)
+        held = recall_head(stored.proof)
+        continues = LOG_RECORD.decode(records[0]).sequence == held.cluster_tip.sequence + 1
+        size = stored.size + len(suffix) if continues else stored.size
+        if size > CLUSTER_SIZE_MAX:
+            raise LimitExceeded("a cluster has at most 1 MiB")
+        if not self._vouchers.open(voucher).covers(cluster, size):
+            return None
+        vouched = self._vouch(cluster, size, voucher, inserter)
+        with _blaming():
+            opened = open_head(head)
+        proven = Proven(cluster, size, opened.version, opened.body_hash, proof=head)
+        verdict = judge_fresh(stored, proven)
+        if verdict is Verdict.STORE:
+            if not continues:
+                return None
+            with _blaming():
+                check_extension(cluster, held, suffix, opened)
+        admitted = Admitted(proven, verdict, vouched.inserter, voucher)
+        self._require_room(admitted, stored, fresh=True)
+        return admitted
+
+    def is_settled(self, pending: Handle, mark: PendingMark) -> bool:
+        """Has the account that the notice is for signed a final receipt that is kept here?"""
+        receipt = self._vault.entry(Handle(BlockKind.RECEIPT, pending.digest))
+        if receipt is None:
+            return False
+        held = RECEIPT_MARK.decode(receipt.proof)
+        return held.account_id == mark.to_account and held.status in FINAL_STATUSES
+
+    def _vouch(
+        self, handle: Handle, size: int, voucher: bytes, inserter: tuple[NodeId, float] | None
+    ) -> Vouched:
+        if inserter is not None:
+            node, now = inserter
+            if handle.kind in {BlockKind.KEY, BlockKind.CLUSTER}:
+                self._updates.take(handle, now)
+            checks = _CHECKS[handle.kind] + (0 if self._vouchers.is_known(voucher) else 1)
+            self._checks.take(node, now, checks)
+        vouched = self._vouchers.open(voucher)
+        vouched.require(handle, size)
+        require_scope(vouched.inserter, handle.kind, self._issuers.trust.ring)
+        if inserter is not None:
+            self._require_fresh(vouched, inserter[0])
+        return vouched
+
+    def _require_fresh(self, vouched: Vouched, sender: NodeId) -> None:
+        now_ms = self._clock.wall_ms()
+        if vouched.inserter.id != sender:
+            raise NotPermitted("the ticket of another node")
+        if abs(vouched.ticket.at - now_ms) > FRESH_MS:
+            raise NotPermitted("a ticket that is not of now")
+        if vouched.ticket.lease_until > now_ms + LEASE_MS_MAX:
+            raise NotPermitted("a lease of more than 400 days")
+        if self._issuers.is_node_revoked(vouched.inserter):
+            raise NotPermitted("the inserter's certificate was revoked")
+
+    def _judge(self, stored: VaultEntry | None, proven: Proven, *, fresh: bool) -> Verdict:
+        handle = proven.handle
+        if handle.kind is BlockKind.PENDING:
+            if self.is_settled(handle, PENDING_MARK.decode(proven.proof)):
+                return Verdict.SETTLED
+        elif handle.kind is BlockKind.RECEIPT:
+            stored = self._require_recipient(stored, proven)
+        return judge_fresh(stored, proven) if fresh else judge_repair(stored, proven)
+
+    def _require_recipient(self, stored: VaultEntry | None, proven: Proven) -> VaultEntry | None:
+        """Judge a receipt by the notice, while it is held: only its recipient may sign for it.
+
+        Returns the receipt to compare with: a stored one of another account is none.
+        """
+        pending = self._vault.entry(Handle(BlockKind.PENDING, proven.handle.digest))
+        if pending is None:
+            return stored
+        recipient = PENDING_MARK.decode(pending.proof).to_account
+        if RECEIPT_MARK.decode(proven.proof).account_id != recipient:
+            raise NotPermitted("a receipt by somebody else than the recipient")
+        if stored and RECEIPT_MARK.decode(stored.proof).account_id != recipient:
+            return None
+        return stored
+
+    def _require_room(self, admitted: Admitted, stored: VaultEntry | None, *, fresh: bool) -> None:
+        if admitted.verdict is not Verdict.STORE:
+            return
+        growth = admitted.proven.size - (stored.size if stored else 0)
+        if growth + self._config.disk_reserve_bytes > self._vault.free_bytes():
+            raise DiskFull("no room left here")
+        if not fresh:
+            return
+        if admitted.proven.handle.kind is BlockKind.PENDING:
+            mark = PENDING_MARK.decode(admitted.proven.proof)
+            self.pending_allowances.require(admitted.inserter.ring, mark, admitted.proven.size)
+        else:
+            self.allowances.require(admitted.inserter, growth)
+
+
+def _judge_chain(stored: VaultEntry, proven: Proven, body: bytes, *, fresh: bool) -> Verdict:
+    """Judge a whole cluster against the held one: only a longer chain replaces a shorter."""
+    tips = check_cluster(proven.handle, body, recall_head(proven.proof))
+    if recall_head(stored.proof).cluster_tip in tips:
+        return Verdict.STORE
+    return Verdict.CONFLICT if fresh else Verdict.STALE
+
+
+@contextmanager
+def _blaming() -> Iterator[None]:
+    try:
+        yield
+    except (PeerError, AuthenticityError) as error:
+        raise InvalidBlock(str(error)) from error

@@ -1,0 +1,101 @@
+"""Settings and limits of the block store; times in seconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from epost.foundation.errors import ConfigError
+
+MEBIBYTE = 1024 * 1024
+
+SET_SIZE_MAX = 24
+"""Nodes in the answer to a replica-set query: k of at most 16, stand-ins, and some."""
+
+ROWS_MAX = 1000
+"""Blocks listed in one maintenance message: 60 KB."""
+
+HANDLES_MAX = 256
+"""Handles in one question whether a node has them."""
+
+PULLS_WAITING_MAX = 20_000
+"""Missing blocks remembered at one time; the next comparison finds the others again."""
+
+KEYS_LIMITED_MAX = 10_000
+"""Public keys (or peers) whose rate is remembered; the longest unused is forgotten."""
+
+RIVALS_MAX = 1000
+"""Second bodies of one version that are kept as evidence."""
+
+PINS_MAX = 100_000
+"""Newest versions ever seen that are remembered (crypto 4.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastConfig:
+    """What an operator may change; the replication factor itself is the authority's policy."""
+
+    # Stand-ins are the next closest reachable nodes after the k (crypto 4.3).
+    stand_ins: int = 2
+    # A replica silent for so long is hedged by a stand-in (design 4).
+    hedge_seconds: float = 0.25
+    # After this long an insertion is called held locally; the pusher goes on.
+    insert_deadline_seconds: float = 5.0
+    # Mutable blocks: all replicas are waited for, but not longer (design 3).
+    read_deadline_seconds: float = 2.0
+    lookup_deadline_seconds: float = 8.0
+    call_timeout_seconds: float = 2.0
+    call_tries: int = 2
+    set_query_timeout_seconds: float = 1.5
+
+    # A missing replica is copied elsewhere after this; `epost demo` sets 20 s (design 4).
+    repair_delay_seconds: float = 900.0
+    # Every member is compared with this often even if nothing seems to have changed.
+    maintenance_interval_seconds: float = 600.0
+    # A comparison that found differences is repeated soon, to see them settled.
+    recheck_seconds: float = 10.0
+    tick_seconds: float = 1.0
+    reply_seconds: float = 10.0
+    rounds_open_max: int = 4
+    slice_rows: int = 400
+    pulls_open_max: int = 16
+    pull_timeout_seconds: float = 20.0
+    repair_bytes_per_second: int = 8 * MEBIBYTE
+    # Surplus of a shifted replica set is kept so long after all k members confirmed (design 4).
+    surplus_kept_seconds: float = 14 * 86_400.0
+    # In larger rings copying pauses if this part of the leaf set vanished within the time.
+    mass_absence_ring_min: int = 32
+    mass_absence_part: float = 0.3
+    mass_absence_seconds: float = 3600.0
+    # Pending notices and receipts past their time are looked for this often.
+    sweep_seconds: float = 3600.0
+
+    # crypto 10 says 20 updates/s per key. A device log signs one head per group commit, and a
+    # busy submission commits up to 100 groups a second, retries and hedges included: 200.
+    key_updates_per_second: float = 200.0
+    key_updates_burst: float = 400.0
+    # Per peer; crypto 10 says 200/s. A put costs up to two checks and five nodes exchange some
+    # 300 puts a second per pair at 100 submissions a second; 1,000 checks are 9 % of one core.
+    signature_checks_per_second: float = 1000.0
+    signature_checks_burst: float = 5000.0
+    # Three invalid blocks originated by one peer within a minute: it is refused ten minutes.
+    invalid_blocks_max: int = 3
+    invalid_blocks_seconds: float = 60.0
+    distrust_seconds: float = 600.0
+    # Pending notices of one origin for one recipient (crypto 10).
+    pending_count_max: int = 1000
+    pending_bytes_max: int = 64 * MEBIBYTE
+    # Left free for the node's own user, whatever others want to store.
+    disk_reserve_bytes: int = 64 * MEBIBYTE
+
+    push_parallel: int = 8
+    push_backoff_seconds_min: float = 1.0
+    push_backoff_seconds_max: float = 120.0
+
+    def __post_init__(self) -> None:
+        for name in self.__dataclass_fields__:
+            if getattr(self, name) <= 0 and name != "stand_ins":
+                raise ConfigError(f"past.{name} must be positive, is {getattr(self, name)}")
+        if not 0 <= self.stand_ins <= 8:
+            raise ConfigError(f"past.stand_ins must be 0..8, is {self.stand_ins}")
+        if not 16 <= self.slice_rows <= ROWS_MAX // 2:
+            raise ConfigError(f"past.slice_rows must be 16..{ROWS_MAX // 2}")

@@ -1,0 +1,254 @@
+"""Keeping replica sets complete (PAST's invariant; design 3, 4), as a part of the replica machine.
+
+One rule: every block held here that lies on the arc of a live member must be at that member.
+Members absent for less than repair_delay still count, so nothing is copied elsewhere yet; a
+stand-in hands over by the same rule when they return. Nothing is sent because a block was just
+stored: comparing with every member in turn, after each change and periodically, finds the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from epost.crypto.hashing import u64
+from epost.foundation.codec import encode
+from epost.foundation.errors import EpostError
+from epost.foundation.ids import BlockKind, Handle, NodeHandle, NodeId
+from epost.foundation.ports import DeleteNote, PutNote, Role
+from epost.foundation.wire import Application
+from epost.past.admission import Admission
+from epost.past.bounded import BoundedDict
+from epost.past.comparing import Comparisons, RoundDone
+from epost.past.coverage import Coverage
+from epost.past.messages import (
+    Agreed,
+    Give,
+    Gone,
+    Have,
+    Listing,
+    Offer,
+    Row,
+    Summary,
+    Upkeep,
+    Want,
+)
+from epost.past.observed import BlockRefused, RangeCompared
+from epost.past.pulling import Pulls
+from epost.past.ring_view import Membership
+from epost.past.shelf import Shelf, is_held
+from epost.past.surroundings import Surroundings
+from epost.past.versions import Verdict
+
+CONFIRMED_MAX = 10_000
+ROTTEN_MAX = 10_000
+SURPLUS_NOTES = "past.surplus"
+
+
+@dataclass(frozen=True, slots=True)
+class Giving:
+    """Purpose of a load: a peer wants this block."""
+
+    to: NodeHandle
+    handle: Handle
+
+
+class Maintenance:
+    """Compares with the members in turn, fetches what is missing, hands over what is not ours."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        *,
+        membership: Membership,
+        admission: Admission,
+        shelf: Shelf,
+    ) -> None:
+        self._overlay = around.overlay
+        self._vault = around.vault
+        self._outbox = around.outbox
+        self._issuers = around.issuers
+        self._clock = around.clock
+        self._observer = around.observer
+        self._config = around.config
+        self._membership = membership
+        self._admission = admission
+        self._shelf = shelf
+        self._comparisons = Comparisons(around.vault, around.outbox, self, around.config)
+        self._pulls = Pulls(around.outbox, around.config)
+        self._coverage = Coverage()
+        self._epoch = -1
+        self._due: dict[NodeId, float] = {}
+        self._lacking: dict[NodeId, int] = {}
+        self._confirmed: BoundedDict[Handle, frozenset[NodeId]] = BoundedDict(CONFIRMED_MAX)
+        self._rotten: BoundedDict[Handle, None] = BoundedDict(ROTTEN_MAX)
+
+    # What others ask.
+
+    def is_catching_up(self, handle: Handle) -> bool:
+        """May this node have missed a newer version of the block while it was away?"""
+        enrolled = self._issuers.enrolled_storage_nodes()
+        return handle in self._pulls or not self._coverage.is_current(handle.place, enrolled)
+
+    def is_rotten(self, handle: Handle) -> bool:
+        """Was the body on the own disk found damaged, and not replaced yet?"""
+        return handle in self._rotten
+
+    def below_k(self) -> int:
+        """Return an estimate of how many blocks lie on fewer than k machines."""
+        view = self._membership.view
+        if len(view.live) + 1 < self._issuers.replication_factor():
+            return self._vault.counts().replicas
+        return len(self._pulls) + sum(self._lacking.values())
+
+    # Events.
+
+    def tick(self, now: float) -> None:
+        """Look at the ring again, begin the rounds that are due, fetch what is wanted."""
+        if self._overlay.epoch != self._epoch:
+            self._epoch = self._overlay.epoch
+            self._coverage.forget()
+            self._due.clear()
+        if self._membership.refresh(now):
+            self._on_view_changed(now)
+        for peer in self._comparisons.expire(now):
+            self._due[peer] = now + self._config.recheck_seconds
+        self._begin_rounds(now)
+        self._pulls.pump(now)
+
+    def on_message(self, sender: NodeHandle, message: Upkeep, now: float) -> None:
+        """Take a notification of another replica."""
+        match message:
+            case Summary():
+                self._comparisons.on_summary(sender, message)
+            case Agreed():
+                self._comparisons.on_agreed(sender, message, now)
+            case Listing():
+                self._comparisons.on_listing(sender, message, now)
+            case Offer():
+                self._comparisons.on_offer(sender, message, self._membership.view.own_arc)
+            case Have():
+                self._comparisons.on_have(sender, message, now)
+            case Want(handles):
+                self._load(sender, handles)
+            case Give():
+                self._take(sender, message)
+            case Gone(handle):
+                self._pulls.failed(handle, sender.id)
+        self._pulls.pump(now)
+
+    def on_loaded(self, purpose: Giving, body: bytes | None) -> None:
+        """Give a block that was wanted, unless it changed or went away meanwhile."""
+        entry = self._vault.entry(purpose.handle)
+        if body is None and entry is not None:
+            self.on_rotten(purpose.handle)
+        if entry is None or body is None or len(body) != entry.size or not entry.ticket:
+            self._send(purpose.to, Gone(purpose.handle))
+            return
+        head = entry.proof if entry.handle.kind is BlockKind.CLUSTER else b""
+        self._send(purpose.to, Give(entry.handle, body, head, entry.ticket))
+
+    def on_rotten(self, handle: Handle) -> None:
+        """A body on the own disk fails its checksum: fetch it again from the other replicas."""
+        self._rotten.put(handle, None)
+        view = self._membership.view
+        replicas = view.replicas(handle.place)
+        for node in view.live:
+            if node.id in replicas:
+                self._pulls.add(handle, node)
+
+    # Findings.
+
+    def on_missing(self, row: Row, source: NodeHandle) -> None:
+        """Want the block; a notice that was settled is recognised when it comes."""
+        self._pulls.add(row.handle, source)
+
+    def on_confirmed(self, handle: Handle, peer: NodeId) -> None:
+        """Give the block up once all who should hold it do."""
+        confirmed = (self._confirmed.get(handle) or frozenset()) | {peer}
+        self._confirmed.put(handle, confirmed)
+        if confirmed.issuperset(self._membership.view.replicas(handle.place)):
+            self._give_up(handle)
+
+    def on_round_done(self, done: RoundDone, now: float) -> None:
+        """Remember what was compared, and when to do it again."""
+        peer, differed = done.peer.id, bool(done.missing or done.lacking)
+        self._coverage.note(peer, done.compared)
+        self._lacking[peer] = done.lacking
+        pause = (
+            self._config.recheck_seconds if differed else self._config.maintenance_interval_seconds
+        )
+        self._due[peer] = now + pause
+        self._observer.record(RangeCompared(peer, differed))
+
+    # Rounds.
+
+    def _on_view_changed(self, now: float) -> None:
+        live = {node.id for node in self._membership.view.live}
+        self._comparisons.abandon_all()
+        self._confirmed.clear()
+        self._due = dict.fromkeys(sorted(live), now)
+        self._lacking = {peer: n for peer, n in self._lacking.items() if peer in live}
+
+    def _begin_rounds(self, now: float) -> None:
+        view = self._membership.view
+        for node in view.live:
+            if len(self._comparisons) >= self._config.rounds_open_max or self._pulls.is_crowded:
+                return
+            if node.id in self._comparisons or self._due.setdefault(node.id, now) > now:
+                continue
+            arc = view.arc(node.id)
+            own = view.own_arc
+            self._comparisons.begin(node, arc.shared_with(own), arc.without(own), now)
+
+    # Blocks.
+
+    def _load(self, sender: NodeHandle, handles: Sequence[Handle]) -> None:
+        for handle in handles:
+            if self._vault.entry(handle) is None:
+                self._send(sender, Gone(handle))
+            else:
+                self._outbox.load(Application.PAST, handle, Giving(sender, handle))
+
+    def _take(self, sender: NodeHandle, give: Give) -> None:
+        if not self._pulls.is_expected(give.handle, sender.id):
+            return
+        try:
+            admitted = self._admission.admit(
+                give.handle, give.block, proof=give.proof, voucher=give.voucher, inserter=None
+            )
+        except EpostError as error:
+            self._observer.record(BlockRefused(sender.id, give.handle, str(error)))
+            self._pulls.failed(give.handle, sender.id)
+            return
+        self._pulls.done(give.handle, len(give.block))
+        entry = self._vault.entry(give.handle)
+        is_needed = entry is None or not is_held(entry) or give.handle in self._rotten
+        if admitted.verdict is Verdict.STORE or (
+            is_needed and admitted.verdict is Verdict.STORED_ALREADY
+        ):
+            self._shelf.store(admitted, give.block, repaired=True)
+            self._rotten.remove(give.handle)
+
+    def _give_up(self, handle: Handle) -> None:
+        entry = self._vault.entry(handle)
+        if entry is None or handle.place in self._membership.view.own_arc:
+            return
+        if entry.roles & Role.STAND_IN:
+            self._shelf.release(entry, Role.STAND_IN)
+        elif entry.roles & Role.REPLICA and self._is_surplus_for_long(handle):
+            self._outbox.write(DeleteNote(SURPLUS_NOTES, encode(handle)))
+            self._shelf.release(entry, Role.REPLICA)
+
+    def _is_surplus_for_long(self, handle: Handle) -> bool:
+        """Note since when a replica is surplus; is it longer than surplus is kept?"""
+        key, now_ms = encode(handle), self._clock.wall_ms()
+        since = self._vault.note(SURPLUS_NOTES, key)
+        if since is None:
+            self._outbox.write(PutNote(SURPLUS_NOTES, key, u64(now_ms)))
+            return False
+        kept_ms = 1000 * self._config.surplus_kept_seconds
+        return now_ms - int.from_bytes(since, "big") > kept_ms
+
+    def _send(self, to: NodeHandle, message: Upkeep) -> None:
+        self._outbox.notify(to, Application.PAST, encode(message))

@@ -1,0 +1,213 @@
+"""What nodes say to each other about blocks (Application.PAST).
+
+Requests come from stories and are answered; maintenance goes by notifications between replicas; a
+replica-set query is routed to the root of a key, which answers the asker directly.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from epost.foundation.codec import Format
+from epost.foundation.ids import (
+    U32,
+    U63,
+    Bytes20,
+    Handle,
+    NodeHandle,
+)
+from epost.foundation.wire import MESSAGE_SIZE_MAX
+from epost.past.attestations import ATTESTATION_SIZE_MAX
+from epost.past.blocks import CONTENT_SIZE_MAX, PROOF_SIZE_MAX
+from epost.past.config import HANDLES_MAX, ROWS_MAX, SET_SIZE_MAX
+from epost.past.log_format import CLUSTER_SIZE_MAX
+from epost.past.tickets import VOUCHER_SIZE_MAX
+
+MARK_BYTES = 8
+WANTED_MAX = 16
+ROUTED_SIZE_MAX = 64
+
+Body = Annotated[bytes, msgspec.Meta(max_length=CONTENT_SIZE_MAX)]
+Proof = Annotated[bytes, msgspec.Meta(max_length=PROOF_SIZE_MAX)]
+Voucher = Annotated[bytes, msgspec.Meta(max_length=VOUCHER_SIZE_MAX)]
+Attestation = Annotated[bytes, msgspec.Meta(max_length=ATTESTATION_SIZE_MAX)]
+Handles = Annotated[tuple[Handle, ...], msgspec.Meta(max_length=HANDLES_MAX)]
+Nonce = Annotated[bytes, msgspec.Meta(max_length=16)]
+Digest32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+
+
+class Put(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Store this block; `proof` is a cluster's head."""
+
+    handle: Handle
+    block: Body
+    proof: Proof
+    voucher: Voucher
+
+
+class Extend(msgspec.Struct, tag=2, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Append records to a cluster (they may be its first); the head proves the right to."""
+
+    cluster: Handle
+    suffix: Annotated[bytes, msgspec.Meta(max_length=CLUSTER_SIZE_MAX)]
+    head: Proof
+    voucher: Voucher
+
+
+class Fetch(msgspec.Struct, tag=3, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Return a block; with a nonce (of 16 bytes) also a signed statement of its version."""
+
+    handle: Handle
+    nonce: Nonce
+
+
+class Has(msgspec.Struct, tag=4, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Which of these blocks do you hold?"""
+
+    handles: Handles
+
+
+Request = Put | Extend | Fetch | Has
+
+
+class Accepted(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The block is durable here. The attestation is `stored` for mutable blocks, `deposit` for
+    pending notices, else empty."""
+
+    attestation: Attestation
+
+
+class Settled(msgspec.Struct, tag=2, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The recipient has signed for this notice already: it need not be kept."""
+
+
+class Differs(msgspec.Struct, tag=3, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Something that is not older is stored: the newest block, and its rival if there are two.
+
+    For a cluster it is the head. In a conflict the offered block does not follow the stored one;
+    otherwise it is older.
+    """
+
+    is_conflict: bool
+    blocks: Annotated[tuple[Proof, ...], msgspec.Meta(min_length=1, max_length=2)]
+
+
+class Incomplete(msgspec.Struct, tag=4, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Earlier records of the cluster are missing here: send it whole."""
+
+
+class Found(msgspec.Struct, tag=5, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The block asked for, with a cluster's head."""
+
+    block: Body
+    proof: Proof
+    is_catching_up: bool
+    statement: Attestation
+
+
+class Absent(msgspec.Struct, tag=6, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The block is not here; a node that is catching up may only not have it yet."""
+
+    is_catching_up: bool
+    statement: Attestation
+
+
+class Holds(msgspec.Struct, tag=7, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Those of the blocks asked about that are here."""
+
+    handles: Handles
+
+
+class Candidates(msgspec.Struct, tag=8, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The live nodes closest to a key, closest first, as its root knows them."""
+
+    nodes: Annotated[tuple[NodeHandle, ...], msgspec.Meta(max_length=SET_SIZE_MAX)]
+
+
+Reply = Accepted | Settled | Differs | Incomplete | Found | Absent | Holds | Candidates
+
+
+class ReplicaSetQuery(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Routed to the root of a key, which answers call `call_id` of the asker."""
+
+    call_id: Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
+    size: Annotated[int, msgspec.Meta(ge=1, le=SET_SIZE_MAX)]
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One block that a node holds; `mark` begins its body hash."""
+
+    handle: Handle
+    version: U63
+    mark: Annotated[bytes, msgspec.Meta(max_length=MARK_BYTES)]
+
+
+Rows = Annotated[tuple[Row, ...], msgspec.Meta(max_length=ROWS_MAX)]
+
+
+class Summary(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The digest of the rows that the sender holds on (start, end], which both should hold."""
+
+    start: Bytes20
+    end: Bytes20
+    digest: Digest32
+
+
+class Agreed(msgspec.Struct, tag=2, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The sender holds the same on (start, end]."""
+
+    start: Bytes20
+    end: Bytes20
+
+
+class Listing(msgspec.Struct, tag=3, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """All that the sender holds on (start, end]; `end` may come before that of the summary."""
+
+    start: Bytes20
+    end: Bytes20
+    rows: Rows
+
+
+class Offer(msgspec.Struct, tag=4, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Blocks that the receiver should hold, for it to fetch what it lacks."""
+
+    serial: U32
+    rows: Rows
+
+
+class Have(msgspec.Struct, tag=5, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Those of an offer that are here already, at least as new."""
+
+    serial: U32
+    handles: Annotated[tuple[Handle, ...], msgspec.Meta(max_length=ROWS_MAX)]
+
+
+class Want(msgspec.Struct, tag=6, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Please give these."""
+
+    handles: Annotated[tuple[Handle, ...], msgspec.Meta(max_length=WANTED_MAX)]
+
+
+class Give(msgspec.Struct, tag=7, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A block that was wanted, with its head and its inserter's voucher."""
+
+    handle: Handle
+    block: Body
+    proof: Proof
+    voucher: Voucher
+
+
+class Gone(msgspec.Struct, tag=8, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A block that was wanted cannot be given."""
+
+    handle: Handle
+
+
+Upkeep = Summary | Agreed | Listing | Offer | Have | Want | Give | Gone
+
+REQUEST: Format[Request] = Format(Request, size_max=MESSAGE_SIZE_MAX)
+REPLY: Format[Reply] = Format(Reply, size_max=MESSAGE_SIZE_MAX)
+UPKEEP: Format[Upkeep] = Format(Upkeep, size_max=MESSAGE_SIZE_MAX)
+REPLICA_SET_QUERY: Format[ReplicaSetQuery] = Format(ReplicaSetQuery, size_max=ROUTED_SIZE_MAX)

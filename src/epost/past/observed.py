@@ -1,0 +1,76 @@
+"""What the block store tells the observer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from epost.foundation.ids import Handle, NodeId
+from epost.foundation.ports import Role
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStored:
+    """A block of another node, or a repaired one, was accepted here."""
+
+    handle: Handle
+    roles: Role
+    repaired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRefused:
+    """A node offered a block that was not accepted."""
+
+    sender: NodeId
+    handle: Handle
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDistrusted:
+    """A node sent several invalid blocks of its own making and is refused for a while."""
+
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Equivocated:
+    """A single-writer key signed two bodies of one version: both are the evidence."""
+
+    handle: Handle
+    version: int
+    bodies: tuple[bytes, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaWentBack:
+    """A node that signed for a version later stated an older one: it lost it, or hides it."""
+
+    node: NodeId
+    handle: Handle
+    stored: bytes = field(repr=False)
+    statement: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RangeCompared:
+    """Everything that this node and another both should hold was compared."""
+
+    peer: NodeId
+    differed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CopyingPaused:
+    """Much of the leaf set vanished at once; replicas are not copied elsewhere for now."""
+
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BlockInserted:
+    """A block of this node's own was inserted: on how many machines, of how many wanted."""
+
+    handle: Handle
+    acked: int
+    wanted: int

@@ -1,0 +1,393 @@
+"""The storage node (PAST): answers puts, extensions and fetches (paper section 2).
+
+A machine (Application.PAST) and the overlay's application of that name. Whatever it acknowledges
+is verified first and durable before. Which blocks are acceptable is `admission`, in which role
+they are kept `shelf`, how replica sets stay complete `maintenance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from epost.crypto.certificates import NODE_CERT, NodeRole
+from epost.crypto.signed import parse
+from epost.crypto.signing import Kind
+from epost.crypto.versioned import SINGLE_WRITER_PURPOSES
+from epost.foundation.codec import encode
+from epost.foundation.effects import Caller
+from epost.foundation.errors import EpostError, NotPermitted
+from epost.foundation.ids import MUTABLE_KINDS, BlockKind, Handle, Id, NodeHandle, NodeId
+from epost.foundation.ports import PutNote, VaultEntry
+from epost.foundation.wire import Application, RefusalCode
+from epost.past.admission import Admission, Admitted, InvalidBlock
+from epost.past.attestations import NONCE_BYTES, Attestor, Deposit, Statement, Stored
+from epost.past.blocks import Prover
+from epost.past.config import RIVALS_MAX
+from epost.past.limits import Distrust
+from epost.past.maintenance import Giving, Maintenance
+from epost.past.messages import (
+    REPLICA_SET_QUERY,
+    REQUEST,
+    UPKEEP,
+    Absent,
+    Accepted,
+    Candidates,
+    Differs,
+    Extend,
+    Fetch,
+    Found,
+    Has,
+    Holds,
+    Incomplete,
+    Put,
+    Reply,
+    Settled,
+)
+from epost.past.notice_keeping import FindingPending, NoticeKeeping
+from epost.past.observed import BlockRefused, Equivocated, NodeDistrusted
+from epost.past.pending import PENDING_MARK, claimed_device
+from epost.past.ring_view import Membership
+from epost.past.shelf import Delegation, Shelf, is_held
+from epost.past.surroundings import Surroundings
+from epost.past.tickets import LEASE_MS_MAX, NodeCertificates, Vouchers
+from epost.past.versions import Verdict, judge_fresh, order
+
+RIVAL_NOTES = "past.rivals"
+ALLOWANCE_WRITE_SECONDS = 60.0
+RELOADS_MAX = 3
+_TICK = "tick"
+_NOTICES = "notices"
+_ALLOWANCES = "allowances"
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetching:
+    """Purpose of a load: somebody asked for the block, whose row was this."""
+
+    caller: Caller
+    nonce: bytes
+    entry: VaultEntry
+    loads: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Differing:
+    """Purpose of a load: a put met something that is not older."""
+
+    caller: Caller
+    admitted: Admitted
+    block: bytes = field(repr=False)
+
+
+class Replica:
+    """One node's share of the ring's blocks."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        *,
+        delegation: Delegation | None = None,
+        is_clock_sound: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`is_clock_sound` says whether the wall clock agrees with the peers' (crypto 7.2)."""
+        self._around = around
+        self._vault = around.vault
+        self._outbox = around.outbox
+        config, issuers = around.config, around.issuers
+        self.certificates = NodeCertificates(lambda: issuers.trust)
+        self.prover = Prover(around.ring, lambda: issuers.trust)
+        self.membership = Membership(around)
+        vouchers = Vouchers(self.certificates, around.ring)
+        self._admission = Admission(around, prover=self.prover, vouchers=vouchers)
+        self._delegation = delegation
+        self._shelf = Shelf(
+            around,
+            membership=self.membership,
+            admission=self._admission,
+            delegation=delegation,
+        )
+        self._maintenance = Maintenance(
+            around, membership=self.membership, admission=self._admission, shelf=self._shelf
+        )
+        self._notices = NoticeKeeping(around, self._shelf, is_clock_sound=is_clock_sound)
+        self._attestor = Attestor(around.node_key, around.node_certificate)
+        self._distrust = Distrust(
+            config.invalid_blocks_max, config.invalid_blocks_seconds, config.distrust_seconds
+        )
+        node = NODE_CERT.decode(parse(around.node_certificate, Kind.NODE).body)
+        self.is_storage_node = bool(node.roles & NodeRole.STORAGE)
+
+    def below_k(self) -> int:
+        """Return an estimate of how many blocks lie on fewer than k machines."""
+        return self._maintenance.below_k()
+
+    def is_catching_up(self, handle: Handle) -> bool:
+        """May this node have missed a newer version of a block while it was away?"""
+        return self._maintenance.is_catching_up(handle)
+
+    def on_rotten(self, handle: Handle) -> None:
+        """Somebody found that the body on the own disk is damaged."""
+        self._maintenance.on_rotten(handle)
+
+    # Machine.
+
+    def on_start(self, now: float) -> None:
+        """Look at the ring, and at the notices that were held before."""
+        self._outbox.set_timer(Application.PAST, _ALLOWANCES, ALLOWANCE_WRITE_SECONDS)
+        self._tick(now)
+        self._next_notices()
+
+    def on_timer(self, name: str, now: float) -> None:
+        """Go on with maintenance, with the notices, or write the allowances."""
+        if name == _TICK:
+            self._tick(now)
+        elif name == _NOTICES:
+            self._next_notices()
+        else:
+            for note in self._admission.allowances.changes():
+                self._outbox.write(note)
+            self._outbox.set_timer(Application.PAST, _ALLOWANCES, ALLOWANCE_WRITE_SECONDS)
+
+    def on_notify(self, sender: NodeHandle, body: bytes, now: float) -> None:
+        """Maintenance between replicas."""
+        self._maintenance.on_message(sender, UPKEEP.decode(body), now)
+
+    def on_request(self, caller: Caller, body: bytes, now: float) -> None:
+        """Serve a put, an extension, a fetch or a question."""
+        request = REQUEST.decode(body)
+        match request:
+            case Put():
+                self._put(caller, request, now)
+            case Extend():
+                self._extend(caller, request, now)
+            case Fetch(handle, nonce):
+                self._fetch(caller, handle, nonce)
+            case Has(handles):
+                self._reply(caller, Holds(tuple(h for h in handles if self._holds(h))))
+            case _:
+                assert_never(request)
+
+    def on_loaded(self, purpose: object, body: bytes | None, now: float) -> None:
+        """A body came off the disk, for whatever it was needed."""
+        match purpose:
+            case _Fetching():
+                self._answer_fetch(purpose, body)
+            case _Differing():
+                self._answer_differing(purpose, body)
+            case Giving():
+                self._maintenance.on_loaded(purpose, body)
+            case FindingPending():
+                self._notices.on_loaded(purpose, body)
+            case _:
+                raise AssertionError(f"a load for an unknown purpose: {purpose!r}")
+
+    def on_unreachable(self, node: NodeId, now: float) -> None:
+        """The overlay judges who is absent."""
+
+    # Overlay application.
+
+    def deliver(self, key: Id, origin: NodeHandle, body: bytes, now: float) -> None:
+        """This node is the root of a key: tell the asker who is closest to it."""
+        query = REPLICA_SET_QUERY.decode(body)
+        nodes = tuple(self._around.overlay.replica_set(key, query.size))
+        call_id = int.from_bytes(query.call_id, "big")
+        self._reply(Caller(origin, Application.PAST, call_id), Candidates(nodes))
+
+    def forward(
+        self, key: Id, origin: NodeHandle, body: bytes, next_hop: NodeHandle, now: float
+    ) -> bool:
+        """Let queries pass to their root."""
+        return True
+
+    def update(self, node: NodeHandle, joined: bool, now: float) -> None:
+        """The leaf set changed: look at it soon."""
+        self._outbox.set_timer(Application.PAST, _TICK, 0.0)
+
+    # Timers.
+
+    def _tick(self, now: float) -> None:
+        self._maintenance.tick(now)
+        self._outbox.set_timer(Application.PAST, _TICK, self._around.config.tick_seconds)
+
+    def _next_notices(self) -> None:
+        config = self._around.config
+        has_more = self._notices.next_page()
+        pause = config.tick_seconds if has_more else config.sweep_seconds
+        self._outbox.set_timer(Application.PAST, _NOTICES, pause)
+
+    # Putting.
+
+    def _put(self, caller: Caller, put: Put, now: float) -> None:
+        admitted = self._admit(caller, put, now)
+        handle = admitted.proven.handle
+        match admitted.verdict:
+            case Verdict.STORE:
+                self._require_signer_in_force(handle, put.block)
+                self._shelf.store(admitted, put.block)
+                self._accept(caller, admitted)
+            case Verdict.STORED_ALREADY:
+                if not self._holds(handle) or self._maintenance.is_rotten(handle):
+                    self._shelf.store(admitted, put.block)
+                self._accept(caller, admitted)
+            case Verdict.SETTLED:
+                self._reply(caller, Settled())
+            case Verdict.CONFLICT | Verdict.STALE:
+                self._differ(caller, admitted, put.block)
+
+    def _admit(self, caller: Caller, put: Put, now: float) -> Admitted:
+        self._require_welcome(caller, now)
+        inserter = caller.node.id, now
+        try:
+            return self._admission.admit(
+                put.handle, put.block, proof=put.proof, voucher=put.voucher, inserter=inserter
+            )
+        except EpostError as error:
+            self._refused(caller, put.handle, error, now)
+            raise
+
+    def _extend(self, caller: Caller, extend: Extend, now: float) -> None:
+        self._require_welcome(caller, now)
+        inserter = caller.node.id, now
+        try:
+            admitted = self._admission.admit_extension(
+                extend.cluster, extend.suffix, extend.head, extend.voucher, inserter
+            )
+        except EpostError as error:
+            self._refused(caller, extend.cluster, error, now)
+            raise
+        if admitted is None:
+            self._reply(caller, Incomplete())
+        elif admitted.verdict is Verdict.STORE:
+            self._append(admitted, extend.suffix)
+            self._accept(caller, admitted)
+        elif admitted.verdict is Verdict.STORED_ALREADY:
+            if self._holds(extend.cluster):
+                self._accept(caller, admitted)
+            else:
+                self._reply(caller, Incomplete())
+        else:
+            self._differ(caller, admitted, b"")
+
+    def _append(self, admitted: Admitted, suffix: bytes) -> None:
+        if self._vault.entry(admitted.proven.handle) is None:
+            self._shelf.store(admitted, suffix)
+        else:
+            self._shelf.extend(admitted, suffix)
+
+    def _require_welcome(self, caller: Caller, now: float) -> None:
+        if not self.is_storage_node:
+            raise NotPermitted("not a storage node")
+        if self._distrust.is_refused(caller.node.id, now):
+            raise NotPermitted("refused for a while after several invalid blocks")
+
+    def _refused(self, caller: Caller, handle: Handle, error: EpostError, now: float) -> None:
+        observer = self._around.observer
+        observer.record(BlockRefused(caller.node.id, handle, str(error)))
+        if isinstance(error, InvalidBlock) and self._distrust.blame(caller.node.id, now):
+            observer.record(NodeDistrusted(caller.node.id))
+
+    def _require_signer_in_force(self, handle: Handle, block: bytes) -> None:
+        if handle.kind is not BlockKind.RECEIPT or self._delegation is None:
+            return
+        device = claimed_device(block)
+        if self._delegation.is_device_revoked(device):
+            raise NotPermitted("a receipt by a device that was revoked")
+
+    def _accept(self, caller: Caller, admitted: Admitted) -> None:
+        proven = admitted.proven
+        now_ms = self._around.clock.wall_ms()
+        attestation = b""
+        if proven.handle.kind in MUTABLE_KINDS:
+            until = now_ms + LEASE_MS_MAX
+            stored = Stored(1, proven.handle, proven.version, proven.body_hash, until, now_ms)
+            attestation = self._attestor.stored(stored)
+        elif proven.handle.kind is BlockKind.PENDING:
+            until = PENDING_MARK.decode(proven.proof).expires_at
+            attestation = self._attestor.deposit(Deposit(1, proven.handle.digest, until, now_ms))
+        self._outbox.reply_when_durable(caller, encode(Accepted(attestation)))
+
+    # What is not older.
+
+    def _differ(self, caller: Caller, admitted: Admitted, block: bytes) -> None:
+        handle = admitted.proven.handle
+        entry = self._vault.entry(handle)
+        if handle.kind is BlockKind.CLUSTER and entry is not None:
+            is_conflict = admitted.verdict is Verdict.CONFLICT
+            self._reply(caller, Differs(is_conflict, (entry.proof,)))
+        else:
+            self._outbox.load(Application.PAST, handle, _Differing(caller, admitted, block))
+
+    def _answer_differing(self, purpose: _Differing, body: bytes | None) -> None:
+        """Show the writer what she did not know of; of two bodies of one version keep both."""
+        proven = purpose.admitted.proven
+        entry = self._vault.entry(proven.handle)
+        if body is None or entry is None:
+            if entry is not None:
+                self._maintenance.on_rotten(proven.handle)
+            self._outbox.refuse(purpose.caller, RefusalCode.LATER, "the stored block is damaged")
+            return
+        verdict = judge_fresh(entry, proven)
+        is_fork = verdict is Verdict.CONFLICT and entry.version == proven.version
+        if not is_fork:
+            differs = Differs(verdict is Verdict.CONFLICT, (body,))
+        elif order(proven) > order(entry):
+            self._shelf.store(purpose.admitted, purpose.block)
+            self._keep_rival(entry, body, purpose.block)
+            differs = Differs(True, (purpose.block, body))
+        else:
+            self._keep_rival(entry, purpose.block, body)
+            differs = Differs(True, (body, purpose.block))
+        self._outbox.reply_when_durable(purpose.caller, encode(differs))
+
+    def _keep_rival(self, entry: VaultEntry, loser: bytes, winner: bytes) -> None:
+        is_single_writer = entry.proof[:1] in {bytes((p,)) for p in SINGLE_WRITER_PURPOSES}
+        if entry.handle.kind is BlockKind.KEY and is_single_writer:
+            evidence = Equivocated(entry.handle, entry.version, (winner, loser))
+            self._around.observer.record(evidence)
+        key = encode(entry.handle)
+        is_known = self._vault.note(RIVAL_NOTES, key) is not None
+        if is_known or len(self._vault.notes(RIVAL_NOTES)) < RIVALS_MAX:
+            self._outbox.write(PutNote(RIVAL_NOTES, key, loser))
+
+    # Fetching.
+
+    def _fetch(self, caller: Caller, handle: Handle, nonce: bytes) -> None:
+        entry = self._vault.entry(handle)
+        if entry is None:
+            statement = self._statement(handle, nonce, None)
+            self._reply(caller, Absent(self._maintenance.is_catching_up(handle), statement))
+        else:
+            self._outbox.load(Application.PAST, handle, _Fetching(caller, nonce, entry, 1))
+
+    def _answer_fetch(self, purpose: _Fetching, body: bytes | None) -> None:
+        handle = purpose.entry.handle
+        entry = self._vault.entry(handle)
+        if body is None or entry is None:
+            if entry is not None:
+                self._maintenance.on_rotten(handle)
+            self._reply(purpose.caller, Absent(True, self._statement(handle, purpose.nonce, None)))
+        elif order(entry) != order(purpose.entry) and purpose.loads < RELOADS_MAX:
+            # Replaced while its body was read: row and body must be of one version.
+            again = _Fetching(purpose.caller, purpose.nonce, entry, purpose.loads + 1)
+            self._outbox.load(Application.PAST, handle, again)
+        else:
+            head = purpose.entry.proof if handle.kind is BlockKind.CLUSTER else b""
+            statement = self._statement(handle, purpose.nonce, purpose.entry)
+            is_catching_up = self._maintenance.is_catching_up(handle)
+            self._reply(purpose.caller, Found(body, head, is_catching_up, statement))
+
+    def _statement(self, handle: Handle, nonce: bytes, entry: VaultEntry | None) -> bytes:
+        if len(nonce) != NONCE_BYTES:
+            return b""
+        version, body_hash = (entry.version, entry.body_hash) if entry else (0, b"")
+        now_ms = self._around.clock.wall_ms()
+        return self._attestor.statement(Statement(1, nonce, handle, version, body_hash, now_ms))
+
+    def _holds(self, handle: Handle) -> bool:
+        entry = self._vault.entry(handle)
+        return entry is not None and is_held(entry)
+
+    def _reply(self, caller: Caller, reply: Reply) -> None:
+        self._outbox.reply(caller, encode(reply))

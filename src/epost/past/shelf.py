@@ -1,0 +1,147 @@
+"""Writing accepted blocks: in which role, and what follows from it.
+
+A node keeps a block as a replica if it is one of the k, else as a stand-in for whoever is. A final
+receipt drops its notice for good.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from epost.crypto.certificates import DeviceCert
+from epost.foundation.ids import BlockKind, Handle
+from epost.foundation.ports import (
+    DeleteBlock,
+    ExtendBlock,
+    PutBlock,
+    Role,
+    SetRoles,
+    VaultEntry,
+)
+from epost.past.admission import Admission, Admitted
+from epost.past.observed import BlockStored
+from epost.past.pending import FINAL_STATUSES, PENDING_MARK, RECEIPT_MARK
+from epost.past.ring_view import Membership
+from epost.past.surroundings import Surroundings
+from epost.past.tickets import recall_inserter
+
+HELD = Role.REPLICA | Role.STAND_IN
+"""Roles in which a block counts as one of the ring's copies."""
+
+
+class Delegation(Protocol):
+    """Who delivers pending notices (`post`); told of those that this node holds."""
+
+    def on_pending_held(self, handle: Handle, envelope: bytes) -> None:
+        """A notice was stored here, or is found again after a start."""
+
+    def on_pending_gone(self, handle: Handle) -> None:
+        """A notice was settled, or its time is over."""
+
+    def is_device_revoked(self, device: DeviceCert) -> bool:
+        """Does the newest identity block known here revoke this device?"""
+        ...
+
+
+class Shelf:
+    """Performs what admission found acceptable."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        *,
+        membership: Membership,
+        admission: Admission,
+        delegation: Delegation | None,
+    ) -> None:
+        self._vault = around.vault
+        self._outbox = around.outbox
+        self._observer = around.observer
+        self._membership = membership
+        self._admission = admission
+        self._delegation = delegation
+
+    def store(self, admitted: Admitted, block: bytes, *, repaired: bool = False) -> None:
+        """Write a whole block in the role that its place gives this node."""
+        entry = self._entry(admitted)
+        self._charge(admitted, entry)
+        self._outbox.write(PutBlock(entry, block))
+        self._observer.record(BlockStored(entry.handle, entry.roles, repaired))
+        self._after_storing(entry, block)
+
+    def extend(self, admitted: Admitted, suffix: bytes) -> None:
+        """Append to a cluster that is here already."""
+        entry = self._entry(admitted)
+        self._charge(admitted, entry)
+        self._outbox.write(ExtendBlock(entry, suffix))
+        self._observer.record(BlockStored(entry.handle, entry.roles, repaired=False))
+
+    def found_pending(self, handle: Handle, envelope: bytes) -> None:
+        """Tell the delegation of a notice that was held before the start."""
+        entry = self._vault.entry(handle)
+        if entry is None:
+            return
+        mark = PENDING_MARK.decode(entry.proof)
+        self._admission.pending_allowances.add(recall_inserter(entry.ticket).ring, mark, entry.size)
+        if self._delegation:
+            self._delegation.on_pending_held(handle, envelope)
+
+    def drop_pending(self, entry: VaultEntry) -> None:
+        """Forget a notice whatever its roles: it was settled, or its time is over."""
+        self._outbox.write(DeleteBlock(entry.handle))
+        self._uncharge(entry)
+
+    def release(self, entry: VaultEntry, role: Role) -> None:
+        """Give up a role in which a block was held."""
+        self._outbox.write(SetRoles(entry.handle, remove=role))
+        if entry.roles & HELD == role:
+            self._uncharge(entry)
+
+    def _entry(self, admitted: Admitted) -> VaultEntry:
+        view = self._membership.view
+        place = admitted.proven.handle.place
+        role = Role.REPLICA if place in view.own_arc else Role.STAND_IN
+        absent = view.absent_replica(place) if role is Role.STAND_IN else b""
+        return admitted.proven.entry(role, ticket=admitted.voucher, stand_in_for=absent)
+
+    def _charge(self, admitted: Admitted, entry: VaultEntry) -> None:
+        stored = self._vault.entry(entry.handle)
+        if entry.handle.kind is not BlockKind.PENDING:
+            growth = entry.size - (stored.size if stored and is_held(stored) else 0)
+            self._admission.allowances.charge(admitted.inserter, growth)
+        elif stored is None or not is_held(stored):
+            mark = PENDING_MARK.decode(entry.proof)
+            self._admission.pending_allowances.add(admitted.inserter.ring, mark, entry.size)
+
+    def _uncharge(self, entry: VaultEntry) -> None:
+        if not is_held(entry):
+            return
+        inserter = recall_inserter(entry.ticket)
+        if entry.handle.kind is not BlockKind.PENDING:
+            self._admission.allowances.charge(inserter, -entry.size)
+            return
+        mark = PENDING_MARK.decode(entry.proof)
+        self._admission.pending_allowances.remove(inserter.ring, mark, entry.size)
+        if self._delegation:
+            self._delegation.on_pending_gone(entry.handle)
+
+    def _after_storing(self, entry: VaultEntry, block: bytes) -> None:
+        digest = entry.handle.digest
+        if entry.handle.kind is BlockKind.RECEIPT:
+            pending = self._vault.entry(Handle(BlockKind.PENDING, digest))
+            if pending and RECEIPT_MARK.decode(entry.proof).status in FINAL_STATUSES:
+                self.drop_pending(pending)
+        elif entry.handle.kind is BlockKind.PENDING:
+            receipt = self._vault.entry(Handle(BlockKind.RECEIPT, digest))
+            mark = PENDING_MARK.decode(entry.proof)
+            if receipt and RECEIPT_MARK.decode(receipt.proof).account_id != mark.to_account:
+                self._outbox.write(
+                    DeleteBlock(receipt.handle)
+                )  # somebody else's: it proves nothing
+            if self._delegation:
+                self._delegation.on_pending_held(entry.handle, block)
+
+
+def is_held(entry: VaultEntry) -> bool:
+    """Does this row count as one of the ring's copies?"""
+    return bool(entry.roles & HELD)

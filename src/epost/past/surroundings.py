@@ -1,0 +1,34 @@
+"""What the block store of one node stands on; put together in one place, handed to its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from epost.crypto.signing import SigningKey
+from epost.foundation.effects import Outbox
+from epost.foundation.ids import NodeHandle
+from epost.foundation.ports import Clock, Observer, Vault
+from epost.past.config import PastConfig
+from epost.past.overlay import Overlay
+from epost.rings.issuers import Issuers
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """The node that stores: its ports, its ring, its authority, its key."""
+
+    me: NodeHandle
+    overlay: Overlay
+    vault: Vault
+    outbox: Outbox
+    issuers: Issuers
+    clock: Clock
+    observer: Observer
+    node_key: SigningKey = field(repr=False)
+    node_certificate: bytes = field(repr=False)
+    config: PastConfig = PastConfig()  # noqa: RUF009 - a frozen value
+
+    @property
+    def ring(self) -> bytes:
+        """The ring whose blocks are stored."""
+        return self.issuers.trust.ring
