@@ -8,10 +8,12 @@ import ssl
 import sys
 from typing import Final, cast
 
-from epost.daemon.tls.frames import FRAME_BYTES_MAX
+from epost.daemon.tls.frames import FRAME_BYTES_MAX, HEADER
 from epost.daemon.tls.link import LinkEvents
 
-SCRATCH_BYTES: Final = 2 * FRAME_BYTES_MAX
+READ_BYTES_MAX: Final = 128 * 1024
+"""Taken from one link before other links and callbacks have their turn."""
+SCRATCH_BYTES: Final = HEADER.size + FRAME_BYTES_MAX + READ_BYTES_MAX
 WRITE_BUFFER_BYTES: Final = 128 * 1024
 """What may lie in the link's own buffer: small messages queue behind it, so it is short."""
 UNSENT_BYTES: Final = 128 * 1024
@@ -124,7 +126,7 @@ class TlsLink(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:
         size = len(self._tail)
         self._view[:size] = self._tail
-        return self._view[size:]
+        return self._view[size : size + READ_BYTES_MAX]
 
     def buffer_updated(self, nbytes: int) -> None:
         end = len(self._tail) + nbytes
