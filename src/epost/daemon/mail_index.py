@@ -20,8 +20,8 @@ from epost.apps.mail.fold import Placement, Subscription
 from epost.apps.mail.index import (
     Batch,
     FolderRow,
-    IndexedMail,
     IndexState,
+    MailFacts,
     MailIndexDamaged,
     PlacedMail,
     Rendition,
@@ -30,59 +30,21 @@ from epost.apps.mail.mailbox import SEEN, MailTime, Rendered, TextMatch
 from epost.apps.mail.observed import MailIndexDiscarded
 from epost.apps.mail.records import Content
 from epost.apps.mail.text_search import matches
+from epost.daemon.mail_index_schema import (
+    FOLDER_ROWS,
+    PUT_MAIL,
+    PUT_PLACEMENT,
+    SCHEMA,
+    SCHEMA_VERSION,
+    TABLES,
+)
 from epost.foundation.codec import encode
 from epost.foundation.errors import DiskFull
 from epost.foundation.ports import Observer
 
-SCHEMA_VERSION = 1
 CACHE_KIBIBYTES = 32 * 1024
 CHECKPOINT_PAGES = 2000
 BUSY_TIMEOUT_MS = 5000
-
-_SCHEMA = """
-CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL);
-CREATE TABLE folder (id BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE subscription (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE mail (
-  key INTEGER PRIMARY KEY, email BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
-  seconds INTEGER NOT NULL, zone INTEGER NOT NULL, sent_seconds INTEGER, sent_zone INTEGER,
-  is_rendered INTEGER NOT NULL DEFAULT 0);
-CREATE INDEX unrendered ON mail (key) WHERE NOT is_rendered;
-CREATE TABLE content (key INTEGER PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE rendition (
-  key INTEGER PRIMARY KEY, envelope BLOB, body BLOB, bodystructure BLOB, header BLOB);
-CREATE TABLE searched (key INTEGER PRIMARY KEY, header TEXT, body TEXT);
-CREATE TABLE placement (
-  key INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, email BLOB, folder BLOB NOT NULL,
-  uid INTEGER, is_unseen INTEGER NOT NULL, is_waiting INTEGER NOT NULL,
-  modseq INTEGER NOT NULL, value BLOB NOT NULL);
-CREATE UNIQUE INDEX by_uid ON placement (folder, uid) WHERE uid IS NOT NULL;
-CREATE INDEX unseen ON placement (folder, uid) WHERE uid IS NOT NULL AND is_unseen;
-CREATE INDEX unnumbered ON placement (key) WHERE is_waiting;
-CREATE TABLE vanished (
-  folder BLOB, modseq INTEGER, uid INTEGER, PRIMARY KEY (folder, modseq, uid)) WITHOUT ROWID;
-"""
-_TABLES = (
-    *("state", "folder", "subscription", "mail", "content"),
-    *("rendition", "searched", "placement", "vanished"),
-)
-
-_PUT_MAIL = """
-INSERT INTO mail (email, size, seconds, zone) VALUES (?, ?, ?, ?)
-ON CONFLICT (email) DO UPDATE SET
-  size = excluded.size, seconds = excluded.seconds, zone = excluded.zone
-RETURNING key"""
-_PUT_PLACEMENT = """
-INSERT INTO placement (name, email, folder, uid, is_unseen, is_waiting, modseq, value)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (name) DO UPDATE SET
-  email = excluded.email, folder = excluded.folder, uid = excluded.uid,
-  is_unseen = excluded.is_unseen, is_waiting = excluded.is_waiting,
-  modseq = excluded.modseq, value = excluded.value"""
-_FOLDER_ROWS = """
-SELECT p.value, p.modseq, m.size, m.seconds, m.zone, m.sent_seconds, m.sent_zone
-FROM placement p JOIN mail m ON m.email = p.email
-WHERE p.folder = ? AND p.uid > ? ORDER BY p.uid LIMIT ?"""
 
 _content = msgspec.msgpack.Decoder(Content)
 _folder_row = msgspec.msgpack.Decoder(FolderRow)
@@ -127,7 +89,7 @@ class SqliteMailIndex:
     def clear(self) -> None:
         """Empty the index."""
         with self._errors(), self._db:
-            for table in _TABLES:
+            for table in TABLES:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
 
     def state(self) -> IndexState | None:
@@ -152,25 +114,26 @@ class SqliteMailIndex:
             for name, value, modseq in self._among(query, names)
         }
 
-    def mails(self, emails: Collection[bytes]) -> Mapping[bytes, IndexedMail]:
+    def places_of(self, email: bytes) -> Sequence[bytes]:
+        query = "SELECT name FROM placement WHERE email = ? ORDER BY key"
+        with self._errors():
+            return [name for (name,) in self._db.execute(query, (email,))]
+
+    def facts(self, emails: Collection[bytes]) -> Mapping[bytes, MailFacts]:
         query = (
-            "SELECT m.email, m.size, m.seconds, m.zone, c.value "
-            "FROM mail m JOIN content c USING (key) WHERE m.email IN "
+            "SELECT email, size, seconds, zone, sent_seconds, sent_zone FROM mail WHERE email IN "
         )
-        return {
-            email: IndexedMail(email, size, MailTime(seconds, zone), _content.decode(value))
-            for email, size, seconds, zone, value in self._among(query, emails)
-        }
+        return {row[0]: _facts(*row) for row in self._among(query, emails)}
 
     def commit(self, batch: Batch) -> None:
         """Write all or nothing."""
         execute = self._db.execute
         with self._errors(), self._db:
-            for mail in batch.mails:
-                self._put_mail(mail)
+            for facts, content in batch.mails:
+                self._put_mail(facts, content)
             for email, rendition in batch.renditions:
                 self._put_rendition(email, rendition)
-            self._db.executemany(_PUT_PLACEMENT, map(_placement_row, batch.placements))
+            self._db.executemany(PUT_PLACEMENT, map(_placement_row, batch.placements))
             self._db.executemany(
                 "INSERT OR REPLACE INTO folder VALUES (?, ?)",
                 ((row.state.folder, encode(row)) for row in batch.folders),
@@ -182,12 +145,11 @@ class SqliteMailIndex:
             self._db.executemany("INSERT OR IGNORE INTO vanished VALUES (?, ?, ?)", batch.vanished)
             execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (encode(batch.state),))
 
-    def _put_mail(self, mail: IndexedMail) -> None:
+    def _put_mail(self, mail: MailFacts, content: Content) -> None:
         facts = (mail.email, mail.size, mail.date.seconds, mail.date.zone_minutes)
-        key = self._db.execute(_PUT_MAIL, facts).get
-        self._db.execute(
-            "INSERT OR REPLACE INTO content VALUES (?, ?)", (key, encode(mail.content))
-        )
+        key = self._db.execute(PUT_MAIL, facts).get
+        put = "INSERT OR REPLACE INTO content VALUES (?, ?)"
+        self._db.execute(put, (key, encode(content)))
 
     def _put_rendition(self, email: bytes, rendition: Rendition) -> None:
         sent, forms = rendition.sent, rendition.rendered
@@ -207,17 +169,17 @@ class SqliteMailIndex:
 
     def folder_rows(self, folder: bytes, after_uid: int, limit: int) -> Sequence[PlacedMail]:
         with self._errors():
-            found = self._db.execute(_FOLDER_ROWS, (folder, after_uid, limit))
+            found = self._db.execute(FOLDER_ROWS, (folder, after_uid, limit))
             return [
-                PlacedMail(
-                    placement=_placement.decode(value),
-                    modseq=modseq,
-                    size=size,
-                    date=MailTime(seconds, zone),
-                    sent=None if sent_seconds is None else MailTime(sent_seconds, sent_zone),
-                )
-                for value, modseq, size, seconds, zone, sent_seconds, sent_zone in found
+                PlacedMail(_placement.decode(value), modseq, _facts(*columns))
+                for value, modseq, *columns in found
             ]
+
+    def content(self, email: bytes) -> Content | None:
+        query = "SELECT c.value FROM mail m JOIN content c USING (key) WHERE m.email = ?"
+        with self._errors():
+            value = self._db.execute(query, (email,)).get
+        return None if value is None else _content.decode(value)
 
     def renditions(
         self, emails: Collection[bytes]
@@ -259,7 +221,10 @@ class SqliteMailIndex:
             return int(self._db.execute(query, (folder, uid)).get)
 
     def unnumbered(self, limit: int) -> Sequence[Placement]:
-        query = "SELECT value FROM placement WHERE is_waiting ORDER BY key LIMIT ?"
+        query = (
+            "SELECT p.value FROM placement p JOIN mail m ON m.email = p.email "
+            "WHERE p.is_waiting ORDER BY p.key LIMIT ?"
+        )
         with self._errors():
             return [_placement.decode(value) for (value,) in self._db.execute(query, (limit,))]
 
@@ -302,7 +267,7 @@ class SqliteMailIndex:
         version = self._db.pragma("user_version")
         if version == 0:
             with self._db:
-                self._db.execute(_SCHEMA)
+                self._db.execute(SCHEMA)
                 self._db.pragma("user_version", SCHEMA_VERSION)
         elif version != SCHEMA_VERSION:
             self._db.close()
@@ -354,6 +319,18 @@ class _Checkpoints:
             # A failure here is met again, and reported, by the next transaction.
             with suppress(apsw.Error), closing(self._connect()) as db:
                 db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+
+def _facts(
+    email: bytes,
+    size: int,
+    seconds: int,
+    zone: int,
+    sent_seconds: int | None,
+    sent_zone: int | None,
+) -> MailFacts:
+    sent = None if sent_seconds is None else MailTime(sent_seconds, sent_zone or 0)
+    return MailFacts(email, size, MailTime(seconds, zone), sent)
 
 
 def _placement_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:

@@ -117,10 +117,7 @@ def expunged(placement: Placement) -> Placement:
 
 
 def numbered(placement: Placement, number: Number) -> Placement:
-    """This device numbered a stay; the number of an earlier stay is of no use any more."""
-    known = placement.number
-    if known is not None and (number.since, number.folder) <= (known.since, known.folder):
-        return placement
+    """This device numbered a stay; the number of an earlier one is of no use any more."""
     return msgspec.structs.replace(placement, number=number)
 
 
@@ -179,6 +176,7 @@ def first_folder_id(name: str) -> bytes:
 
 
 INBOX_ID = first_folder_id(INBOX)
+JUNK_ID = first_folder_id("Junk")
 
 _DEFAULT_USES = (
     (INBOX, ""),

@@ -36,6 +36,8 @@ class IndexState(msgspec.Struct, frozen=True, array_like=True):
 
     incarnation: bytes
     """Of the device's log; under another one the numbers of this index mean nothing."""
+    numbered_from: int
+    """The sequence of this incarnation's `Numbering` record."""
     applied: int = 0
     """Every log entry up to this sequence is in the index."""
     lamport: int = 0
@@ -64,13 +66,14 @@ class FolderRow(msgspec.Struct, frozen=True, array_like=True):
 
 
 @dataclass(frozen=True, slots=True)
-class IndexedMail:
-    """A mail as its insertion record tells it."""
+class MailFacts:
+    """What the index knows of a mail without reading it; equal in every folder it is in."""
 
     email: bytes
     size: int
     date: MailTime
-    content: Content
+    sent: MailTime | None = None
+    """Its Date: field, once it has been rendered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +95,7 @@ class PlacedMail:
 
     placement: Placement
     modseq: int
-    size: int
-    date: MailTime
-    sent: MailTime | None
+    facts: MailFacts
 
 
 @dataclass(slots=True)
@@ -102,7 +103,8 @@ class Batch:
     """What one transaction writes: every entry replaces what the index had under its name."""
 
     state: IndexState
-    mails: list[IndexedMail] = field(default_factory=list)
+    mails: list[tuple[MailFacts, Content]] = field(default_factory=list)
+    """`sent` is written with the rendition."""
     renditions: list[tuple[bytes, Rendition]] = field(default_factory=list)
     placements: list[tuple[Placement, int]] = field(default_factory=list)
     """With the MODSEQ of the last change that shows."""
@@ -131,7 +133,11 @@ class FoldIndex(Protocol):
         """Return those of these places that the index knows, with their MODSEQ."""
         ...
 
-    def mails(self, emails: Collection[bytes]) -> Mapping[bytes, IndexedMail]:
+    def places_of(self, email: bytes) -> Sequence[bytes]:
+        """Return the names of all places of a mail, in the order in which they came."""
+        ...
+
+    def facts(self, emails: Collection[bytes]) -> Mapping[bytes, MailFacts]:
         """Return those of these mails that the index knows."""
         ...
 
@@ -144,6 +150,10 @@ class ViewIndex(Protocol):
 
     def folder_rows(self, folder: bytes, after_uid: int, limit: int) -> Sequence[PlacedMail]:
         """Return numbered mails of a folder by UID, behind `after_uid`."""
+        ...
+
+    def content(self, email: bytes) -> Content | None:
+        """Return where the octets of a mail are: `Inline` or `Stored`; None if it is unknown."""
         ...
 
     def renditions(
@@ -173,7 +183,7 @@ class BacklogIndex(Protocol):
     """What is still to be done for mails that came from elsewhere."""
 
     def unnumbered(self, limit: int) -> Sequence[Placement]:
-        """Return places that are alive and have no UID, in the order in which they came."""
+        """Return places of known mails that have no UID, in the order in which they came."""
         ...
 
     def unrendered(self, limit: int, after: int = 0) -> Sequence[tuple[int, bytes]]:

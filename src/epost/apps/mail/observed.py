@@ -31,6 +31,13 @@ class MailRecordSkipped:
 
 
 @dataclass(frozen=True, slots=True)
+class MailIndexStuck:
+    """The index could not be written; the log has everything, and it is tried again."""
+
+    error: EpostError
+
+
+@dataclass(frozen=True, slots=True)
 class MailArrived:
     """A notice was accepted for the inbox."""
 

@@ -3,7 +3,7 @@
 A record is one format byte and the canonical encoding of one member of `Record`. Who wrote it is
 known from the log; the Lamport clock inside orders what devices did without knowing of each other.
 Mails and folders are named by ids that are equal on every device, never by UIDs: those are this
-device's own, and only `UidValidity`, `UidRange` and `ModseqRange` speak of them.
+device's own, and only the last four kinds of records speak of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RECORD_FORMAT = 1
 RECORD_BYTES_MAX = 96 * 1024
 NAMES_PER_RECORD_MAX = 1000
 """How many mails one record names; longer lists become several records."""
-SIGNED_NOTICE_BYTES_MAX = 40 * 1024
+SIGNED_NOTICE_BYTES_MAX = 60 * 1024
 FLAGS_MAX = 256
 FLAG_LENGTH_MAX = 100
 
@@ -185,6 +185,16 @@ class ModseqRange(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     end: U63
 
 
+class Numbering(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=13):
+    """From here on this device numbers mails; what its log numbered before means nothing.
+
+    Stands once at the beginning of every incarnation of the log: a restored or cloned disk may
+    have given the same UIDs to other mails.
+    """
+
+    incarnation: Bytes16
+
+
 Record = (
     Insert
     | ChangeFlags
@@ -198,6 +208,7 @@ Record = (
     | UidValidity
     | UidRange
     | ModseqRange
+    | Numbering
 )
 
 _FORMAT: Format[Record] = Format(Record, size_max=RECORD_BYTES_MAX)

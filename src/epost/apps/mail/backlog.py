@@ -1,0 +1,133 @@
+"""What is done for mails after they are in the index: numbers, renditions, MODSEQs in reserve.
+
+Mails of this device's own making need none of it. It is for mails that came through the logs of
+other devices, for a rebuilt index, and for mails whose blocks could not be had at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from contextlib import suppress
+
+from epost.apps.mail.index import MailIndex, Rendition
+from epost.apps.mail.journal import Journal
+from epost.apps.mail.ledger import Ledger
+from epost.apps.mail.mail_store import OFFLOAD_BYTES_MIN, MailStore
+from epost.apps.mail.observed import MailWorkFailed
+from epost.apps.mail.ports import Offload
+from epost.apps.mail.records import NAMES_PER_RECORD_MAX, Stay, UidRange, UidValidity
+from epost.apps.mail.rendition import make_rendition
+from epost.foundation.errors import EpostError, UnavailableError
+from epost.foundation.ports import Clock, Observer
+
+RENDERED_AT_ONCE = 20
+RETRY_SECONDS_MIN = 30.0
+RETRY_SECONDS_MAX = 3600.0
+UID_VALIDITY_MAX = 0xFFFF_FFFF
+
+
+class Backlog:
+    """Works through what waits, and again whenever it is woken."""
+
+    def __init__(
+        self,
+        *,
+        index: MailIndex,
+        ledger: Ledger,
+        journal: Journal,
+        store: MailStore,
+        offload: Offload,
+        clock: Clock,
+        observer: Observer,
+    ) -> None:
+        self._index = index
+        self._ledger = ledger
+        self._journal = journal
+        self._store = store
+        self._offload = offload
+        self._clock = clock
+        self._observer = observer
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look for work soon."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        retry_seconds = RETRY_SECONDS_MIN
+        while True:
+            self._woken.clear()
+            is_done = await self._work_through()
+            retry_seconds = RETRY_SECONDS_MIN if is_done else retry_seconds * 2
+            with suppress(TimeoutError):
+                async with asyncio.timeout(
+                    None if is_done else min(retry_seconds, RETRY_SECONDS_MAX)
+                ):
+                    await self._woken.wait()
+
+    async def _work_through(self) -> bool:
+        try:
+            await self._journal.reserve_modseqs()
+            await self.number_folders()
+            await self._number_mails()
+        except EpostError as error:
+            self._observer.record(MailWorkFailed("numbers", error))
+            return False
+        return await self._render_mails()
+
+    def next_uid_validity(self) -> int:
+        """Return a UIDVALIDITY that this device has not used for any folder."""
+        seconds = self._clock.wall_ms() // 1000
+        return min(max(self._ledger.state.uid_validity_last + 1, seconds), UID_VALIDITY_MAX)
+
+    async def number_folders(self) -> None:
+        """Begin to number the folders that are new to this device."""
+        async with self._journal.turn:
+            waiting = {mail.folder for mail in self._index.unnumbered(NAMES_PER_RECORD_MAX)}
+            known = self._ledger.folders
+            unnumbered = [name for name, row in known.items() if not row.uid_validity]
+            unnumbered += waiting - known.keys()
+            if unnumbered:
+                first = self.next_uid_validity()
+                await self._journal.write(
+                    [UidValidity(f, first + i) for i, f in enumerate(sorted(unnumbered))]
+                )
+
+    async def _number_mails(self) -> None:
+        while True:
+            async with self._journal.turn:
+                stays: dict[bytes, list[Stay]] = defaultdict(list)
+                for mail in self._index.unnumbered(NAMES_PER_RECORD_MAX):
+                    stays[mail.folder].append(Stay(mail.name, mail.since))
+                if not stays:
+                    return
+                await self._journal.write([UidRange(f, tuple(s)) for f, s in stays.items()])
+
+    async def _render_mails(self) -> bool:
+        """Render what is not rendered; return whether nothing is left."""
+        is_done, after = True, 0
+        while waiting := self._index.unrendered(RENDERED_AT_ONCE, after):
+            for position, email in waiting:
+                after = position
+                try:
+                    await self.render(email)
+                except EpostError as error:
+                    is_done = False
+                    self._observer.record(MailWorkFailed("rendition", error))
+                await asyncio.sleep(0)
+        return is_done
+
+    async def render(self, email: bytes) -> Rendition:
+        """Render a mail now and keep it; raises UnavailableError if it cannot be had."""
+        content = self._index.content(email)
+        if content is None:
+            raise UnavailableError("the mail has not reached this device yet")
+        octets = await self._store.get(content)
+        if len(octets) < OFFLOAD_BYTES_MIN:
+            rendition = make_rendition(octets)
+        else:
+            rendition = await self._offload(lambda: make_rendition(octets))
+        self._ledger.put_rendition(email, rendition)
+        return rendition

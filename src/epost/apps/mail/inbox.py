@@ -1,0 +1,151 @@
+"""The inbox: takes notices of mails from other accounts (paper 4.3, 4.4).
+
+A notice is accepted when the mail is here whole: every part has been fetched, and so lies in this
+device's mirror. The insertion record keeps the sender's signed notice verbatim (R21).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from epost.apps.mail.authorship import read_checked_header, require_own_names
+from epost.apps.mail.bounce import Bounces
+from epost.apps.mail.fold import INBOX_ID, JUNK_ID
+from epost.apps.mail.ledger import Ledger
+from epost.apps.mail.mail_store import OFFLOAD_BYTES_MIN, MailStore
+from epost.apps.mail.mime.structure import parse_structure
+from epost.apps.mail.notice import MAIL_NOTICE, InNotice, MailNotice
+from epost.apps.mail.observed import MailArrived, MailDeferred, MailRefused
+from epost.apps.mail.ports import Names, Offload
+from epost.apps.mail.records import (
+    SIGNED_NOTICE_BYTES_MAX,
+    Inline,
+    Insert,
+    Noticed,
+    Stored,
+    encode_record,
+)
+from epost.apps.mail.rendition import make_rendition
+from epost.crypto.certificates import AccountCert
+from epost.crypto.hashing import digest
+from epost.foundation.errors import (
+    AuthenticityError,
+    NotFoundError,
+    NotPermitted,
+    PeerError,
+    UnavailableError,
+)
+from epost.foundation.ports import Observer
+from epost.post.app_ids import AppId
+from epost.post.handlers import Accepted, Answer, Deferred, Notification, Refused
+from epost.post.log_records import Entry
+
+UNVOUCHED = "$Unvouched"
+"""Keyword of mails whose sending device was revoked after it sent them."""
+ACCEPTING_AT_ONCE = 4
+"""Notices handled at the same time: each may hold a mail of the largest size in memory."""
+ACCEPT_SECONDS_MAX = 120.0
+"""A mail that cannot be fetched in this time is deferred; what came of it is kept."""
+
+
+class MailInbox:
+    """Handles the notifications of the mail application."""
+
+    def __init__(
+        self,
+        *,
+        names: Names,
+        store: MailStore,
+        ledger: Ledger,
+        bounces: Bounces,
+        offload: Offload,
+        observer: Observer,
+    ) -> None:
+        self._names = names
+        self._store = store
+        self._ledger = ledger
+        self._bounces = bounces
+        self._offload = offload
+        self._observer = observer
+        self._slots = asyncio.Semaphore(ACCEPTING_AT_ONCE)
+
+    async def accept(self, notification: Notification) -> Answer:
+        """Decide about a notice whose signature has been verified."""
+        try:
+            async with self._slots, asyncio.timeout(ACCEPT_SECONDS_MAX):
+                record = await self._insertion(notification)
+        except (PeerError, AuthenticityError, NotPermitted) as error:
+            self._observer.record(MailRefused(str(error)))
+            return Refused(str(error))
+        except (UnavailableError, NotFoundError) as error:
+            self._observer.record(MailDeferred(error))
+            return Deferred()
+        except TimeoutError:
+            self._observer.record(MailDeferred(UnavailableError("it takes too long to fetch")))
+            return Deferred()
+        self._observer.record(MailArrived(record.size))
+        return Accepted([Entry(AppId.MAIL, encode_record(record))])
+
+    async def undeliverable(
+        self, message_key: bytes, content: bytes, recipient: str, reason: str
+    ) -> Sequence[Entry]:
+        """Return the bounce that goes into this account's own inbox."""
+        return await self._bounces.failed(message_key, content, recipient, reason)
+
+    async def delayed(
+        self, message_key: bytes, content: bytes, recipient: str, reason: str
+    ) -> Sequence[Entry]:
+        """Return the warning that a mail has not arrived yet and is offered again and again."""
+        return await self._bounces.delayed(message_key, content, recipient, reason)
+
+    async def _insertion(self, notification: Notification) -> Insert:
+        if len(notification.signed) > SIGNED_NOTICE_BYTES_MAX:
+            raise NotPermitted("a notice with certificates longer than any")
+        notice = MAIL_NOTICE.decode(notification.content)
+        octets = await self._octets(notice)
+        structure = parse_structure(octets)
+        fields = read_checked_header(octets, structure)
+        require_own_names(fields, await self._sender(notification))
+        email = email_id(notification)
+        if len(octets) < OFFLOAD_BYTES_MIN:
+            rendition = make_rendition(octets, structure)
+        else:
+            rendition = await self._offload(lambda: make_rendition(octets, structure))
+        self._ledger.prepare(email, rendition)
+        return Insert(
+            email=email,
+            # What a device wrote that is known to be stolen now is kept apart, never dropped.
+            folder=INBOX_ID if notification.is_vouched else JUNK_ID,
+            flags=() if notification.is_vouched else (UNVOUCHED,),
+            # Signed, so equal on all devices: when the sender's device let go of it.
+            seconds=notification.sent_at_ms // 1000,
+            zone_minutes=0,
+            size=len(octets),
+            content=Noticed(notification.signed),
+        )
+
+    async def _octets(self, notice: MailNotice) -> bytes:
+        content = notice.content
+        if isinstance(content, InNotice):
+            return await self._store.get(Inline(content.octets))
+        octets = await self._store.get(Stored(content.skeleton, content.parts))
+        if len(octets) != content.size:
+            raise NotPermitted("the mail has another size than its notice says")
+        return octets
+
+    async def _sender(self, notification: Notification) -> AccountCert:
+        contact = await self._names.resolve(notification.sender_name)
+        if contact.account.account_id != notification.sender_account:
+            raise NotPermitted("the sender's name is another account's")
+        return contact.account
+
+
+def email_id(notification: Notification) -> bytes:
+    """Return the id of a received mail: equal on all devices, whoever of them was told first.
+
+    The content is part of it: a sender who gives two mails one notice id cannot make devices
+    differ about which it was.
+    """
+    of = (notification.sender_account, notification.id, notification.content)
+    return digest("mail/email", *of)[:16]

@@ -1,0 +1,94 @@
+"""Writes mail records: stamped, into the device's log, and visible before the caller goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from epost.apps.mail.ledger import MODSEQS_LEFT_MIN, Ledger
+from epost.apps.mail.ports import Appended, DeviceLog
+from epost.apps.mail.records import NAMES_PER_RECORD_MAX, ModseqRange, Record, Stamp, encode_record
+from epost.foundation.errors import UnavailableError
+from epost.past.durability import Durability
+from epost.post.app_ids import AppId
+from epost.post.log_records import Entry
+
+T = TypeVar("T")
+
+MODSEQS_RESERVED = 1 << 20
+"""MODSEQs reserved at once: more than a year of an ordinary mailbox."""
+
+
+class Written:
+    """Records that show to everybody here already, on their way to the other machines."""
+
+    def __init__(self, append: asyncio.Task[Appended]) -> None:
+        self._append = append
+
+    async def durable(self) -> Durability:
+        """Wait until they are as safe as can be said; raises what kept them from it."""
+        return (await asyncio.shield(self._append)).durability
+
+
+class Journal:
+    """Writes the records of this device.
+
+    Who looks at folders and then writes what follows from it holds `turn` until `write` returns:
+    so nobody decides on what another is about to change.
+    """
+
+    def __init__(self, log: DeviceLog, ledger: Ledger) -> None:
+        self.turn = asyncio.Lock()
+        self._log = log
+        self._ledger = ledger
+        self._device = 0
+        self._lamport = 0
+        self._appends: set[asyncio.Task[Appended]] = set()
+
+    def write_as(self, device: int) -> None:
+        """Stamp records as this device."""
+        self._device = device
+
+    def stamp(self) -> Stamp:
+        """Return a stamp later than everything that this device has seen or done."""
+        self._lamport = max(self._lamport, self._ledger.state.lamport) + 1
+        return Stamp(self._lamport, self._device)
+
+    async def write(self, records: Sequence[Record]) -> Written:
+        """Append records, all or none; return when they are on this disk and in the index.
+
+        Goes on if the caller is cancelled. Raises DiskFull, and what else the log raises.
+        """
+        payloads = [encode_record(record) for record in records]
+        shows = self._ledger.expect(payloads[-1])
+        append = self._append(payloads)
+        append.add_done_callback(lambda done: self._on_appended(done, payloads[-1]))
+        await asyncio.shield(shows)
+        return Written(append)
+
+    async def reserve_modseqs(self) -> None:
+        """Reserve more MODSEQs in the log, if it is time for it."""
+        state = self._ledger.state
+        if state.modseq_end - state.modseq_next < MODSEQS_LEFT_MIN:
+            first = max(state.modseq_end, state.modseq_next)
+            await self.write([ModseqRange(first + MODSEQS_RESERVED)])
+
+    def _append(self, payloads: Sequence[bytes]) -> asyncio.Task[Appended]:
+        entries = [Entry(AppId.MAIL, payload) for payload in payloads]
+        task = asyncio.ensure_future(self._log.append(entries))
+        self._appends.add(task)
+        task.add_done_callback(self._appends.discard)
+        return task
+
+    def _on_appended(self, append: asyncio.Task[Appended], last: bytes) -> None:
+        stopped = UnavailableError("the node is stopping")
+        error = stopped if append.cancelled() else append.exception()
+        if error is not None:
+            self._ledger.forget_expected(last, error)
+
+
+def in_chunks(items: Iterable[T], size: int = NAMES_PER_RECORD_MAX) -> list[tuple[T, ...]]:
+    """Cut a list into tuples that fit into a record each."""
+    whole = tuple(items)
+    return [whole[at : at + size] for at in range(0, len(whole), size)]

@@ -1,0 +1,278 @@
+"""The ledger: carries what the log tells into the index, in order, and announces it.
+
+Entries wait in a queue and are taken in slices of a few milliseconds; each slice is one
+transaction of the index. Memory follows the index, never the other way round: if a transaction
+fails, nothing has happened and the entries are tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from epost.apps.mail import fold
+from epost.apps.mail.folding import Folded, FolderChange, Folding, OpenNotice
+from epost.apps.mail.index import (
+    VANISHED_KEPT_MAX,
+    Batch,
+    FolderRow,
+    IndexState,
+    MailIndex,
+    PlacedMail,
+    Rendition,
+)
+from epost.apps.mail.observed import MailIndexStuck, MailRecordSkipped
+from epost.apps.mail.records import decode_record
+from epost.foundation.errors import EpostError, PeerError
+from epost.foundation.ports import Observer
+
+WEIGHT_PER_SLICE_MAX = 1000
+INSERT_WEIGHT = 20
+MODSEQS_LEFT_MIN = 1 << 19
+PREPARED_MAX = 1000
+"""Renditions that wait for their record; those that are dropped are made again."""
+
+
+class Audience(Protocol):
+    """Whoever has a folder open."""
+
+    def on_change(self, change: FolderChange, modseq: int) -> None:
+        """Mails came, changed or went; the index has it already."""
+
+    def on_gone(self) -> None:
+        """The folder is no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Logged:
+    sequence: int
+    payload: bytes
+    is_own: bool
+
+
+class Ledger:
+    """The folders of one account as this device has them."""
+
+    def __init__(self, index: MailIndex, *, open_notice: OpenNotice, observer: Observer) -> None:
+        self._index = index
+        self._open_notice = open_notice
+        self._observer = observer
+        self._waiting: deque[_Logged] = deque()
+        self._expected: dict[bytes, asyncio.Future[None]] = {}
+        self._prepared: dict[bytes, Rendition] = {}
+        self._audiences: WeakValueDictionary[bytes, Audience] = WeakValueDictionary()
+        self._is_held = True
+        self._is_scheduled = False
+        self._on_backlog: Callable[[], None] = lambda: None
+        self.open(IndexState(b"", 0), 1, is_new=False)
+
+    def open(self, state: IndexState, first_modseq: int, *, is_new: bool) -> None:
+        """Begin with what the index has (nothing, if it is new), and with this MODSEQ."""
+        if is_new:
+            self._index.clear()
+            for folder in sorted(self._audiences.keys()):
+                if audience := self._audiences.pop(folder, None):
+                    audience.on_gone()
+        self._is_held = True
+        self.state = msgspec.structs.replace(state, modseq_next=first_modseq)
+        self.folders: dict[bytes, FolderRow] = {
+            folder.folder: FolderRow(folder) for folder in fold.DEFAULT_FOLDERS
+        }
+        self.folders.update((row.state.folder, row) for row in self._index.folders())
+        self.subscriptions = {entry.name: entry for entry in fold.DEFAULT_SUBSCRIPTIONS}
+        self.subscriptions.update((entry.name, entry) for entry in self._index.subscriptions())
+        self._names: Mapping[str, bytes] | None = None
+
+    # What is.
+
+    @property
+    def names(self) -> Mapping[str, bytes]:
+        """The folders that show, by name, INBOX first."""
+        if self._names is None:
+            shown = (row.state for row in self.folders.values() if _shows(row))
+            self._names = fold.shown_names(shown)
+        return self._names
+
+    def listen(self, folder: bytes, audience: Audience) -> None:
+        """Tell an audience of every change, for as long as somebody keeps it."""
+        self._audiences[folder] = audience
+
+    def claim_recent(self, folder: bytes) -> int:
+        """Return the first UID that was not claimed yet, and claim everything there is."""
+        row = self.folders[folder]
+        if row.recent_from != row.uid_next:
+            self._write_folder(msgspec.structs.replace(row, recent_from=row.uid_next))
+        return row.recent_from
+
+    def prepare(self, email: bytes, rendition: Rendition) -> None:
+        """Keep a rendition for the record of this mail, which is about to be written."""
+        if len(self._prepared) >= PREPARED_MAX:
+            del self._prepared[next(iter(self._prepared))]
+        self._prepared[email] = rendition
+
+    def put_rendition(self, email: bytes, rendition: Rendition) -> None:
+        """Enter a rendition made later; open folders learn when the mail was sent."""
+        self._index.commit(Batch(self.state, renditions=[(email, rendition)]))
+        facts = self._index.facts((email,)).get(email)
+        placed = self._index.placements(self._index.places_of(email))
+        for placement, modseq in placed.values():
+            audience = self._audiences.get(placement.folder)
+            if facts and placement.uid and audience:
+                row = PlacedMail(placement, modseq, facts)
+                audience.on_change(FolderChange(changed=[row]), modseq)
+
+    # What the log tells.
+
+    def take(self, sequence: int, payload: bytes, *, is_own: bool) -> None:
+        """Queue an entry of the log; `is_own` if this device wrote it."""
+        self._waiting.append(_Logged(sequence, payload, is_own))
+        if not self._is_held and not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def drop_waiting(self) -> None:
+        """Forget what is queued: the log is about to be read again."""
+        self._waiting.clear()
+
+    def expect(self, payload: bytes) -> asyncio.Future[None]:
+        """Return what is done when the index has this record of our own, or fails with it."""
+        if payload not in self._expected:
+            self._expected[payload] = asyncio.get_running_loop().create_future()
+        return self._expected[payload]
+
+    def forget_expected(self, payload: bytes, error: BaseException) -> None:
+        """The record will not come: it was not written."""
+        if future := self._expected.pop(payload, None):
+            future.set_exception(error)
+            future.exception()  # seen: nobody may be waiting any more
+
+    def release(self, on_backlog: Callable[[], None]) -> None:
+        """Apply what comes from now on as it comes.
+
+        `on_backlog` is called when mails of other devices wait for numbers or renditions, or when
+        this device's MODSEQs run low.
+        """
+        self._on_backlog = on_backlog
+        self._is_held = False
+        self._go_on()
+
+    def apply_slice(self) -> bool:
+        """Take in some waiting entries; return whether more wait. Raises DiskFull and the like."""
+        some = self._next_slice()
+        if not some:
+            return False
+        try:
+            folded = self._fold(some)
+            self._index.commit(folded.batch)
+        except EpostError as error:
+            for logged in some:
+                self.forget_expected(logged.payload, error)
+            raise
+        for _ in some:
+            self._waiting.popleft()
+        self._adopt(folded)
+        for logged in some:
+            if future := self._expected.pop(logged.payload, None):
+                future.set_result(None)
+        return bool(self._waiting)
+
+    async def apply_all(self) -> None:
+        """Take in everything that waits, a slice between two turns of the event loop."""
+        has_more = True
+        while has_more:
+            has_more = self.apply_slice()
+            await asyncio.sleep(0)
+
+    def _go_on(self) -> None:
+        self._is_scheduled = False
+        try:
+            has_more = self.apply_slice()
+        except EpostError as error:
+            # Whoever waits has been told; the entries stay, and the next one tries again.
+            self._observer.record(MailIndexStuck(error))
+            return
+        if has_more:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def tidy(self) -> None:
+        """Forget what expunged UIDs are beyond the limit."""
+        for folder, row in self.folders.items():
+            kept_from = self._index.forget_vanished(folder, VANISHED_KEPT_MAX)
+            if kept_from > row.vanished_from:
+                self._write_folder(msgspec.structs.replace(row, vanished_from=kept_from))
+
+    def _next_slice(self) -> list[_Logged]:
+        """Return entries for some milliseconds of work; drop what the index has already."""
+        while self._waiting and self._waiting[0].sequence <= self.state.applied:
+            self._waiting.popleft()
+        some: list[_Logged] = []
+        weight = 0
+        for logged in self._waiting:
+            weight += INSERT_WEIGHT + len(logged.payload) // 64
+            if some and weight > WEIGHT_PER_SLICE_MAX:
+                break
+            some.append(logged)
+        return some
+
+    def _fold(self, some: Sequence[_Logged]) -> Folded:
+        folding = Folding(
+            self._index,
+            state=self.state,
+            folders=self.folders,
+            subscriptions=self.subscriptions,
+            prepared=self._prepared,
+            open_notice=self._open_notice,
+        )
+        for logged in some:
+            try:
+                is_own = logged.is_own and logged.sequence >= self.state.numbered_from
+                folding.apply(decode_record(logged.payload), is_own=is_own)
+            except PeerError as error:
+                self._observer.record(MailRecordSkipped(logged.sequence, error))
+        return folding.finish(some[-1].sequence)
+
+    def _adopt(self, folded: Folded) -> None:
+        """Follow the index, then tell whoever has the folders open."""
+        batch = folded.batch
+        was_shown = {row.state.folder for row in batch.folders if self._is_shown(row.state.folder)}
+        self.state = batch.state
+        for row in batch.folders:
+            self._put_row(row)
+        self.subscriptions.update((entry.name, entry) for entry in batch.subscriptions)
+        for email, _ in batch.renditions:
+            self._prepared.pop(email, None)
+        for folder, change in folded.changes.items():
+            if audience := self._audiences.get(folder):
+                audience.on_change(change, folded.modseq)
+        for folder in sorted(was_shown):
+            if not self._is_shown(folder) and (audience := self._audiences.pop(folder, None)):
+                audience.on_gone()
+        is_low = self.state.modseq_end - self.state.modseq_next < MODSEQS_LEFT_MIN
+        if not self._is_held and (folded.needs_numbers or folded.unrendered or is_low):
+            self._on_backlog()
+
+    def _is_shown(self, folder: bytes) -> bool:
+        return folder in self.folders and _shows(self.folders[folder])
+
+    def _put_row(self, row: FolderRow) -> None:
+        known = self.folders.get(row.state.folder)
+        if known is None or known.state != row.state or _shows(known) != _shows(row):
+            self._names = None
+        self.folders[row.state.folder] = row
+
+    def _write_folder(self, row: FolderRow) -> None:
+        self._index.commit(Batch(self.state, folders=[row]))
+        self.folders[row.state.folder] = row
+
+
+def _shows(row: FolderRow) -> bool:
+    """A folder shows once it is numbered, until it is removed and has no mail any more."""
+    is_gone = row.state.is_deleted and not row.messages and row.state.folder != fold.INBOX_ID
+    return bool(row.state.name and row.uid_validity and not is_gone)

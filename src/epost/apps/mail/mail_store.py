@@ -1,0 +1,156 @@
+"""Mails in the message store: cut into skeleton and parts, stored, and put together again.
+
+Each MIME part is a message of its own (paper 4.2, R19): a part that this account has stored before
+is not stored again, however it came here. What comes back is the mail to the octet.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar, assert_never
+
+from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX
+from epost.apps.mail.mime.headers import HEADER_BYTES_READ_MAX, read_fields
+from epost.apps.mail.mime.skeleton import (
+    PART_THRESHOLD_BYTES,
+    SKELETON_BYTES_MAX,
+    SKELETONS,
+    SplitMail,
+    join,
+    split,
+)
+from epost.apps.mail.mime.structure import Part
+from epost.apps.mail.notice import PARTS_MAX
+from epost.apps.mail.ports import Offload
+from epost.apps.mail.records import Content, Inline, Noticed, Stored
+from epost.foundation.codec import encode
+from epost.foundation.errors import LimitExceeded, MalformedPacket, MessageTooLarge
+from epost.past.durability import Durability
+from epost.post.message_store import Stored as StoredMessage
+from epost.post.parallel import in_parallel
+from epost.post.references import Reference
+
+T = TypeVar("T")
+
+PARTS_AT_ONCE = 8
+OFFLOAD_BYTES_MIN = 256 * 1024
+"""Mails from this size on are taken apart and put together off the event loop."""
+RECENT_BYTES_MAX = 64 * 1024 * 1024
+CONFIDENTIAL = frozenset({"personal", "private", "company-confidential"})
+"""Values of Sensitivity: (RFC 2156 5.3.4) that keep a mail's parts out of organisation mode."""
+
+
+class Messages(Protocol):
+    """The message store (paper 3.2)."""
+
+    async def store(self, plaintext: bytes, *, confidential: bool = False) -> StoredMessage:
+        """Store a message, or find that it is stored."""
+        ...
+
+    async def fetch(self, reference: Reference) -> bytes:
+        """Return a message; raises NoSuchBlock, UnavailableError, AuthenticityError, PeerError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PutMail:
+    """Where a mail is now, and how safe it is."""
+
+    content: Stored
+    durability: Durability
+
+
+class MailStore:
+    """Puts mails into the message store and gets them back."""
+
+    def __init__(self, messages: Messages, offload: Offload) -> None:
+        self._messages = messages
+        self._offload = offload
+        self._recent: OrderedDict[bytes, bytes] = OrderedDict()
+        self._recent_bytes = 0
+
+    async def put(self, octets: bytes, structure: Part) -> PutMail:
+        """Store a mail; raises MessageTooLarge, DiskFull, UnavailableError."""
+        if len(octets) > MAIL_SIZE_BYTES_MAX:
+            raise MessageTooLarge(f"{len(octets)} bytes, at most {MAIL_SIZE_BYTES_MAX}")
+        mail = await self._work(len(octets), lambda: _split(octets, structure))
+        is_labelled = _is_confidential(octets, structure)
+        # Bodies and headers are small worlds of likely texts: only attachments may be shared.
+        stores = [self._messages.store(encode(mail.skeleton), confidential=True)]
+        stores += [
+            self._messages.store(part.octets, confidential=is_labelled or not part.is_attachment)
+            for part in mail.parts
+        ]
+        skeleton, *parts = await in_parallel(stores, at_once=PARTS_AT_ONCE)
+        content = Stored(skeleton.reference, tuple(part.reference for part in parts))
+        durability = skeleton.durability.combine(*(part.durability for part in parts))
+        return PutMail(content, durability)
+
+    async def get(self, content: Content) -> bytes:
+        """Return the exact octets of a mail.
+
+        Raises NoSuchBlock, UnavailableError; AuthenticityError or PeerError if its sender made it
+        wrongly.
+        """
+        match content:
+            case Inline():
+                return content.octets
+            case Stored():
+                return await self._get_stored(content)
+            case Noticed():
+                raise AssertionError("the index resolves notices")
+        assert_never(content)
+
+    async def _get_stored(self, content: Stored) -> bytes:
+        name = content.skeleton.digest
+        if name in self._recent:
+            self._recent.move_to_end(name)
+            return self._recent[name]
+        require_bounded(content)
+        skeleton = SKELETONS.decode(await self._messages.fetch(content.skeleton))
+        if [slot.size for slot in skeleton.slots] != [p.raw_length for p in content.parts]:
+            raise MalformedPacket("the parts are not those of the skeleton")
+        fetches = [self._messages.fetch(part) for part in content.parts]
+        parts = await in_parallel(fetches, at_once=PARTS_AT_ONCE)
+        octets = await self._work(skeleton.size, lambda: join(skeleton, parts))
+        self._remember(name, octets)
+        return octets
+
+    def _remember(self, name: bytes, octets: bytes) -> None:
+        """Keep mails read lately: clients fetch a large one piece by piece."""
+        if name in self._recent:
+            return
+        self._recent[name] = octets
+        self._recent_bytes += len(octets)
+        while self._recent_bytes > RECENT_BYTES_MAX:
+            _, dropped = self._recent.popitem(last=False)
+            self._recent_bytes -= len(dropped)
+
+    async def _work(self, size: int, work: Callable[[], T]) -> T:
+        return await self._offload(work) if size >= OFFLOAD_BYTES_MIN else work()
+
+
+def require_bounded(content: Stored) -> None:
+    """Raise LimitExceeded for references to more than a mail may have, before any is fetched."""
+    if content.skeleton.raw_length > SKELETON_BYTES_MAX:
+        raise LimitExceeded("a skeleton longer than any mail needs")
+    if sum(part.raw_length for part in content.parts) > MAIL_SIZE_BYTES_MAX:
+        raise LimitExceeded(f"a mail of more than {MAIL_SIZE_BYTES_MAX} bytes")
+
+
+def _split(octets: bytes, structure: Part) -> SplitMail:
+    """Cut a mail into at most PARTS_MAX parts, so that their references fit into a notice."""
+    threshold = PART_THRESHOLD_BYTES
+    while True:
+        mail = split(octets, structure, threshold_bytes=threshold)
+        if len(mail.parts) <= PARTS_MAX:
+            return mail
+        threshold *= 4
+
+
+def _is_confidential(octets: bytes, structure: Part) -> bool:
+    header = structure.header.cut(octets)[:HEADER_BYTES_READ_MAX]
+    sensitivity = read_fields(header).first("sensitivity")
+    return (sensitivity or "").strip().lower() in CONFIDENTIAL

@@ -1,0 +1,288 @@
+"""Puts the mail application together and keeps its index in step with the device's log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from epost.apps.mail.backlog import Backlog
+from epost.apps.mail.bounce import Bounces
+from epost.apps.mail.folder_rows import FolderRows
+from epost.apps.mail.folders import MailFolders
+from epost.apps.mail.inbox import MailInbox
+from epost.apps.mail.index import IndexState, MailIndex
+from epost.apps.mail.journal import MODSEQS_RESERVED, Journal
+from epost.apps.mail.ledger import Ledger
+from epost.apps.mail.mail_store import MailStore, Messages
+from epost.apps.mail.observed import MailIndexCaughtUp, MailIndexStuck
+from epost.apps.mail.open_folder import OpenFolder
+from epost.apps.mail.ports import DeviceLog, Names, Offload, Origin, Sending, in_the_loop
+from epost.apps.mail.records import (
+    ModseqRange,
+    Numbering,
+    Record,
+    decode_record,
+    encode_record,
+)
+from epost.apps.mail.submission import MailSubmission
+from epost.apps.mail.writing import MailWriter
+from epost.crypto.signed import parse
+from epost.crypto.signing import Kind
+from epost.foundation.codec import Format
+from epost.foundation.errors import EpostError, PeerError
+from epost.foundation.ports import Clock, Entropy, Observer
+from epost.post.app_ids import AppId
+from epost.post.log_records import Entry
+from epost.post.notices import CONTENT_BYTES_MAX, Notice, decode_signed_notice
+
+REPLAYED_PER_SLICE = 100
+LIVE_WAITING_MAX = 10_000
+SHORT_RECORD_BYTES = 64
+"""No `ModseqRange` or `Numbering` is longer."""
+
+_NOTICE: Format[Notice] = Format(Notice, size_max=CONTENT_BYTES_MAX + 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class MailServices:
+    """What the application is given: POST's services and the world."""
+
+    log: DeviceLog
+    messages: Messages
+    sending: Sending
+    names: Names
+    clock: Clock
+    entropy: Entropy
+    observer: Observer
+
+
+@dataclass(frozen=True, slots=True)
+class _Logged:
+    sequence: int
+    payload: bytes
+    origin: Origin
+
+
+@dataclass(slots=True)
+class _Scanned:
+    """What the log says of this device's numbers."""
+
+    modseq_end: int
+    incarnation: bytes
+    numbered_from: int
+
+
+class MailService:
+    """Mail for the account of this device; `start` before anything is used."""
+
+    def __init__(
+        self, services: MailServices, index: MailIndex, *, offload: Offload = in_the_loop
+    ) -> None:
+        self._log = services.log
+        self._index = index
+        self._observer = services.observer
+        self._ledger = Ledger(index, open_notice=content_of, observer=services.observer)
+        self._journal = Journal(services.log, self._ledger)
+        store = MailStore(services.messages, offload)
+        self._backlog = Backlog(
+            index=index,
+            ledger=self._ledger,
+            journal=self._journal,
+            store=store,
+            offload=offload,
+            clock=services.clock,
+            observer=services.observer,
+        )
+        writer = MailWriter(
+            index=index,
+            ledger=self._ledger,
+            journal=self._journal,
+            store=store,
+            offload=offload,
+            clock=services.clock,
+            entropy=services.entropy,
+        )
+
+        def make_folder(rows: FolderRows) -> OpenFolder:
+            return OpenFolder(
+                rows,
+                index=index,
+                ledger=self._ledger,
+                store=store,
+                backlog=self._backlog,
+                writer=writer,
+            )
+
+        self.mailbox = MailFolders(
+            index=index,
+            ledger=self._ledger,
+            journal=self._journal,
+            writer=writer,
+            entropy=services.entropy,
+            make_folder=make_folder,
+            next_uid_validity=self._backlog.next_uid_validity,
+        )
+        self.submission = MailSubmission(
+            names=services.names, store=store, sending=services.sending, offload=offload
+        )
+        self.inbox = MailInbox(
+            names=services.names,
+            store=store,
+            ledger=self._ledger,
+            bounces=Bounces(
+                names=services.names, store=store, ledger=self._ledger, clock=services.clock
+            ),
+            offload=offload,
+            observer=services.observer,
+        )
+        self._seen: dict[bytes, asyncio.Future[_Logged]] = {}
+        self._live: deque[_Logged] = deque()
+        self._is_live = False
+        self._here: Origin | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Bring the index up to the log, then follow it; raises DiskFull, MailIndexDamaged."""
+        self._log.register(AppId.MAIL, self._on_logged)
+        await self._catch_up()
+        self._run(self._backlog.run())
+
+    async def stop(self) -> None:
+        """Stop following, and close the index."""
+        for task in tuple(self._tasks):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        self._index.close()
+
+    def _run(self, story: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(story)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Following the log.
+
+    def _on_logged(self, sequence: int, entry: Entry, origin: Origin) -> None:
+        logged = _Logged(sequence, bytes(entry.payload), origin)
+        if seen := self._seen.pop(logged.payload, None):
+            seen.set_result(logged)
+        here = self._here
+        if here and origin.device == here.device and origin.incarnation != here.incarnation:
+            self._begin_again(origin)
+        if self._is_live:
+            self._take(logged)
+        elif len(self._live) <= LIVE_WAITING_MAX:
+            self._live.append(logged)
+
+    def _take(self, logged: _Logged) -> None:
+        assert self._here is not None
+        is_own = logged.origin.device == self._here.device
+        self._ledger.take(logged.sequence, logged.payload, is_own=is_own)
+
+    def _begin_again(self, origin: Origin) -> None:
+        """This device exists twice: its log goes on in a new incarnation, and so do its UIDs."""
+        self._here = origin
+        if self._is_live:
+            self._is_live = False
+            self._ledger.drop_waiting()
+            self._run(self._catch_up_again())
+
+    async def _catch_up_again(self) -> None:
+        try:
+            await self._catch_up()
+        except EpostError as error:
+            self._observer.record(MailIndexStuck(error))
+
+    async def _catch_up(self) -> None:
+        while not await self._has_caught_up():
+            pass  # the log went on in another incarnation meanwhile
+        self._ledger.release(self._backlog.wake)
+        await self._backlog.number_folders()
+        self._ledger.tidy()
+        self._backlog.wake()
+
+    async def _has_caught_up(self) -> bool:
+        """Apply what the index lacks; False if that turned out to be another log's."""
+        state = self._index.state()
+        scanned = await self._scan(state)
+        first_modseq = scanned.modseq_end
+        probe = await self._write(ModseqRange(first_modseq + MODSEQS_RESERVED))
+        here = self._here = probe.origin
+        self._journal.write_as(here.device)
+        if scanned.incarnation != here.incarnation:
+            numbering = await self._write(Numbering(here.incarnation))
+            scanned.numbered_from = numbering.sequence
+        numbers = (here.incarnation, scanned.numbered_from)
+        is_new = state is None or (state.incarnation, state.numbered_from) != numbers
+        if state is None or is_new:
+            state = IndexState(*numbers)
+        self._ledger.open(state, first_modseq, is_new=is_new)
+        entries = await self._replay()
+        if self._here != here:
+            return False
+        for logged in self._live:
+            self._take(logged)
+        self._live.clear()
+        self._is_live = True
+        self._observer.record(MailIndexCaughtUp(entries, is_new))
+        return True
+
+    async def _scan(self, state: IndexState | None) -> _Scanned:
+        """Look what numbers the log has reserved and not told the index yet."""
+        scanned = _Scanned(1, b"", 0)
+        if state is not None:
+            end = max(state.modseq_next, state.modseq_end)
+            scanned = _Scanned(end, state.incarnation, state.numbered_from)
+        read = 0
+        async for sequence, payload in self._log.replay(AppId.MAIL, state.applied if state else 0):
+            read += 1
+            if read % REPLAYED_PER_SLICE == 0:
+                await asyncio.sleep(0)
+            if len(payload) > SHORT_RECORD_BYTES:
+                continue
+            with suppress(PeerError):
+                record = decode_record(payload)
+                if isinstance(record, ModseqRange):
+                    scanned.modseq_end = max(scanned.modseq_end, record.end)
+                elif isinstance(record, Numbering):
+                    scanned.incarnation, scanned.numbered_from = record.incarnation, sequence
+        return scanned
+
+    async def _replay(self) -> int:
+        """Read the log from where the index is, until what came meanwhile is not too much."""
+        entries = 0
+        while True:
+            self._live.clear()
+            after = self._ledger.state.applied
+            async for sequence, payload in self._log.replay(AppId.MAIL, after):
+                self._ledger.take(sequence, payload, is_own=True)
+                entries += 1
+                if entries % REPLAYED_PER_SLICE == 0:
+                    await self._ledger.apply_all()
+            await self._ledger.apply_all()
+            if len(self._live) <= LIVE_WAITING_MAX:
+                return entries
+
+    async def _write(self, record: Record) -> _Logged:
+        """Log a record of this device; return when it is on the own disk, and as what."""
+        payload = encode_record(record)
+        seen: asyncio.Future[_Logged] = asyncio.get_running_loop().create_future()
+        self._seen[payload] = seen
+        append = asyncio.ensure_future(self._log.append([Entry(AppId.MAIL, payload)]))
+
+        def fail(done: asyncio.Future[Any]) -> None:
+            if not done.cancelled() and (error := done.exception()) and not seen.done():
+                seen.set_exception(error)
+
+        append.add_done_callback(fail)
+        return await seen
+
+
+def content_of(signed: bytes) -> bytes:
+    """Return the content of a signed notice that was verified before it was kept."""
+    notice = decode_signed_notice(signed).notice
+    return _NOTICE.decode(parse(notice, Kind.NOTICE).body).content

@@ -1,0 +1,51 @@
+"""Tables and longer statements of the mail index (`daemon.mail_index`)."""
+
+from __future__ import annotations
+
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL);
+CREATE TABLE folder (id BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE subscription (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE mail (
+  key INTEGER PRIMARY KEY, email BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
+  seconds INTEGER NOT NULL, zone INTEGER NOT NULL, sent_seconds INTEGER, sent_zone INTEGER,
+  is_rendered INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX unrendered ON mail (key) WHERE NOT is_rendered;
+CREATE TABLE content (key INTEGER PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE rendition (
+  key INTEGER PRIMARY KEY, envelope BLOB, body BLOB, bodystructure BLOB, header BLOB);
+CREATE TABLE searched (key INTEGER PRIMARY KEY, header TEXT, body TEXT);
+CREATE TABLE placement (
+  key INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, email BLOB, folder BLOB NOT NULL,
+  uid INTEGER, is_unseen INTEGER NOT NULL, is_waiting INTEGER NOT NULL,
+  modseq INTEGER NOT NULL, value BLOB NOT NULL);
+CREATE UNIQUE INDEX by_uid ON placement (folder, uid) WHERE uid IS NOT NULL;
+CREATE INDEX unseen ON placement (folder, uid) WHERE uid IS NOT NULL AND is_unseen;
+CREATE INDEX by_email ON placement (email) WHERE email IS NOT NULL;
+CREATE INDEX unnumbered ON placement (key) WHERE is_waiting;
+CREATE TABLE vanished (
+  folder BLOB, modseq INTEGER, uid INTEGER, PRIMARY KEY (folder, modseq, uid)) WITHOUT ROWID;
+"""
+TABLES = (
+    *("state", "folder", "subscription", "mail", "content"),
+    *("rendition", "searched", "placement", "vanished"),
+)
+
+PUT_MAIL = """
+INSERT INTO mail (email, size, seconds, zone) VALUES (?, ?, ?, ?)
+ON CONFLICT (email) DO UPDATE SET
+  size = excluded.size, seconds = excluded.seconds, zone = excluded.zone
+RETURNING key"""
+PUT_PLACEMENT = """
+INSERT INTO placement (name, email, folder, uid, is_unseen, is_waiting, modseq, value)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET
+  email = excluded.email, folder = excluded.folder, uid = excluded.uid,
+  is_unseen = excluded.is_unseen, is_waiting = excluded.is_waiting,
+  modseq = excluded.modseq, value = excluded.value"""
+FOLDER_ROWS = """
+SELECT p.value, p.modseq, m.email, m.size, m.seconds, m.zone, m.sent_seconds, m.sent_zone
+FROM placement p JOIN mail m ON m.email = p.email
+WHERE p.folder = ? AND p.uid > ? ORDER BY p.uid LIMIT ?"""
