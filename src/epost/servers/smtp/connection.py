@@ -121,11 +121,12 @@ class StrictConnection(SMTP):
     async def _execute(self, line: bytes) -> None:
         if looks_like_foreign_protocol(line):  # also what is not UTF-8
             raise HangUp(None)
-        verb, _, argument = line.decode().partition(" ")
-        command = self._smtp_methods.get(verb.upper())
+        name, _, argument = line.decode().partition(" ")
+        verb = name.upper()
+        command = self._smtp_methods.get(verb)
         if command is None:
             await self._reply(replies.UNKNOWN_COMMAND)
-        elif verb.upper() != "AUTH" and len(line) > self._config.line_bytes_max:
+        elif verb != "AUTH" and len(line) > self._config.line_bytes_max:
             await self._reply(replies.LINE_TOO_LONG)
         else:
             await command(argument.strip() or None)

@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+import aiosmtpd.smtp
+
+from epost.foundation.errors import EpostError
 from epost.servers.smtp.services import SubmissionServices
 from epost.servers.smtp.session import SubmissionSession
 
@@ -18,6 +21,7 @@ class SubmissionListener:
 
     def __init__(self, services: SubmissionServices) -> None:
         self._services = services
+        aiosmtpd.smtp.log.disabled = True  # it writes addresses
         self._sessions: dict[object, SubmissionSession] = {}
         self._running: dict[asyncio.Task[Any], None] = {}
 
@@ -50,7 +54,11 @@ class SubmissionListener:
         task = asyncio.get_running_loop().create_task(work)
         self._running[task] = None
         task.add_done_callback(lambda done: self._running.pop(done, None))
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_report_mistake)  # nobody else hears of it any more
+            raise
 
     async def close(self) -> None:
         """End all sessions, after the submissions that have begun; close the server first."""
@@ -59,3 +67,11 @@ class SubmissionListener:
             session.shut_down()
         await asyncio.gather(*self._running, return_exceptions=True)
         await asyncio.gather(*(session.ended() for session in sessions))
+
+
+def _report_mistake(task: asyncio.Task[Any]) -> None:
+    """Report what is not an ordinary refusal; there is no client left to tell."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, EpostError):
+        context = {"message": "submission failed", "exception": error, "task": task}
+        task.get_loop().call_exception_handler(context)

@@ -367,22 +367,49 @@ def test_a_mistake_of_ours_is_reported_and_acknowledges_nothing() -> None:
     assert [str(each["exception"]) for each in reported] == ["broken"]
 
 
-def test_a_submission_goes_on_when_the_client_has_gone() -> None:
-    async def run() -> list[Mail]:
-        submitter = MemorySubmitter(begun=asyncio.Event(), may_go_on=asyncio.Event())
-        async with running(submitter=submitter) as server:
-            async with server.connection() as (_, writer):
-                writer.write(login_line(server) + envelope() + b"DATA\r\n" + TEXT + b".\r\n")
-                await submitter.begun.wait()
-                reset_on_close = struct.pack("ii", 1, 0)
-                connected = writer.get_extra_info("socket")
-                connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_on_close)
-            while server.listener.session_count:
-                await asyncio.sleep(0.01)
-            submitter.may_go_on.set()
-        return submitter.mails
+async def leave_during_submission(submitter: MemorySubmitter) -> None:
+    """Reset the connection while a mail is being submitted, then let the submission end."""
+    submitter.begun, submitter.may_go_on = asyncio.Event(), asyncio.Event()
+    async with running(submitter=submitter) as server:
+        async with server.connection() as (_, writer):
+            writer.write(login_line(server) + envelope() + b"DATA\r\n" + TEXT + b".\r\n")
+            await submitter.begun.wait()
+            reset_on_close = struct.pack("ii", 1, 0)
+            connected = writer.get_extra_info("socket")
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_on_close)
+        while server.listener.session_count:
+            await asyncio.sleep(0.01)
+        submitter.may_go_on.set()
 
-    assert len(asyncio.run(run())) == 1
+
+def test_a_submission_goes_on_when_the_client_has_gone() -> None:
+    submitter = MemorySubmitter()
+    asyncio.run(leave_during_submission(submitter))
+    assert len(submitter.mails) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "reported"), [(AssertionError("broken"), ["broken"]), (TooFewReplicas("no"), [])]
+)
+def test_a_mistake_is_reported_though_the_client_has_gone(
+    error: Exception, reported: list[str]
+) -> None:
+    problems: list[str] = []
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, what: problems.append(str(what["exception"]))
+        )
+        await leave_during_submission(MemorySubmitter(error=error))
+
+    asyncio.run(run())
+    assert problems == reported
+
+
+def test_the_log_of_the_library_names_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"):
+        talk(envelope())
+    assert BOB not in caplog.text
 
 
 def test_shutting_down_waits_for_submissions_and_ends_idle_sessions() -> None:
