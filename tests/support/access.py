@@ -38,6 +38,7 @@ class FakeTime:
     now: float = 1000.0
     slept: list[float] = field(default_factory=list)
     go_on: asyncio.Event | None = None
+    asleep: asyncio.Event | None = None
 
     def read(self) -> float:
         return self.now
@@ -45,12 +46,13 @@ class FakeTime:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         if self.go_on is not None:
+            self.asleep.set()
             await self.go_on.wait()
         self.now += seconds
 
     def stop(self) -> None:
         """Let sleepers sleep until `go_on` is set."""
-        self.go_on = asyncio.Event()
+        self.go_on, self.asleep = asyncio.Event(), asyncio.Event()
 
 
 class DictBook(dict[str, AccountPasswords]):

@@ -167,8 +167,7 @@ def test_too_many_waiting_logins_are_told_to_come_back() -> None:
                 server.access.throttle.failed("127.0.0.1", ALICE)
             server.access.time.stop()
             waiting = asyncio.create_task(server.send(login_line(server)))
-            while not server.access.time.slept:
-                await asyncio.sleep(0.01)
+            await server.access.time.asleep.wait()
             assert b"454 4.7.0" in await server.send(login_line(server))
             server.access.time.go_on.set()
             assert b"235 2.7.0" in await waiting
