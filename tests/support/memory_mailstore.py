@@ -86,6 +86,7 @@ class MemoryFolder:
     uid_next: int = 1
     highest_modseq: int = 1
     unavailable: set[int] = field(default_factory=set)  # uids whose blocks cannot be reached
+    unrendered: set[int] = field(default_factory=set)  # those that were never at hand
     _rows: dict[int, MessageRow] = field(default_factory=dict)  # in the order of uids
     _mails: dict[int, StoredMail] = field(default_factory=dict)
     _vanished: list[tuple[int, int]] = field(default_factory=list)  # (modseq, uid)
@@ -126,18 +127,23 @@ class MemoryFolder:
         return [self._rows[uid] for uid in uids if uid in self._rows]
 
     async def rendered(self, uids: Sequence[int]) -> Mapping[int, Rendered]:
+        self._reach(self.unrendered.intersection(uids))
         return {uid: self._mails[uid].rendered for uid in uids if uid in self._mails}
 
     async def headers(self, uids: Sequence[int]) -> Mapping[int, bytes]:
+        self._reach(self.unrendered.intersection(uids))
         return {uid: self._mails[uid].header for uid in uids if uid in self._mails}
 
     async def octets(self, uid: int) -> bytes:
         await asyncio.sleep(0)
         if uid not in self._mails:
             raise NoSuchMail(uid)
-        if uid in self.unavailable:
-            raise UnavailableError("no replica answers")
+        self._reach(self.unavailable.intersection([uid]))
         return self._mails[uid].octets
+
+    def _reach(self, out_of_reach: set[int]) -> None:
+        if out_of_reach:
+            raise UnavailableError("no replica answers")
 
     async def matching(self, match: TextMatch, uids: Sequence[int]) -> frozenset[int]:
         return frozenset(

@@ -175,10 +175,12 @@ class FolderView:
         return places, expunged
 
     def _take_appended(self) -> int | None:
-        if not self._appended:
-            return None
-        self._uids.extend(self._appended)
+        # A client takes UIDs for ascending: one that comes late shows after the next SELECT.
+        appended = sorted(uid for uid in self._appended if uid > self._uids.last)
         self._appended = []
+        if not appended:
+            return None
+        self._uids.extend(appended)
         if not self.is_read_only:
             self._claim_recent()
         return self.exists

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from epost.apps.mail.mailbox import FlagChange, FolderGone
+from epost.apps.mail.mailbox import Appended, FlagChange, FolderGone
 from epost.servers.imap.opened_mail import OpenedMail
 from epost.servers.imap.syntax.errors import ImapSyntaxError
 from epost.servers.imap.syntax.sequences import LAST, NumberSet
@@ -70,6 +70,17 @@ def test_new_messages_are_told_once_and_count_as_recent_for_one_session() -> Non
     assert second.announce(may_expunge=False).recent == 0
     assert first.is_recent(2)
     assert not second.is_recent(2)
+
+
+def test_uids_that_come_late_wait_for_the_next_select() -> None:
+    folder = folder_of(2)
+    view = view_of(folder)
+    folder.tell(Appended([5]))
+    folder.tell(Appended([4]))
+    assert view.announce(may_expunge=False).exists == 4
+    folder.tell(Appended([3]))
+    assert view.announce(may_expunge=False).exists is None
+    assert list(view.uids()) == [1, 2, 4, 5]
 
 
 def test_a_closed_view_hears_nothing() -> None:

@@ -5,8 +5,9 @@ make the output pile up. Only body sections read mails; everything else comes fr
 """
 
 from array import array
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from epost.apps.mail.mailbox import SEEN, FlagChange, MessageRow
 from epost.foundation.errors import NotFoundError, UnavailableError
@@ -27,6 +28,9 @@ from epost.servers.imap.syntax.sequences import MessageSet, message_set
 from epost.servers.imap.uid_list import UidList
 from epost.servers.imap.verbs import FolderVerb, Verb, after_space
 from epost.servers.imap.view import FolderView
+
+T = TypeVar("T")
+_Load = Callable[[Sequence[int]], Awaitable[Mapping[int, T]]]
 
 _RENDERED_ITEMS = (Item.ENVELOPE, Item.BODY, Item.BODYSTRUCTURE)
 
@@ -99,19 +103,34 @@ class _Fetcher:
         rows = await self._folder.rows(uids)
         self.gone_count += len(uids) - len(rows)
         messages = [Gathered(row) for row in rows]
-        found = [row.uid for row in rows]
         if self._needs_rendered:
-            rendered = await self._folder.rendered(found)
+            rendered = await self._loaded(self._folder.rendered, messages)
             messages = [message for message in messages if message.row.uid in rendered]
             for message in messages:
                 message.rendered = rendered[message.row.uid]
         if self._needs_header:
-            headers = await self._folder.headers(found)
+            headers = await self._loaded(self._folder.headers, messages)
             messages = [message for message in messages if message.row.uid in headers]
             for message in messages:
                 message.header = headers[message.row.uid]
         for group in _groups(messages) if self._needs_octets else (messages,):
             await self._answer(group)
+
+    async def _loaded(self, load: _Load[T], messages: Sequence[Gathered]) -> Mapping[int, T]:
+        """Load something for many; one mail that cannot be had does not spoil the others."""
+        uids = [message.row.uid for message in messages]
+        try:
+            found = dict(await load(uids))
+            self.gone_count += len(uids) - len(found)
+            return found
+        except UnavailableError:
+            found = {}
+        for uid in uids:
+            try:
+                found.update(await load([uid]))
+            except UnavailableError:
+                self.unavailable_count += 1
+        return found
 
     async def _answer(self, messages: Sequence[Gathered]) -> None:
         """Load octets where needed, mark as seen, send."""

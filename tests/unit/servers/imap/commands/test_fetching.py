@@ -227,6 +227,26 @@ def test_a_mail_that_cannot_be_read_now_does_not_hide_the_others() -> None:
     asyncio.run(scene())
 
 
+def test_a_mail_that_was_never_at_hand_does_not_hide_the_others() -> None:
+    async def scene() -> None:
+        house = ImapHouse()
+        for subject in "abc":
+            await put(house.mail, mail_about(subject))
+        house.mail.folder("INBOX").unrendered.add(2)
+        client = await house.member()
+        await client.command("SELECT INBOX")
+        answer = await client.command("FETCH 1:3 (UID BODY.PEEK[HEADER.FIELDS (Foo)])")
+        assert [line for line in answer if line.startswith("*")] == [
+            "* 1 FETCH (UID 1 BODY[HEADER.FIELDS (Foo)] {2}",
+            "* 3 FETCH (UID 3 BODY[HEADER.FIELDS (Foo)] {2}",
+        ]
+        assert answer[-1].startswith("t NO [UNAVAILABLE] 1 mails")
+        assert len(await client.command("FETCH 1:3 ENVELOPE")) == 3
+        await client.hang_up()
+
+    asyncio.run(scene())
+
+
 def test_messages_that_another_session_removed_are_reported_missing() -> None:
     play(
         r"""
