@@ -137,6 +137,9 @@ class SimulatedVault:
         for write in writes:
             require_valid(write)
         done: asyncio.Future[None] = self._loop.create_future()
+        if self._has_crashed:
+            _settle(done, self._failure)
+            return done
         if self._failure is None:
             self._contents.apply(writes)
             if self._disk.is_full or self._free_on_disk() < 0:
