@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from epost.apps.mail.mailbox import Durability
-from epost.foundation.errors import EpostError, TooFewReplicas
+from epost.apps.mail.submission import RecipientVerdict, Submitted
+from epost.foundation.errors import EpostError, NotPermitted, TooFewReplicas
 from epost.servers.access import EveryPeer, PeerCheck
 from epost.servers.smtp.config import PlaintextLogin, SmtpConfig
 from epost.servers.smtp.listener import SubmissionListener
-from epost.servers.smtp.replies import Reply
 from epost.servers.smtp.services import SubmissionServices, TlsOffer
-from epost.servers.smtp.submission import RecipientVerdict, Submitted
 from tests.support.access import ALICE, Access
 
 
@@ -39,12 +38,11 @@ class MemorySubmitter:
     may_go_on: asyncio.Event | None = None
     begun: asyncio.Event | None = None
 
-    async def check_sender(self, account: str, address: str) -> Reply | None:
+    async def check_sender(self, account: str, address: str) -> None:
         if address.startswith("error"):
             raise TooFewReplicas("cannot tell")
         if address not in (account, ""):
-            return Reply(550, "5.7.1", f"{account} does not send as {address}")
-        return None
+            raise NotPermitted(f"{account} does not send as {address}")
 
     async def check_recipient(self, account: str, address: str) -> RecipientVerdict:
         if isinstance(self.error, EpostError) and address.startswith("error"):

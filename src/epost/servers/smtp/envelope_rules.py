@@ -4,6 +4,7 @@ from typing import assert_never
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from epost.apps.mail.submission import RecipientVerdict
 from epost.foundation.errors import EpostError
 from epost.servers.smtp.config import SmtpConfig
 from epost.servers.smtp.paths import NULL_SENDER
@@ -17,7 +18,7 @@ from epost.servers.smtp.replies import (
     Reply,
     reply_for,
 )
-from epost.servers.smtp.submission import RecipientVerdict, Submitter
+from epost.servers.smtp.submission import Submitter
 
 NEEDS_SMTPUTF8 = Reply(553, "5.6.7", "this address needs MAIL with SMTPUTF8")
 NO_NULL_RECIPIENT = Reply(553, "5.1.3", "a recipient needs an address")
@@ -49,11 +50,9 @@ class EnvelopeRules:
             return str(NEEDS_SMTPUTF8)
         sender = "" if address == NULL_SENDER else address
         try:
-            refusal = await self._submitter.check_sender(session.account, sender)
+            await self._submitter.check_sender(session.account, sender)
         except EpostError as error:
-            refusal = reply_for(error)
-        if refusal is not None:
-            return str(refusal)
+            return str(reply_for(error))
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return str(SENDER_OK)

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from epost.apps.mail.mailbox import Durability
+from epost.apps.mail.submission import Submitted
 from epost.foundation.errors import NotPermitted, TooFewReplicas
 from epost.servers.smtp.config import PlaintextLogin, SmtpConfig
-from epost.servers.smtp.submission import Submitted
 from tests.support.access import ALICE, ScramClient
 from tests.support.certificates import certificate
 from tests.support.submission import PLAIN, Mail, MemorySubmitter, Server, read_all, running
