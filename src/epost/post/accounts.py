@@ -1,0 +1,230 @@
+"""Who a name is: certificate, identity, devices (POST 3.1; crypto 3, 4.4).
+
+name -> certificate block -> account key -> identity block -> device keys -> device blocks. Every
+step is verified with the key that the step before gave. Replicas of all of them are asked, and
+what was once seen is pinned there, so that no old version comes back.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from epost.crypto.certificates import AccountCert, DeviceCert, open_device_certificate
+from epost.crypto.names import canonical, certificate_digest
+from epost.crypto.signing import Kind
+from epost.crypto.versioned import key_block_handle, open_key_block
+from epost.foundation.errors import (
+    AuthenticityError,
+    MalformedPacket,
+    NoSuchUser,
+    PeerError,
+    UnavailableError,
+    UntrustedCertificate,
+)
+from epost.foundation.ids import BlockKind, Handle, NodeHandle
+from epost.foundation.ports import Clock
+from epost.past.client import Answered
+from epost.post.account_blocks import (
+    DeviceInfo,
+    Identity,
+    IdentityFlag,
+    RevokedDevice,
+    decode_device_info,
+    decode_identity,
+)
+from epost.post.config import PostConfig
+from epost.post.devices import Device
+from epost.post.parallel import in_parallel
+from epost.post.ports import BlockStore, Directory
+from epost.post.shared import Shared
+from epost.rings.enrolment import sealing_key_hash
+
+CONTACTS_CACHED_MAX = 2000
+LOOKUPS_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ContactDevice:
+    """A device of somebody: its certificate, and what its own block says.
+
+    `info` is None if the device has no block in the ring yet, or an unreadable one: it cannot be
+    reached or sealed to, but what it signs counts.
+    """
+
+    certificate: DeviceCert
+    info: DeviceInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """Everything that is publicly known and verified about one account."""
+
+    name: str
+    certificate: bytes
+    account: AccountCert
+    identity: Identity
+    devices: tuple[ContactDevice, ...]
+
+    @property
+    def addresses(self) -> tuple[NodeHandle, ...]:
+        """The contact addresses of its devices."""
+        return tuple(device.info.contact for device in self.devices if device.info is not None)
+
+    @property
+    def sealing_keys(self) -> tuple[bytes, ...]:
+        """The keys to seal to: each device's newest prekey, and the recovery key unless strict."""
+        prekeys = tuple(d.info.newest_prekey.public_key for d in self.devices if d.info is not None)
+        if self.identity.flags & IdentityFlag.STRICT_FORWARD_SECRECY:
+            return prekeys
+        return (*prekeys, self.identity.recovery_sealing_key)
+
+    def device(self, key: bytes) -> ContactDevice | None:
+        """Return the device with this signing key, if the account lists it."""
+        return next((d for d in self.devices if d.certificate.device_key == key), None)
+
+    def revocation(self, key: bytes) -> RevokedDevice | None:
+        """Return how the device with this signing key was revoked, if it was."""
+        return next((r for r in self.identity.revoked if r.device_key == key), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    contact: Contact
+    good_until: float
+
+
+class Accounts:
+    """Resolves names of the organisation."""
+
+    def __init__(
+        self,
+        *,
+        device: Device | None,
+        directory: Directory,
+        blocks: BlockStore,
+        clock: Clock,
+        config: PostConfig,
+    ) -> None:
+        """`device` is None on a machine without a user, which only stores."""
+        self._device = device
+        self._directory = directory
+        self._blocks = blocks
+        self._clock = clock
+        self._config = config
+        self._cache: OrderedDict[str, _Cached] = OrderedDict()
+        self._names: dict[bytes, str] = {}
+        self._running: Shared[str, Contact] = Shared()
+
+    @property
+    def me(self) -> AccountCert:
+        """This account, as certified; raises AuthenticityError once that has expired."""
+        assert self._device is not None, "a machine without a user has no account"
+        return self._directory.verify_account(
+            self._device.account_certificate, self._clock.wall_ms()
+        )
+
+    async def resolve(self, name: str, *, fresh: bool = False) -> Contact:
+        """Return what is known of a name, at most a minute old unless `fresh`.
+
+        Raises NoSuchUser only if the ring answered and nobody has that name, UnavailableError if it
+        cannot be told now; RefusedError if it is no name of ours at all.
+        """
+        name = canonical(name)
+        cached = self._cache.get(name)
+        if cached is not None and not fresh and self._clock.now() < cached.good_until:
+            return cached.contact
+        contact = await self._running.run(name, self._look_up(name))
+        self._remember(contact)
+        return contact
+
+    async def signer(self, account: AccountCert, device: DeviceCert) -> Contact:
+        """Return the account behind a signature if it is still the one that the name stands for.
+
+        Whether it still lists the device is in the contact, which is no older than a minute, and
+        fresh if the device is not in it. Raises as `resolve`, and UntrustedCertificate.
+        """
+        contact = await self.resolve(account.name)
+        if contact.device(device.device_key) is None:
+            contact = await self.resolve(account.name, fresh=True)
+        certified = contact.account
+        if certified.account_id != account.account_id:
+            raise UntrustedCertificate("the name stands for another account now")
+        if certified.account_key != account.account_key:
+            raise UntrustedCertificate("the account has another key now")
+        return contact
+
+    def is_known_revoked(self, device: DeviceCert) -> bool:
+        """Does what is remembered of an account say that it revoked this device?"""
+        cached = self._cache.get(self._names.get(device.account_id, ""))
+        return cached is not None and cached.contact.revocation(device.device_key) is not None
+
+    def forget(self, name: str) -> None:
+        """Look this name up afresh next time: what is known of it did not work."""
+        self._cache.pop(name, None)
+
+    def _remember(self, contact: Contact) -> None:
+        good_until = self._clock.now() + self._config.contact_cache_seconds
+        self._cache[contact.name] = _Cached(contact, good_until)
+        self._cache.move_to_end(contact.name)
+        self._names[contact.account.account_id] = contact.name
+        if len(self._cache) > CONTACTS_CACHED_MAX:
+            _, dropped = self._cache.popitem(last=False)
+            self._names.pop(dropped.contact.account.account_id, None)
+
+    async def _look_up(self, name: str) -> Contact:
+        if not name.endswith("@" + self._directory.domain):
+            raise NoSuchUser(f"{name} is not in {self._directory.domain}")
+        handle = Handle(BlockKind.CERTIFICATE, certificate_digest(name))
+        certificate = await self._latest(handle)
+        if certificate is None:
+            raise NoSuchUser(f"nobody is certified as {name}")
+        account = self._directory.verify_account(certificate, self._clock.wall_ms())
+        if name != account.name:
+            raise UntrustedCertificate("the certificate of another name")
+        identity = await self._identity(account)
+        certificates = [open_device_certificate(d, account) for d in identity.devices]
+        revoked = {device.device_key for device in identity.revoked}
+        lookups = [self._device_of(account, c) for c in certificates if c.device_key not in revoked]
+        devices = await in_parallel(lookups, at_once=LOOKUPS_AT_ONCE)
+        return Contact(name, certificate, account, identity, tuple(devices))
+
+    async def _identity(self, account: AccountCert) -> Identity:
+        handle = key_block_handle(account.account_key)
+        data = await self._latest(handle)
+        if data is None:
+            # Enrolled a moment ago: the certificate is published first.
+            raise UnavailableError(f"{account.name} has not published an identity yet")
+        block = open_key_block(data, expected=handle)
+        identity = decode_identity(block.body.content)
+        if block.purpose is not Kind.IDENTITY or block.body.ring != account.ring:
+            raise MalformedPacket("not an identity block")
+        if (identity.account_id, identity.generation) != (account.account_id, account.generation):
+            raise UntrustedCertificate("the identity of another account")
+        if sealing_key_hash(identity.recovery_sealing_key) != account.recovery_sealing_hash:
+            raise UntrustedCertificate("the recovery key is not the certified one")
+        return identity
+
+    async def _device_of(self, account: AccountCert, certificate: DeviceCert) -> ContactDevice:
+        handle = key_block_handle(certificate.device_key)
+        data = await self._latest(handle)
+        if data is None:
+            return ContactDevice(certificate, None)
+        try:
+            block = open_key_block(data, expected=handle)
+            info = decode_device_info(block.body.content)
+        except (PeerError, AuthenticityError):
+            return ContactDevice(certificate, None)
+        is_its_own = (info.account_id, info.number) == (account.account_id, certificate.number)
+        if block.purpose is not Kind.DEVBLOCK or not is_its_own:
+            return ContactDevice(certificate, None)
+        return ContactDevice(certificate, info)
+
+    async def _latest(self, handle: Handle) -> bytes | None:
+        """Return the newest version, None if every replica says there is none."""
+        reading = await self._blocks.lookup_latest(handle)
+        if reading.answered is Answered.NONE:
+            raise UnavailableError("no replica answered")
+        if reading.block is None and reading.answered is not Answered.ALL:
+            raise UnavailableError("some replicas did not answer")
+        return reading.block

@@ -1,0 +1,166 @@
+"""The POST services of one machine, put together; what `node` starts and hands to applications."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from epost.foundation.ids import NodeHandle
+from epost.post.accounts import Accounts
+from epost.post.announcing import Announcer
+from epost.post.config import PostConfig
+from epost.post.delegation import Delegation
+from epost.post.device_block import DeviceBlock, SecretStore
+from epost.post.device_log import DeviceLog
+from epost.post.devices import Device
+from epost.post.dispatch import Dispatch
+from epost.post.endpoint import PostEndpoint
+from epost.post.ledger import Ledger
+from epost.post.message_store import MessageStore
+from epost.post.mirror import Mirror
+from epost.post.notification import Notifications
+from epost.post.ports import BlockStore, Delegates, Directory, Groups, NodePorts, Requests
+from epost.post.receipts import Receipts
+from epost.post.reception import Reception
+from epost.post.reference_memory import ReferenceMemory
+from epost.post.services import PostServices
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The layers below, on one node: PAST, the authority's word, Scribe, calls."""
+
+    blocks: BlockStore
+    delegates: Delegates
+    directory: Directory
+    groups: Groups
+    requests: Requests
+
+
+def make_delegation(layers: Layers, ports: NodePorts, config: PostConfig) -> Delegation:
+    """Return what every storage node does for others, with or without a user of its own."""
+    accounts = Accounts(
+        device=None,
+        directory=layers.directory,
+        blocks=layers.blocks,
+        clock=ports.clock,
+        config=config,
+    )
+    return Delegation(
+        accounts=accounts,
+        directory=layers.directory,
+        blocks=layers.blocks,
+        groups=layers.groups,
+        requests=layers.requests,
+        ports=ports,
+        config=config,
+    )
+
+
+class Post:
+    """The services for the user of this machine.
+
+    Applications register with `services.log` and `services.notifications`, then `start`.
+    """
+
+    def __init__(
+        self,
+        *,
+        device: Device,
+        node: NodeHandle,
+        secret_store: SecretStore,
+        layers: Layers,
+        ports: NodePorts,
+        config: PostConfig,
+    ) -> None:
+        self._ports = ports
+        self._config = config
+        accounts = Accounts(
+            device=device,
+            directory=layers.directory,
+            blocks=layers.blocks,
+            clock=ports.clock,
+            config=config,
+        )
+        self.device_block = DeviceBlock(
+            device=device,
+            contact=node,
+            blocks=layers.blocks,
+            ports=ports,
+            secret_store=secret_store,
+            config=config,
+        )
+        self.log = DeviceLog(
+            device=device,
+            device_block=self.device_block,
+            blocks=layers.blocks,
+            ports=ports,
+            config=config,
+        )
+        self.ledger = Ledger(device, self.log, ports, config)
+        messages = MessageStore(
+            device=device,
+            blocks=layers.blocks,
+            memory=ReferenceMemory(device, ports),
+            entropy=ports.entropy,
+            config=config,
+        )
+        self.announcer = Announcer(
+            device=device, node=node, groups=layers.groups, ports=ports, config=config
+        )
+        reception = Reception(
+            device=device,
+            accounts=accounts,
+            directory=layers.directory,
+            ledger=self.ledger,
+            log=self.log,
+            requests=layers.requests,
+            ports=ports,
+        )
+        notifications = Notifications(
+            ledger=self.ledger,
+            log=self.log,
+            dispatch=_make_dispatch(device, accounts, layers, ports, config),
+            reception=reception,
+            ports=ports,
+            config=config,
+        )
+        self.endpoint = PostEndpoint(reception, notifications)
+        self.services = PostServices(
+            accounts=accounts,
+            messages=messages,
+            log=self.log,
+            notifications=notifications,
+            mirror=Mirror(device=device, messages=messages, blocks=layers.blocks, ports=ports),
+            clock=ports.clock,
+            entropy=ports.entropy,
+            observer=ports.observer,
+        )
+
+    async def start(self) -> None:
+        """Read back what the disk holds, then run; returns before the ring is reached.
+
+        The endpoint must not be served before this returns.
+        """
+        await self.ledger.load()
+        self.log.start()
+        self.services.notifications.start()
+        run_story = self._ports.stories.run_story
+        run_story(self.ledger.keep_checkpoints())
+        run_story(self.services.mirror.keep_fetching())
+        run_story(self.announcer.keep_announcing())
+        run_story(self.device_block.keep_prekeys())
+
+
+def _make_dispatch(
+    device: Device, accounts: Accounts, layers: Layers, ports: NodePorts, config: PostConfig
+) -> Dispatch:
+    return Dispatch(
+        device=device,
+        accounts=accounts,
+        receipts=Receipts(accounts, layers.directory, ports.clock),
+        blocks=layers.blocks,
+        delegates=layers.delegates,
+        requests=layers.requests,
+        ports=ports,
+        config=config,
+    )

@@ -1,0 +1,49 @@
+"""The numbers of the POST services; defaults with the section they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from epost.foundation.errors import ConfigError
+
+DAY_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class PostConfig:
+    """All limits and delays of this package that an operator may change; times in seconds."""
+
+    tail_in_head: bool = True
+    """Unfinished clusters ride in the log's head (design 6: one round instead of two)."""
+    append_deadline_seconds: float = 5.0
+    """After this long an append is called held locally; it goes on (design 4)."""
+    log_retry_seconds_min: float = 1.0
+    log_retry_seconds_max: float = 60.0
+    contact_cache_seconds: float = 60.0
+    """Burst cache of device lists (crypto 2.2)."""
+    direct_patience_seconds: float = 0.3
+    """How long a recipient's device may take before delegates are asked as well."""
+    direct_timeout_seconds: float = 10.0
+    """How long a request to a recipient's device is waited for in all."""
+    send_deadline_seconds: float = 6.0
+    """How long a sender is kept; recipients not reached by then are held, and retried."""
+    offer_again_seconds_min: float = 10.0
+    offer_again_seconds_max: float = 3600.0
+    notice_lifetime_seconds: float = 180 * DAY_SECONDS
+    """After this an undelivered notice bounces (crypto 7.1)."""
+    presence_seconds: float = 60.0
+    presence_gap_seconds_min: float = 5.0
+    """Presence is published this often, and on a change not more often than the gap."""
+    prekey_seconds: float = 7 * DAY_SECONDS
+    """Age of a sealing prekey at which the next one is published (crypto 7.3)."""
+    checkpoint_seconds: float = 10.0
+    """How often the outbox and the replay set are written down beside the log."""
+    progress_seconds: float = 1.0
+    """Receipts of so long are logged in one record: losing them costs one more offer."""
+    organisation_mode_size_min: int = 64 * 1024
+    """Parts of at least this many bytes are shared inside the organisation (crypto 5.4)."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, bool) and value <= 0:
+                raise ConfigError(f"post.{name} must be positive, is {value}")

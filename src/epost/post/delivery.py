@@ -1,0 +1,196 @@
+"""Every notice of the outbox is offered until it is settled: the retries, and what follows them."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import count
+
+from epost.foundation.errors import EpostError, Overloaded
+from epost.post.config import PostConfig
+from epost.post.device_log import DeviceLog
+from epost.post.dispatch import Dispatch, Letter, Outcome
+from epost.post.ledger import Ledger, entry_of
+from epost.post.log_records import Entry
+from epost.post.outbox import OpenMessage
+from epost.post.ports import NodePorts
+from epost.post.records import PROGRESS_MAX, SETTLED, DeliveryState, Progressed, Step
+
+ATTEMPTS_AT_ONCE = 64
+OFFERS_PER_TICK_MAX = 64
+_TICK_SECONDS = 1.0
+
+GivenUp = Callable[[Letter, str], Awaitable[Sequence[Entry]]]
+"""Asks the application what to log about a notice that will never arrive, and why."""
+
+Key = tuple[bytes, int]
+
+
+class Delivery:
+    """Runs attempts, logs what they achieve, and tries again with growing pauses."""
+
+    def __init__(
+        self,
+        *,
+        dispatch: Dispatch,
+        ledger: Ledger,
+        log: DeviceLog,
+        given_up: GivenUp,
+        ports: NodePorts,
+        config: PostConfig,
+    ) -> None:
+        self._dispatch = dispatch
+        self._ledger = ledger
+        self._log = log
+        self._given_up = given_up
+        self._ports = ports
+        self._config = config
+        self._slots = asyncio.Semaphore(ATTEMPTS_AT_ONCE)
+        self._running: set[Key] = set()
+        self._due: list[tuple[float, int, Key]] = []
+        self._planned: dict[Key, float] = {}
+        self._pauses: dict[Key, float] = {}
+        self._serials = count()
+        self._steps: list[Step] = []
+        self._is_logging = False
+
+    def start(self, letter: Letter) -> asyncio.Future[Outcome]:
+        """Attempt now, in the background; the future is done with the first outcome."""
+        done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._running.add((letter.message_key, letter.index))
+        self._ports.stories.run_story(self._attempt(letter, done))
+        return done
+
+    def resume(self) -> None:
+        """Plan an offer of everything that is open: after a start."""
+        for message in self._ledger.outbox.messages():
+            for index, progress in enumerate(message.progress):
+                if progress.state not in SETTLED:
+                    self._plan((message.message_key, index), 0.0)
+
+    async def keep_offering(self) -> None:
+        """Offer what is due, for ever."""
+        while True:
+            await asyncio.sleep(_TICK_SECONDS)
+            for _ in range(OFFERS_PER_TICK_MAX):
+                if not self._due or self._due[0][0] > self._ports.clock.now():
+                    break
+                at, _, key = heapq.heappop(self._due)
+                if self._planned.get(key) == at:
+                    del self._planned[key]
+                    self._ports.stories.run_story(self._offer_again(key))
+
+    async def on_receipt(self, pending: bytes, receipt: bytes) -> None:
+        """A recipient sent a receipt for an envelope that came to her by way of delegates."""
+        found = self._ledger.outbox.delegated(pending)
+        if found is not None:
+            letter = await self._letter(*found)
+            outcome = await self._dispatch.judge_for(letter.name, receipt, pending)
+            await self.on_outcome(letter, outcome)
+
+    async def on_outcome(self, letter: Letter, outcome: Outcome) -> None:
+        """Log how far a notice came; plan the next offer if it is not settled."""
+        key = (letter.message_key, letter.index)
+        match outcome.state:
+            case DeliveryState.DELIVERED | DeliveryState.READ:
+                self._progress(_step(letter, outcome, self._ports.clock.wall_ms()))
+            case DeliveryState.REFUSED | DeliveryState.UNDELIVERABLE:
+                await self._give_up(letter, outcome)
+            case DeliveryState.DELEGATED:
+                if outcome.pending != letter.pending:
+                    self._progress(_step(letter, outcome, self._ports.clock.wall_ms()))
+                self._plan(key, self._next_pause(key))
+            case DeliveryState.HELD | DeliveryState.STORED:
+                self._plan(key, self._next_pause(key))
+
+    async def _attempt(self, letter: Letter, done: asyncio.Future[Outcome]) -> None:
+        key = (letter.message_key, letter.index)
+        try:
+            async with self._slots:
+                outcome = await self._dispatch.attempt(letter, self.on_outcome)
+            await self.on_outcome(letter, outcome)
+            if not done.done():
+                done.set_result(outcome)
+        except EpostError as error:
+            self._plan(key, self._next_pause(key))
+            if not done.done():
+                done.set_result(Outcome(DeliveryState.HELD, reason=str(error)))
+            raise
+        finally:
+            self._running.discard(key)
+
+    async def _offer_again(self, key: Key) -> None:
+        message_key, index = key
+        message = self._ledger.outbox.message(message_key)
+        if message is None or message.progress[index].state in SETTLED or key in self._running:
+            self._pauses.pop(key, None)
+            return
+        try:
+            letter = await self._letter(message, index)
+            if self._is_over(letter):
+                reason = "it could not be delivered in time"
+                await self._give_up(letter, Outcome(DeliveryState.UNDELIVERABLE, reason=reason))
+            else:
+                self.start(letter)
+        except EpostError:
+            self._plan(key, self._next_pause(key))
+            raise
+
+    def _is_over(self, letter: Letter) -> bool:
+        # Nobody bounces anything while his own clock may be wrong (crypto 7.2).
+        return self._ports.clock.wall_ms() > letter.expires_at and self._ports.is_clock_sound()
+
+    async def _letter(self, message: OpenMessage, index: int) -> Letter:
+        outgoing = await self._ledger.outgoing(message.sequence)
+        notice = message.notices[index]
+        return Letter(
+            message_key=message.message_key,
+            index=index,
+            name=notice.name,
+            notice_id=notice.notice_id,
+            app=message.app,
+            content=outgoing.contents[notice.content],
+            sent_at=message.sent_at,
+            expires_at=message.expires_at,
+            pending=message.progress[index].pending,
+        )
+
+    async def _give_up(self, letter: Letter, outcome: Outcome) -> None:
+        entries = await self._given_up(letter, outcome.reason)
+        step = _step(letter, outcome, self._ports.clock.wall_ms())
+        await self._log.append([*entries, entry_of(Progressed((step,)))])
+
+    def _progress(self, step: Step) -> None:
+        self._steps.append(step)
+        if not self._is_logging:
+            self._is_logging = True
+            self._ports.stories.run_story(self._log_progress())
+
+    async def _log_progress(self) -> None:
+        try:
+            while self._steps:
+                await asyncio.sleep(self._config.progress_seconds)
+                steps = self._steps[:PROGRESS_MAX]
+                del self._steps[:PROGRESS_MAX]
+                try:
+                    await self._log.append([entry_of(Progressed(tuple(steps)))])
+                except Overloaded:
+                    self._steps[:0] = steps
+        finally:
+            self._is_logging = False
+
+    def _plan(self, key: Key, pause_seconds: float) -> None:
+        at = self._planned[key] = self._ports.clock.now() + pause_seconds
+        heapq.heappush(self._due, (at, next(self._serials), key))
+
+    def _next_pause(self, key: Key) -> float:
+        pause = self._pauses.get(key, self._config.offer_again_seconds_min)
+        self._pauses[key] = min(pause * 2, self._config.offer_again_seconds_max)
+        return pause
+
+
+def _step(letter: Letter, outcome: Outcome, at_ms: int) -> Step:
+    return Step(
+        letter.message_key, letter.index, outcome.state, at_ms, outcome.pending, outcome.receipt
+    )

@@ -1,0 +1,148 @@
+"""Keeps this device's public-key block true: contact address, prekeys, logs (crypto 4.4, 7.3).
+
+One writer, so nothing is signed before the ring's version was confirmed, and what was signed is on
+disk before it is sent. A clone of the disk writes the same block: what both added is merged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from epost.crypto.signing import Kind
+from epost.crypto.versioned import KeyBlock, key_block_handle, make_key_block, open_key_block
+from epost.foundation.codec import encode
+from epost.foundation.errors import RefusedError, TooFewReplicas, UnavailableError
+from epost.foundation.ids import BlockKind, NodeHandle
+from epost.foundation.ports import PutNote
+from epost.past.client import Conflict
+from epost.past.durability import Durability
+from epost.post.account_blocks import (
+    LOGS_MAX,
+    PREKEYS_MAX,
+    DeviceInfo,
+    LogName,
+    decode_device_info,
+)
+from epost.post.config import PostConfig
+from epost.post.devices import Device, DeviceSecrets, with_new_prekey
+from epost.post.ports import BlockStore, NodePorts
+
+TABLE = "post.device"
+_KEY = b"block"
+_TRIES = 5
+_PREKEY_CHECK_SECONDS = 3600.0
+
+
+class SecretStore(Protocol):
+    """Where the device's secrets are kept, encrypted."""
+
+    async def save(self, secrets: DeviceSecrets) -> None:
+        """Return when the secrets are on disk."""
+
+
+class DeviceBlock:
+    """Publishes this device's block."""
+
+    def __init__(
+        self,
+        *,
+        device: Device,
+        contact: NodeHandle,
+        blocks: BlockStore,
+        ports: NodePorts,
+        secret_store: SecretStore,
+        config: PostConfig,
+    ) -> None:
+        """`contact` is this node; assign `contact` when its addresses change, then `publish`."""
+        self.contact = contact
+        self._device = device
+        self._blocks = blocks
+        self._ports = ports
+        self._secret_store = secret_store
+        self._config = config
+        self._writing = asyncio.Lock()
+
+    async def publish(self, log: LogName | None = None) -> Durability | None:
+        """Make the ring's block say what is true; `log` is added to its logs if it is not there.
+
+        Returns None if it says so already. Raises UnavailableError if the ring's version cannot be
+        confirmed now, RefusedError if the device has begun too many logs.
+        """
+        async with self._writing:
+            for _ in range(_TRIES):
+                known = await self._newest()
+                content = encode(self._wanted(known, log))
+                if known.body.content == content:
+                    return None
+                block = make_key_block(
+                    self._device.signing,
+                    Kind.DEVBLOCK,
+                    ring=self.contact.ring,
+                    previous=known,
+                    issued_at=self._ports.clock.wall_ms(),
+                    content=content,
+                )
+                await self._ports.disk.durable([PutNote(TABLE, _KEY, block.data)])
+                try:
+                    return (await self._blocks.insert(BlockKind.KEY, block.data)).durability
+                except Conflict:
+                    continue
+        raise UnavailableError("another machine keeps changing this device's block")
+
+    async def keep_prekeys(self) -> None:
+        """Renew the prekey whenever it is old enough, for ever."""
+        while True:
+            await asyncio.sleep(_PREKEY_CHECK_SECONDS)
+            with suppress(UnavailableError, RefusedError):  # published at the next look
+                await self.renew_prekey()
+
+    async def renew_prekey(self) -> bool:
+        """Publish a new sealing prekey if the newest is old enough; tells whether it was.
+
+        The private half is on disk before the public half is sent.
+        """
+        secrets = self._device.secrets
+        age_ms = self._ports.clock.wall_ms() - secrets.prekeys[-1].created_at
+        if age_ms < self._config.prekey_seconds * 1000:
+            return False
+        renewed = with_new_prekey(
+            secrets, self._ports.entropy.token(32), self._ports.clock.wall_ms()
+        )
+        await self._secret_store.save(renewed)
+        self._device.use(renewed)
+        await self.publish()
+        return True
+
+    async def _newest(self) -> KeyBlock:
+        """Return the version to build on: the ring's, or one of ours that never got there."""
+        handle = key_block_handle(self._device.signing.public)
+        reading = await self._blocks.lookup_latest(handle)
+        if not reading.confirmed:
+            raise TooFewReplicas("this device's block cannot be confirmed now")
+        stored = self._ports.disk.note(TABLE, _KEY)
+        candidates = [data for data in (reading.block, stored) if data is not None]
+        if not candidates:
+            raise TooFewReplicas("this device's block is not in the ring")
+        known = [open_key_block(data, expected=handle) for data in candidates]
+        return max(known, key=lambda block: block.order)
+
+    def _wanted(self, known: KeyBlock, log: LogName | None) -> DeviceInfo:
+        info = decode_device_info(known.body.content)
+        return DeviceInfo(
+            account_id=self._device.account_id,
+            number=self._device.number,
+            contact=self.contact,
+            prekeys=self._device.published_prekeys(PREKEYS_MAX),
+            logs=_with(info.logs, log),
+        )
+
+
+def _with(logs: Sequence[LogName], log: LogName | None) -> tuple[LogName, ...]:
+    if log is None or log in logs:
+        return tuple(logs)
+    if len(logs) >= LOGS_MAX:
+        raise RefusedError(f"this device was restored {LOGS_MAX} times: enrol it anew")
+    return (*logs, log)

@@ -1,0 +1,329 @@
+"""The device's log: what its user's folders and POST itself are folded from (POST 3.4; design 6).
+
+Appends that come together share one commit and one head. In this order: records and signed head on
+the own disk; then the listeners are told; then cluster, then head to the ring; then the append
+returns. Until the ring's head was compared with ours nothing is signed: appends stay local.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from epost.foundation.errors import EpostError, Overloaded, RefusedError, UnavailableError
+from epost.foundation.ports import Write
+from epost.past.client import Conflict
+from epost.past.durability import Durability
+from epost.post import log_notes
+from epost.post.app_ids import AppId
+from epost.post.config import PostConfig
+from epost.post.device_block import DeviceBlock
+from epost.post.devices import Device
+from epost.post.log_fork import Fork, Forks
+from epost.post.log_notes import StoredLog
+from epost.post.log_publication import Publication
+from epost.post.log_reader import LogReader
+from epost.post.log_records import Entry
+from epost.post.log_writer import LogWriter, Step, require_size
+from epost.post.observed import DeviceExistsTwice, LogHeldLocally
+from epost.post.ports import BlockStore, NodePorts
+
+ENTRIES_WAITING_MAX = 10_000
+ENTRIES_PER_COMMIT_MAX = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who wrote a record: the device's number and the incarnation of its log."""
+
+    device: int
+    incarnation: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Entries are in the log, numbered from `first_sequence`; `durability` says how safely."""
+
+    first_sequence: int
+    durability: Durability
+
+
+Listener = Callable[[int, Entry, Origin], None]
+"""Told (sequence, entry, origin) of every record, once it is on the own disk, in log order."""
+
+
+@dataclass(slots=True)
+class _Append:
+    """Entries that somebody waits for."""
+
+    entries: Sequence[Entry]
+    done: asyncio.Future[Appended]
+    first_sequence: int = 0
+
+    @property
+    def last_sequence(self) -> int:
+        return self.first_sequence + len(self.entries) - 1
+
+    def finish(self, durability: Durability) -> None:
+        if not self.done.done():
+            self.done.set_result(Appended(self.first_sequence, durability))
+
+
+class DeviceLog:
+    """One writer, one key at a time, one chain of records."""
+
+    def __init__(
+        self,
+        *,
+        device: Device,
+        device_block: DeviceBlock,
+        blocks: BlockStore,
+        ports: NodePorts,
+        config: PostConfig,
+    ) -> None:
+        self._device = device
+        self._device_block = device_block
+        self._ports = ports
+        self._disk = ports.disk
+        self._config = config
+        self._listeners: dict[int, list[Listener]] = {}
+        self._reader = LogReader(blocks, device)
+        self._forks = Forks(blocks, ports.disk, self._reader)
+        self._publication = Publication(blocks)
+        self._writer = self._new_writer(log_notes.load(ports.disk, device.secrets.incarnation))
+        self._writing = asyncio.Lock()
+        self._waiting: deque[_Append] = deque()
+        self._unpublished: deque[_Append] = deque()
+        self._entries_waiting = 0
+        self._writes_due: list[Write] = []
+        self._steps: list[Step] = []
+        self._is_confirmed = False
+        self._is_away = False
+        self._running: set[str] = set()
+        self._durable_sequence = self._writer.base.sequence
+        self._delay_seconds = config.log_retry_seconds_min
+
+    @property
+    def sequence(self) -> int:
+        """The number of the newest record on the own disk."""
+        return self._writer.position.sequence
+
+    def register(self, app: AppId, listener: Listener) -> None:
+        """Tell `listener` of every record of an application from now on."""
+        self._listeners.setdefault(int(app), []).append(listener)
+
+    def start(self) -> None:
+        """Compare with the ring, however long it takes; appends are possible at once."""
+        self._run_once("confirm", self._confirm)
+
+    def is_ring_durable(self, sequence: int) -> bool:
+        """Is the record of this number known to be on k machines?"""
+        return sequence <= self._durable_sequence
+
+    async def append(self, entries: Sequence[Entry]) -> Appended:
+        """Append entries, all or none; returns when they are ring-durable, or held locally.
+
+        Held locally means: on the own disk, and not on k machines within
+        `append_deadline_seconds`. Raises MessageTooLarge, Overloaded, DiskFull.
+        """
+        assert entries, "nothing to append"
+        require_size(entries)
+        if self._entries_waiting + len(entries) > ENTRIES_WAITING_MAX:
+            raise Overloaded("too many log entries wait for the disk")
+        append = _Append(entries, asyncio.get_running_loop().create_future())
+        self._waiting.append(append)
+        self._entries_waiting += len(entries)
+        self._run_once("commit", self._commit)
+        return await append.done
+
+    async def replay(self, app: AppId, after_sequence: int) -> AsyncIterator[tuple[int, bytes]]:
+        """Yield (sequence, payload) of an application's records numbered above `after_sequence`.
+
+        Ends at the newest record of the moment it began. Begins earlier than asked where another
+        incarnation has meanwhile logged what was not read yet (then some records come twice).
+        """
+        after = self._writer.base.rewound(after_sequence)
+        async for record in self._reader.own_records(self._disk, self._writer, after):
+            sequence, entry = self._reader.open(record)
+            if entry.app == app:
+                yield sequence, entry.payload
+
+    # Committing.
+
+    async def _commit(self) -> None:
+        while self._waiting:
+            async with self._writing:
+                batch = self._take_batch()
+                writes, self._writes_due = self._writes_due, []
+                for append in batch:
+                    append.first_sequence = self._writer.position.sequence + 1
+                    writes += self._writer.add(append.entries)
+                if self._is_confirmed:
+                    writes += self._writer.sign()
+                await self._durable(writes, batch)
+                for append in batch:
+                    self._tell(append.first_sequence, append.entries, self._writer)
+                if self._is_confirmed:
+                    self._steps = self._writer.steps()
+            self._await_publication(batch)
+
+    def _take_batch(self) -> list[_Append]:
+        batch: list[_Append] = []
+        room = ENTRIES_PER_COMMIT_MAX
+        while self._waiting and (not batch or len(self._waiting[0].entries) <= room):
+            batch.append(self._waiting.popleft())
+            room -= len(batch[-1].entries)
+            self._entries_waiting -= len(batch[-1].entries)
+        return batch
+
+    async def _durable(self, writes: Sequence[Write], batch: Sequence[_Append]) -> None:
+        try:
+            await self._disk.durable(writes)
+        except (EpostError, OSError) as error:
+            for append in batch:
+                if not append.done.done():
+                    append.done.set_exception(error)
+            raise
+
+    def _await_publication(self, batch: Sequence[_Append]) -> None:
+        loop = asyncio.get_running_loop()
+        for append in batch:
+            if self._is_away:
+                append.finish(self._held())
+            else:
+                self._unpublished.append(append)
+                loop.call_later(self._config.append_deadline_seconds, append.finish, self._held())
+        self._run_once("publish", self._publish)
+
+    def _tell(self, first_sequence: int, entries: Sequence[Entry], writer: LogWriter) -> None:
+        origin = Origin(self._device.number, writer.base.incarnation)
+        for sequence, entry in enumerate(entries, first_sequence):
+            for listener in self._listeners.get(entry.app, ()):
+                listener(sequence, entry, origin)
+
+    # Publishing.
+
+    async def _publish(self) -> None:
+        while self._steps and self._is_confirmed:
+            steps, self._steps = self._steps, []
+            writer, error = self._writer, None
+            try:
+                durability = await self._publication.publish(steps, self._on_cluster_safe(writer))
+            except Conflict:
+                # Another machine signs with this key: never again with it from here on.
+                self._is_confirmed = False
+                self.start()
+                return
+            except (RefusedError, UnavailableError) as refusal:
+                durability, error = self._held(), refusal
+            self._acknowledge(steps[-1].head.content.sequence, durability, error)
+
+    def _acknowledge(self, sequence: int, durability: Durability, error: EpostError | None) -> None:
+        # After a failure appends are answered at once, until the ring takes one again.
+        self._is_away = not durability.ring_durable
+        if durability.ring_durable:
+            self._durable_sequence = max(self._durable_sequence, sequence)
+            self._delay_seconds = self._config.log_retry_seconds_min
+        else:
+            self._ports.observer.record(LogHeldLocally(sequence, error))
+            self._run_once("retry", self._retry)
+        while self._unpublished and self._unpublished[0].last_sequence <= sequence:
+            self._unpublished.popleft().finish(durability)
+
+    def _on_cluster_safe(self, writer: LogWriter) -> Callable[[Step], None]:
+        def strike_off(step: Step) -> None:
+            if writer is self._writer and writer.clusters[0].handle == step.cluster:
+                self._writes_due += writer.strike_off()
+
+        return strike_off
+
+    async def _retry(self) -> None:
+        await asyncio.sleep(self._next_delay())
+        if self._is_confirmed and not self._steps:
+            async with self._writing:
+                self._steps = self._writer.steps()
+        self._run_once("publish", self._publish)
+
+    # Confirming.
+
+    async def _confirm(self) -> None:
+        while not self._is_confirmed:
+            try:
+                if fork := await self._forks.compare(self._writer):
+                    await self._begin_incarnation(fork)
+                await self._device_block.publish(self._writer.name)
+            except (UnavailableError, RefusedError) as error:
+                self._hold_everything(error)
+                await asyncio.sleep(self._next_delay())
+                continue
+            async with self._writing:
+                if writes := self._writer.sign():
+                    await self._disk.durable(writes)
+                self._is_confirmed, self._is_away = True, False
+                self._steps = self._writer.steps()
+        self._run_once("publish", self._publish)
+
+    def _hold_everything(self, error: EpostError) -> None:
+        self._is_away = True
+        self._ports.observer.record(LogHeldLocally(self._writer.position.sequence, error))
+        while self._unpublished:
+            self._unpublished.popleft().finish(self._held())
+
+    async def _begin_incarnation(self, fork: Fork) -> None:
+        """Go on under a fresh key behind the ring's newest record; one commit decides it."""
+        async with self._writing:
+            old = self._writer
+            entries = await self._forks.entries_to_repeat(fork, old)
+            base = self._forks.base_behind(fork, old, self._ports.entropy.token(16))
+            writer = self._new_writer(StoredLog(base, []))
+            writes = [*self._forks.writes_to_adopt(fork, old), log_notes.put_base(base)]
+            writes += writer.add(entries)
+            await self._disk.durable([*writes, *writer.sign()])
+            self._writer, self._writes_due = writer, []
+            await self._tell_of_the_rings(fork)
+            self._tell(base.sequence + 1, entries, writer)
+        self._ports.observer.record(
+            DeviceExistsTwice(old.base.incarnation, base.incarnation, fork.common)
+        )
+
+    async def _tell_of_the_rings(self, fork: Fork) -> None:
+        for name in fork.clusters:
+            for record in await self._reader.records(name.handle):
+                sequence, entry = self._reader.open(record)
+                if sequence > fork.common:
+                    origin = Origin(self._device.number, fork.ring.content.incarnation)
+                    for listener in self._listeners.get(entry.app, ()):
+                        listener(sequence, entry, origin)
+
+    def _new_writer(self, stored: StoredLog) -> LogWriter:
+        return LogWriter(
+            stored,
+            device=self._device,
+            ring=self._device_block.contact.ring,
+            clock=self._ports.clock,
+            entropy=self._ports.entropy,
+            tail_in_head=self._config.tail_in_head,
+        )
+
+    def _held(self) -> Durability:
+        return Durability(1, self._ports.replicas_wanted(), ring_durable=False)
+
+    def _run_once(self, name: str, story: Callable[[], Awaitable[None]]) -> None:
+        """Start a story unless it is running already."""
+
+        async def run() -> None:
+            try:
+                await story()
+            finally:
+                self._running.discard(name)
+
+        if name not in self._running:
+            self._running.add(name)
+            self._ports.stories.run_story(run())
+
+    def _next_delay(self) -> float:
+        delay = self._delay_seconds
+        self._delay_seconds = min(delay * 2, self._config.log_retry_seconds_max)
+        return delay

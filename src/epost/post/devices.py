@@ -1,0 +1,298 @@
+"""An account's keys and a device's secrets (crypto 2); how both come into being.
+
+The account key is derived from the recovery phrase and signs only at enrolment and when devices
+change; no daemon holds it. A device's keys are random, its own, and revocable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from epost.crypto.certificates import (
+    CERTIFICATE_SIZE_MAX,
+    DEVICE_CERT,
+    V1,
+    DeviceCert,
+    account_id_of,
+    certify,
+)
+from epost.crypto.hashing import derive, u32
+from epost.crypto.sealing import key_id
+from epost.crypto.signed import parse
+from epost.crypto.signing import Kind, SigningKey
+from epost.crypto.versioned import KeyBlock, make_key_block
+from epost.foundation.codec import Format, encode
+from epost.foundation.ids import U8, U32, U63, AccountId, Bytes16, Bytes32, NodeHandle
+from epost.foundation.ports import Entropy, Sealing
+from epost.post.account_blocks import DeviceInfo, Identity, LogName, Prekey
+from epost.post.keyring import keyring_handle, make_keyring
+from epost.rings.enrolment import sealing_key_hash
+
+SEED_BYTES = 32
+PREKEYS_KEPT_MAX = 1000
+"""Private prekeys; one a week, so this bounds twenty years of an unattended device."""
+DATA_KEYS_MAX = 1000
+ORGANISATION_SECRETS_MAX = 8
+FIRST_DEVICE = 1
+
+
+class AccountKeys:
+    """What the 32-byte recovery seed (24 words) gives; held only while it is typed or drawn."""
+
+    def __init__(self, seed: bytes, generation: int = 0) -> None:
+        assert len(seed) == SEED_BYTES, "a recovery seed has 32 bytes"
+        self.generation = generation
+        self.account = SigningKey(derive(seed, "key/account", u32(generation)).key)
+        self.recovery = SigningKey(derive(seed, "key/recovery-sign").key)
+        self.recovery_sealing_seed = derive(seed, "key/recovery-seal").key
+        self.account_id = account_id_of(SigningKey(derive(seed, "key/account", u32(0)).key).public)
+
+
+class PrekeySecret(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The private half of a sealing prekey and when it was made, in milliseconds."""
+
+    seed: Bytes32
+    created_at: U63
+
+
+class EpochSecret(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A secret and the epoch it serves: account data keys, organisation secrets."""
+
+    epoch: U32
+    secret: Bytes32
+
+
+class DeviceSecrets(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Everything a device must keep to itself; the daemon stores it encrypted.
+
+    `incarnation` names the first incarnation of its log; later ones are in the log's own notes.
+    Epochs ascend, prekeys ascend by age.
+    """
+
+    format: V1
+    account_id: Bytes32
+    number: U8
+    signing_seed: Bytes32
+    sealing_seed: Bytes32
+    log_seed: Bytes32
+    incarnation: Bytes16
+    certificate: Annotated[bytes, msgspec.Meta(max_length=CERTIFICATE_SIZE_MAX)]
+    recovery_sealing_key: bytes
+    prekeys: Annotated[
+        tuple[PrekeySecret, ...], msgspec.Meta(min_length=1, max_length=PREKEYS_KEPT_MAX)
+    ]
+    data_keys: Annotated[
+        tuple[EpochSecret, ...], msgspec.Meta(min_length=1, max_length=DATA_KEYS_MAX)
+    ]
+    organisation_secrets: Annotated[
+        tuple[EpochSecret, ...], msgspec.Meta(max_length=ORGANISATION_SECRETS_MAX)
+    ]
+
+    def __repr__(self) -> str:
+        return f"DeviceSecrets(number={self.number})"
+
+
+DEVICE_SECRETS: Format[DeviceSecrets] = Format(DeviceSecrets, size_max=512 * 1024)
+
+
+class Device:
+    """This device at work: its keys, ready for use."""
+
+    def __init__(
+        self, secrets: DeviceSecrets, *, account_certificate: bytes, sealing: Sealing
+    ) -> None:
+        """`account_certificate` is the newest that the authority issued; replace on renewal."""
+        self.account_certificate = account_certificate
+        self._sealing = sealing
+        self._secrets = secrets
+        self._prekeys: dict[bytes, bytes] = {}
+        self.signing = SigningKey(secrets.signing_seed)
+        self.certificate: DeviceCert = DEVICE_CERT.decode(
+            parse(secrets.certificate, Kind.DEVICE).body
+        )
+        assert self.certificate.device_key == self.signing.public, "the certificate of another key"
+        self.use(secrets)
+
+    def use(self, secrets: DeviceSecrets) -> None:
+        """Go on with changed secrets (a new prekey, a new epoch), which are durable already."""
+        self._secrets = secrets
+        for prekey in secrets.prekeys:
+            if prekey.seed not in self._prekeys.values():
+                self._prekeys[key_id(self._sealing.public_key(prekey.seed))] = prekey.seed
+
+    @property
+    def secrets(self) -> DeviceSecrets:
+        """What the daemon stores."""
+        return self._secrets
+
+    @property
+    def account_id(self) -> AccountId:
+        """Whose device it is."""
+        return AccountId(self._secrets.account_id)
+
+    @property
+    def number(self) -> int:
+        """Which of the account's devices it is."""
+        return self._secrets.number
+
+    @property
+    def account_data_epoch(self) -> int:
+        """The newest epoch of the account's data key."""
+        return self._secrets.data_keys[-1].epoch
+
+    @property
+    def account_data_key(self) -> bytes:
+        """The newest of the account's data keys."""
+        return self._secrets.data_keys[-1].secret
+
+    @property
+    def organisation_secret(self) -> bytes | None:
+        """The newest organisation secret, if the authority gave one."""
+        known = self._secrets.organisation_secrets
+        return known[-1].secret if known else None
+
+    @property
+    def notes_secret(self) -> bytes:
+        """The key under which this device keeps private notes in its vault."""
+        return derive(self._secrets.log_seed, "key/notes").key
+
+    def log_key(self, incarnation: bytes) -> SigningKey:
+        """Return the key of one incarnation of this device's log."""
+        return SigningKey(derive(self._secrets.log_seed, "key/log", b"device", incarnation).key)
+
+    def log_data_key(self, log_key: bytes, epoch: int) -> bytes | None:
+        """Return the key that encrypts a log's records in an epoch, None for unknown epochs."""
+        for known in reversed(self._secrets.data_keys):
+            if known.epoch == epoch:
+                return derive(known.secret, "key/log-data", log_key).key
+        return None
+
+    def prekey_seed(self, wanted: bytes) -> bytes | None:
+        """Return the private half of the prekey with this id, if it is ours."""
+        return self._prekeys.get(wanted)
+
+    def published_prekeys(self, at_most: int) -> tuple[Prekey, ...]:
+        """Return the newest prekeys as the device block lists them, oldest first."""
+        return tuple(
+            make_prekey(prekey, self._sealing) for prekey in self._secrets.prekeys[-at_most:]
+        )
+
+
+def make_prekey(prekey: PrekeySecret, sealing: Sealing) -> Prekey:
+    """Return the public half of a prekey."""
+    public_key = sealing.public_key(prekey.seed)
+    return Prekey(key_id(public_key), public_key, prekey.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """A fresh account: what its owner enrols with, publishes, and keeps."""
+
+    keys: AccountKeys
+    recovery_sealing_key: bytes
+    secrets: DeviceSecrets
+    identity: KeyBlock
+    device_block: KeyBlock
+    keyring: bytes
+
+    @property
+    def device_certificate(self) -> bytes:
+        """The signed certificate of the first device."""
+        return self.secrets.certificate
+
+
+def create_account(
+    seed: bytes, *, contact: NodeHandle, now_ms: int, sealing: Sealing, entropy: Entropy
+) -> NewAccount:
+    """Make an account with one device from a fresh recovery seed; nothing is published yet.
+
+    The ring is the contact's. The daemon must store `secrets` before it publishes any block.
+    """
+    keys = AccountKeys(seed)
+    recovery_sealing_key = sealing.public_key(keys.recovery_sealing_seed)
+    secrets = _draw_secrets(keys, recovery_sealing_key, now_ms, sealing, entropy)
+    keyring = make_keyring(
+        keys.account_id,
+        epoch=1,
+        data_key=secrets.data_keys[-1].secret,
+        former_key=None,
+        readers=(sealing.public_key(secrets.sealing_seed), recovery_sealing_key),
+        sealing=sealing,
+    )
+    identity = Identity(
+        account_id=keys.account_id,
+        generation=keys.generation,
+        devices=(secrets.certificate,),
+        revoked=(),
+        recovery_sealing_key=recovery_sealing_key,
+        keyring=keyring_handle(keyring).digest,
+        flags=0,
+        public_references=(),
+    )
+    log = SigningKey(derive(secrets.log_seed, "key/log", b"device", secrets.incarnation).key)
+    info = DeviceInfo(
+        account_id=keys.account_id,
+        number=secrets.number,
+        contact=contact,
+        prekeys=(make_prekey(secrets.prekeys[0], sealing),),
+        logs=(LogName(secrets.incarnation, log.public),),
+    )
+    return NewAccount(
+        keys=keys,
+        recovery_sealing_key=recovery_sealing_key,
+        secrets=secrets,
+        identity=_first_version(keys.account, Kind.IDENTITY, contact, now_ms, encode(identity)),
+        device_block=_first_version(
+            SigningKey(secrets.signing_seed), Kind.DEVBLOCK, contact, now_ms, encode(info)
+        ),
+        keyring=keyring,
+    )
+
+
+def _draw_secrets(
+    keys: AccountKeys, recovery_sealing_key: bytes, now_ms: int, sealing: Sealing, entropy: Entropy
+) -> DeviceSecrets:
+    signing_seed, sealing_seed, log_seed = (entropy.token(32) for _ in range(3))
+    incarnation = entropy.token(16)
+    certificate = DeviceCert(
+        format=1,
+        account_id=keys.account_id,
+        generation=keys.generation,
+        number=FIRST_DEVICE,
+        device_key=SigningKey(signing_seed).public,
+        sealing_hash=sealing_key_hash(sealing.public_key(sealing_seed)),
+        root_log_key=SigningKey(derive(log_seed, "key/log", b"device", incarnation).key).public,
+        admin=True,
+        at=now_ms,
+    )
+    return DeviceSecrets(
+        format=1,
+        account_id=keys.account_id,
+        number=FIRST_DEVICE,
+        signing_seed=signing_seed,
+        sealing_seed=sealing_seed,
+        log_seed=log_seed,
+        incarnation=incarnation,
+        certificate=certify(keys.account, certificate),
+        recovery_sealing_key=recovery_sealing_key,
+        prekeys=(PrekeySecret(entropy.token(32), now_ms),),
+        data_keys=(EpochSecret(1, entropy.token(32)),),
+        organisation_secrets=(),
+    )
+
+
+def _first_version(
+    key: SigningKey, purpose: Kind, contact: NodeHandle, now_ms: int, content: bytes
+) -> KeyBlock:
+    return make_key_block(
+        key, purpose, ring=contact.ring, previous=None, issued_at=now_ms, content=content
+    )
+
+
+def with_new_prekey(secrets: DeviceSecrets, seed: bytes, now_ms: int) -> DeviceSecrets:
+    """Return the secrets with one more prekey; the oldest go beyond PREKEYS_KEPT_MAX."""
+    prekeys = (*secrets.prekeys, PrekeySecret(seed, now_ms))[-PREKEYS_KEPT_MAX:]
+    return msgspec.structs.replace(secrets, prekeys=prekeys)

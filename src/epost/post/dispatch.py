@@ -1,0 +1,223 @@
+"""Takes one notice to its recipient: to her devices, else to delegates (POST 3.3; design 7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from epost.foundation.calls import first_successes
+from epost.foundation.codec import encode
+from epost.foundation.errors import (
+    AuthenticityError,
+    NoSuchBlock,
+    NoSuchUser,
+    PeerError,
+    RefusedError,
+    UnavailableError,
+)
+from epost.foundation.ids import NodeHandle
+from epost.foundation.wire import Application
+from epost.past.pending import ReceiptStatus, receipt_handle
+from epost.post.accounts import Accounts, Contact
+from epost.post.config import PostConfig
+from epost.post.devices import Device
+from epost.post.messages import ANSWERED, Deliver
+from epost.post.notices import Notice, Sealed, seal_notice, sign_notice
+from epost.post.observed import ReceiptIgnored
+from epost.post.ports import BlockStore, Delegates, NodePorts, Requests
+from epost.post.receipts import Receipts
+from epost.post.records import DeliveryState
+
+_TROUBLES = (AuthenticityError, PeerError, RefusedError, UnavailableError)
+"""What keeps one attempt from succeeding without saying anything about the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One notice that is to be delivered; times in ms. `pending` names an envelope that delegates
+    keep already, or is empty."""
+
+    message_key: bytes
+    index: int
+    name: str
+    notice_id: bytes
+    app: int
+    content: bytes
+    sent_at: int
+    expires_at: int
+    pending: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How far an attempt took a notice; `reason` is for people."""
+
+    state: DeliveryState
+    pending: bytes = b""
+    receipt: bytes = b""
+    reason: str = ""
+
+
+OnLate = Callable[[Letter, Outcome], Awaitable[None]]
+
+
+class Dispatch:
+    """Attempts deliveries; the recipient knows a notice by its id, so several are as one."""
+
+    def __init__(
+        self,
+        *,
+        device: Device,
+        accounts: Accounts,
+        receipts: Receipts,
+        blocks: BlockStore,
+        delegates: Delegates,
+        requests: Requests,
+        ports: NodePorts,
+        config: PostConfig,
+    ) -> None:
+        self._device = device
+        self._accounts = accounts
+        self._receipts = receipts
+        self._blocks = blocks
+        self._delegates = delegates
+        self._requests = requests
+        self._ports = ports
+        self._config = config
+
+    async def attempt(self, letter: Letter, on_late: OnLate) -> Outcome:
+        """Try once; `on_late` is awaited if her device answers after delegates took the notice."""
+        try:
+            contact = await self._accounts.resolve(letter.name)
+        except NoSuchUser as error:
+            return Outcome(DeliveryState.UNDELIVERABLE, reason=str(error))
+        except _TROUBLES as error:
+            return Outcome(DeliveryState.HELD, reason=str(error))
+        if letter.pending:
+            settled = await self._stored_receipt(letter.pending, contact)
+            if settled is not None:
+                return settled
+        sealed = self._seal(letter, contact)
+        return await self._send(letter, contact, sealed, on_late)
+
+    async def _send(
+        self,
+        letter: Letter,
+        contact: Contact,
+        sealed: Sealed,
+        on_late: OnLate,
+    ) -> Outcome:
+        direct = asyncio.ensure_future(self._offer(contact, sealed))
+        try:
+            if settled := await self._within_patience(direct):
+                return settled
+            if not letter.pending and await self._deposit(sealed):
+                self._ports.stories.run_story(self._finish(direct, letter, on_late))
+                return Outcome(DeliveryState.DELEGATED, sealed.digest)
+            settled = await asyncio.shield(direct)
+        except asyncio.CancelledError:
+            direct.cancel()
+            raise
+        waiting = DeliveryState.DELEGATED if letter.pending else DeliveryState.HELD
+        return settled or Outcome(waiting, letter.pending, reason="her device did not answer")
+
+    async def _within_patience(self, direct: asyncio.Future[Outcome | None]) -> Outcome | None:
+        try:
+            async with asyncio.timeout(self._config.direct_patience_seconds):
+                return await asyncio.shield(direct)
+        except TimeoutError:
+            return None
+
+    async def _finish(
+        self,
+        direct: asyncio.Future[Outcome | None],
+        letter: Letter,
+        on_late: OnLate,
+    ) -> None:
+        if settled := await direct:
+            await on_late(letter, settled)
+
+    def _seal(self, letter: Letter, contact: Contact) -> Sealed:
+        notice = Notice(
+            format=1,
+            id=letter.notice_id,
+            from_account=self._device.account_id,
+            from_device=self._device.number,
+            to_account=contact.account.account_id,
+            sent_at=letter.sent_at,
+            expires_at=letter.expires_at,
+            app=letter.app,
+            content=letter.content,
+        )
+        signed = sign_notice(
+            notice,
+            self._device.signing,
+            account_certificate=self._device.account_certificate,
+            device_certificate=self._device.secrets.certificate,
+        )
+        return seal_notice(
+            signed,
+            to_ring=contact.account.ring,
+            to_account=contact.account.account_id,
+            expires_at=letter.expires_at,
+            sealing_keys=contact.sealing_keys,
+            sealing=self._ports.sealing,
+            entropy=self._ports.entropy,
+        )
+
+    async def _offer(self, contact: Contact, sealed: Sealed) -> Outcome | None:
+        """Offer to all of her devices at once; return what the first final receipt says."""
+        offers = [self._offer_to(node, contact, sealed) for node in contact.addresses]
+        timeout = self._config.direct_timeout_seconds
+        answers = await first_successes(offers, 1, timeout_seconds=timeout)
+        return answers[0][1] if answers else None
+
+    async def _offer_to(self, node: NodeHandle, contact: Contact, sealed: Sealed) -> Outcome:
+        answer = await self._requests.call(
+            node,
+            Application.POST,
+            encode(Deliver(sealed.envelope)),
+            timeout_seconds=self._config.direct_timeout_seconds,
+        )
+        return await self.judge(ANSWERED.decode(answer).receipt, contact, sealed.digest)
+
+    async def judge_for(self, name: str, receipt: bytes, pending: bytes) -> Outcome:
+        """Return what a receipt settles for the account of a name; raises as `judge`."""
+        return await self.judge(receipt, await self._accounts.resolve(name), pending)
+
+    async def judge(self, receipt: bytes, contact: Contact, pending: bytes) -> Outcome:
+        """Return what a receipt settles; raises UnavailableError if it settles nothing."""
+        try:
+            verified = await self._receipts.verify(
+                receipt, pending=pending, account_id=contact.account.account_id
+            )
+        except (AuthenticityError, PeerError) as error:
+            self._ports.observer.record(ReceiptIgnored(error))
+            raise
+        match verified.status:
+            case ReceiptStatus.ACCEPTED | ReceiptStatus.READ:
+                return Outcome(DeliveryState.DELIVERED, pending, receipt)
+            case ReceiptStatus.REFUSED:
+                reason = "the recipient's device refused it"
+                return Outcome(DeliveryState.REFUSED, pending, receipt, reason)
+            case ReceiptStatus.RESEAL:
+                self._accounts.forget(contact.name)
+                raise UnavailableError("sealed to a key that is no longer there")
+            case ReceiptStatus.DEFERRED:
+                raise UnavailableError("her device cannot take it now")
+
+    async def _stored_receipt(self, pending: bytes, contact: Contact) -> Outcome | None:
+        try:
+            receipt = await self._blocks.lookup(receipt_handle(pending))
+            return await self.judge(receipt, contact, pending)
+        except (NoSuchBlock, *_TROUBLES):
+            return None
+
+    async def _deposit(self, sealed: Sealed) -> bool:
+        """Leave the envelope with delegates; tells whether k of them signed for it."""
+        try:
+            deposits = await self._delegates.deposit(sealed.envelope)
+        except _TROUBLES:
+            return False
+        return len(deposits) >= self._ports.replicas_wanted()

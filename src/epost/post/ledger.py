@@ -1,0 +1,111 @@
+"""Folds POST's own records into outbox and replay set, and keeps a checkpoint of both."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from epost.crypto.certificates import V1
+from epost.foundation.codec import Format, encode
+from epost.foundation.ids import U63
+from epost.foundation.ports import PutNote
+from epost.post.app_ids import AppId
+from epost.post.config import PostConfig
+from epost.post.device_log import DeviceLog, Origin
+from epost.post.devices import Device
+from epost.post.log_records import Entry
+from epost.post.outbox import Outbox
+from epost.post.ports import NodePorts
+from epost.post.received import ReceivedNotices
+from epost.post.records import POST_RECORD, Outgoing, PostRecord, Progressed, Received
+
+TABLE = "post.ledger"
+_KEY = b"folded"
+_SWEEP_SECONDS = 24 * 3600.0
+
+
+class _Folded(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    format: V1
+    sequence: U63
+
+
+_FOLDED: Format[_Folded] = Format(_Folded, size_max=64)
+
+
+class Ledger:
+    """The state that POST's own records lead to.
+
+    The log is the truth; the notes of the checkpoint spare reading all of it at each start.
+    """
+
+    def __init__(
+        self, device: Device, log: DeviceLog, ports: NodePorts, config: PostConfig
+    ) -> None:
+        self.outbox = Outbox(device, ports)
+        self.received = ReceivedNotices(device, ports)
+        self._log = log
+        self._ports = ports
+        self._config = config
+        self._folded = 0
+        self._is_dirty = False
+        log.register(AppId.POST, self._on_entry)
+
+    async def load(self) -> None:
+        """Restore the checkpoint and fold what came after it; before anything is appended."""
+        self.outbox.load()
+        stored = self._ports.disk.note(TABLE, _KEY)
+        self._folded = 0 if stored is None else _FOLDED.decode(stored).sequence
+        async for sequence, payload in self._log.replay(AppId.POST, self._folded):
+            self._apply(sequence, POST_RECORD.decode(payload))
+        self._folded = max(self._folded, self._log.sequence)
+
+    async def keep_checkpoints(self) -> None:
+        """Write a checkpoint now and then, for ever."""
+        swept_at = self._ports.clock.now()
+        while True:
+            await asyncio.sleep(self._config.checkpoint_seconds)
+            if self._is_dirty:
+                await self.checkpoint()
+            if self._ports.clock.now() - swept_at > _SWEEP_SECONDS:
+                swept_at = self._ports.clock.now()
+                await self._ports.disk.durable(self.received.expired())
+
+    async def checkpoint(self) -> None:
+        """Write down what was folded so far, in one commit."""
+        self._is_dirty = False
+        await self._ports.disk.durable(
+            [
+                *self.outbox.checkpoint(),
+                *self.received.checkpoint(),
+                PutNote(TABLE, _KEY, encode(_Folded(1, self._folded))),
+            ]
+        )
+
+    async def outgoing(self, sequence: int) -> Outgoing:
+        """Read the record of a sent message back from the log; raises as the log does."""
+        async for found, payload in self._log.replay(AppId.POST, sequence - 1):
+            record = POST_RECORD.decode(payload)
+            if found == sequence and isinstance(record, Outgoing):
+                return record
+        raise AssertionError("the outbox names a record that the log does not have")
+
+    def _on_entry(self, sequence: int, entry: Entry, _origin: Origin) -> None:
+        self._apply(sequence, POST_RECORD.decode(entry.payload))
+
+    def _apply(self, sequence: int, record: PostRecord) -> None:
+        match record:
+            case Outgoing():
+                self.outbox.on_outgoing(sequence, record)
+            case Progressed(steps):
+                for step in steps:
+                    self.outbox.on_step(step)
+            case Received():
+                self.received.on_received(sequence, record)
+        self._folded = max(self._folded, sequence)
+        self._is_dirty = True
+
+
+def entry_of(record: PostRecord) -> Entry:
+    """Return the log entry of one of POST's own records."""
+    return Entry(int(AppId.POST), encode(record))

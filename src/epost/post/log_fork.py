@@ -1,0 +1,123 @@
+"""Is the log in the ring the one we wrote? If not, how both became different (crypto 6.3).
+
+A restored backup or a cloned disk must never sign with its log's key again: it would sign two heads
+of one version. It goes on as a new incarnation under a fresh key, behind the ring's newest record,
+and logs again what only it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from epost.crypto.versioned import key_block_handle, open_key_block
+from epost.foundation.errors import TooFewReplicas
+from epost.foundation.ports import Write
+from epost.past.log_format import HeadContent, record_hash
+from epost.post import log_notes
+from epost.post.log_chain import ClusterName
+from epost.post.log_notes import Base, Rewind, SignedHead
+from epost.post.log_reader import LogReader, number_of
+from epost.post.log_records import Entry
+from epost.post.log_writer import LogWriter
+from epost.post.ports import BlockStore, Disk
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """The ring's head is not an ancestor of ours.
+
+    `clusters` are the ring's, oldest first, from the newest that we have too; both logs are the
+    same up to record `common`.
+    """
+
+    ring: SignedHead
+    clusters: tuple[ClusterName, ...]
+    common: int
+
+
+class Forks:
+    """Compares the log on the disk with the one in the ring."""
+
+    def __init__(self, blocks: BlockStore, disk: Disk, reader: LogReader) -> None:
+        self._blocks = blocks
+        self._disk = disk
+        self._reader = reader
+
+    async def compare(self, writer: LogWriter) -> Fork | None:
+        """Return None if ours extends the ring's; raises UnavailableError if unconfirmed."""
+        handle = key_block_handle(writer.name.log_key)
+        reading = await self._blocks.lookup_latest(handle)
+        if not reading.confirmed:
+            raise TooFewReplicas("the log's head cannot be confirmed now")
+        if reading.block is None:
+            return None
+        ring = SignedHead.of(open_key_block(reading.block, expected=handle))
+        if await self._is_ours(ring, writer):
+            return None
+        return await self._describe(ring, writer)
+
+    async def _is_ours(self, ring: SignedHead, writer: LogWriter) -> bool:
+        ours = writer.head
+        if ours is None or ring.block.body.version > ours.block.body.version:
+            return False
+        if ring.block.body.version == ours.block.body.version:
+            return ring.block.body_hash == ours.block.body_hash
+        hashes = await self._own_hashes(writer, ring.content.sequence - 1)
+        return hashes.get(ring.content.sequence) == ring.content.tip
+
+    async def _describe(self, ring: SignedHead, writer: LogWriter) -> Fork:
+        known = {handle.digest for _, handle in log_notes.stored_clusters(self._disk)}
+        known.update(cluster.handle.digest for cluster in writer.clusters)
+        clusters = await self._reader.walk_back(ClusterName.in_head(ring.content), known)
+        first = clusters[0].first_sequence if clusters else _first_sequence(ring.content)
+        own = await self._own_hashes(writer, first - 1)
+        common = 0
+        for name in clusters:
+            if name.first_sequence in own:
+                common = _last_common(await self._reader.records(name.handle), own, common)
+        common = _last_common(ring.content.tail, own, common)
+        return Fork(ring, tuple(clusters), common)
+
+    async def entries_to_repeat(self, fork: Fork, writer: LogWriter) -> list[Entry]:
+        """Return what the next incarnation must log again: what only we hold, and what only the
+        ring's head holds, which nobody will read any more."""
+        own = self._reader.own_records(self._disk, writer, fork.common)
+        records = [*fork.ring.content.tail, *[record async for record in own]]
+        return [self._reader.open(record)[1] for record in records]
+
+    def base_behind(self, fork: Fork, writer: LogWriter, incarnation: bytes) -> Base:
+        """Return where the next incarnation begins: behind the ring's newest record.
+
+        Its numbers are higher than any that either log has used, so that they stay in order.
+        """
+        content = fork.ring.content
+        last = max(writer.position.sequence, content.sequence)
+        rewinds = (*writer.base.rewinds, Rewind(fork.common, last + 1))
+        return Base(1, incarnation, last, content.tip, ClusterName.in_head(content), rewinds)
+
+    def writes_to_adopt(self, fork: Fork, writer: LogWriter) -> list[Write]:
+        """Return the writes that replace our clusters by the ring's."""
+        ours = [first for first, _ in log_notes.stored_clusters(self._disk)]
+        return [
+            *log_notes.forget_records(writer.clusters),
+            *(log_notes.forget_cluster(first) for first in ours if first > fork.common),
+            *(log_notes.put_cluster(name.first_sequence, name.handle) for name in fork.clusters),
+        ]
+
+    async def _own_hashes(self, writer: LogWriter, after: int) -> dict[int, bytes]:
+        return {
+            number_of(record): record_hash(record)
+            async for record in self._reader.own_records(self._disk, writer, after)
+        }
+
+
+def _first_sequence(head: HeadContent) -> int:
+    return number_of(head.tail[0]) if head.tail else head.sequence
+
+
+def _last_common(records: Sequence[bytes], own: Mapping[int, bytes], common: int) -> int:
+    for record in records:
+        if own.get(number_of(record)) == record_hash(record):
+            common = number_of(record)
+    return common

@@ -1,0 +1,70 @@
+"""Reads stored clusters of this account's logs and decrypts their records."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Collection
+
+from epost.foundation.errors import BadSeal
+from epost.foundation.ids import BlockKind, Handle
+from epost.past.log_format import LOG_RECORD, NO_CLUSTER, open_head, split_records
+from epost.post import log_notes
+from epost.post.devices import Device
+from epost.post.log_chain import ClusterName
+from epost.post.log_records import Entry, open_record
+from epost.post.log_writer import LogWriter
+from epost.post.ports import BlockStore, Disk
+
+CLUSTERS_WALKED_MAX = 1_000_000
+
+
+class LogReader:
+    """Walks logs whose records this account can decrypt."""
+
+    def __init__(self, blocks: BlockStore, device: Device) -> None:
+        self._blocks = blocks
+        self._device = device
+
+    async def records(self, cluster: Handle) -> list[bytes]:
+        """Return the records of a cluster; raises NoSuchBlock, UnavailableError."""
+        body, _ = await self._blocks.lookup_cluster(cluster)
+        return split_records(body)
+
+    async def walk_back(self, newest: ClusterName, known: Collection[bytes]) -> list[ClusterName]:
+        """Return a log's clusters, oldest first, back to one whose digest is known (included)."""
+        names: list[ClusterName] = []
+        name = newest
+        while name.digest != NO_CLUSTER and len(names) < CLUSTERS_WALKED_MAX:
+            names.append(name)
+            if name.digest in known or name.previous == NO_CLUSTER:
+                break
+            _, head = await self._blocks.lookup_cluster(Handle(BlockKind.CLUSTER, name.previous))
+            name = ClusterName.in_head(open_head(head).content)
+        return names[::-1]
+
+    async def own_records(self, disk: Disk, writer: LogWriter, after: int) -> AsyncIterator[bytes]:
+        """Yield this device's records numbered above `after`, in order, up to the newest now."""
+        stored = log_notes.stored_clusters(disk)
+        still_open = [record for cluster in writer.clusters for record in cluster.records]
+        # The last cluster that begins at or before `after` may hold later records.
+        starts = [first for first, _ in stored]
+        for _, cluster in stored[max(bisect_right(starts, after + 1) - 1, 0) :]:
+            for record in await self.records(cluster):
+                if after < number_of(record) <= writer.base.sequence:
+                    yield record
+        for record in still_open:
+            if number_of(record) > after:
+                yield record
+
+    def open(self, record: bytes) -> tuple[int, Entry]:
+        """Return (sequence, entry) of a record; raises BadSeal for an epoch we have no key of."""
+        decoded = LOG_RECORD.decode(record)
+        data_key = self._device.log_data_key(decoded.log_key, decoded.epoch)
+        if data_key is None:
+            raise BadSeal(f"no data key of epoch {decoded.epoch}")
+        return decoded.sequence, open_record(decoded, data_key)
+
+
+def number_of(record: bytes) -> int:
+    """Return the sequence number of a record of our own."""
+    return LOG_RECORD.decode(record).sequence

@@ -1,0 +1,234 @@
+"""Secure single-copy message storage (POST 3.2; crypto 5): encrypt, store at the hash, remember.
+
+A plaintext that this account stored before is never stored again: its reference is remembered, so
+that forwarding a mail or keeping a copy in Sent costs nothing in any mode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, assert_never
+
+import msgspec
+
+from epost.crypto.certificates import V1
+from epost.crypto.hashing import derive, digest
+from epost.foundation.codec import Format, encode
+from epost.foundation.errors import (
+    HashMismatch,
+    MalformedPacket,
+    MessageTooLarge,
+    NoSuchBlock,
+    RefusedError,
+)
+from epost.foundation.ids import U63, BlockKind, Bytes32, Handle
+from epost.foundation.ports import Entropy
+from epost.past.durability import Durability
+from epost.post.config import PostConfig
+from epost.post.devices import Device
+from epost.post.frames import (
+    CHUNK_BYTES,
+    SINGLE_FRAME_BYTES_MAX,
+    Codec,
+    convergent_key,
+    decode_frame,
+    encode_frame,
+    encode_manifest_frame,
+    open_frame,
+    seal_frame,
+)
+from epost.post.parallel import in_parallel
+from epost.post.ports import BlockStore
+from epost.post.reference_memory import ReferenceMemory, Remembered
+from epost.post.references import Reference, Secrecy
+
+MESSAGE_BYTES_MAX = 256 * 1024 * 1024
+"""Longest plaintext; manifests hold 16 GiB, but messages are handled in memory."""
+CHUNKS_MAX = 16_384
+CHUNKS_IN_FLIGHT = 4
+_PUBLIC_SECRET = derive(bytes(32), "cvg/public").key
+
+
+class Chunk(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One chunk in a manifest."""
+
+    digest: Bytes32
+    key: Bytes32
+
+
+class Manifest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Lists the chunks of a long plaintext in order (crypto 5.2)."""
+
+    format: V1
+    total: U63
+    sha256: Bytes32
+    chunk_size: U63
+    chunks: Annotated[tuple[Chunk, ...], msgspec.Meta(max_length=CHUNKS_MAX)]
+
+
+_MANIFEST: Format[Manifest] = Format(Manifest, size_max=SINGLE_FRAME_BYTES_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A message lies in the store; `durability` says how safely."""
+
+    reference: Reference
+    durability: Durability
+
+
+class MessageStore:
+    """Stores and fetches messages for one account."""
+
+    def __init__(
+        self,
+        *,
+        device: Device,
+        blocks: BlockStore,
+        memory: ReferenceMemory,
+        entropy: Entropy,
+        config: PostConfig,
+    ) -> None:
+        self._device = device
+        self._blocks = blocks
+        self._memory = memory
+        self._entropy = entropy
+        self._config = config
+
+    async def store(
+        self, plaintext: bytes, *, secrecy: Secrecy | None = None, confidential: bool = False
+    ) -> Stored:
+        """Store a message; without `secrecy` the rules of crypto 5.4 choose it.
+
+        A remembered reference is reused whatever its mode, unless `secrecy` asks for another.
+        Raises MessageTooLarge, and RefusedError for organisation mode without its secret.
+        """
+        if len(plaintext) > MESSAGE_BYTES_MAX:
+            raise MessageTooLarge(f"{len(plaintext)} bytes, at most {MESSAGE_BYTES_MAX}")
+        sha256 = hashlib.sha256(plaintext).digest()
+        remembered = self._memory.recall(sha256)
+        if remembered is not None and secrecy in {None, remembered.reference.mode}:
+            reused = await self._reuse(sha256, remembered)
+            if reused is not None:
+                return reused
+        mode = secrecy or self._choose(len(plaintext), confidential)
+        if len(plaintext) > SINGLE_FRAME_BYTES_MAX:
+            stored = await self._store_chunks(plaintext, sha256, mode)
+        else:
+            stored = await self._insert(encode_frame(plaintext), Codec.RAW, len(plaintext), mode)
+        self._memory.remember(sha256, Remembered(stored.reference, stored.durability))
+        return stored
+
+    async def fetch(self, reference: Reference) -> bytes:
+        """Return a message.
+
+        Raises NoSuchBlock, UnavailableError, and AuthenticityError or PeerError if whoever made
+        the reference made it wrongly.
+        """
+        codec, raw = await self._fetch_block(reference.digest, reference.key)
+        if (codec is Codec.MANIFEST) != (reference.codec == Codec.MANIFEST):
+            raise MalformedPacket("a manifest where none was promised, or none where one was")
+        if codec is Codec.MANIFEST:
+            raw = await self._fetch_chunks(_MANIFEST.decode(raw))
+        if len(raw) != reference.raw_length:
+            raise MalformedPacket("a message of another length than its reference says")
+        return raw
+
+    async def handles_of(self, reference: Reference) -> list[Handle]:
+        """Return the handles of every block of a message; fetches the manifest, if there is one."""
+        if reference.codec != Codec.MANIFEST:
+            return [reference.handle]
+        _, encoded = await self._fetch_block(reference.digest, reference.key)
+        chunks = _MANIFEST.decode(encoded).chunks
+        return [reference.handle, *(Handle(BlockKind.CONTENT, c.digest) for c in chunks)]
+
+    async def _reuse(self, sha256: bytes, remembered: Remembered) -> Stored | None:
+        """Return the known reference; insert its block again if it was not yet ring-durable."""
+        reference, durability = remembered.reference, remembered.durability
+        if durability.ring_durable:
+            return Stored(reference, durability)
+        if reference.codec == Codec.MANIFEST:
+            return None  # rare, and storing the chunks again is idempotent in shared modes
+        try:
+            block = await self._blocks.lookup(reference.handle)
+        except NoSuchBlock:
+            return None
+        insertion = await self._blocks.insert(BlockKind.CONTENT, block)
+        self._memory.remember(sha256, Remembered(reference, insertion.durability))
+        return Stored(reference, insertion.durability)
+
+    def _choose(self, size: int, confidential: bool) -> Secrecy:
+        may_be_shared = size >= self._config.organisation_mode_size_min and not confidential
+        if may_be_shared and self._device.organisation_secret is not None:
+            return Secrecy.ORGANISATION
+        return Secrecy.UNIQUE
+
+    def _content_key(self, mode: Secrecy, framed: bytes) -> bytes:
+        match mode:
+            case Secrecy.UNIQUE:
+                return self._entropy.token(32)
+            case Secrecy.CONVERGENT:
+                return convergent_key(_PUBLIC_SECRET, framed)
+            case Secrecy.ORGANISATION:
+                if (secret := self._device.organisation_secret) is None:
+                    raise RefusedError("this device does not hold the organisation's secret")
+                return convergent_key(organisation_convergence(secret), framed)
+            case Secrecy.ACCOUNT:
+                secret = derive(self._device.account_data_key, "cvg/account").key
+                return convergent_key(secret, framed)
+        assert_never(mode)
+
+    async def _insert(self, framed: bytes, codec: Codec, raw_length: int, mode: Secrecy) -> Stored:
+        key = self._content_key(mode, framed)
+        block = seal_frame(key, framed)
+        insertion = await self._blocks.insert(BlockKind.CONTENT, block)
+        reference = Reference(insertion.handle.digest, key, mode, int(codec), raw_length)
+        assert reference.digest == digest("blk/content", block)
+        return Stored(reference, insertion.durability)
+
+    async def _store_chunks(self, plaintext: bytes, sha256: bytes, mode: Secrecy) -> Stored:
+        async def store_chunk(start: int) -> Stored:
+            raw = plaintext[start : start + CHUNK_BYTES]
+            return await self._insert(encode_frame(raw), Codec.RAW, len(raw), mode)
+
+        starts = range(0, len(plaintext), CHUNK_BYTES)
+        stored = await in_parallel([store_chunk(s) for s in starts], at_once=CHUNKS_IN_FLIGHT)
+        manifest = Manifest(
+            1,
+            len(plaintext),
+            sha256,
+            CHUNK_BYTES,
+            tuple(Chunk(s.reference.digest, s.reference.key) for s in stored),
+        )
+        framed = encode_manifest_frame(encode(manifest))
+        whole = await self._insert(framed, Codec.MANIFEST, len(plaintext), mode)
+        durability = whole.durability.combine(*(s.durability for s in stored))
+        return Stored(whole.reference, durability)
+
+    async def _fetch_block(self, block_digest: bytes, key: bytes) -> tuple[Codec, bytes]:
+        block = await self._blocks.lookup(Handle(BlockKind.CONTENT, block_digest))
+        return decode_frame(open_frame(key, block))
+
+    async def _fetch_chunks(self, manifest: Manifest) -> bytes:
+        if manifest.total > MESSAGE_BYTES_MAX or not 0 < manifest.chunk_size <= CHUNK_BYTES:
+            raise MalformedPacket("a manifest beyond the limits")
+        if len(manifest.chunks) * manifest.chunk_size >= manifest.total + manifest.chunk_size:
+            raise MalformedPacket("more chunks than the message needs")
+
+        async def fetch_chunk(chunk: Chunk) -> bytes:
+            codec, raw = await self._fetch_block(chunk.digest, chunk.key)
+            if codec is Codec.MANIFEST or len(raw) > manifest.chunk_size:
+                raise MalformedPacket("not a chunk")
+            return raw
+
+        fetches = [fetch_chunk(chunk) for chunk in manifest.chunks]
+        whole = b"".join(await in_parallel(fetches, at_once=CHUNKS_IN_FLIGHT))
+        if len(whole) != manifest.total or hashlib.sha256(whole).digest() != manifest.sha256:
+            raise HashMismatch("the chunks are not the message that the manifest names")
+        return whole
+
+
+def organisation_convergence(secret: bytes) -> bytes:
+    """Return the convergence secret of an epoch's organisation secret."""
+    return derive(secret, "cvg/org").key

@@ -1,0 +1,35 @@
+"""What the POST services of two nodes say to each other (Application.POST)."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from epost.foundation.codec import Format
+from epost.past.pending import PENDING_SIZE_MAX, RECEIPT_SIZE_MAX
+
+MESSAGE_BYTES_MAX = PENDING_SIZE_MAX + 1024
+
+
+class Deliver(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Request: here is an envelope for your user; the answer is Answered."""
+
+    envelope: Annotated[bytes, msgspec.Meta(max_length=PENDING_SIZE_MAX)]
+
+
+class Settle(msgspec.Struct, tag=2, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Notification to a sender's device: the receipt for one of its envelopes, which came by way
+    of delegates."""
+
+    receipt: Annotated[bytes, msgspec.Meta(max_length=RECEIPT_SIZE_MAX)]
+
+
+class Answered(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The recipient's signed receipt."""
+
+    receipt: Annotated[bytes, msgspec.Meta(max_length=RECEIPT_SIZE_MAX)]
+
+
+POST_MESSAGE: Format[Deliver | Settle] = Format(Deliver | Settle, size_max=MESSAGE_BYTES_MAX)
+ANSWERED: Format[Answered] = Format(Answered, size_max=MESSAGE_BYTES_MAX)

@@ -1,0 +1,45 @@
+"""What the POST services tell their observer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from epost.foundation.errors import EpostError
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceExistsTwice:
+    """The log went on without this disk: it is a restored backup, or a clone is running."""
+
+    old_incarnation: bytes
+    new_incarnation: bytes
+    common_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogHeldLocally:
+    """The newest records are on this disk but not (yet) on k machines."""
+
+    sequence: int
+    error: EpostError | None
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRefused:
+    """An envelope for this account did not hold what it must."""
+
+    error: EpostError
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceIgnored:
+    """A presence that does not verify, or comes too often."""
+
+    error: EpostError
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptIgnored:
+    """Somebody answered for an envelope with a receipt that does not verify."""
+
+    error: EpostError

@@ -1,0 +1,137 @@
+"""What the POST services need of the layers around them, as they see it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from epost.crypto.certificates import AccountCert
+from epost.foundation.ids import BlockKind, Handle, Id, NodeHandle
+from epost.foundation.ports import Clock, Entropy, Observer, Sealing, Write
+from epost.foundation.wire import Application
+from epost.past.client import Insertion, Reading
+
+
+class Disk(Protocol):
+    """The node's own vault, as stories use it."""
+
+    async def durable(self, writes: Sequence[Write]) -> None:
+        """Return when these writes, and all asked for earlier, are on disk; raises DiskFull."""
+
+    def note(self, table: str, key: bytes) -> bytes | None:
+        """Return a note, or None."""
+        ...
+
+    def notes(self, table: str) -> Sequence[tuple[bytes, bytes]]:
+        """Return all notes of a table in key order."""
+        ...
+
+
+class Stories(Protocol):
+    """Runs what goes on in the background; its failures are observed."""
+
+    def run_story(self, story: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a story."""
+        ...
+
+
+@dataclass(frozen=True)
+class NodePorts:
+    """The world as one node's services see it.
+
+    `is_clock_sound` says no while the own clock is far from the peers': then nothing expires
+    (crypto 7.2). `replicas_wanted` is min(k, enrolled storage nodes).
+    """
+
+    clock: Clock
+    entropy: Entropy
+    sealing: Sealing
+    observer: Observer
+    disk: Disk
+    stories: Stories
+    is_clock_sound: Callable[[], bool]
+    replicas_wanted: Callable[[], int]
+
+
+class BlockStore(Protocol):
+    """PAST as the services use it (paper section 2)."""
+
+    async def insert(self, kind: BlockKind, block: bytes, *, mirror: bool = True) -> Insertion:
+        """Store a block on k nodes, or hold it locally; raises RefusedError, Conflict."""
+        ...
+
+    async def extend(self, cluster: Handle, records: Sequence[bytes], head: bytes) -> Insertion:
+        """Append records to a log's cluster, creating it at the first."""
+        ...
+
+    async def lookup(self, handle: Handle) -> bytes:
+        """Return any authentic replica; raises NoSuchBlock, UnavailableError."""
+        ...
+
+    async def lookup_cluster(self, handle: Handle) -> tuple[bytes, bytes]:
+        """Return a log's cluster: its joined records and the newest head that names it."""
+        ...
+
+    async def lookup_latest(self, handle: Handle) -> Reading:
+        """Ask all replicas of a mutable block and return the newest."""
+        ...
+
+
+class Delegates(Protocol):
+    """Leaves pending notices with other nodes."""
+
+    async def deposit(self, envelope: bytes) -> Sequence[bytes]:
+        """Leave an envelope with the k nodes closest to its digest; return their receipts.
+
+        Raises RefusedError, UnavailableError.
+        """
+        ...
+
+
+class Directory(Protocol):
+    """The organisation's word on who is who (`OrganisationTrust`)."""
+
+    @property
+    def domain(self) -> str:
+        """The domain of every name it certifies."""
+        ...
+
+    @property
+    def ring(self) -> bytes:
+        """The ring of its members."""
+        ...
+
+    def verify_account(self, data: bytes, now_ms: int) -> AccountCert:
+        """Return an account's certificate; raises PeerError or AuthenticityError."""
+        ...
+
+
+class Requests(Protocol):
+    """Asks other nodes (`Calls`)."""
+
+    async def call(
+        self,
+        to: NodeHandle,
+        application: Application,
+        body: bytes,
+        *,
+        timeout_seconds: float,
+        tries: int = 1,
+    ) -> bytes:
+        """Return the answer; raises CallTimedOut, PeerRefused, Overloaded."""
+        ...
+
+
+class Groups(Protocol):
+    """Scribe: one group of nodes per thing that somebody waits for news of (paper 3.1)."""
+
+    def join(self, group: Id) -> None:
+        """Receive what is multicast to the group."""
+
+    def leave(self, group: Id) -> None:
+        """Receive it no longer."""
+
+    def multicast(self, group: Id, body: bytes) -> None:
+        """Send to everybody in the group, best effort."""

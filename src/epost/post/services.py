@@ -1,0 +1,26 @@
+"""What an application gets of POST: these services and nothing below them (POST 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from epost.foundation.ports import Clock, Entropy, Observer
+from epost.post.accounts import Accounts
+from epost.post.device_log import DeviceLog
+from epost.post.message_store import MessageStore
+from epost.post.mirror import Mirror
+from epost.post.notification import Notifications
+
+
+@dataclass(frozen=True)
+class PostServices:
+    """Accounts, messages, the device's log, notifications; and the ports that apps may use."""
+
+    accounts: Accounts
+    messages: MessageStore
+    log: DeviceLog
+    notifications: Notifications
+    mirror: Mirror
+    clock: Clock
+    entropy: Entropy
+    observer: Observer
