@@ -138,10 +138,12 @@ class Writer:
 
     def _write(self, group: Sequence[Commit]) -> None:
         with disk_errors():
-            with self._connection:
-                dropped, has_new_files = self._apply(group)
-                if has_new_files:
-                    self._files.flush()
+            # An error ends all writing, so nothing is rolled back here: closing does that.
+            self._connection.execute("BEGIN IMMEDIATE")
+            dropped, has_new_files = self._apply(group)
+            if has_new_files:
+                self._files.flush()
+            self._connection.execute("COMMIT")
             for key in dropped:
                 self._files.remove(key)
 
