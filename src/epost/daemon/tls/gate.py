@@ -56,7 +56,7 @@ class Gate:
 
     def enter(self, host: str, now: float) -> bool:
         """May this host begin a handshake? If so, `leave` must follow."""
-        source, network = _source_and_network(host)
+        source, network = source_and_network(host)
         is_known = host in self._known
         places = self._config.handshakes_max
         if not is_known:
@@ -74,7 +74,7 @@ class Gate:
 
     def leave(self, host: str) -> None:
         """The handshake ended, well or badly."""
-        source, _ = _source_and_network(host)
+        source, _ = source_and_network(host)
         self._total -= 1
         self._under_way[source] -= 1
         if not self._under_way[source]:
@@ -97,7 +97,7 @@ class Gate:
         return rate
 
 
-def _source_and_network(host: str) -> tuple[str, str]:
+def source_and_network(host: str) -> tuple[str, str]:
     """Return what counts as one source (/32 or /64) and as one network (/24 or /56)."""
     address = ipaddress.ip_address(host.partition("%")[0])
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
