@@ -120,6 +120,7 @@ class Ring:
         root = SigningKey(seed(domain, "root"))
         self.issuer = SigningKey(seed(domain, "issuer"))
         self.authority_seed = seed(domain, "x509")
+        self.enrolment_seed = seed(domain, "enrolment")
         self.authority = make_authority(self.authority_seed, domain, not_before_ms=NOW_MS - DAY_MS)
         start, end = NOW_MS - DAY_MS, NOW_MS + 300 * DAY_MS
         organisation = OrgCert(1, domain, self.id, 0, root.public, 8, start, end)
@@ -129,7 +130,7 @@ class Ring:
             self.issuer.public,
             SigningKey(seed(domain, "log")).public,
             int(Power.ACCOUNTS | Power.NODES),
-            bytes(32),
+            key_spki_sha256(SigningKey(self.enrolment_seed).public),
             key_spki_sha256(SigningKey(self.authority_seed).public),
             1,
             start,
