@@ -105,7 +105,7 @@ class Driver:
         self.stopped: asyncio.Future[None] = self._loop.create_future()
         self._machines: dict[Application, Machine] = {}
         self._handlers: dict[Application, AsyncHandler] = {}
-        self._heard_from: Callable[[NodeHandle, float], None] = lambda _sender, _now: None
+        self._heard_from: Callable[[NodeHandle, float], object] = lambda _sender, _now: None
         self._heard: dict[NodeId, NodeHandle] = {}
         self._stories = Background(self._loop, observer, on_bug=self._fail)
         self._answers = Background(self._loop, observer, on_bug=self._fail)
@@ -129,7 +129,7 @@ class Driver:
         assert application not in self._handlers, f"{application.name} has a handler"
         self._handlers[application] = handler
 
-    def tell_heard_from(self, heard_from: Callable[[NodeHandle, float], None]) -> None:
+    def tell_heard_from(self, heard_from: Callable[[NodeHandle, float], object]) -> None:
         """Call this, before the turns, for every node that sent anything: a sign of life."""
         self._heard_from = heard_from
 
@@ -209,7 +209,7 @@ class Driver:
         if sender.node_id != self._me.node_id:
             self._heard[sender.id] = sender
             self.wake()
-        if parsed.form in {Form.RESPONSE, Form.REFUSAL}:
+        if parsed.form is Form.RESPONSE or parsed.form is Form.REFUSAL:
             self.calls.on_answer(sender, parsed)
         elif self.is_overloaded():
             self._reject(sender, parsed, Overloaded("too much is waiting here"))

@@ -11,7 +11,6 @@ import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 from epost.foundation.ids import NodeHandle, NodeId
 from epost.foundation.ports import TransportEvents
@@ -45,7 +44,7 @@ class SimulatedTransport:
 
     def __init__(self, network: SimulatedNetwork, me: NodeHandle, certificate: bytes) -> None:
         self._network = network
-        self._links: dict[NodeId, SimulatedTransport] = {}
+        self._links: dict[bytes, SimulatedTransport] = {}
         self.me = me
         self.my_certificate = certificate
         self.events: TransportEvents | None = None
@@ -78,7 +77,18 @@ class SimulatedTransport:
 
     def link_to(self, other: SimulatedTransport) -> None:
         """Remember whom this node has a link to."""
-        self._links[other.me.id] = other
+        self._links[other.me.node_id] = other
+
+
+@dataclass(slots=True)
+class _Path:
+    """The way from one node to another, as long as the run lasts."""
+
+    latency_seconds: float
+    last_arrival: float = 0.0
+    queued_bytes: int = 0
+    is_cut: bool = False
+    is_being_given_up: bool = False
 
 
 class SimulatedNetwork:
@@ -90,28 +100,26 @@ class SimulatedNetwork:
         self._trace = trace
         self._loop = asyncio.get_running_loop()
         self._random = random_for(seed, "network")
-        self._running: dict[NodeId, SimulatedTransport] = {}
-        self._machines_down: dict[NodeId, None] = {}
-        self._sides: dict[NodeId, int] = {}
-        self._cuts: dict[tuple[NodeId, NodeId], None] = {}
-        self._base_latencies: dict[tuple[NodeId, NodeId], float] = {}
-        self._last_arrivals: dict[tuple[NodeId, NodeId], float] = {}
-        self._queued_bytes: dict[tuple[NodeId, NodeId], int] = {}
-        self._giving_up: dict[tuple[NodeId, NodeId], None] = {}
+        self._running: dict[bytes, SimulatedTransport] = {}
+        self._machines_down: dict[bytes, None] = {}
+        self._sides: dict[bytes, int] = {}
+        self._paths: dict[tuple[bytes, bytes], _Path] = {}
 
     def plug_in(self, transport: SimulatedTransport) -> None:
         """A node listens; one that listened under this id before is replaced."""
-        self._running[transport.me.id] = transport
-        self._machines_down.pop(transport.me.id, None)
+        node = transport.me.node_id
+        self._running[node] = transport
+        self._machines_down.pop(node, None)
 
     def unplug(self, transport: SimulatedTransport, linked: Sequence[SimulatedTransport]) -> None:
         """A node listens no more; its machine, if on, resets its links and refuses new ones."""
-        node = transport.me.id
+        node = transport.me.node_id
         if self._running.get(node) is transport:
             del self._running[node]
         for other in linked:
-            if self._is_open(other.me.id, node) and self._is_open(node, other.me.id):
-                self._give_up_after(self._latency(node, other.me.id), other, node)
+            there, back = other.me.node_id, node
+            if self._is_open(there, back) and self._is_open(back, there):
+                self._give_up_after(self._latency(self._path(back, there)), other, transport.me)
 
     def machine_down(self, node: NodeId) -> None:
         """The whole machine of a node is off: nobody refuses, there is only silence."""
@@ -127,57 +135,76 @@ class SimulatedNetwork:
 
     def cut(self, sender: NodeId, receiver: NodeId) -> None:
         """Let nothing pass in one direction between two nodes."""
-        self._cuts[sender, receiver] = None
+        self._path(sender, receiver).is_cut = True
 
     def mend(self, sender: NodeId, receiver: NodeId) -> None:
         """End a cut."""
-        self._cuts.pop((sender, receiver), None)
+        self._path(sender, receiver).is_cut = False
 
     def carry(self, sender: SimulatedTransport, to: NodeHandle, message: bytes) -> None:
         """Take a message on its way, or find out in time that it cannot arrive."""
-        pair = sender.me.id, to.id
-        receiver = self._running.get(to.id)
+        path = self._path(sender.me.node_id, to.node_id)
+        receiver = self._running.get(to.node_id)
         if receiver is sender:
             self._loop.call_soon(self._deliver, sender, receiver, message)
-        elif not self._is_open(*pair):
-            self._give_up_after(self._config.silence_seconds, sender, to.id)
+        elif not self._is_open(sender.me.node_id, to.node_id):
+            self._give_up_after(self._config.silence_seconds, sender, to)
         elif receiver is None:
-            self._give_up_after(2 * self._latency(*pair), sender, to.id)
-        elif self._queued_bytes.get(pair, 0) + len(message) > QUEUE_BYTES_MAX:
-            self._give_up_after(0.0, sender, to.id)
+            self._give_up_after(2 * self._latency(path), sender, to)
+        elif path.queued_bytes + len(message) > QUEUE_BYTES_MAX:
+            self._give_up_after(0.0, sender, to)
         elif self._random.random() >= self._config.loss:
-            self._put_on_wire(sender, receiver, message)
+            self._put_on_wire(path, sender, receiver, message)
             if self._random.random() < self._config.duplication:
-                self._put_on_wire(sender, receiver, message)
+                self._put_on_wire(path, sender, receiver, message)
 
-    def _is_open(self, sender: NodeId, receiver: NodeId) -> bool:
+    def _path(self, sender: bytes, receiver: bytes) -> _Path:
+        path = self._paths.get((sender, receiver))
+        if path is None:
+            names = sorted((sender.hex(), receiver.hex()))  # as far there as back
+            latency = random_for(self._seed, "latency", *names).uniform(
+                self._config.latency_seconds_min, self._config.latency_seconds_max
+            )
+            path = self._paths[sender, receiver] = _Path(latency)
+        return path
+
+    def _is_open(self, sender: bytes, receiver: bytes) -> bool:
         """Whether a message can pass there now."""
         return (
             receiver not in self._machines_down
             and self._sides.get(sender) == self._sides.get(receiver)
-            and (sender, receiver) not in self._cuts
+            and not self._path(sender, receiver).is_cut
         )
 
+    def _latency(self, path: _Path) -> float:
+        return path.latency_seconds * (1 + self._random.random() * self._config.jitter)
+
     def _put_on_wire(
-        self, sender: SimulatedTransport, receiver: SimulatedTransport, message: bytes
+        self,
+        path: _Path,
+        sender: SimulatedTransport,
+        receiver: SimulatedTransport,
+        message: bytes,
     ) -> None:
-        pair = sender.me.id, receiver.me.id
-        self._queued_bytes[pair] = self._queued_bytes.get(pair, 0) + len(message)
-        arrival = self._loop.time() + self._latency(*pair)
+        path.queued_bytes += len(message)
+        arrival = self._loop.time() + self._latency(path)
         if self._random.random() < self._config.reorder:
             arrival += self._random.uniform(0, self._config.reorder_seconds_max)
         else:
-            earliest = math.nextafter(self._last_arrivals.get(pair, 0.0), math.inf)
-            arrival = max(arrival, earliest)  # later, not equal: equal deadlines have no order
-            self._last_arrivals[pair] = arrival
-        self._loop.call_at(arrival, self._arrive, sender, receiver, message)
+            # Later than the one before, not equal: equal deadlines have no order.
+            arrival = max(arrival, math.nextafter(path.last_arrival, math.inf))
+            path.last_arrival = arrival
+        self._loop.call_at(arrival, self._arrive, path, sender, receiver, message)
 
     def _arrive(
-        self, sender: SimulatedTransport, receiver: SimulatedTransport, message: bytes
+        self,
+        path: _Path,
+        sender: SimulatedTransport,
+        receiver: SimulatedTransport,
+        message: bytes,
     ) -> None:
-        pair = sender.me.id, receiver.me.id
-        self._queued_bytes[pair] -= len(message)
-        if receiver.events is None or not self._is_open(*pair):
+        path.queued_bytes -= len(message)
+        if receiver.events is None or not self._is_open(sender.me.node_id, receiver.me.node_id):
             return  # the process that had this link is gone, or the cable is
         sender.link_to(receiver)
         receiver.link_to(sender)
@@ -187,28 +214,17 @@ class SimulatedNetwork:
         self, sender: SimulatedTransport, receiver: SimulatedTransport, message: bytes
     ) -> None:
         if receiver.events is not None:
-            self._trace.absorb(sender.me.id, receiver.me.id, message)
+            self._trace.absorb(sender.me.node_id, receiver.me.node_id, message)
             receiver.events.on_message(sender.me, message)
 
-    def _latency(self, sender: NodeId, receiver: NodeId) -> float:
-        pair = min(sender, receiver), max(sender, receiver)
-        base = self._base_latencies.get(pair)
-        if base is None:
-            names = pair[0].hex(), pair[1].hex()
-            base = random_for(self._seed, "latency", *names).uniform(
-                self._config.latency_seconds_min, self._config.latency_seconds_max
-            )
-            self._base_latencies[pair] = base
-        return base * (1 + self._random.random() * self._config.jitter)
+    def _give_up_after(self, seconds: float, sender: SimulatedTransport, to: NodeHandle) -> None:
+        path = self._path(sender.me.node_id, to.node_id)
+        if not path.is_being_given_up:
+            path.is_being_given_up = True
+            self._loop.call_later(seconds, self._give_up, path, sender, to)
 
-    def _give_up_after(self, seconds: float, sender: SimulatedTransport, node: NodeId) -> None:
-        pair = sender.me.id, node
-        if pair not in self._giving_up:
-            self._giving_up[pair] = None
-            self._loop.call_later(seconds, partial(self._give_up, sender, node))
-
-    def _give_up(self, sender: SimulatedTransport, node: NodeId) -> None:
-        del self._giving_up[sender.me.id, node]
+    def _give_up(self, path: _Path, sender: SimulatedTransport, to: NodeHandle) -> None:
+        path.is_being_given_up = False
         if sender.events is not None:
-            self._trace.absorb(b"unreachable", sender.me.id, node)
-            sender.events.on_unreachable(node)
+            self._trace.absorb(b"unreachable", sender.me.node_id, to.node_id)
+            sender.events.on_unreachable(to.id)
