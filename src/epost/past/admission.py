@@ -15,7 +15,6 @@ from epost.foundation.errors import (
     AuthenticityError,
     DiskFull,
     LimitExceeded,
-    MalformedPacket,
     NotPermitted,
     PeerError,
 )
@@ -108,7 +107,7 @@ class Admission:
         with _blaming():
             proven = self._prover.prove(handle, block, proof=proof, now_ms=now_ms, is_fresh=fresh)
         stored = self._vault.entry(handle)
-        verdict = self._judge(stored, proven, fresh=fresh)
+        verdict = self.judge(proven, fresh=fresh)
         if verdict is Verdict.STORE and stored and handle.kind is BlockKind.CLUSTER:
             verdict = _judge_chain(stored, proven, block, fresh=fresh)
         admitted = Admitted(proven, verdict, vouched.inserter, voucher)
@@ -128,15 +127,13 @@ class Admission:
         The ticket is for the cluster's size after the extension. Raises as `admit`.
         """
         records = split_records(suffix)
-        if not records:
-            raise MalformedPacket("an extension by no records")
         stored = self._vault.entry(cluster)
         if stored is None:
-            if cluster_handle(records[0]) != cluster:
+            if not records or cluster_handle(records[0]) != cluster:
                 return None
             return self.admit(cluster, suffix, proof=head, voucher=voucher, inserter=inserter)
         held = recall_head(stored.proof)
-        continues = LOG_RECORD.decode(records[0]).sequence == held.cluster_tip.sequence + 1
+        continues = not records or _sequence(records[0]) == held.cluster_tip.sequence + 1
         size = stored.size + len(suffix) if continues else stored.size
         if size > CLUSTER_SIZE_MAX:
             raise LimitExceeded("a cluster has at most 1 MiB")
@@ -191,8 +188,10 @@ class Admission:
         if self._issuers.is_node_revoked(vouched.inserter):
             raise NotPermitted("the inserter's certificate was revoked")
 
-    def _judge(self, stored: VaultEntry | None, proven: Proven, *, fresh: bool) -> Verdict:
+    def judge(self, proven: Proven, *, fresh: bool = True) -> Verdict:
+        """Judge a verified block against what is stored here; raises NotPermitted."""
         handle = proven.handle
+        stored = self._vault.entry(handle)
         if handle.kind is BlockKind.PENDING:
             if self.is_settled(handle, PENDING_MARK.decode(proven.proof)):
                 return Verdict.SETTLED
@@ -236,6 +235,10 @@ def _judge_chain(stored: VaultEntry, proven: Proven, body: bytes, *, fresh: bool
     if recall_head(stored.proof).cluster_tip in tips:
         return Verdict.STORE
     return Verdict.CONFLICT if fresh else Verdict.STALE
+
+
+def _sequence(record: bytes) -> int:
+    return LOG_RECORD.decode(record).sequence
 
 
 @contextmanager

@@ -2,12 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
-from epost.foundation.errors import RefusedError
-from epost.foundation.ids import Handle
+from epost.crypto.versioned import open_key_block
+from epost.foundation.calls import Calls
+from epost.foundation.ids import BlockKind, Handle, NodeId
+from epost.foundation.ports import Entropy, PutBlock, Role, SetRoles
+from epost.past.blocks import Proven, handle_of, proven_key
 from epost.past.durability import Durability
+from epost.past.insertion import (
+    Conflict,
+    Disk,
+    Insertions,
+    Pushed,
+    extension_parcel,
+    put_parcel,
+)
+from epost.past.lookup import Fetched, Lookups
+from epost.past.own_logs import prove_extension
+from epost.past.pusher import Pusher
+from epost.past.reading import Answered, Reading, Readings
+from epost.past.replica import Replica
+from epost.past.shelf import is_held
+from epost.past.surroundings import Surroundings
+from epost.past.tickets import BLOCKS_MAX
+from epost.past.versions import Verdict, judge_repair, order
+from epost.past.witness import Witness
+
+__all__ = ["Answered", "BlockStore", "Conflict", "Insertion", "Reading"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,31 +42,174 @@ class Insertion:
     durability: Durability
 
 
-class Answered(Enum):
-    """How many of the replicas that were asked for a mutable block answered in time."""
+class BlockStore:
+    """The ring's blocks, as a node's own user inserts and reads them."""
 
-    ALL = "all"
-    SOME = "some"
-    NONE = "none"
+    def __init__(
+        self,
+        around: Surroundings,
+        replica: Replica,
+        *,
+        calls: Calls,
+        entropy: Entropy,
+        disk: Disk,
+    ) -> None:
+        self._around = around
+        self._vault = around.vault
+        self._replica = replica
+        self._disk = disk
+        self._lookups = Lookups(around, replica.prover, calls, entropy)
+        witness = Witness(around, replica.certificates)
+        self._insertions = Insertions(around, replica, self._lookups, witness, disk)
+        self._readings = Readings(
+            around, replica, self._lookups, witness=witness, cache=self._cache
+        )
+        self._pusher = Pusher(around, replica, self._insertions)
 
+    # Inserting.
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The newest version of a mutable block that was found, and how sure that is.
+    async def insert(self, kind: BlockKind, block: bytes, *, mirror: bool = True) -> Insertion:
+        """Store a block on k nodes and, as a mirror, here; or hold it here until that is possible.
 
-    `confirmed`: every reachable replica answered, one at least is not catching up, and nothing
-    newer was ever seen here. Showing may rest on less; signing, rotating and revoking may not.
-    """
+        Durable at least here when it returns. Inserting what is stored already is harmless.
+        Raises Conflict (with the block that is not older), RefusedError, DiskFull.
+        """
+        proven = self._prove_own(kind, block)
+        voucher = self._insertions.voucher([(proven.handle, proven.size)])
+        pushed = await self._insert(proven, block, voucher, mirror=mirror)
+        return Insertion(proven.handle, pushed.durability)
 
-    block: bytes | None
-    answered: Answered
-    confirmed: bool
+    async def insert_many(
+        self, blocks: Sequence[tuple[BlockKind, bytes]], *, mirror: bool = True
+    ) -> list[Insertion]:
+        """Insert blocks in parallel, under one ticket for 256 of them; raises as `insert`."""
+        insertions: list[Insertion] = []
+        for at in range(0, len(blocks), BLOCKS_MAX):
+            part = blocks[at : at + BLOCKS_MAX]
+            proven = [self._prove_own(kind, block) for kind, block in part]
+            voucher = self._insertions.voucher([(p.handle, p.size) for p in proven])
+            pushes = await asyncio.gather(
+                *(
+                    self._insert(p, block, voucher, mirror=mirror)
+                    for p, (_, block) in zip(proven, part, strict=True)
+                ),
+                return_exceptions=True,
+            )
+            for p, pushed in zip(proven, pushes, strict=True):
+                if isinstance(pushed, BaseException):
+                    raise pushed
+                insertions.append(Insertion(p.handle, pushed.durability))
+        return insertions
 
+    async def extend(self, cluster: Handle, records: Sequence[bytes], head: bytes) -> Insertion:
+        """Append records to a cluster, creating it at the first ones; `head` names it.
 
-class Conflict(RefusedError):  # noqa: N818 - the domain's words read better without "Error"
-    """A replica holds a version that is not older; merge with it and try again."""
+        Records that the own vault has already are passed over. Raises Conflict (with the head that
+        another copy of this log signed), NoSuchBlock if earlier records are missing here,
+        RefusedError, DiskFull, and PeerError if the chain does not hold.
+        """
+        stored = self._vault.entry(cluster)
+        proven, suffix = prove_extension(stored, cluster, records, head)
+        voucher = self._insertions.voucher([(cluster, proven.size)])
+        shelf, roles = self._replica.shelf, Role.MIRROR | Role.UNPUSHED
+        if stored is None:
+            shelf.hold(proven, suffix, voucher, roles)
+        elif order(proven) > order(stored):
+            shelf.hold_more(proven, suffix, voucher, roles)
+        else:
+            self._around.outbox.write(SetRoles(cluster, add=roles))
+        pushed = await self._insertions.push(extension_parcel(proven, suffix, voucher))
+        return Insertion(cluster, pushed.durability)
 
-    def __init__(self, handle: Handle, block: bytes) -> None:
-        super().__init__(f"{handle}: another version is stored already")
-        self.handle = handle
-        self.block = block
+    async def deposit(self, envelope: bytes) -> Sequence[bytes]:
+        """Leave a sealed notice with the k nodes closest to its digest (crypto 7.6).
+
+        Returns their verified deposit receipts; fewer than k if fewer are reachable, and then the
+        notice is held here and pushed later. A notice that was signed for already is not kept, and
+        gets none. Raises RefusedError, DiskFull.
+        """
+        proven = self._prove_own(BlockKind.PENDING, envelope)
+        voucher = self._insertions.voucher([(proven.handle, proven.size)])
+        pushed = await self._insert(proven, envelope, voucher, mirror=False)
+        return [ack.attestation for ack in pushed.acks if ack.attestation]
+
+    async def push_for_ever(self) -> None:
+        """Push what is held locally, whenever the ring can be reached; to be run as a story."""
+        await self._pusher.run()
+
+    # Reading.
+
+    async def lookup(self, handle: Handle, *, mirror: bool = True) -> bytes:
+        """Return a block from the own vault, else any authentic replica of it.
+
+        Raises NoSuchBlock, UnavailableError. Mutable blocks are `lookup_latest`'s.
+        """
+        own = await self._own(handle)
+        if own is not None:
+            return own
+        fetched = await self._lookups.fetch(handle)
+        if mirror:
+            self._cache(fetched)
+        return fetched.block
+
+    async def lookup_cluster(self, handle: Handle) -> tuple[bytes, bytes]:
+        """Return a log's cluster: its joined records, and the newest head that names it.
+
+        A full cluster comes from the own vault if it is there. Raises as `lookup`.
+        """
+        return await self._readings.cluster(handle)
+
+    async def lookup_latest(self, handle: Handle) -> Reading:
+        """Ask all replicas of a mutable block and return the newest (paper 3.5).
+
+        Never older than anything seen before: raises StaleVersion if the ring has only that.
+        """
+        return await self._readings.latest(handle)
+
+    async def holders(self, handle: Handle) -> Sequence[NodeId]:
+        """Return the nodes, of those that should, that hold a block for the ring now."""
+        return await self._readings.holders(handle)
+
+    def below_k(self) -> int:
+        """Return an estimate of how many blocks lie on fewer than k machines."""
+        return self._replica.below_k() + self._vault.counts().unpushed
+
+    # The own vault.
+
+    def _prove_own(self, kind: BlockKind, block: bytes) -> Proven:
+        now_ms = self._around.clock.wall_ms()
+        if kind is BlockKind.KEY:
+            return proven_key(open_key_block(block))
+        return self._replica.prover.prove(handle_of(kind, block), block, now_ms=now_ms)
+
+    async def _insert(
+        self, proven: Proven, block: bytes, voucher: bytes, *, mirror: bool
+    ) -> Pushed:
+        verdict = self._replica.judge_own(proven)
+        if verdict in {Verdict.CONFLICT, Verdict.STALE}:
+            raise Conflict(proven.handle, await self._vault.load(proven.handle) or b"")
+        if verdict is Verdict.SETTLED:
+            wanted = self._around.issuers.replication_factor()
+            return Pushed((), Durability(wanted, wanted, ring_durable=True))
+        roles = Role.UNPUSHED | (Role.MIRROR if mirror else Role.NONE)
+        stored = self._vault.entry(proven.handle)
+        if verdict is Verdict.STORED_ALREADY and stored and is_held(stored):
+            self._around.outbox.write(SetRoles(proven.handle, add=roles))
+        else:
+            self._replica.shelf.hold(proven, block, voucher, roles)
+        return await self._insertions.push(put_parcel(proven, block, voucher))
+
+    async def _own(self, handle: Handle) -> bytes | None:
+        if self._vault.entry(handle) is None:
+            return None
+        body = await self._vault.load(handle)
+        if body is None and self._vault.entry(handle) is not None:
+            self._replica.on_rotten(handle)
+        return body
+
+    def _cache(self, fetched: Fetched) -> None:
+        """Keep what was read as a mirror, unless something newer is here."""
+        proven = fetched.proven
+        if judge_repair(self._vault.entry(proven.handle), proven) is Verdict.STORE:
+            self._around.outbox.write(PutBlock(proven.entry(Role.MIRROR), fetched.block))
+            self._disk.wake()

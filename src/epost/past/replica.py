@@ -23,7 +23,7 @@ from epost.foundation.ports import PutNote, VaultEntry
 from epost.foundation.wire import Application, RefusalCode
 from epost.past.admission import Admission, Admitted, InvalidBlock
 from epost.past.attestations import NONCE_BYTES, Attestor, Deposit, Statement, Stored
-from epost.past.blocks import Prover
+from epost.past.blocks import Proven, Prover
 from epost.past.config import RIVALS_MAX
 from epost.past.limits import Distrust
 from epost.past.maintenance import Giving, Maintenance
@@ -102,22 +102,23 @@ class Replica:
         vouchers = Vouchers(self.certificates, around.ring)
         self._admission = Admission(around, prover=self.prover, vouchers=vouchers)
         self._delegation = delegation
-        self._shelf = Shelf(
+        node = NODE_CERT.decode(parse(around.node_certificate, Kind.NODE).body)
+        self.is_storage_node = bool(node.roles & NodeRole.STORAGE)
+        self.shelf = Shelf(
             around,
             membership=self.membership,
             admission=self._admission,
             delegation=delegation,
+            is_storage_node=self.is_storage_node,
         )
         self._maintenance = Maintenance(
-            around, membership=self.membership, admission=self._admission, shelf=self._shelf
+            around, membership=self.membership, admission=self._admission, shelf=self.shelf
         )
-        self._notices = NoticeKeeping(around, self._shelf, is_clock_sound=is_clock_sound)
+        self._notices = NoticeKeeping(around, self.shelf, is_clock_sound=is_clock_sound)
         self._attestor = Attestor(around.node_key, around.node_certificate)
         self._distrust = Distrust(
             config.invalid_blocks_max, config.invalid_blocks_seconds, config.distrust_seconds
         )
-        node = NODE_CERT.decode(parse(around.node_certificate, Kind.NODE).body)
-        self.is_storage_node = bool(node.roles & NodeRole.STORAGE)
 
     def below_k(self) -> int:
         """Return an estimate of how many blocks lie on fewer than k machines."""
@@ -126,6 +127,22 @@ class Replica:
     def is_catching_up(self, handle: Handle) -> bool:
         """May this node have missed a newer version of a block while it was away?"""
         return self._maintenance.is_catching_up(handle)
+
+    def judge_own(self, proven: Proven) -> Verdict:
+        """Judge a block of this node's own user against what is stored here."""
+        return self._admission.judge(proven)
+
+    def attest(self, proven: Proven) -> bytes:
+        """Sign that a block is kept here: `stored`, `deposit`, or nothing for other kinds."""
+        now_ms = self._around.clock.wall_ms()
+        if proven.handle.kind in MUTABLE_KINDS:
+            until = now_ms + LEASE_MS_MAX
+            stored = Stored(1, proven.handle, proven.version, proven.body_hash, until, now_ms)
+            return self._attestor.stored(stored)
+        if proven.handle.kind is BlockKind.PENDING:
+            until = PENDING_MARK.decode(proven.proof).expires_at
+            return self._attestor.deposit(Deposit(1, proven.handle.digest, until, now_ms))
+        return b""
 
     def on_rotten(self, handle: Handle) -> None:
         """Somebody found that the body on the own disk is damaged."""
@@ -225,11 +242,11 @@ class Replica:
         match admitted.verdict:
             case Verdict.STORE:
                 self._require_signer_in_force(handle, put.block)
-                self._shelf.store(admitted, put.block)
+                self.shelf.store(admitted, put.block)
                 self._accept(caller, admitted)
             case Verdict.STORED_ALREADY:
                 if not self._holds(handle) or self._maintenance.is_rotten(handle):
-                    self._shelf.store(admitted, put.block)
+                    self.shelf.store(admitted, put.block)
                 self._accept(caller, admitted)
             case Verdict.SETTLED:
                 self._reply(caller, Settled())
@@ -272,9 +289,9 @@ class Replica:
 
     def _append(self, admitted: Admitted, suffix: bytes) -> None:
         if self._vault.entry(admitted.proven.handle) is None:
-            self._shelf.store(admitted, suffix)
+            self.shelf.store(admitted, suffix)
         else:
-            self._shelf.extend(admitted, suffix)
+            self.shelf.extend(admitted, suffix)
 
     def _require_welcome(self, caller: Caller, now: float) -> None:
         if not self.is_storage_node:
@@ -296,16 +313,7 @@ class Replica:
             raise NotPermitted("a receipt by a device that was revoked")
 
     def _accept(self, caller: Caller, admitted: Admitted) -> None:
-        proven = admitted.proven
-        now_ms = self._around.clock.wall_ms()
-        attestation = b""
-        if proven.handle.kind in MUTABLE_KINDS:
-            until = now_ms + LEASE_MS_MAX
-            stored = Stored(1, proven.handle, proven.version, proven.body_hash, until, now_ms)
-            attestation = self._attestor.stored(stored)
-        elif proven.handle.kind is BlockKind.PENDING:
-            until = PENDING_MARK.decode(proven.proof).expires_at
-            attestation = self._attestor.deposit(Deposit(1, proven.handle.digest, until, now_ms))
+        attestation = self.attest(admitted.proven)
         self._outbox.reply_when_durable(caller, encode(Accepted(attestation)))
 
     # What is not older.
@@ -333,7 +341,7 @@ class Replica:
         if not is_fork:
             differs = Differs(verdict is Verdict.CONFLICT, (body,))
         elif order(proven) > order(entry):
-            self._shelf.store(purpose.admitted, purpose.block)
+            self.shelf.store(purpose.admitted, purpose.block)
             self._keep_rival(entry, body, purpose.block)
             differs = Differs(True, (purpose.block, body))
         else:

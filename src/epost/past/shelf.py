@@ -6,6 +6,7 @@ receipt drops its notice for good.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from epost.crypto.certificates import DeviceCert
@@ -19,6 +20,7 @@ from epost.foundation.ports import (
     VaultEntry,
 )
 from epost.past.admission import Admission, Admitted
+from epost.past.blocks import Proven
 from epost.past.observed import BlockStored
 from epost.past.pending import FINAL_STATUSES, PENDING_MARK, RECEIPT_MARK
 from epost.past.ring_view import Membership
@@ -53,6 +55,7 @@ class Shelf:
         membership: Membership,
         admission: Admission,
         delegation: Delegation | None,
+        is_storage_node: bool,
     ) -> None:
         self._vault = around.vault
         self._outbox = around.outbox
@@ -60,6 +63,7 @@ class Shelf:
         self._membership = membership
         self._admission = admission
         self._delegation = delegation
+        self._is_storage_node = is_storage_node
 
     def store(self, admitted: Admitted, block: bytes, *, repaired: bool = False) -> None:
         """Write a whole block in the role that its place gives this node."""
@@ -75,6 +79,30 @@ class Shelf:
         self._charge(admitted, entry)
         self._outbox.write(ExtendBlock(entry, suffix))
         self._observer.record(BlockStored(entry.handle, entry.roles, repaired=False))
+
+    def hold(self, proven: Proven, block: bytes, voucher: bytes, roles: Role) -> None:
+        """Write a block of this node's own user, as a replica too if it is one of the k."""
+        if self._is_storage_node and proven.handle.place in self._membership.view.own_arc:
+            roles |= Role.REPLICA
+        stored = self._vault.entry(proven.handle)
+        entry = proven.entry(roles, ticket=voucher)
+        self._outbox.write(PutBlock(entry, block))
+        if is_held(entry):
+            self._count_pending(stored, entry)
+            self._after_storing(entry, block)
+
+    def hold_more(self, proven: Proven, suffix: bytes, voucher: bytes, roles: Role) -> None:
+        """Append records of this node's own user to a cluster that is here already."""
+        if self._is_storage_node and proven.handle.place in self._membership.view.own_arc:
+            roles |= Role.REPLICA
+        self._outbox.write(ExtendBlock(proven.entry(roles, ticket=voucher), suffix))
+
+    def stand_in(self, entry: VaultEntry, block: bytes) -> None:
+        """Keep a block that is here already as one of the ring's copies."""
+        self._outbox.write(SetRoles(entry.handle, add=Role.STAND_IN))
+        held = replace(entry, roles=entry.roles | Role.STAND_IN)
+        self._count_pending(entry, held)
+        self._after_storing(held, block)
 
     def found_pending(self, handle: Handle, envelope: bytes) -> None:
         """Tell the delegation of a notice that was held before the start."""
@@ -106,12 +134,17 @@ class Shelf:
 
     def _charge(self, admitted: Admitted, entry: VaultEntry) -> None:
         stored = self._vault.entry(entry.handle)
-        if entry.handle.kind is not BlockKind.PENDING:
+        if entry.handle.kind is BlockKind.PENDING:
+            self._count_pending(stored, entry)
+        else:
             growth = entry.size - (stored.size if stored and is_held(stored) else 0)
             self._admission.allowances.charge(admitted.inserter, growth)
-        elif stored is None or not is_held(stored):
+
+    def _count_pending(self, stored: VaultEntry | None, entry: VaultEntry) -> None:
+        if entry.handle.kind is BlockKind.PENDING and not (stored and is_held(stored)):
             mark = PENDING_MARK.decode(entry.proof)
-            self._admission.pending_allowances.add(admitted.inserter.ring, mark, entry.size)
+            origin = recall_inserter(entry.ticket).ring
+            self._admission.pending_allowances.add(origin, mark, entry.size)
 
     def _uncharge(self, entry: VaultEntry) -> None:
         if not is_held(entry):

@@ -1,0 +1,201 @@
+"""Finding the replicas of a key, and fetching blocks from them, as stories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from epost.foundation.calls import Calls
+from epost.foundation.codec import encode
+from epost.foundation.errors import (
+    NoSuchBlock,
+    UnavailableError,
+    UnexpectedPacket,
+)
+from epost.foundation.ids import Handle, Id, NodeHandle, NodeId
+from epost.foundation.ports import Entropy
+from epost.foundation.wire import Application
+from epost.past.attestations import NONCE_BYTES
+from epost.past.blocks import Proven, Prover
+from epost.past.messages import (
+    REPLY,
+    Absent,
+    Candidates,
+    Fetch,
+    Found,
+    Has,
+    Holds,
+    ReplicaSetQuery,
+    Reply,
+    Request,
+)
+from epost.past.spread import spread
+from epost.past.surroundings import Surroundings
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An authentic block and the node that gave it."""
+
+    block: bytes
+    proven: Proven
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one replica said about a mutable block, verified; `fetched` is None if it has none."""
+
+    node: NodeId
+    fetched: Fetched | None
+    is_catching_up: bool
+    statement: bytes
+
+
+class CatchingUp(UnavailableError):  # noqa: N818 - the domain's words read better without "Error"
+    """A node does not hold the block, but was away and may only not have it yet."""
+
+
+class Lookups:
+    """Asks other nodes about blocks."""
+
+    def __init__(
+        self, around: Surroundings, prover: Prover, calls: Calls, entropy: Entropy
+    ) -> None:
+        self._around = around
+        self._prover = prover
+        self._calls = calls
+        self._entropy = entropy
+
+    async def replica_set(self, place: Id, size: int) -> Sequence[NodeHandle]:
+        """Return the live nodes closest to a place, closest first, this one perhaps included.
+
+        Answered here if this node is near enough, else by the place's root. Raises
+        UnavailableError, PeerError.
+        """
+        overlay, config = self._around.overlay, self._around.config
+        if overlay.covers(place, size):
+            return overlay.replica_set(place, size)
+
+        def send(call_id: int) -> None:
+            query = ReplicaSetQuery(call_id.to_bytes(8, "big"), size)
+            overlay.route(place, Application.PAST, encode(query))
+
+        answer = await self._calls.expect(
+            send, timeout_seconds=config.set_query_timeout_seconds, tries=config.call_tries
+        )
+        reply = REPLY.decode(answer.body)
+        if not isinstance(reply, Candidates):
+            raise UnexpectedPacket("not the answer to a replica-set query")
+        return [node for node in reply.nodes if node.ring == self._around.ring][:size]
+
+    async def ask(self, node: NodeHandle, request: Request) -> Reply:
+        """Ask one node; raises CallTimedOut, PeerRefused, Overloaded, PeerError."""
+        return await self.ask_encoded(node, encode(request))
+
+    async def ask_encoded(self, node: NodeHandle, body: bytes) -> Reply:
+        """Ask one node what was encoded once for several."""
+        config = self._around.config
+        answer = await self._calls.call(
+            node,
+            Application.PAST,
+            body,
+            timeout_seconds=config.call_timeout_seconds,
+            tries=config.call_tries,
+        )
+        return REPLY.decode(answer)
+
+    async def fetch(self, handle: Handle, *, version_min: int = 0) -> Fetched:
+        """Return an authentic replica from any other node.
+
+        Raises NoSuchBlock if every node that should hold it says that it does not, else
+        UnavailableError.
+        """
+        config, wanted = self._around.config, self._around.issuers.replication_factor()
+        nodes = await self.replica_set(handle.place, wanted + config.stand_ins)
+        others = [node for node in nodes if node.node_id != self._around.me.node_id]
+        outcome = await spread(
+            [partial(self._fetch_from, node, handle, version_min) for node in others],
+            needed=1,
+            at_once=1,
+            hedge_seconds=config.hedge_seconds,
+            deadline_seconds=config.lookup_deadline_seconds,
+        )
+        if outcome.successes:
+            return outcome.successes[0]
+        absent = sum(isinstance(error, NoSuchBlock) for error in outcome.failures)
+        here = any(node.node_id == self._around.me.node_id for node in nodes[:wanted])
+        if absent + here >= wanted:
+            raise NoSuchBlock(str(handle))
+        raise UnavailableError(f"{handle}: no replica can be reached")
+
+    async def ask_all(
+        self, handle: Handle, nodes: Sequence[NodeHandle], nonce: bytes
+    ) -> Sequence[Said]:
+        """Return what each of the nodes says about a mutable block, in time and authentic."""
+        config = self._around.config
+        outcome = await spread(
+            [partial(self._said_by, node, handle, nonce) for node in nodes],
+            needed=len(nodes),
+            at_once=len(nodes),
+            hedge_seconds=config.read_deadline_seconds,
+            deadline_seconds=config.read_deadline_seconds,
+        )
+        return outcome.successes
+
+    async def holders(self, handle: Handle, nodes: Sequence[NodeHandle]) -> Sequence[NodeId]:
+        """Return which of the nodes say that they hold a block."""
+        config = self._around.config
+        outcome = await spread(
+            [partial(self._holds, node, handle) for node in nodes],
+            needed=len(nodes),
+            at_once=len(nodes),
+            hedge_seconds=config.read_deadline_seconds,
+            deadline_seconds=config.read_deadline_seconds,
+        )
+        return [node for node in outcome.successes if node is not None]
+
+    def nonce(self) -> bytes:
+        """Return a fresh nonce for the statements of one reading."""
+        return self._entropy.token(NONCE_BYTES)
+
+    async def _fetch_from(self, node: NodeHandle, handle: Handle, version_min: int) -> Fetched:
+        reply = await self.ask(node, Fetch(handle, b""))
+        match reply:
+            case Found(block, proof, _, _):
+                fetched = Fetched(block, self._prove(handle, block, proof))
+                if fetched.proven.version < version_min:
+                    raise CatchingUp(f"{handle}: only an older version")
+                return fetched
+            case Absent(is_catching_up, _):
+                raise CatchingUp(str(handle)) if is_catching_up else NoSuchBlock(str(handle))
+            case _:
+                raise UnexpectedPacket("not the answer to a fetch")
+
+    async def _said_by(self, node: NodeHandle, handle: Handle, nonce: bytes) -> Said:
+        reply = await self.ask(node, Fetch(handle, nonce))
+        match reply:
+            case Found(block, proof, is_catching_up, statement):
+                fetched = Fetched(block, self._prove(handle, block, proof))
+                return Said(node.id, fetched, is_catching_up, statement)
+            case Absent(is_catching_up, statement):
+                return Said(node.id, None, is_catching_up, statement)
+            case _:
+                raise UnexpectedPacket("not the answer to a fetch")
+
+    async def _holds(self, node: NodeHandle, handle: Handle) -> NodeId | None:
+        reply = await self.ask(node, Has((handle,)))
+        if not isinstance(reply, Holds):
+            raise UnexpectedPacket("not the answer to a question")
+        return node.id if handle in reply.handles else None
+
+    def _prove(self, handle: Handle, block: bytes, proof: bytes) -> Proven:
+        # A reader takes what was accepted once: certificates in it may have expired since.
+        now_ms = self._around.clock.wall_ms()
+        return self._prover.prove(handle, block, proof=proof, now_ms=now_ms, is_fresh=False)
+
+
+def newest(answers: Sequence[Said]) -> Fetched | None:
+    """Return the newest authentic block of all answers (paper 3.5: the rollback defence)."""
+    fetched = [said.fetched for said in answers if said.fetched is not None]
+    return max(fetched, key=lambda f: (f.proven.version, f.proven.body_hash), default=None)

@@ -1,0 +1,179 @@
+"""Reading mutable blocks: all replicas are asked, the newest authentic one wins (paper 3.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from epost.foundation.errors import EpostError, NoSuchBlock, StaleVersion, UnavailableError
+from epost.foundation.ids import Handle, NodeHandle, NodeId
+from epost.past.blocks import Proven
+from epost.past.log_format import RECORDS_PER_CLUSTER_MAX, split_records
+from epost.past.lookup import Fetched, Lookups, Said, newest
+from epost.past.pins import Order, Pins
+from epost.past.replica import Replica
+from epost.past.shelf import is_held
+from epost.past.surroundings import Surroundings
+from epost.past.versions import order
+from epost.past.witness import Witness
+
+READ_TRIES = 2
+
+
+class Answered(Enum):
+    """How many of the replicas that were asked for a mutable block answered in time."""
+
+    ALL = "all"
+    SOME = "some"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The newest version of a mutable block that was found, and how sure that is.
+
+    `confirmed`: every reachable replica answered, one at least is not catching up, and nothing
+    newer was ever seen here. Showing may rest on less; signing, rotating and revoking may not.
+    """
+
+    block: bytes | None
+    answered: Answered
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """What the replicas said; `asked` includes this node if it is one of them."""
+
+    asked: Sequence[NodeHandle]
+    said: Sequence[Said]
+
+    @property
+    def answered(self) -> Answered:
+        if not self.said:
+            return Answered.NONE
+        return Answered.ALL if len(self.said) == len(self.asked) else Answered.SOME
+
+    def silent(self) -> set[NodeId]:
+        """Return who did not answer."""
+        return {node.id for node in self.asked} - {said.node for said in self.said}
+
+
+class Readings:
+    """Surveys the replicas of a block, this node among them."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        replica: Replica,
+        lookups: Lookups,
+        *,
+        witness: Witness,
+        cache: Callable[[Fetched], None],
+    ) -> None:
+        self._around = around
+        self._vault = around.vault
+        self._replica = replica
+        self._lookups = lookups
+        self._witness = witness
+        self._cache = cache
+        self._pins = Pins(around.vault, around.outbox.write)
+
+    async def latest(self, handle: Handle) -> Reading:
+        """Return the newest version and how sure it is; raises StaleVersion."""
+        for _ in range(READ_TRIES):
+            survey = await self._survey(handle)
+            own = await self._own(handle)
+            best = _newer(newest(survey.said), own)
+            if best is None and self._pin(handle) is None:
+                return Reading(None, survey.answered, self._is_confirmed(handle, survey))
+            if best is not None and order(best.proven) >= (self._pin(handle) or (0, b"")):
+                return self._read(handle, survey, best, own)
+        raise StaleVersion(f"{handle}: only versions older than one seen before")
+
+    async def cluster(self, handle: Handle) -> tuple[bytes, bytes]:
+        """Return the newest body and head of a cluster; raises NoSuchBlock, UnavailableError."""
+        own = await self._own(handle)
+        if own is not None and len(split_records(own.block)) == RECORDS_PER_CLUSTER_MAX:
+            return own.block, own.proven.proof
+        survey = await self._survey(handle)
+        best = _newer(newest(survey.said), own)
+        if best is None and self._is_confirmed(handle, survey):
+            raise NoSuchBlock(str(handle))
+        if best is None:
+            raise UnavailableError(f"{handle}: no replica can be reached")
+        if best is not own:
+            self._cache(best)
+        return best.block, best.proven.proof
+
+    async def holders(self, handle: Handle) -> Sequence[NodeId]:
+        """Return which of the nodes that should hold a block do, closest first."""
+        size = self._around.issuers.replication_factor() + self._around.config.stand_ins
+        nodes = await self._lookups.replica_set(handle.place, size)
+        others = [node for node in nodes if node.node_id != self._around.me.node_id]
+        holding = set(await self._lookups.holders(handle, others))
+        entry = self._vault.entry(handle)
+        if entry is not None and is_held(entry):
+            holding.add(self._around.me.id)
+        return [node.id for node in nodes if node.id in holding]
+
+    def _read(self, handle: Handle, survey: _Survey, best: Fetched, own: Fetched | None) -> Reading:
+        self._pins.saw(handle, order(best.proven))
+        if best is not own:
+            self._cache(best)
+        return Reading(best.block, survey.answered, self._is_confirmed(handle, survey))
+
+    async def _survey(self, handle: Handle) -> _Survey:
+        around = self._around
+        size = around.issuers.replication_factor() + around.config.stand_ins
+        try:
+            nodes = await self._lookups.replica_set(handle.place, size)
+        except EpostError:
+            return _Survey((), ())
+        nonce = self._lookups.nonce()
+        others = [node for node in nodes if node.node_id != around.me.node_id]
+        said = list(await self._lookups.ask_all(handle, others, nonce))
+        self._witness.saw_statements(handle, said, nonce)
+        if len(others) < len(nodes) and self._replica.is_storage_node:
+            is_catching_up = self._replica.is_catching_up(handle)
+            said.append(Said(around.me.id, await self._own(handle), is_catching_up, b""))
+        return _Survey(nodes, said)
+
+    def _is_confirmed(self, handle: Handle, survey: _Survey) -> bool:
+        if all(said.is_catching_up for said in survey.said):
+            return False  # nobody answered, or nobody who cannot have missed anything
+        return not self._still_reachable(handle, survey)
+
+    def _still_reachable(self, handle: Handle, survey: _Survey) -> set[NodeId]:
+        """Return who did not answer and has not been found absent by now."""
+        overlay = self._around.overlay
+        if not overlay.covers(handle.place, len(survey.asked)):
+            return survey.silent()
+        live = {node.id for node in overlay.replica_set(handle.place, len(survey.asked))}
+        return survey.silent() & live
+
+    async def _own(self, handle: Handle) -> Fetched | None:
+        """Return what the own vault holds, in whatever role."""
+        entry = self._vault.entry(handle)
+        if entry is None:
+            return None
+        body = await self._vault.load(handle)
+        if body is None:
+            self._replica.on_rotten(handle)
+            return None
+        proven = Proven(handle, len(body), entry.version, entry.body_hash, proof=entry.proof)
+        return Fetched(body, proven)
+
+    def _pin(self, handle: Handle) -> Order | None:
+        """Return the newest version ever seen: pinned, or in the own vault."""
+        entry = self._vault.entry(handle)
+        seen = [self._pins.get(handle), order(entry) if entry else None]
+        return max((one for one in seen if one is not None), default=None)
+
+
+def _newer(one: Fetched | None, other: Fetched | None) -> Fetched | None:
+    """Return the newer of two; the second if they are the same version."""
+    if one is None or other is None:
+        return one or other
+    return one if order(one.proven) > order(other.proven) else other
