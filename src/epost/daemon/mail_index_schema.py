@@ -45,6 +45,8 @@ ON CONFLICT (name) DO UPDATE SET
   email = excluded.email, folder = excluded.folder, uid = excluded.uid,
   is_unseen = excluded.is_unseen, is_waiting = excluded.is_waiting,
   modseq = excluded.modseq, value = excluded.value"""
+PUT_FLAGS = "UPDATE placement SET modseq = ?, value = ? WHERE name = ?"
+PUT_UNSEEN = "UPDATE placement SET is_unseen = ? WHERE name = ? AND is_unseen != ?"
 FOLDER_ROWS = """
 SELECT p.value, p.modseq, m.email, m.size, m.seconds, m.zone, m.sent_seconds, m.sent_zone
 FROM placement p JOIN mail m ON m.email = p.email

@@ -72,7 +72,7 @@ class SimulatedMailIndex:
             self._contents[facts.email] = content
             self._positions.setdefault(facts.email, len(self._positions) + 1)
         self._renditions.update(batch.renditions)
-        for placement, modseq in batch.placements:
+        for placement, modseq in (*batch.placements, *batch.flagged):
             self._put_placement(placement, modseq)
         for folder, modseq, uid in batch.vanished:
             self._vanished[folder].append((modseq, uid))

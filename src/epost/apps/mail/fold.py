@@ -80,7 +80,7 @@ class Placement(msgspec.Struct, frozen=True, array_like=True):
     @property
     def set_flags(self) -> frozenset[str]:
         """The flags that are on."""
-        return frozenset(flag.name for flag in self.flags if flag.is_set)
+        return frozenset([flag.name for flag in self.flags if flag.is_set])
 
 
 def arrived(placement: Placement, email: bytes, folder: bytes, flags: Flags) -> Placement:

@@ -87,6 +87,37 @@ class _Touched:
     old_modseq: int
     new: Placement
 
+    @property
+    def is_only_flagged(self) -> bool:
+        """Did nothing change but the flags of a mail that has a number?"""
+        old, new = self.old, self.new
+        return (
+            old.number is not None
+            and old.number is new.number
+            and old.email is new.email
+            and old.folder is new.folder
+            and old.is_expunged == new.is_expunged
+        )
+
+
+@dataclass(slots=True)
+class _Sums:
+    """By how much the sums over a folder change."""
+
+    messages: int = 0
+    unseen: int = 0
+    deleted: int = 0
+    size: int = 0
+
+    def add(self, flags: frozenset[str], size: int, sign: int) -> None:
+        """A mail with these flags comes (1) or goes (-1)."""
+        self.messages += sign
+        self.size += sign * size
+        if SEEN not in flags:
+            self.unseen += sign
+        if DELETED in flags:
+            self.deleted += sign
+
 
 class Folding:
     """Applies records, in order, to what the index holds; `finish` once."""
@@ -113,6 +144,7 @@ class Folding:
         self._new_mails: dict[bytes, tuple[MailFacts, Content]] = {}
         self._first_seen: set[bytes] = set()
         self._folders: dict[bytes, FolderRow] = {}
+        self._sums: dict[bytes, _Sums] = defaultdict(_Sums)
         self._subscriptions: dict[str, Subscription] = {}
 
     def apply(self, record: Record, *, is_own: bool) -> None:
@@ -150,11 +182,13 @@ class Folding:
         for touched in self._touched.values():
             shows = self._note_change(touched, modseq, changes, batch)
             if touched.new != touched.old:
-                batch.placements.append((touched.new, modseq if shows else touched.old_modseq))
+                entry = (touched.new, modseq if shows else touched.old_modseq)
+                (batch.flagged if touched.is_only_flagged else batch.placements).append(entry)
         for folder, change in changes.items():
             change.appended.sort(key=lambda mail: mail.placement.uid)
             change.expunged.sort()
             self._put_folder(folder, highest_modseq=modseq)
+        self._put_sums()
         batch.mails = list(self._new_mails.values())
         batch.renditions = [
             (email, self._prepared[email]) for email in self._new_mails if email in self._prepared
@@ -281,7 +315,7 @@ class Folding:
 
     def _folder(self, folder: bytes) -> FolderRow:
         known = self._folders.get(folder) or self._known_folders.get(folder)
-        return known or FolderRow(FolderState(folder))
+        return known or new_folder_row(FolderState(folder), self._state.modseq_next)
 
     def _put_folder(self, folder: bytes, **changes: object) -> None:
         self._folders[folder] = msgspec.structs.replace(self._folder(folder), **changes)
@@ -324,34 +358,41 @@ class Folding:
             return False
         # A mail that is new to this index has shown nowhere, whatever number it had.
         old_uid = 0 if facts.email in self._first_seen else old.uid
-        stays = old_uid == new.uid and old.folder == new.folder
-        if (stays and old.set_flags == new.set_flags) or not (old_uid or new.uid):
+        new_uid, old_flags, new_flags = new.uid, old.set_flags, new.set_flags
+        stays = old_uid == new_uid and old.folder == new.folder
+        if (stays and old_flags == new_flags) or not (old_uid or new_uid):
             return False
         if old_uid:
-            self._sum_up(old, facts, -1)
-        if new.uid:
-            self._sum_up(new, facts, 1)
+            self._sums[old.folder].add(old_flags, facts.size, -1)
+        if new_uid:
+            self._sums[new.folder].add(new_flags, facts.size, 1)
         if stays:
             changes[new.folder].changed.append(PlacedMail(new, modseq, facts))
             return True
         if old_uid:
             changes[old.folder].expunged.append(old_uid)
             batch.vanished.append((old.folder, modseq, old_uid))
-        if new.uid:
+        if new_uid:
             changes[new.folder].appended.append(PlacedMail(new, modseq, facts))
         return True
 
-    def _sum_up(self, placement: Placement, facts: MailFacts, sign: int) -> None:
-        row, flags = self._folder(placement.folder), placement.set_flags
-        self._put_folder(
-            placement.folder,
-            messages=row.messages + sign,
-            unseen=row.unseen + sign * (SEEN not in flags),
-            deleted=row.deleted + sign * (DELETED in flags),
-            size=row.size + sign * facts.size,
-        )
+    def _put_sums(self) -> None:
+        for folder, sums in self._sums.items():
+            row = self._folder(folder)
+            self._put_folder(
+                folder,
+                messages=row.messages + sums.messages,
+                unseen=row.unseen + sums.unseen,
+                deleted=row.deleted + sums.deleted,
+                size=row.size + sums.size,
+            )
 
     def _needs_numbers(self) -> bool:
         return any(
             touched.new.is_alive and not touched.new.uid for touched in self._touched.values()
         )
+
+
+def new_folder_row(state: FolderState, modseq_next: int) -> FolderRow:
+    """Return the row of a folder of which the index knows nothing before this MODSEQ."""
+    return FolderRow(state, highest_modseq=modseq_next - 1, vanished_from=modseq_next)

@@ -107,7 +107,10 @@ class Batch:
     """`sent` is written with the rendition."""
     renditions: list[tuple[bytes, Rendition]] = field(default_factory=list)
     placements: list[tuple[Placement, int]] = field(default_factory=list)
-    """With the MODSEQ of the last change that shows."""
+    """New ones, and those with another folder or number; with the MODSEQ of the last change that
+    shows."""
+    flagged: list[tuple[Placement, int]] = field(default_factory=list)
+    """Known ones that changed in nothing but their flags."""
     folders: list[FolderRow] = field(default_factory=list)
     subscriptions: list[Subscription] = field(default_factory=list)
     vanished: list[tuple[bytes, int, int]] = field(default_factory=list)

@@ -17,7 +17,13 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from epost.apps.mail import fold
-from epost.apps.mail.folding import Folded, FolderChange, Folding, OpenNotice
+from epost.apps.mail.folding import (
+    Folded,
+    FolderChange,
+    Folding,
+    OpenNotice,
+    new_folder_row,
+)
 from epost.apps.mail.index import (
     VANISHED_KEPT_MAX,
     Batch,
@@ -28,12 +34,22 @@ from epost.apps.mail.index import (
     Rendition,
 )
 from epost.apps.mail.observed import MailIndexStuck, MailRecordSkipped
-from epost.apps.mail.records import decode_record
+from epost.apps.mail.records import (
+    ChangeFlags,
+    Copy,
+    Expunge,
+    Insert,
+    Move,
+    Record,
+    UidRange,
+    decode_record,
+)
 from epost.foundation.errors import EpostError, PeerError
 from epost.foundation.ports import Observer
 
-WEIGHT_PER_SLICE_MAX = 1000
-INSERT_WEIGHT = 20
+WEIGHT_PER_SLICE_MAX = 500
+"""About 10 ms; the weight of a record is how many mails it names."""
+INSERT_WEIGHT = 25
 MODSEQS_LEFT_MIN = 1 << 19
 PREPARED_MAX = 1000
 """Renditions that wait for their record; those that are dropped are made again."""
@@ -53,6 +69,8 @@ class Audience(Protocol):
 class _Logged:
     sequence: int
     payload: bytes
+    record: Record | None
+    """None if it could not be read."""
     is_own: bool
 
 
@@ -70,7 +88,7 @@ class Ledger:
         self._is_held = True
         self._is_scheduled = False
         self._on_backlog: Callable[[], None] = lambda: None
-        self.open(IndexState(b"", 0), 1, is_new=False)
+        self.open(IndexState(b"", 0), 2, is_new=False)
 
     def open(self, state: IndexState, first_modseq: int, *, is_new: bool) -> None:
         """Begin with what the index has (nothing, if it is new), and with this MODSEQ."""
@@ -82,7 +100,7 @@ class Ledger:
         self._is_held = True
         self.state = msgspec.structs.replace(state, modseq_next=first_modseq)
         self.folders: dict[bytes, FolderRow] = {
-            folder.folder: FolderRow(folder) for folder in fold.DEFAULT_FOLDERS
+            folder.folder: new_folder_row(folder, first_modseq) for folder in fold.DEFAULT_FOLDERS
         }
         self.folders.update((row.state.folder, row) for row in self._index.folders())
         self.subscriptions = {entry.name: entry for entry in fold.DEFAULT_SUBSCRIPTIONS}
@@ -131,7 +149,12 @@ class Ledger:
 
     def take(self, sequence: int, payload: bytes, *, is_own: bool) -> None:
         """Queue an entry of the log; `is_own` if this device wrote it."""
-        self._waiting.append(_Logged(sequence, payload, is_own))
+        record = None
+        try:
+            record = decode_record(payload)
+        except PeerError as error:
+            self._observer.record(MailRecordSkipped(sequence, error))
+        self._waiting.append(_Logged(sequence, payload, record, is_own))
         if not self._is_held and not self._is_scheduled:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._go_on)
@@ -215,7 +238,7 @@ class Ledger:
         some: list[_Logged] = []
         weight = 0
         for logged in self._waiting:
-            weight += INSERT_WEIGHT + len(logged.payload) // 64
+            weight += _weight(logged.record)
             if some and weight > WEIGHT_PER_SLICE_MAX:
                 break
             some.append(logged)
@@ -231,9 +254,10 @@ class Ledger:
             open_notice=self._open_notice,
         )
         for logged in some:
+            is_own = logged.is_own and logged.sequence >= self.state.numbered_from
             try:
-                is_own = logged.is_own and logged.sequence >= self.state.numbered_from
-                folding.apply(decode_record(logged.payload), is_own=is_own)
+                if logged.record is not None:
+                    folding.apply(logged.record, is_own=is_own)
             except PeerError as error:
                 self._observer.record(MailRecordSkipped(logged.sequence, error))
         return folding.finish(some[-1].sequence)
@@ -270,6 +294,20 @@ class Ledger:
     def _write_folder(self, row: FolderRow) -> None:
         self._index.commit(Batch(self.state, folders=[row]))
         self.folders[row.state.folder] = row
+
+
+def _weight(record: Record | None) -> int:
+    match record:
+        case Insert():
+            return INSERT_WEIGHT
+        case ChangeFlags() | Move() | Expunge():
+            return len(record.placements)
+        case Copy():
+            return len(record.mails)
+        case UidRange():
+            return len(record.stays)
+        case _:
+            return 1
 
 
 def _shows(row: FolderRow) -> bool:

@@ -164,7 +164,7 @@ class OpenFolder:
         flags: frozenset[str],
         unchanged_since: int | None = None,
     ) -> FlagsOutcome:
-        """Change flags of `uids`; one MODSEQ for all, or one for each thousand of very many."""
+        """Change flags of `uids`; one MODSEQ for all, or one for every 500 of very many."""
         return await self._writer.change_flags(self._rows, uids, change, flags, unchanged_since)
 
     async def expunge(self, uids: Sequence[int] | None) -> Sequence[int]:

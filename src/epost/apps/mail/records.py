@@ -21,7 +21,7 @@ from epost.post.references import Reference
 
 RECORD_FORMAT = 1
 RECORD_BYTES_MAX = 96 * 1024
-NAMES_PER_RECORD_MAX = 1000
+NAMES_PER_RECORD_MAX = 500
 """How many mails one record names; longer lists become several records."""
 SIGNED_NOTICE_BYTES_MAX = 60 * 1024
 FLAGS_MAX = 256
@@ -218,7 +218,8 @@ _FORMAT_BYTE = bytes((RECORD_FORMAT,))
 def encode_record(record: Record) -> bytes:
     """Return the record as it goes into the log."""
     payload = _FORMAT_BYTE + encode(record)
-    assert len(payload) <= RECORD_BYTES_MAX, type(record).__name__
+    # What cannot be read back would be a mail lost: better not to write it.
+    assert decode_record(payload) == record, type(record).__name__
     return payload
 
 

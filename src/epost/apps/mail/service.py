@@ -41,6 +41,8 @@ from epost.post.notices import CONTENT_BYTES_MAX, Notice, decode_signed_notice
 
 REPLAYED_PER_SLICE = 100
 LIVE_WAITING_MAX = 10_000
+FIRST_MODSEQ = 2
+"""An empty folder reports 1, and what changes must be newer than what was reported."""
 SHORT_RECORD_BYTES = 64
 """No `ModseqRange` or `Numbering` is longer."""
 
@@ -233,7 +235,7 @@ class MailService:
 
     async def _scan(self, state: IndexState | None) -> _Scanned:
         """Look what numbers the log has reserved and not told the index yet."""
-        scanned = _Scanned(1, b"", 0)
+        scanned = _Scanned(FIRST_MODSEQ, b"", 0)
         if state is not None:
             end = max(state.modseq_next, state.modseq_end)
             scanned = _Scanned(end, state.incarnation, state.numbered_from)

@@ -27,6 +27,7 @@ from epost.apps.mail.notice import INLINE_BYTES_MAX
 from epost.apps.mail.ports import Offload
 from epost.apps.mail.records import (
     FLAG_LENGTH_MAX,
+    NAMES_PER_RECORD_MAX,
     ChangeFlags,
     CopiedMail,
     Copy,
@@ -255,7 +256,7 @@ def _by_size(copies: Sequence[CopiedMail]) -> Iterator[tuple[CopiedMail, ...]]:
     size = 0
     for copy in copies:
         copy_size = 48 + sum(len(flag) + 2 for flag in copy.flags)
-        if some and size + copy_size > COPIED_BYTES_MAX:
+        if len(some) == NAMES_PER_RECORD_MAX or (some and size + copy_size > COPIED_BYTES_MAX):
             yield tuple(some)
             some, size = [], 0
         some.append(copy)
