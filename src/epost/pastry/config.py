@@ -60,10 +60,12 @@ class PastryConfig:
     suspect_after_seconds: float = 15.0
     probe_timeout_seconds: float = 1.0
     probe_tries: int = 3
-    # Leaf sets are compared with every member once in this time (Pastry's periodic repair).
+    # A full leaf set is compared with each of its members once in this time (Pastry's periodic
+    # repair), a smaller one more often, at the same rate of messages.
     exchange_seconds: float = 60.0
-    # Hints about a node that was found silent are ignored for so long.
-    burial_seconds: float = 30.0
+    # Hints about a node that was found silent are ignored for so long: the time in which all its
+    # leaf set learns of a failure.
+    burial_seconds: float = 10.0
 
     hop_timeout_seconds: float = 1.0
     hop_tries: int = 2

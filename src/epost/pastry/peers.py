@@ -194,8 +194,9 @@ class Peers:
             silent_for = now - self._heard.get(node.node_id, now)
             if silent_for > self._config.suspect_after_seconds:
                 self.prober.probe(node, Reason.SUSPECTED, now)
+        share = len(self.leaf_set) / self._config.leaf_set_size
         for node in self.leaf_set:
-            if now - self._exchanged[node.node_id] >= self._config.exchange_seconds:
+            if now - self._exchanged[node.node_id] >= self._config.exchange_seconds * share:
                 self.prober.probe(node, Reason.ROUTINE, now)
         self._forget_strangers()
 
