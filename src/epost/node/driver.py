@@ -48,8 +48,9 @@ SECONDS_IN_A_ROW_MAX = 0.005
 """After so many turns, or so long, the loop gets to do something else."""
 EVENTS_WAITING_MAX = 10_000
 BYTES_HELD_MAX = 128 * 1024 * 1024
-"""Bytes of peers' messages that wait for their turn or for the commit of their turn."""
+"""Bytes of peers' messages that wait for their turn, its commit, or the end of its story."""
 LOADS_RUNNING_MAX = 64
+"""Bodies being read, or read and waiting for their turn."""
 LOADS_WAITING_MAX = 4096
 HANDLERS_RUNNING_MAX = 512
 
@@ -223,11 +224,6 @@ class Driver:
         for _, machine in sorted(self._machines.items()):
             self._enqueue(partial(machine.on_unreachable, node))
 
-    def _enqueue(self, event: Event) -> None:
-        if self._takes_events:
-            self._events.append(event)
-            self.wake()
-
     def is_overloaded(self) -> bool:
         """Return whether requests are turned away now; a transport may then pause reading."""
         return (
@@ -235,6 +231,11 @@ class Driver:
             or self._bytes_held >= BYTES_HELD_MAX
             or len(self._loads_waiting) >= LOADS_WAITING_MAX
         )
+
+    def _enqueue(self, event: Event) -> None:
+        if self._takes_events:
+            self._events.append(event)
+            self.wake()
 
     def _take_turns(self) -> None:
         self._turns_are_due = False
@@ -262,7 +263,7 @@ class Driver:
     def _turn(self, event: Event, now: float) -> None:
         event(now)
         self._perform()
-        self._bytes_held -= self._bytes_in_turn  # unless a commit has taken them over
+        self._bytes_held -= self._bytes_in_turn  # unless a commit or a story has taken them over
         self._bytes_in_turn = 0
 
     def _deliver(self, sender: NodeHandle, message: Message, now: float) -> None:
@@ -287,6 +288,7 @@ class Driver:
     def _answer_later(self, handler: AsyncHandler, sender: NodeHandle, message: Message) -> None:
         if len(self._answers) >= HANDLERS_RUNNING_MAX:
             raise Overloaded("too many requests are being answered")
+        self._bytes_in_turn = 0
         self._answers.run(self._answer(handler, sender, message))
 
     async def _answer(self, handler: AsyncHandler, sender: NodeHandle, message: Message) -> None:
@@ -298,6 +300,8 @@ class Driver:
                 self.outbox.reply_when_durable(_caller(sender, message), body)
         except EpostError as error:
             self._reject(sender, message, error)
+        finally:
+            self._bytes_held -= len(message.body)
         self.wake()
 
     def _reject(self, sender: NodeHandle, message: Message, error: EpostError) -> None:
@@ -379,14 +383,15 @@ class Driver:
             body.add_done_callback(partial(self._on_loaded, load))
 
     def _on_loaded(self, load: Load, body: asyncio.Future[bytes | None]) -> None:
-        self._loads_running -= 1
         if error := body.exception():
             self._fail(error)
-        if not self._takes_events:
-            return
-        machine = self._machines[load.application]
-        self._enqueue(partial(machine.on_loaded, load.purpose, body.result()))
+        else:
+            self._enqueue(partial(self._give_loaded, load, body.result()))
+
+    def _give_loaded(self, load: Load, body: bytes | None, now: float) -> None:
+        self._loads_running -= 1
         self._load(())
+        self._machines[load.application].on_loaded(load.purpose, body, now)
 
 
 def _caller(sender: NodeHandle, message: Message) -> Caller:

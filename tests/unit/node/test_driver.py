@@ -339,6 +339,64 @@ def test_loads_run_a_bounded_number_at_a_time_and_all_arrive(
     in_world(story)
 
 
+def test_a_disk_that_cannot_be_read_stops_the_node() -> None:
+    async def story(world: World) -> None:
+        pair = Pair(world, echo)
+        driver = pair.driver
+        driver.outbox.load(PAST, content_handle(b"absent"), "purpose")
+        driver.wake()
+        await asyncio.sleep(0)
+        pair.server.vault.crash()
+        await settle()
+        assert isinstance(driver.stopped.exception(), OSError)
+
+    in_world(story)
+
+
+def test_stopping_during_a_failing_commit_ends_all_the_same() -> None:
+    async def story(world: World) -> None:
+        pair = Pair(world, echo)
+        driver = pair.driver
+        pair.server.disk.is_full = True
+        driver.outbox.write(PutNote("table", b"key", b"value"))
+        await driver.stop()
+        assert isinstance(driver.stopped.exception(), DiskFull)
+
+    in_world(story)
+
+
+def test_a_long_turn_lets_the_loop_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver_module, "SECONDS_IN_A_ROW_MAX", -1.0)
+
+    async def story(world: World) -> None:
+        pair = Pair(world, echo)
+        await settle()
+        for number in range(3):
+            pair.driver.on_message(pair.asker.me, pack(PAST, Form.NOTIFY, b"%d" % number))
+        await asyncio.sleep(0)
+        assert pair.machine.notifies == [b"0"]
+        await settle()
+        assert pair.machine.notifies == [b"0", b"1", b"2"]
+
+    in_world(story)
+
+
+def test_bytes_are_held_against_the_bound_until_the_handler_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(driver_module, "BYTES_HELD_MAX", 1000)
+
+    async def story(world: World) -> None:
+        pair, _ = serving(world)
+        first = asyncio.create_task(pair.ask(bytes(1000), POST))
+        await settle(0.5)
+        assert pair.driver.is_overloaded()
+        await first
+        assert not pair.driver.is_overloaded()
+
+    in_world(story)
+
+
 def test_every_machine_hears_of_unreachable_nodes_and_the_overlay_of_signs_of_life() -> None:
     heard: list[NodeHandle] = []
 

@@ -83,19 +83,25 @@ def config_errors(path: Path) -> Iterator[None]:
         raise ConfigError(f"{path}: cannot be opened: {error}") from error
 
 
-@contextmanager
-def disk_errors() -> Iterator[None]:
-    """Turn errors of SQLite and of the file system into DiskFull or OSError."""
-    try:
-        yield
-    except apsw.FullError as error:
-        raise DiskFull(str(error)) from error
-    except apsw.Error as error:
-        raise OSError(errno.EIO, str(error)) from error
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+class _DiskErrors:
+    """Turns errors of SQLite and of the file system into DiskFull or OSError."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, apsw.FullError):
             raise DiskFull(str(error)) from error
-        raise
+        if isinstance(error, apsw.CorruptError):
+            raise OSError(errno.EIO, f"{error}. {REMEDY}") from error
+        if isinstance(error, apsw.Error):
+            raise OSError(errno.EIO, str(error)) from error
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFull(str(error)) from error
+
+
+DISK_ERRORS = _DiskErrors()
+"""For `with`; not a generator, since every look at the index enters it."""
 
 
 def _require_ours(connection: apsw.Connection, path: Path) -> None:

@@ -8,6 +8,7 @@ from itertools import chain, islice
 
 import apsw
 
+from epost.daemon.vault.database import DISK_ERRORS
 from epost.daemon.vault.pending import Pending
 from epost.daemon.vault.rows import Row, find_row, rows_in_range, rows_with
 from epost.foundation.ids import Handle, Id
@@ -28,13 +29,17 @@ class Index:
     def row(self, handle: Handle) -> Row | None:
         """Return the row of a block, sound or damaged."""
         pending = self.pending.blocks.get(handle)
-        return find_row(self._connection, handle) if pending is None else pending.row
+        if pending is not None:
+            return pending.row
+        with DISK_ERRORS:
+            return find_row(self._connection, handle)
 
     def between(self, start: Id, end: Id, after: Handle | None, limit: int) -> Sequence[VaultEntry]:
         """Return rows on the clockwise arc (start, end] behind `after`."""
         ranges = arc_ranges(start, end, after)
         found = chain.from_iterable(self._in_range(behind, up_to) for behind, up_to in ranges)
-        return list(islice(found, limit))
+        with DISK_ERRORS:
+            return list(islice(found, limit))
 
     def with_role(self, role: Role, after: Handle | None, limit: int) -> Sequence[VaultEntry]:
         """Return rows that have a role, in handle order behind `after`."""
@@ -42,20 +47,23 @@ class Index:
         def is_meant(entry: VaultEntry) -> bool:
             return bool(entry.roles & role) and (after is None or entry.handle > after)
 
-        stored = rows_with(self._connection, role, after)
-        return list(islice(self._over(stored, is_meant, _handle), limit))
+        with DISK_ERRORS:
+            stored = rows_with(self._connection, role, after)
+            return list(islice(self._over(stored, is_meant, _handle), limit))
 
     def note(self, table: str, key: bytes) -> bytes | None:
         """Return a note, or None."""
         if (pending := self.pending.note(table, key)) is not None:
             return pending.value
-        for (value,) in self._connection.execute(_NOTE, (table, key)):
-            return bytes(value)
+        with DISK_ERRORS:
+            for (value,) in self._connection.execute(_NOTE, (table, key)):
+                return bytes(value)
         return None
 
     def notes(self, table: str) -> Sequence[tuple[bytes, bytes]]:
         """Return all notes of a table in key order."""
-        notes: dict[bytes, bytes | None] = dict(self._connection.execute(_NOTES, (table,)))
+        with DISK_ERRORS:
+            notes: dict[bytes, bytes | None] = dict(self._connection.execute(_NOTES, (table,)))
         notes.update(self.pending.notes(table))
         return sorted((key, value) for key, value in notes.items() if value is not None)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 
 from epost.daemon.vault.bodies import BodyFiles, read_parts
-from epost.daemon.vault.database import disk_errors, open_to_read
+from epost.daemon.vault.database import DISK_ERRORS, open_to_read
 
 READERS_MAX = 4
 
@@ -41,7 +41,7 @@ class BodyReader:
             connection.close()
 
     def _read(self, body: int, parts: int) -> Sequence[bytes] | None:
-        with disk_errors():
+        with DISK_ERRORS:
             try:
                 return read_parts(self._connection(), self._files, body, parts)
             except (apsw.CorruptError, apsw.IOError):

@@ -15,7 +15,7 @@ import apsw
 import msgspec
 
 from epost.daemon.vault.bodies import BodyFiles, drop_body, put_part
-from epost.daemon.vault.database import disk_errors
+from epost.daemon.vault.database import DISK_ERRORS
 from epost.daemon.vault.rows import Row, drop_row, put_row
 from epost.foundation.errors import DiskFull
 from epost.foundation.ids import Handle
@@ -137,7 +137,7 @@ class Writer:
         return group
 
     def _write(self, group: Sequence[Commit]) -> None:
-        with disk_errors():
+        with DISK_ERRORS:
             # An error ends all writing, so nothing is rolled back here: closing does that.
             self._connection.execute("BEGIN IMMEDIATE")
             dropped, has_new_files = self._apply(group)

@@ -17,7 +17,7 @@ import pytest
 
 from epost.daemon.vault import SqliteVault, database
 from epost.daemon.vault import vault as vault_module
-from epost.daemon.vault.database import disk_errors, open_to_write
+from epost.daemon.vault.database import DISK_ERRORS, open_to_write
 from epost.foundation.errors import ConfigError, DiskFull
 from epost.foundation.ports import ExtendBlock, PutBlock, PutNote, Role, VaultEntry
 from epost.node.observed import BlockDamaged
@@ -234,13 +234,14 @@ def test_a_full_disk_fails_this_commit_and_all_later_ones(
 
 def test_errors_of_sqlite_and_of_the_system_become_ours() -> None:
     def meaning(error: Exception) -> type[BaseException]:
-        with pytest.raises((DiskFull, OSError)) as raised, disk_errors():
+        with pytest.raises((DiskFull, OSError)) as raised, DISK_ERRORS:
             raise error
         return raised.type
 
     assert meaning(OSError(errno.ENOSPC, "full")) is DiskFull
     assert meaning(apsw.FullError("full")) is DiskFull
     assert meaning(apsw.IOError("broken")) is OSError
+    assert meaning(apsw.CorruptError("malformed")) is OSError
     assert meaning(PermissionError(errno.EACCES, "no")) is PermissionError
 
 
