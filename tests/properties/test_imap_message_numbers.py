@@ -58,7 +58,7 @@ class TwoClients(RuleBasedStateMachine):
     def run(self, coroutine):
         return self.runner.run(coroutine)
 
-    @initialize(count=st.integers(0, 5))
+    @initialize(count=st.integers(2, 6))
     def both_select_the_folder(self, count: int) -> None:
         async def scene() -> None:
             self.house = ImapHouse()
@@ -82,6 +82,13 @@ class TwoClients(RuleBasedStateMachine):
         lines = self.run(believer.command(verb.format(f"{place + 1}:*", r"(\Deleted)")))
         assert lines[-1].startswith(("t OK", "t NO [EXPUNGEISSUED]"))
         assert not any(line.endswith("EXPUNGE") for line in lines)
+
+    @rule(who=clients, place=places)
+    def a_client_removes_one(self, who: int, place: int) -> None:
+        believer = self.believers[who]
+        if place < len(believer.uids):
+            self.run(believer.command(f"STORE {place + 1} +FLAGS.SILENT (\\Deleted)"))
+            self.run(believer.command("EXPUNGE"))
 
     @rule(who=clients)
     def a_client_searches(self, who: int) -> None:
