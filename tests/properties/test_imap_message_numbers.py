@@ -147,4 +147,4 @@ class TwoClients(RuleBasedStateMachine):
 
 
 TestTwoClients = TwoClients.TestCase
-TestTwoClients.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestTwoClients.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
