@@ -73,21 +73,14 @@ class DeviceBlock:
         """
         async with self._writing:
             for _ in range(_TRIES):
-                known = await self._newest()
+                known, is_in_ring = await self._newest()
                 content = encode(self._wanted(known, log))
-                if known.body.content == content:
+                if known.body.content != content:
+                    known = await self._sign(known, content)
+                elif is_in_ring:
                     return None
-                block = make_key_block(
-                    self._device.signing,
-                    Kind.DEVBLOCK,
-                    ring=self.contact.ring,
-                    previous=known,
-                    issued_at=self._ports.clock.wall_ms(),
-                    content=content,
-                )
-                await self._ports.disk.durable([PutNote(TABLE, _KEY, block.data)])
                 try:
-                    return (await self._blocks.insert(BlockKind.KEY, block.data)).durability
+                    return (await self._blocks.insert(BlockKind.KEY, known.data)).durability
                 except Conflict:
                     continue
         raise UnavailableError("another machine keeps changing this device's block")
@@ -116,18 +109,37 @@ class DeviceBlock:
         await self.publish()
         return True
 
-    async def _newest(self) -> KeyBlock:
-        """Return the version to build on: the ring's, or one of ours that never got there."""
+    async def _newest(self) -> tuple[KeyBlock, bool]:
+        """Return the version to build on, and whether the ring has it already.
+
+        One of ours that never got there counts: its version is signed.
+        """
         handle = key_block_handle(self._device.signing.public)
         reading = await self._blocks.lookup_latest(handle)
         if not reading.confirmed:
             raise TooFewReplicas("this device's block cannot be confirmed now")
-        stored = self._ports.disk.note(TABLE, _KEY)
-        candidates = [data for data in (reading.block, stored) if data is not None]
-        if not candidates:
+        ring, ours = (
+            None if data is None else open_key_block(data, expected=handle)
+            for data in (reading.block, self._ports.disk.note(TABLE, _KEY))
+        )
+        if ring is not None and (ours is None or ours.body.version <= ring.body.version):
+            return ring, True
+        if ours is None:
             raise TooFewReplicas("this device's block is not in the ring")
-        known = [open_key_block(data, expected=handle) for data in candidates]
-        return max(known, key=lambda block: block.order)
+        return ours, False
+
+    async def _sign(self, known: KeyBlock, content: bytes) -> KeyBlock:
+        """Sign the next version; it is on disk when this returns, so it is never signed again."""
+        block = make_key_block(
+            self._device.signing,
+            Kind.DEVBLOCK,
+            ring=self.contact.ring,
+            previous=known,
+            issued_at=self._ports.clock.wall_ms(),
+            content=content,
+        )
+        await self._ports.disk.durable([PutNote(TABLE, _KEY, block.data)])
+        return block
 
     def _wanted(self, known: KeyBlock, log: LogName | None) -> DeviceInfo:
         info = decode_device_info(known.body.content)

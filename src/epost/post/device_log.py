@@ -90,7 +90,7 @@ class DeviceLog:
         self._config = config
         self._listeners: dict[int, list[Listener]] = {}
         self._reader = LogReader(blocks, device)
-        self._forks = Forks(blocks, ports.disk, self._reader)
+        self._forks = Forks(blocks, self._reader)
         self._publication = Publication(blocks)
         self._writer = self._new_writer(log_notes.load(ports.disk, device.secrets.incarnation))
         self._writing = asyncio.Lock()
@@ -145,7 +145,7 @@ class DeviceLog:
         incarnation has meanwhile logged what was not read yet (then some records come twice).
         """
         after = self._writer.base.rewound(after_sequence)
-        async for record in self._reader.own_records(self._disk, self._writer, after):
+        async for record in self._reader.own_records(self._writer, after):
             sequence, entry = self._reader.open(record)
             if entry.app == app:
                 yield sequence, entry.payload
@@ -277,8 +277,9 @@ class DeviceLog:
             old = self._writer
             entries = await self._forks.entries_to_repeat(fork, old)
             base = self._forks.base_behind(fork, old, self._ports.entropy.token(16))
-            writer = self._new_writer(StoredLog(base, []))
-            writes = [*self._forks.writes_to_adopt(fork, old), log_notes.put_base(base)]
+            adopted = self._forks.adopted(fork, old)
+            writer = self._new_writer(StoredLog(adopted, base, []))
+            writes = [*self._forks.writes_to_adopt(adopted, old), log_notes.put_base(base)]
             writes += writer.add(entries)
             await self._disk.durable([*writes, *writer.sign()])
             self._writer, self._writes_due = writer, []

@@ -16,11 +16,11 @@ from epost.foundation.ports import Write
 from epost.past.log_format import HeadContent, record_hash
 from epost.post import log_notes
 from epost.post.log_chain import ClusterName
-from epost.post.log_notes import Base, Rewind, SignedHead
+from epost.post.log_notes import Base, Rewind, SignedHead, StoredCluster
 from epost.post.log_reader import LogReader, number_of
 from epost.post.log_records import Entry
 from epost.post.log_writer import LogWriter
-from epost.post.ports import BlockStore, Disk
+from epost.post.ports import BlockStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,8 @@ class Fork:
 class Forks:
     """Compares the log on the disk with the one in the ring."""
 
-    def __init__(self, blocks: BlockStore, disk: Disk, reader: LogReader) -> None:
+    def __init__(self, blocks: BlockStore, reader: LogReader) -> None:
         self._blocks = blocks
-        self._disk = disk
         self._reader = reader
 
     async def compare(self, writer: LogWriter) -> Fork | None:
@@ -67,7 +66,7 @@ class Forks:
         return hashes.get(ring.content.sequence) == ring.content.tip
 
     async def _describe(self, ring: SignedHead, writer: LogWriter) -> Fork:
-        known = {handle.digest for _, handle in log_notes.stored_clusters(self._disk)}
+        known = {stored.handle.digest for stored in writer.stored}
         known.update(cluster.handle.digest for cluster in writer.clusters)
         clusters = await self._reader.walk_back(ClusterName.in_head(ring.content), known)
         first = clusters[0].first_sequence if clusters else _first_sequence(ring.content)
@@ -82,7 +81,7 @@ class Forks:
     async def entries_to_repeat(self, fork: Fork, writer: LogWriter) -> list[Entry]:
         """Return what the next incarnation must log again: what only we hold, and what only the
         ring's head holds, which nobody will read any more."""
-        own = self._reader.own_records(self._disk, writer, fork.common)
+        own = self._reader.own_records(writer, fork.common)
         records = [*fork.ring.content.tail, *[record async for record in own]]
         return [self._reader.open(record)[1] for record in records]
 
@@ -96,19 +95,30 @@ class Forks:
         rewinds = (*writer.base.rewinds, Rewind(fork.common, last + 1))
         return Base(1, incarnation, last, content.tip, ClusterName.in_head(content), rewinds)
 
-    def writes_to_adopt(self, fork: Fork, writer: LogWriter) -> list[Write]:
-        """Return the writes that replace our clusters by the ring's."""
-        ours = [first for first, _ in log_notes.stored_clusters(self._disk)]
+    def adopted(self, fork: Fork, writer: LogWriter) -> list[StoredCluster]:
+        """Return the clusters before the next incarnation: ours as far as common, the ring's."""
+        theirs = {name.first_sequence: name.handle for name in fork.clusters}
+        common = {
+            stored.first_sequence: stored.handle
+            for stored in writer.stored
+            if stored.first_sequence <= fork.common
+        }
+        return [
+            StoredCluster(first, handle) for first, handle in sorted({**common, **theirs}.items())
+        ]
+
+    def writes_to_adopt(self, adopted: Sequence[StoredCluster], writer: LogWriter) -> list[Write]:
+        """Return the writes that replace our clusters by the adopted ones."""
         return [
             *log_notes.forget_records(writer.clusters),
-            *(log_notes.forget_cluster(first) for first in ours if first > fork.common),
-            *(log_notes.put_cluster(name.first_sequence, name.handle) for name in fork.clusters),
+            *map(log_notes.forget_cluster, writer.stored),
+            *map(log_notes.put_cluster, adopted),
         ]
 
     async def _own_hashes(self, writer: LogWriter, after: int) -> dict[int, bytes]:
         return {
             number_of(record): record_hash(record)
-            async for record in self._reader.own_records(self._disk, writer, after)
+            async for record in self._reader.own_records(writer, after)
         }
 
 

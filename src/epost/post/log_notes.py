@@ -109,9 +109,18 @@ class OpenCluster:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredLog:
-    """What the notes say: the base, and the clusters after it."""
+class StoredCluster:
+    """A cluster before the base: the vault has it, or the ring."""
 
+    first_sequence: int
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLog:
+    """What the notes say: the clusters before the base, the base, and those after it."""
+
+    stored: list[StoredCluster]
     base: Base
     clusters: list[OpenCluster]
 
@@ -128,7 +137,11 @@ def load(disk: Disk, first_incarnation: bytes) -> StoredLog:
     for cluster in clusters:
         head = disk.note(HEADS_TABLE, u64(cluster.first_sequence))
         cluster.head = None if head is None else SignedHead.of(open_key_block(head))
-    return StoredLog(base, clusters)
+    stored_clusters = [
+        StoredCluster(int.from_bytes(key, "big"), Handle(BlockKind.CLUSTER, digest))
+        for key, digest in disk.notes(CLUSTERS_TABLE)
+    ]
+    return StoredLog(stored_clusters, base, clusters)
 
 
 def _cut_into_clusters(base: Base, records: Sequence[bytes]) -> list[OpenCluster]:
@@ -178,19 +191,11 @@ def forget_records(clusters: Sequence[OpenCluster]) -> list[Write]:
     return writes
 
 
-def put_cluster(first_sequence: int, handle: Handle) -> Write:
+def put_cluster(cluster: StoredCluster) -> Write:
     """Return the write that enters a stored cluster in the list of them."""
-    return PutNote(CLUSTERS_TABLE, u64(first_sequence), handle.digest)
+    return PutNote(CLUSTERS_TABLE, u64(cluster.first_sequence), cluster.handle.digest)
 
 
-def forget_cluster(first_sequence: int) -> Write:
+def forget_cluster(cluster: StoredCluster) -> Write:
     """Return the write that strikes a stored cluster off the list."""
-    return DeleteNote(CLUSTERS_TABLE, u64(first_sequence))
-
-
-def stored_clusters(disk: Disk) -> list[tuple[int, Handle]]:
-    """Return (first sequence, handle) of every cluster before the base, in order."""
-    return [
-        (int.from_bytes(key, "big"), Handle(BlockKind.CLUSTER, digest))
-        for key, digest in disk.notes(CLUSTERS_TABLE)
-    ]
+    return DeleteNote(CLUSTERS_TABLE, u64(cluster.first_sequence))

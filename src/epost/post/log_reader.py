@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator, Collection
 from epost.foundation.errors import BadSeal
 from epost.foundation.ids import BlockKind, Handle
 from epost.past.log_format import LOG_RECORD, NO_CLUSTER, open_head, split_records
-from epost.post import log_notes
 from epost.post.devices import Device
 from epost.post.log_chain import ClusterName
 from epost.post.log_records import Entry, open_record
 from epost.post.log_writer import LogWriter
-from epost.post.ports import BlockStore, Disk
+from epost.post.ports import BlockStore
 
 CLUSTERS_WALKED_MAX = 1_000_000
 
@@ -42,15 +41,16 @@ class LogReader:
             name = ClusterName.in_head(open_head(head).content)
         return names[::-1]
 
-    async def own_records(self, disk: Disk, writer: LogWriter, after: int) -> AsyncIterator[bytes]:
+    async def own_records(self, writer: LogWriter, after: int) -> AsyncIterator[bytes]:
         """Yield this device's records numbered above `after`, in order, up to the newest now."""
-        stored = log_notes.stored_clusters(disk)
         still_open = [record for cluster in writer.clusters for record in cluster.records]
+        end_of_stored = writer.base.sequence
         # The last cluster that begins at or before `after` may hold later records.
-        starts = [first for first, _ in stored]
-        for _, cluster in stored[max(bisect_right(starts, after + 1) - 1, 0) :]:
-            for record in await self.records(cluster):
-                if after < number_of(record) <= writer.base.sequence:
+        starts = [cluster.first_sequence for cluster in writer.stored]
+        first = max(bisect_right(starts, after + 1) - 1, 0)
+        for stored in writer.stored[first:]:
+            for record in await self.records(stored.handle):
+                if after < number_of(record) <= end_of_stored:
                     yield record
         for record in still_open:
             if number_of(record) > after:

@@ -19,7 +19,7 @@ from epost.post import log_notes
 from epost.post.account_blocks import LogName
 from epost.post.devices import Device
 from epost.post.log_chain import Position, sign_head
-from epost.post.log_notes import OpenCluster, SignedHead, StoredLog
+from epost.post.log_notes import OpenCluster, SignedHead, StoredCluster, StoredLog
 from epost.post.log_records import (
     PAYLOAD_BYTES_MAX,
     SALT_BYTES,
@@ -56,6 +56,7 @@ class LogWriter:
         entropy: Entropy,
         tail_in_head: bool,
     ) -> None:
+        self.stored = stored.stored
         self.base = stored.base
         self.clusters = stored.clusters
         heads = [cluster.head for cluster in stored.clusters if cluster.head is not None]
@@ -136,6 +137,7 @@ class LogWriter:
         cluster = self.clusters.pop(0)
         assert self.clusters, "the newest cluster is never struck off"
         assert cluster.is_signed, "what is not signed is not in the ring"
+        self.stored.append(StoredCluster(cluster.first_sequence, cluster.handle))
         self.base = msgspec.structs.replace(
             self.base,
             sequence=cluster.end.sequence,
@@ -144,7 +146,7 @@ class LogWriter:
         )
         return [
             *log_notes.forget_records([cluster]),
-            log_notes.put_cluster(cluster.first_sequence, cluster.handle),
+            log_notes.put_cluster(self.stored[-1]),
             log_notes.put_base(self.base),
         ]
 
