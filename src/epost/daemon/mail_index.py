@@ -90,7 +90,7 @@ class SqliteMailIndex:
 
     def clear(self) -> None:
         """Empty the index."""
-        with self._errors(), self._db:
+        with self._transaction():
             for table in TABLES:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
 
@@ -130,7 +130,7 @@ class SqliteMailIndex:
     def commit(self, batch: Batch) -> None:
         """Write all or nothing."""
         execute = self._db.execute
-        with self._errors(), self._db:
+        with self._transaction():
             for facts, content in batch.mails:
                 self._put_mail(facts, content)
             for email, rendition in batch.renditions:
@@ -243,7 +243,7 @@ class SqliteMailIndex:
             "SELECT modseq FROM vanished WHERE folder = ? "
             "ORDER BY modseq DESC, uid DESC LIMIT 1 OFFSET ?"
         )
-        with self._errors(), self._db:
+        with self._transaction():
             last: int | None = self._db.execute(oldest, (folder, keep)).get
             forget = "DELETE FROM vanished WHERE folder = ? AND modseq <= ?"
             self._db.execute(forget, (folder, last))
@@ -271,7 +271,7 @@ class SqliteMailIndex:
     def _make_tables(self) -> None:
         version = self._db.pragma("user_version")
         if version == 0:
-            with self._db:
+            with self._transaction():
                 self._db.execute(SCHEMA)
                 self._db.pragma("user_version", SCHEMA_VERSION)
         elif version != SCHEMA_VERSION:
@@ -282,6 +282,18 @@ class SqliteMailIndex:
         if pages >= CHECKPOINT_PAGES:
             self._checkpoints.ask()
         return apsw.SQLITE_OK
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:  # a full disk has rolled back already
+                    self._db.execute("ROLLBACK")
+                raise
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -1,0 +1,98 @@
+"""The mail index on disk: what happens to files that cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from epost.apps.mail.index import Batch, IndexState, MailFacts, MailIndexDamaged
+from epost.apps.mail.mailbox import MailTime
+from epost.apps.mail.observed import MailIndexDiscarded
+from epost.apps.mail.records import Inline
+from epost.daemon.mail_index import CHECKPOINT_PAGES, SqliteMailIndex, open_mail_index
+from epost.foundation.errors import DiskFull
+from tests.support.mail import Recorder
+
+KEY = bytes(range(32))
+STATE = IndexState(b"n" * 16, 7, applied=3)
+SECRET = b"a very private text"
+
+
+def filled(path: Path) -> None:
+    index = open_mail_index(path, KEY, Recorder())
+    facts = MailFacts(b"e" * 16, len(SECRET), MailTime(1))
+    index.commit(Batch(STATE, mails=[(facts, Inline(SECRET * 100))]))
+    index.close()
+
+
+def test_nothing_of_it_lies_on_disk_in_clear(tmp_path: Path) -> None:
+    filled(tmp_path / "mail.db")
+    for file in tmp_path.iterdir():
+        octets = file.read_bytes()
+        assert SECRET not in octets
+        assert b"SQLite format" not in octets
+        assert b"placement" not in octets
+
+
+@pytest.mark.parametrize("harm", ["overwritten", "truncated", "other key", "marked", "version"])
+def test_what_cannot_be_read_is_reported_and_made_anew(tmp_path: Path, harm: str) -> None:
+    path, key = tmp_path / "mail.db", KEY
+    filled(path)
+    match harm:
+        case "overwritten":
+            path.write_bytes(b"\xff" * path.stat().st_size)
+        case "truncated":
+            path.write_bytes(path.read_bytes()[:100])
+        case "other key":
+            key = bytes(32)
+        case "marked":
+            (tmp_path / "mail.db.damaged").touch()
+        case "version":
+            index = SqliteMailIndex(path, key)
+            index._db.pragma("user_version", 99)
+            index.close()
+    recorder = Recorder()
+    index = open_mail_index(path, key, recorder)
+    assert index.state() is None
+    assert len(recorder.of(MailIndexDiscarded)) == 1
+    index.commit(Batch(STATE))
+    index.close()
+    assert open_mail_index(path, key, recorder).state() == STATE
+    assert len(recorder.events) == 1
+
+
+def test_damage_met_while_running_is_remembered_until_the_next_start(tmp_path: Path) -> None:
+    path, recorder = tmp_path / "mail.db", Recorder()
+    index = open_mail_index(path, KEY, recorder)
+    index._db.execute("DROP TABLE vanished")
+    with pytest.raises(MailIndexDamaged):
+        index.vanished(b"f" * 16, 0)
+    index.close()
+    again = open_mail_index(path, KEY, recorder)
+    assert len(recorder.of(MailIndexDiscarded)) == 1
+    assert not again.vanished(b"f" * 16, 0)
+
+
+def test_a_transaction_that_fails_has_changed_nothing(tmp_path: Path) -> None:
+    index = open_mail_index(tmp_path / "mail.db", KEY, Recorder())
+    index.commit(Batch(STATE))
+    index._db.pragma("max_page_count", index._db.pragma("page_count"))
+    facts = MailFacts(b"e" * 16, 5, MailTime(1))
+    full = Batch(IndexState(b"m" * 16, 8), mails=[(facts, Inline(bytes(16 * 1024)))])
+    with pytest.raises(DiskFull):
+        index.commit(full)
+    assert index.state() == STATE
+    assert not index.facts([b"e" * 16])
+
+
+def test_the_write_ahead_log_is_folded_back_by_checkpoints(tmp_path: Path) -> None:
+    index = open_mail_index(tmp_path / "mail.db", KEY, Recorder())
+    for number in range(3 * CHECKPOINT_PAGES // 4):
+        facts = MailFacts(number.to_bytes(16, "big"), 5, MailTime(1))
+        index.commit(Batch(STATE, mails=[(facts, Inline(bytes(4096)))]))
+    index._checkpoints.close()
+    with apsw.Connection(str(tmp_path / "mail.db")) as plain, pytest.raises(apsw.NotADBError):
+        plain.execute("SELECT * FROM state").fetchall()
+    assert (tmp_path / "mail.db").stat().st_size > 1_000_000
