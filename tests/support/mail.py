@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from epost.apps.mail.index import MailIndex
-from epost.apps.mail.ports import LogListener, Sent
+from epost.apps.mail.ports import LogListener
 from epost.apps.mail.service import MailService, MailServices
 from epost.crypto.certificates import AccountCert
 from epost.crypto.signed import sign
@@ -28,6 +28,7 @@ from epost.post.handlers import Accepted, Answer, Notification
 from epost.post.log_records import Entry
 from epost.post.message_store import Stored
 from epost.post.notices import Notice, SignedNotice
+from epost.post.notification import Sent
 from epost.post.references import Reference, Secrecy
 from epost.simulation.mail_index import SimulatedMailIndex
 
@@ -241,7 +242,7 @@ class Post:
                 await sender.log.append(entries)
             else:
                 self.answers.append(await recipient.receive(sender, content))
-        return Sent(key, sender.log.durability)
+        return Sent(key, sender.log.durability, ())
 
     def _member(self, name: str) -> Member | None:
         for member in self.members.values():

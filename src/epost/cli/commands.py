@@ -107,10 +107,11 @@ def invite(
 ) -> None:
     """Make an invitation, good for one machine and 72 hours."""
     from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
 
     if (name is None) != storage_only:
         _stop("Say whom to invite (bob@example.org), or --storage-only, not both.")
-    with Authority.open(authority_dir) as authority:
+    with Authority.open(authority_dir, system_world()) as authority:
         text = authority.invite(name)
     if as_json:
         _print_json({"invite": text, "name": name})

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from epost.foundation.errors import ConfigError
-from epost.foundation.ids import Address
+from epost.foundation.ids import ID_BYTES, Address
 
 GIB = 1024**3
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -110,7 +110,8 @@ def load_config(path: Path) -> NodeConfig:
 def _addresses(config: NodeConfig) -> list[str]:
     listeners = [config.ring.listen, config.mail.smtp, config.mail.imap, config.authority.listen]
     optional = [config.metrics.listen] if config.metrics.listen else []
-    return [*listeners, *optional, *config.ring.advertise, *config.ring.bootstrap]
+    bootstrap = [text.partition("@")[2] for text in config.ring.bootstrap]
+    return [*listeners, *optional, *config.ring.advertise, *bootstrap]
 
 
 def parse_address(text: str, *, source: str = "") -> Address:
@@ -121,6 +122,18 @@ def parse_address(text: str, *, source: str = "") -> Address:
         where = f"{source}: " if source else ""
         raise ConfigError(f"{where}{text!r} is not an address of the form host:port")
     return Address(host, int(port))
+
+
+def parse_contact(text: str) -> tuple[bytes, Address]:
+    """Return (node id, address) of a contact written `<40 hex digits>@host:port`."""
+    name, _, address = text.partition("@")
+    try:
+        node_id = bytes.fromhex(name)
+    except ValueError:
+        node_id = b""
+    if len(node_id) != ID_BYTES:
+        raise ConfigError(f"[ring] bootstrap: {text!r} is not of the form <node id>@host:port")
+    return node_id, parse_address(address, source="[ring] bootstrap")
 
 
 def render_config(config: NodeConfig) -> str:

@@ -114,7 +114,7 @@ async def found_organisation(
     name = canonical(user if "@" in user else f"{user}@{domain}")
     with Authority.create(authority_dir, domain, address, world) as authority:
         invitation = authority.invite(name)
-        async with EnrolmentService(authority, address):
+        async with EnrolmentService(authority, address, world):
             return await join_organisation(
                 invitation,
                 data_dir,
@@ -130,7 +130,6 @@ async def join_organisation(
     *,
     listen: str,
     advertise: Sequence[str] = (),
-    bootstrap: Sequence[str] = (),
     founder: bool = False,
     authority: AuthoritySection | None = None,
     config: NodeConfig | None = None,
@@ -149,20 +148,17 @@ async def join_organisation(
     addresses = tuple(parse_address(a) for a in advertised)
     enrolled, pending = await _enrol(folder, invite, addresses, world)
     config = config or NodeConfig()
-    contacts = tuple(bootstrap) or _contacts(invite, founder=founder)
+    contacts = tuple(
+        f"{node.node_id.hex()}@{a.host}:{a.port}"
+        for node in enrolled.answer.contacts
+        for a in node.addresses[:1]
+    )
     config = msgspec.structs.replace(
         config,
         ring=RingSection(listen=listen, advertise=advertised, bootstrap=contacts, founder=founder),
         authority=authority or config.authority,
     )
     return _settle(folder, config, enrolled, pending, addresses, world)
-
-
-def _contacts(invite: Invite, *, founder: bool) -> tuple[str, ...]:
-    # The authority's machine listens for the ring one port below its enrolment port by default.
-    if founder:
-        return ()
-    return tuple(f"{a.host}:{a.port - 1}" for a in invite.addresses)
 
 
 async def _enrol(

@@ -34,7 +34,7 @@ from epost.crypto.versioned import KEY_BLOCK_SIZE_MAX, open_key_block
 from epost.crypto.x509 import node_id_of, public_key_of, spki_sha256
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import MalformedPacket, UntrustedCertificate
-from epost.foundation.ids import U63, Bytes16, Bytes32, Bytes64, Digest
+from epost.foundation.ids import U63, Bytes16, Bytes32, Bytes64, Digest, NodeHandle
 from epost.rings.invite import Invite
 from epost.rings.policy import read_issuer_block, read_root_block
 
@@ -42,6 +42,7 @@ REQUEST_SIZE_MAX = 32 * 1024
 GREETING_SIZE_MAX = (1 + ISSUERS_MAX) * CERTIFICATE_SIZE_MAX
 ANSWER_SIZE_MAX = 2 * 1024 * 1024
 X509_AUTHORITIES_MAX = 4
+CONTACTS_MAX = 16
 REQUEST_AGE_MS_MAX = 24 * 3600 * 1000
 """How far the request's time may be from the issuer's: clocks of new machines are often wrong."""
 
@@ -104,7 +105,8 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     """What the issuer gives; `account` and `sealed_secret` are empty for a storage-only node.
 
     The X.509 certificates are DER. The secret is sealed to the device: the organisation's epoch
-    secret, with context "org-secret" and bound to `request_hash`.
+    secret, with context "org-secret" and bound to `request_hash`. Through `contacts` the new node
+    finds the ring; who answers there proves that it is the node named.
     """
 
     format: V1
@@ -119,6 +121,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     root_block: Block
     issuer_blocks: Annotated[tuple[Block, ...], msgspec.Meta(min_length=1, max_length=ISSUERS_MAX)]
     sealed_secret: Annotated[bytes, msgspec.Meta(max_length=4096)]
+    contacts: Annotated[tuple[NodeHandle, ...], msgspec.Meta(max_length=CONTACTS_MAX)]
 
 
 GREETING: Format[Greeting] = Format(Greeting, size_max=GREETING_SIZE_MAX)

@@ -110,6 +110,11 @@ class Issuers:
             return initial_policy(self._config.replication_factor_default)
         return max(with_power, key=_recency).content.policy
 
+    def newest(self) -> IssuerContent | None:
+        """Return the newest issuer block's content, None before any was seen."""
+        issued = max(self._issued.values(), key=_recency, default=None)
+        return issued.content if issued else None
+
     def replication_factor(self) -> int:
         """Return min(k, enrolled storage nodes), at least 1: how many machines are wanted."""
         policy = self.policy

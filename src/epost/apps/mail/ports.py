@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from epost.crypto.certificates import AccountCert
@@ -69,12 +68,18 @@ async def in_the_loop(work: Callable[[], T]) -> T:
     return work()
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What is promised for something sent; `message_key` names it in outbox and trace."""
+class Sent(Protocol):
+    """What is promised for something sent."""
 
-    message_key: bytes
-    durability: Durability
+    @property
+    def message_key(self) -> bytes:
+        """What names it in the outbox and in a trace."""
+        ...
+
+    @property
+    def durability(self) -> Durability:
+        """How safely it is on its way."""
+        ...
 
 
 class Sending(Protocol):

@@ -85,7 +85,7 @@ class MailService:
         self, services: MailServices, index: MailIndex, *, offload: Offload = in_the_loop
     ) -> None:
         self._log = services.log
-        self._index = index
+        self.index = self._index = index
         self._observer = services.observer
         self._ledger = Ledger(index, open_notice=content_of, observer=services.observer)
         self._journal = Journal(services.log, self._ledger)

@@ -43,9 +43,10 @@ from epost.daemon.authority.register import NodeRow, Register
 from epost.daemon.files import make_private_folder, read_required, write_private
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import ConfigError, NotPermitted, PeerError, RefusedError
-from epost.foundation.ids import Address, Bytes20, Id, NodeId
+from epost.foundation.ids import Address, Bytes20, Id, NodeHandle, NodeId
 from epost.foundation.ports import Clock, Entropy, Sealing
 from epost.rings.enrolment import (
+    CONTACTS_MAX,
     Answer,
     MemberRequest,
     StorageRequest,
@@ -190,8 +191,10 @@ class Authority:
         fingerprint = authority_fingerprint(self.trust.organisation.organisation_key)
         return str(Invite(fingerprint, token, expires_at, (self._public.enrolment,), name or ""))
 
-    def enrol(self, request: bytes) -> bytes:
+    def enrol(self, request: bytes, contacts: Sequence[NodeHandle] = ()) -> bytes:
         """Answer an enrolment request; the same request gets the same answer again.
+
+        `contacts` are nodes through which the new one finds the ring.
 
         Raises PeerError or AuthenticityError (malformed), NotPermitted (no such token, used for
         another request, expired), RefusedError.
@@ -210,7 +213,7 @@ class Authority:
                 return invite.answer
             if now >= invite.expires_at:
                 raise NotPermitted("this invitation has expired")
-            answer = self._certify(opened, bound_to, now)
+            answer = self._certify(opened, bound_to, now, tuple(contacts[:CONTACTS_MAX]))
             self._register.use_invite(invite.token_hash, bound_to, answer, now)
         return answer
 
@@ -227,7 +230,13 @@ class Authority:
                 raise RefusedError("no node in force has this id")
             self._publish_policy()
 
-    def _certify(self, request: MemberRequest | StorageRequest, bound_to: bytes, now: int) -> bytes:
+    def _certify(
+        self,
+        request: MemberRequest | StorageRequest,
+        bound_to: bytes,
+        now: int,
+        contacts: tuple[NodeHandle, ...],
+    ) -> bytes:
         member_tag = self._world.entropy.token(16)
         account, sealed = b"", b""
         if isinstance(request, MemberRequest):
@@ -250,6 +259,7 @@ class Authority:
                 root_block=self._public.root_block,
                 issuer_blocks=(self.issuer_block,),
                 sealed_secret=sealed,
+                contacts=contacts,
             )
         )
 

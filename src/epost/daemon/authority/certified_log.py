@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from epost.crypto.signing import SigningKey
 from epost.foundation.codec import encode
 from epost.foundation.ports import Entropy
-from epost.post.log_records import NO_DIGEST, SALT_BYTES, Record, record_hash
+from epost.past.log_format import NO_RECORD, LogRecord, record_hash
 from epost.rings.policy import CertifiedLogHead
 
 PUBLIC_EPOCH = 0
+SALT_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class CertifiedRecord:
         return CertifiedLogHead(self.sequence, record_hash(self.data))
 
 
-EMPTY_LOG = CertifiedLogHead(0, NO_DIGEST)
+EMPTY_LOG = CertifiedLogHead(0, NO_RECORD)
 
 
 def next_record(
@@ -38,7 +39,7 @@ def next_record(
 ) -> CertifiedRecord:
     """Return the record that enters a statement (a digest of a certificate) after the head."""
     sequence = after.sequence + 1
-    record = Record(
+    record = LogRecord(
         format=1,
         log_key=SigningKey(log_seed).public,
         sequence=sequence,

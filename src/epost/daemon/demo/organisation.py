@@ -29,7 +29,7 @@ from epost.daemon.folder import RECOVERY_REMEDY, NodeFolder
 from epost.daemon.loopback import LoopbackOwnerCheck
 from epost.daemon.membership import Joined, join_organisation, system_world
 from epost.foundation.errors import ConfigError
-from epost.foundation.ids import Address
+from epost.foundation.ids import Address, NodeHandle
 
 DOMAIN = "example.org"
 CONTRIBUTED_BYTES = 2 * GIB
@@ -122,21 +122,22 @@ class DemoOrganisation:
         address = Address(HOST, self.state.enrolment_port)
         with Authority.open(self._authority_dir, world) as authority:
             invitation = authority.invite(node.user)
-            async with EnrolmentService(authority, address):
+            contacts = self._contacts(authority.trust.ring, node)
+            async with EnrolmentService(authority, address, world, contacts=lambda: contacts):
                 return await join_organisation(
                     invitation,
                     node_folder(self._directory, node.name),
                     listen=f"{HOST}:{node.ring_port}",
-                    bootstrap=self._bootstrap(node),
                     founder=node is self.state.nodes[0],
                     config=self._config(node),
                 )
 
-    def _bootstrap(self, node: DemoNode) -> tuple[str, ...]:
-        if node is self.state.nodes[0]:
-            return ()
-        others = [n for n in self.state.nodes if n is not node]
-        return tuple(f"{HOST}:{n.ring_port}" for n in others[:8])
+    def _contacts(self, ring: bytes, node: DemoNode) -> Sequence[NodeHandle]:
+        return [
+            NodeHandle(ring, bytes.fromhex(n.node_id), (Address(HOST, n.ring_port),))
+            for n in self.state.nodes
+            if n.node_id and n is not node
+        ]
 
     def _config(self, node: DemoNode) -> NodeConfig:
         return NodeConfig(

@@ -35,6 +35,7 @@ CREATE TABLE blocks (
   body INTEGER NOT NULL, parts INTEGER NOT NULL, is_damaged INTEGER NOT NULL,
   PRIMARY KEY (kind, digest));
 CREATE INDEX by_place ON blocks (place, kind, digest);
+CREATE INDEX replicas ON blocks (kind, digest) WHERE roles & 1;
 CREATE INDEX stand_ins ON blocks (kind, digest) WHERE roles & 2;
 CREATE INDEX mirrored ON blocks (kind, digest) WHERE roles & 4;
 CREATE INDEX unpushed ON blocks (kind, digest) WHERE roles & 8;

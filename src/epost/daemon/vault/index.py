@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 
 import apsw
 
@@ -48,7 +48,7 @@ class Index:
             return bool(entry.roles & role) and (after is None or entry.handle > after)
 
         with DISK_ERRORS:
-            stored = rows_with(self._connection, role, after)
+            stored = self._stored_with(role, after)
             return list(islice(self._over(stored, is_meant, _handle), limit))
 
     def note(self, table: str, key: bytes) -> bytes | None:
@@ -73,6 +73,12 @@ class Index:
 
         return self._over(rows_in_range(self._connection, behind, up_to), is_meant, _position)
 
+    def _stored_with(self, roles: Role, after: Handle | None) -> Iterator[Row]:
+        """Each role has an index of its own; what has several of them is yielded once."""
+        each = (rows_with(self._connection, role, after) for role in Role if role & roles)
+        in_order = merge(*each, key=_handle_of_row)
+        return (next(same) for _, same in groupby(in_order, key=_handle_of_row))
+
     def _over(
         self,
         stored: Iterator[Row],
@@ -95,3 +101,7 @@ def _position(entry: VaultEntry) -> Position:
 
 def _handle(entry: VaultEntry) -> Handle:
     return entry.handle
+
+
+def _handle_of_row(row: Row) -> Handle:
+    return row.entry.handle

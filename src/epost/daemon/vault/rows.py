@@ -57,7 +57,7 @@ def rows_in_range(connection: apsw.Connection, behind: Position, up_to: Id) -> I
 
 
 def rows_with(connection: apsw.Connection, role: Role, after: Handle | None) -> Iterator[Row]:
-    """Yield sound rows that have a role, in handle order."""
+    """Yield sound rows that have one role, in handle order."""
     behind = (0, b"") if after is None else (after.kind, after.digest)
     # The role is written out so that SQLite sees which partial index serves.
     question = f"""

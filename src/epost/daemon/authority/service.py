@@ -1,0 +1,60 @@
+"""The enrolment listener of an authority, for as long as it is open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
+
+from epost.daemon.authority.authority import Authority, World
+from epost.daemon.enrolment import EnrolmentServer, serve_enrolment
+from epost.daemon.logs import LoggingObserver
+from epost.foundation.ids import Address, NodeHandle
+from epost.foundation.ports import Observer
+
+
+class EnrolmentService:
+    """`async with EnrolmentService(authority, address, world):` serves new members meanwhile."""
+
+    def __init__(
+        self,
+        authority: Authority,
+        address: Address,
+        world: World,
+        observer: Observer | None = None,
+        *,
+        contacts: Callable[[], Sequence[NodeHandle]] = lambda: (),
+    ) -> None:
+        """`contacts` gives nodes through which new ones find the ring."""
+        self._authority = authority
+        self._address = address
+        self._world = world
+        self._observer = observer or LoggingObserver()
+        self._contacts = contacts
+        self._server: EnrolmentServer | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        self._server = await serve_enrolment(
+            self._address,
+            key_seed=self._authority.enrolment_seed,
+            greeting=self._authority.greeting,
+            handle=self._enrol,
+            clock=self._world.clock,
+            observer=self._observer,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            await self._server.close()
+
+    async def _enrol(self, request: bytes, host: str) -> bytes:
+        async with self._one_at_a_time:
+            return self._authority.enrol(request, self._contacts())

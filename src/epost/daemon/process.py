@@ -1,0 +1,273 @@
+"""The daemon: opens the real ports, puts the node together, serves until it is told to stop.
+
+Exit codes: 0 stopped in good order, 1 cannot start (one line says why), 2 the node stopped by
+itself (disk full, or a bug): whoever supervises the daemon starts it again from its vault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from epost.crypto.certificates import NODE_CERT, OrganisationTrust
+from epost.crypto.hashing import derive
+from epost.crypto.sealing import HpkeSealing
+from epost.crypto.signed import parse
+from epost.crypto.signing import Kind, SigningKey
+from epost.daemon.authority.upkeep import AuthorityUpkeep
+from epost.daemon.config import NodeConfig, parse_address, parse_contact
+from epost.daemon.control import ControlServer, socket_path
+from epost.daemon.files import make_private_folder
+from epost.daemon.folder import NodeFolder
+from epost.daemon.listeners import MailFronts, MailListeners
+from epost.daemon.logs import LoggingObserver, logger, start_logging
+from epost.daemon.loopback import LoopbackOwnerCheck
+from epost.daemon.mail_index import open_mail_index
+from epost.daemon.metrics import MetricsServer
+from epost.daemon.offload import ThreadOffload
+from epost.daemon.privileges import give_up_privileges
+from epost.daemon.ring_word import RingWord
+from epost.daemon.secret_file import SecretFile
+from epost.daemon.status import NodeStatus
+from epost.daemon.tls import NodeIdentity, TlsTransport, listen
+from epost.daemon.vault import SqliteVault
+from epost.daemon.world import SystemClock, SystemEntropy, run
+from epost.foundation.errors import EpostError, NotPermitted
+from epost.foundation.ids import Address, BlockKind, NodeHandle
+from epost.node.assembly import Node
+from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
+from epost.past.config import PastConfig
+from epost.pastry.config import PastryConfig
+from epost.post.config import PostConfig
+from epost.servers.access import EveryPeer
+
+T = TypeVar("T")
+
+WORKER_THREADS = 4
+EXIT_CANNOT_START = 1
+EXIT_FAILED = 2
+
+
+def run_daemon(data_dir: Path) -> int:
+    """Run the daemon of a data folder; return the exit code."""
+    give_up_privileges()
+    try:
+        folder = NodeFolder(data_dir.resolve())
+        config = folder.read_config()
+        start_logging(config.log.level)
+        return run(_serve(folder, config))
+    except EpostError as error:
+        print(f"epost: {error}", file=sys.stderr)  # noqa: T201 - whoever starts the daemon reads it
+        return EXIT_CANNOT_START
+
+
+async def _serve(folder: NodeFolder, config: NodeConfig) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        daemon = Daemon(folder, config, stack)
+        await daemon.start()
+        logger.info("node %s is up", daemon.node.me)
+        waiting = loop.create_task(stop.wait())
+        while not waiting.done() and not daemon.node.stopped.done():
+            await first_done(waiting, daemon.node.stopped)
+        waiting.cancel()
+        if daemon.node.stopped.done() and (error := daemon.node.stopped.exception()):
+            logger.error("the node stopped by itself: %s", error, exc_info=error)
+            return EXIT_FAILED
+    logger.info("stopped")
+    return 0
+
+
+async def first_done(*futures: asyncio.Future[Any]) -> None:
+    """Return when any of the futures is done, without cancelling the others."""
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
+
+    def wake(_: object) -> None:
+        if not done.done():
+            done.set_result(None)
+
+    for future in futures:
+        future.add_done_callback(wake)
+    try:
+        await done
+    finally:
+        for future in futures:
+            future.remove_done_callback(wake)
+
+
+class Daemon:
+    """Everything of one running daemon; what was opened is closed by the stack, in reverse."""
+
+    def __init__(self, folder: NodeFolder, config: NodeConfig, stack: AsyncExitStack) -> None:
+        self._folder = folder
+        self._config = config
+        self._stack = stack
+        self._clock = SystemClock()
+        self._entropy = SystemEntropy()
+        self._observer = LoggingObserver()
+        self._executor = ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="worker")
+        stack.callback(self._executor.shutdown, wait=False, cancel_futures=True)
+        self._membership = folder.read_membership()
+        certificate = NODE_CERT.decode(parse(self._membership.node, Kind.NODE).body)
+        self._me = NodeHandle(certificate.ring, certificate.node_id, self._advertised(config))
+        self._node_seed = folder.read_node_seed()
+        self.node = self._make_node()
+        self._status = NodeStatus(
+            self.node, name=self._name(), key_protection=folder.key_protection()
+        )
+
+    async def start(self) -> None:
+        """Open the control socket, start the node, then serve mail programs."""
+        await self._start_control()
+        self.node.start()
+        self._stack.push_async_callback(self.node.stop)
+        await self._start_metrics()
+        if self._config.authority.directory:
+            upkeep = AuthorityUpkeep(self._config.authority, self.node, self._observer)
+            await self._stack.enter_async_context(upkeep)
+        await self.node.ready()
+        if self.node.mail is not None:
+            await self._start_listeners()
+
+    # The node and its ports.
+
+    def _make_node(self) -> Node:
+        vault = SqliteVault(
+            make_private_folder(self._folder.vault),
+            contributed_bytes_max=self._config.storage.contributed_bytes,
+            observer=self._observer,
+        )
+        self._stack.push_async_callback(vault.close)
+        word = RingWord(self._clock)
+        transport = TlsTransport(
+            self._identity(),
+            word,
+            listeners=[listen(parse_address(self._config.ring.listen), purpose="[ring] listen")],
+            clock=self._clock,
+            entropy=self._entropy,
+            observer=self._observer,
+        )
+        self._stack.push_async_callback(transport.close)
+        ports = NodePorts(
+            clock=self._clock,
+            entropy=self._entropy,
+            observer=self._observer,
+            sealing=HpkeSealing(),
+            vault=vault,
+            transport=transport,
+        )
+        node = Node(self._node_membership(), ports, self._node_configs(), self._user())
+        word.node = node
+        return node
+
+    def _identity(self) -> NodeIdentity:
+        return NodeIdentity(
+            node=self._me,
+            certificate=self._membership.node,
+            leaf=self._membership.x509_leaf,
+            authorities=self._membership.x509_authorities,
+            key_seed=self._node_seed,
+        )
+
+    def _node_membership(self) -> NodeMembership:
+        membership = self._membership
+        return NodeMembership(
+            me=self._me,
+            node_key=SigningKey(self._node_seed),
+            node_certificate=membership.node,
+            trust=OrganisationTrust(membership.organisation, membership.issuers),
+            authority_blocks=(membership.root_block, *membership.issuer_blocks),
+            bootstrap=self._bootstrap(),
+        )
+
+    def _bootstrap(self) -> tuple[NodeHandle, ...]:
+        contacts = [parse_contact(text) for text in self._config.ring.bootstrap]
+        return tuple(NodeHandle(self._me.ring, name, (at,)) for name, at in contacts)
+
+    def _node_configs(self) -> NodeConfigs:
+        storage = self._config.storage
+        return NodeConfigs(
+            pastry=PastryConfig(is_first=self._config.ring.founder),
+            past=PastConfig(repair_delay_seconds=storage.repair_delay_seconds),
+            post=PostConfig(tail_in_head=self._config.service.tail_in_head),
+        )
+
+    def _user(self) -> UserOfNode | None:
+        if not self._membership.account:
+            return None
+        secrets = self._folder.read_device_secrets()
+        key = derive(secrets.log_seed, "key/index").key
+        return UserOfNode(
+            account_certificate=self._membership.account,
+            secrets=secrets,
+            secret_store=SecretFile(self._folder, self._entropy, None),
+            first_blocks=[(BlockKind(b.kind), b.data) for b in self._membership.first_blocks],
+            open_index=lambda: open_mail_index(self._folder.index, key, self._observer),
+            offload=ThreadOffload(self._executor),
+        )
+
+    @staticmethod
+    def _advertised(config: NodeConfig) -> tuple[Address, ...]:
+        return tuple(parse_address(a) for a in config.ring.advertise or (config.ring.listen,))
+
+    def _name(self) -> str:
+        if self.node.post is None:
+            return "a storage machine"
+        return self.node.post.services.accounts.me.name
+
+    # What the daemon serves.
+
+    async def _start_control(self) -> None:
+        async def status(_: Mapping[str, Any]) -> Mapping[str, Any]:
+            return self._status.overview()
+
+        async def queue(_: Mapping[str, Any]) -> Mapping[str, Any]:
+            return self._status.queue()
+
+        async def parts(request: Mapping[str, Any]) -> Mapping[str, Any]:
+            return await self._status.parts(str(request.get("message_id", "")))
+
+        commands = {"status": status, "queue": queue, "parts": parts}
+        control = ControlServer(socket_path(self._folder.path), commands)
+        await control.start()
+        self._stack.push_async_callback(control.close)
+
+    async def _start_metrics(self) -> None:
+        if not self._config.metrics.listen:
+            return
+        check = (
+            LoopbackOwnerCheck(self._executor) if LoopbackOwnerCheck.is_available() else EveryPeer()
+        )
+        metrics = MetricsServer(self._status.metrics, check)
+        await metrics.start(parse_address(self._config.metrics.listen))
+        self._stack.push_async_callback(metrics.close)
+
+    async def _start_listeners(self) -> None:
+        mail = self.node.mail
+        assert mail is not None
+        name = self._name()
+
+        async def open_mail(account: str) -> Any:
+            if account != name:
+                raise NotPermitted("this daemon serves another account")
+            return mail.mailbox
+
+        listeners = MailListeners(
+            self._config.mail,
+            self._folder.path,
+            MailFronts(mail.submission, open_mail),
+            clock=self._clock,
+            executor=self._executor,
+        )
+        await listeners.start()
+        self._stack.push_async_callback(listeners.close)

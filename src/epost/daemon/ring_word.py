@@ -1,0 +1,43 @@
+"""The ring as the transport sees it: who may link, and what is told when a link comes up."""
+
+from __future__ import annotations
+
+from epost.crypto.certificates import NodeCert
+from epost.daemon.tls.hello import RingNews
+from epost.foundation.errors import UntrustedCertificate
+from epost.foundation.ids import NodeHandle
+from epost.foundation.ports import Clock
+from epost.node.assembly import Node
+
+
+class RingWord:
+    """Verifies peers by the node's newest knowledge; the node is made after the transport."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.node: Node | None = None
+
+    def verify(self, certificate: bytes) -> NodeCert:
+        """Return the certificate of a node in force; raises PeerError, AuthenticityError."""
+        issuers = self._node().issuers
+        now_ms = self._clock.wall_ms()
+        verified = issuers.trust.verify_node(certificate, now_ms)
+        if issuers.is_node_revoked(verified):
+            raise UntrustedCertificate("the certificate of this node was revoked")
+        return verified
+
+    def news(self) -> RingNews:
+        """Return what we tell others about our authority's newest word."""
+        newest = self._node().issuers.newest()
+        if newest is None:
+            return RingNews()
+        log = newest.certified_log
+        return RingNews(newest.number, log.sequence, log.tip)
+
+    def on_news(self, node: NodeHandle, news: RingNews, clock_ms: int) -> None:
+        """Compare clocks; newer blocks come by gossip (`rings.issuers`)."""
+        self._node().clock_check.on_peer_clock(node.id, clock_ms)
+
+    def _node(self) -> Node:
+        assert self.node is not None, "the transport starts after the node was put together"
+        return self.node

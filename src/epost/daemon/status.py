@@ -1,0 +1,142 @@
+"""What `epost status`, `epost queue` and the metrics tell of a running node."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from epost import __version__
+from epost.apps.mail.mailbox import INBOX, TextMatch, TextPlace
+from epost.apps.mail.records import Stored
+from epost.foundation.errors import NoSuchMail
+from epost.foundation.ids import BlockKind, Handle
+from epost.node.assembly import Node
+from epost.post.records import DeliveryState
+from epost.post.references import Reference
+
+STATE_WORDS = {
+    DeliveryState.HELD: "held locally",
+    DeliveryState.STORED: "stored on the ring, not yet with the recipient",
+    DeliveryState.DELEGATED: "left with delegates until the recipient is there",
+}
+
+
+class NodeStatus:
+    """Reads a node; changes nothing."""
+
+    def __init__(self, node: Node, *, name: str, key_protection: str) -> None:
+        self._node = node
+        self._name = name
+        self._key_protection = key_protection
+
+    def overview(self) -> dict[str, Any]:
+        """Return everything of interest about the node."""
+        node = self._node
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "name": self._name,
+            "domain": node.issuers.trust.domain,
+            "node_id": node.me.node_id.hex(),
+            "keys": self._key_protection,
+            "ring": {
+                "ready": node.overlay.is_ready,
+                "members": len(node.overlay.neighbours()) + 1,
+                "enrolled": node.issuers.enrolled_storage_nodes(),
+                "copies_wanted": node.issuers.replication_factor(),
+            },
+            "storage": self._storage(),
+            "queue": {"messages": self._waiting_count(), "calls": node.driver.calls.open_count},
+        }
+
+    def _storage(self) -> dict[str, int]:
+        vault = self._node.vault
+        counts = vault.counts()
+        return {
+            "blocks": counts.blocks,
+            "bytes": counts.bytes,
+            "replicas": counts.replicas,
+            "stand_ins": counts.stand_ins,
+            "mirrored": counts.mirrored,
+            "unpushed": counts.unpushed,
+            "below_k": self._node.blocks.below_k(),
+            "free_bytes": vault.free_bytes(),
+        }
+
+    def metrics(self) -> Mapping[str, tuple[str, float]]:
+        """Return the gauges of /metrics; no names, no addresses."""
+        storage = self._storage()
+        node = self._node
+        return {
+            "blocks": ("Blocks in the vault", storage["blocks"]),
+            "blocks_below_k": ("Blocks known to lie on fewer than k machines", storage["below_k"]),
+            "blocks_unpushed": ("Blocks held locally until the ring has them", storage["unpushed"]),
+            "vault_bytes": ("Bytes of all blocks in the vault", storage["bytes"]),
+            "queue_messages": ("Sent messages that wait for a recipient", self._waiting_count()),
+            "queue_calls": ("Requests that wait for an answer", node.driver.calls.open_count),
+            "ring_members": ("Live nodes in the leaf set, this one included",
+                             len(node.overlay.neighbours()) + 1),
+            "ring_ready": ("1 if this node is a member of its ring", float(node.overlay.is_ready)),
+        }  # fmt: skip
+
+    def queue(self) -> dict[str, Any]:
+        """Return what was accepted and is not settled, oldest first."""
+        return {"waiting": [row for message in self._open_messages() for row in message]}
+
+    def _waiting_count(self) -> int:
+        post = self._node.post
+        return len(post.ledger.outbox) if post else 0
+
+    def _open_messages(self) -> Sequence[Sequence[dict[str, str]]]:
+        post = self._node.post
+        if post is None:
+            return []
+        return [
+            [
+                {
+                    "since": _utc(message.sent_at),
+                    "recipient": state.name,
+                    "state": STATE_WORDS.get(state.state, state.state.name.lower()),
+                    "reason": state.reason,
+                    "id": message.message_key.hex(),
+                }
+                for state in post.services.notifications.states(message.message_key)
+                if state.state in STATE_WORDS
+            ]
+            for message in post.ledger.outbox.messages()
+        ]
+
+    async def parts(self, message_id: str) -> dict[str, Any]:
+        """Return where the stored parts of a mail in the INBOX lie; raises NoSuchMail."""
+        content = await self._content_of(message_id)
+        references = (content.skeleton, *content.parts) if isinstance(content, Stored) else ()
+        return {"parts": [await self._part(n, r) for n, r in enumerate(references)]}
+
+    async def _content_of(self, message_id: str) -> object:
+        mail = self._node.mail
+        if mail is None:
+            raise NoSuchMail("this node has no mailbox")
+        inbox = await mail.mailbox.open(INBOX)
+        match = TextMatch(TextPlace.HEADER, message_id, field="message-id")
+        found = sorted(await inbox.matching(match, list(inbox.uids())))
+        if not found:
+            raise NoSuchMail(f"no mail {message_id} in the INBOX")
+        (row,) = await inbox.rows(found[-1:])
+        return mail.index.content(bytes.fromhex(row.email_id))
+
+    async def _part(self, number: int, reference: Reference) -> dict[str, Any]:
+        handle = Handle(BlockKind.CONTENT, reference.digest)
+        holders = await self._node.blocks.holders(handle)
+        return {
+            "label": "skeleton" if number == 0 else f"part {number}",
+            "handle": reference.digest.hex(),
+            "size": reference.raw_length,
+            "holders": [holder.hex() for holder in holders],
+        }
+
+
+def _utc(milliseconds: int) -> str:
+    moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
+    return moment.isoformat(timespec="seconds")

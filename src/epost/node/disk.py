@@ -1,0 +1,32 @@
+"""The node's own vault as stories see it: writes through the driver's turns, notes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from epost.foundation.ports import Vault, Write
+from epost.node.driver import Driver
+
+
+class NodeDisk:
+    """One order of durability for machines and stories alike."""
+
+    def __init__(self, driver: Driver, vault: Vault) -> None:
+        self._driver = driver
+        self._vault = vault
+
+    async def durable(self, writes: Sequence[Write]) -> None:
+        """Return when these writes, and all asked for earlier, are on disk; raises DiskFull."""
+        await self._driver.durable(writes)
+
+    def wake(self) -> None:
+        """Have the outbox performed soon."""
+        self._driver.wake()
+
+    def note(self, table: str, key: bytes) -> bytes | None:
+        """Return a note, or None."""
+        return self._vault.note(table, key)
+
+    def notes(self, table: str) -> Sequence[tuple[bytes, bytes]]:
+        """Return all notes of a table in key order."""
+        return self._vault.notes(table)
