@@ -47,8 +47,11 @@ class RoutingTable:
 
     def wants(self, node_id: bytes) -> bool:
         """Tell whether the slot of a node is empty."""
-        row, digit = self._slot(number(node_id))
-        return digit not in self._rows.get(row, {}) and number(node_id) != self._own
+        value = number(node_id)
+        if value == self._own:
+            return False
+        row, digit = self._slot(value)
+        return digit not in self._rows.get(row, {})
 
     def offer(self, node: NodeHandle) -> bool:
         """Enter a node if its slot is empty, or renew its addresses; True if it is new."""
