@@ -47,9 +47,9 @@ from tests.support.tls import (
 GROWTH_BYTES_MAX = 16 * 1024 * 1024
 HASTY = replace(
     QUICK,
-    handshake_seconds=0.3,
-    hello_seconds=0.2,
-    body_stall_seconds=0.2,
+    handshake_seconds=0.6,
+    hello_seconds=0.5,
+    body_stall_seconds=0.5,
     handshakes_max=20,
     handshakes_for_known=4,
     linger_seconds=0.1,

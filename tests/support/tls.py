@@ -281,11 +281,8 @@ class Office:
 QUICK = TransportConfig(
     connects_per_network_per_second=1000,
     connects_per_second=1000,
-    handshake_seconds=2.0,
-    hello_seconds=1.0,
-    close_seconds=0.5,
-    linger_seconds=0.3,
-    dial_address_seconds=2.0,
+    close_seconds=1.5,
+    linger_seconds=0.6,
     dial_stagger_seconds=0.05,
     dial_round_pause_seconds=0.02,
     backoff_seconds_min=0.01,

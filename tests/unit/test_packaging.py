@@ -1,4 +1,4 @@
-"""The units of packaging/: they start what exists, as a user of its own, and agree with the code."""
+"""The units of packaging/: they start what exists, as a user of its own."""
 
 import configparser
 import plistlib

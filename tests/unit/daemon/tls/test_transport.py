@@ -17,7 +17,6 @@ from tests.support.tls import (
     NOW_MS,
     QUICK,
     Machine,
-    Office,
     free_port,
     hello_of,
     node_id,
@@ -293,11 +292,6 @@ def test_nodes_that_dial_each_other_at_once_end_with_one_link_and_lose_nothing(
     run(story(), fast_loop=fast_loop)
 
 
-async def silenced(place: Office, machine: Machine) -> NodeHandle:
-    """Return the handle of a machine's peer that is only a raw connection."""
-    return place.ring.identity(2).node
-
-
 def test_a_second_link_from_the_same_side_replaces_the_first() -> None:
     async def story() -> None:
         async with office() as place:
@@ -426,7 +420,6 @@ def test_an_overloaded_node_lets_its_peers_wait_and_loses_nothing(fast_loop: boo
             for number in range(count):
                 anna.transport.send(bert.node, number.to_bytes(4, "big") + bytes(4000))
             await bert.events.until(lambda: bert.events.messages)
-            await anna.events.until(lambda: anna.transport._links is not None)
             assert len(bert.events.messages) < count
             assert bert.transport._held
             overloaded = False
@@ -436,7 +429,7 @@ def test_an_overloaded_node_lets_its_peers_wait_and_loses_nothing(fast_loop: boo
     run(story(), fast_loop=fast_loop)
 
 
-KEEN = replace(QUICK, keepalive_seconds=0.02, keepalive_answer_seconds=0.2)
+KEEN = replace(QUICK, keepalive_seconds=0.02, keepalive_answer_seconds=0.5)
 
 
 def test_a_silent_peer_is_asked_and_reported_when_it_does_not_answer() -> None:
