@@ -4,6 +4,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
+_LOOKUPS_PER_PASS = 20  # looking a uid up costs as much as passing over so many
+
 
 class UidList:
     """The message with number n has the UID at place n-1 (RFC 3501 2.3.1.2)."""
@@ -51,7 +53,11 @@ class UidList:
 
     def remove(self, uids: Sequence[int]) -> list[int]:
         """Remove ascending uids in one pass; returns the places they had, ascending."""
-        places = [place for place in map(self.place, uids) if place is not None]
+        if len(uids) < len(self._uids) // _LOOKUPS_PER_PASS:
+            places = [place for place in map(self.place, uids) if place is not None]
+        else:
+            removed = frozenset(uids)
+            places = [place for place, uid in enumerate(self._uids) if uid in removed]
         kept = array("I")
         begin = 0
         for place in places:

@@ -164,15 +164,14 @@ class FolderView:
         )
 
     def _take_expunged(self) -> tuple[list[int], list[int]]:
+        if not self._expunged:
+            return [], []
         expunged = sorted(self._expunged)
         self._expunged = []
-        if not expunged:
-            return [], []
         self._recent.remove(expunged)
         for uid in expunged:
             self._changed.pop(uid, None)
-        places = self._uids.remove(expunged)
-        return places, expunged
+        return self._uids.remove(expunged), expunged
 
     def _take_appended(self) -> int | None:
         # A client takes UIDs for ascending: one that comes late shows after the next SELECT.
@@ -195,7 +194,8 @@ class FolderView:
             case Appended(uids):
                 self._appended.extend(uids)
             case FlagsChanged(rows):
-                self._changed.update((row.uid, row) for row in rows if row.uid in self._uids)
+                last = self._uids.last  # flags of what is still unannounced come with it
+                self._changed.update((row.uid, row) for row in rows if row.uid <= last)
             case Expunged(uids):
                 self._note_expunged(uids)
             case FolderGone():
@@ -207,4 +207,5 @@ class FolderView:
         if self._appended:  # the client never hears of what came and went unannounced
             gone = frozenset(uids)
             self._appended = [uid for uid in self._appended if uid not in gone]
-        self._expunged.extend(uid for uid in uids if uid in self._uids)
+        last = self._uids.last
+        self._expunged.extend(uid for uid in uids if uid <= last)
