@@ -115,6 +115,7 @@ class SimulatedHost:
         self.node: Node | None = None
         self._incarnation = 0
         self._dying: list[asyncio.Task[None]] = []
+        self._restart: asyncio.TimerHandle | None = None
         world.hosts[name] = self
 
     @property
@@ -138,6 +139,7 @@ class SimulatedHost:
 
     async def stop(self) -> None:
         """Stop the node in good order, if one runs, and wait for those that crashed."""
+        self._cancel_restart()
         if (node := self.node) is not None:
             self.node = None
             await node.stop()
@@ -149,6 +151,7 @@ class SimulatedHost:
 
     def crash(self, *, with_machine: bool = False) -> None:
         """End the process at once; with the machine, nobody even refuses connections."""
+        self._cancel_restart()
         if with_machine:
             self.world.network.machine_down(self.me.id)
         if (node := self.node) is None:
@@ -172,4 +175,9 @@ class SimulatedHost:
         if not isinstance(error, EpostError | OSError):
             self.world.bugs.append(error)
         self.crash()
-        asyncio.get_running_loop().call_later(RESTART_SECONDS, self.start)
+        self._restart = asyncio.get_running_loop().call_later(RESTART_SECONDS, self.start)
+
+    def _cancel_restart(self) -> None:
+        if self._restart is not None:
+            self._restart.cancel()
+            self._restart = None

@@ -105,6 +105,20 @@ def test_a_node_that_its_disk_fails_is_started_again_and_is_no_bug() -> None:
     in_world(story)
 
 
+def test_a_failed_node_is_not_started_again_on_a_machine_that_is_off() -> None:
+    async def story(world: World) -> None:
+        host = host_of(world, "a")
+        host.disk.is_full = True
+        driver_of(host).outbox.write(PutNote("table", b"key", b"value"))
+        driver_of(host).wake()
+        await settle()
+        host.crash(with_machine=True)
+        await settle(2 * RESTART_SECONDS)
+        assert not host.is_running
+
+    in_world(story)
+
+
 def test_a_bug_ends_the_run() -> None:
     async def story(world: World) -> None:
         def equip(host: SimulatedHost, driver: Driver) -> None:
