@@ -47,9 +47,19 @@ class NodeStatus:
                 "enrolled": node.issuers.enrolled_storage_nodes(),
                 "copies_wanted": node.issuers.replication_factor(),
             },
+            "log": self._log_state(),
             "storage": self._storage(),
             "queue": {"messages": self._waiting_count(), "calls": node.driver.calls.open_count},
         }
+
+    def _log_state(self) -> str:
+        post = self._node.post
+        if post is None:
+            return "no user's log on this node"
+        if not post.log.is_confirmed:
+            return "kept here until it can be compared with the ring's"
+        is_safe = post.log.is_ring_durable(post.log.sequence)
+        return "ring-durable" if is_safe else "being published"
 
     def _storage(self) -> dict[str, int]:
         vault = self._node.vault

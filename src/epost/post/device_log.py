@@ -30,6 +30,8 @@ from epost.post.log_writer import LogWriter, Step, require_size
 from epost.post.observed import DeviceExistsTwice, LogHeldLocally
 from epost.post.ports import BlockStore, NodePorts
 
+CONFIRM_SECONDS_MAX = 5.0
+"""While the head is unconfirmed the ring is asked at least this often: users wait for it."""
 ENTRIES_WAITING_MAX = 10_000
 ENTRIES_PER_COMMIT_MAX = 256
 
@@ -113,6 +115,11 @@ class DeviceLog:
     def register(self, app: AppId, listener: Listener) -> None:
         """Tell `listener` of every record of an application from now on."""
         self._listeners.setdefault(int(app), []).append(listener)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Has the head been compared with the ring's, so that appends may be signed?"""
+        return self._is_confirmed
 
     def start(self) -> None:
         """Compare with the ring, however long it takes; appends are possible at once."""
@@ -256,7 +263,7 @@ class DeviceLog:
                 await self._device_block.publish(self._writer.name)
             except (UnavailableError, RefusedError) as error:
                 self._hold_everything(error)
-                await asyncio.sleep(self._next_delay())
+                await asyncio.sleep(min(self._next_delay(), CONFIRM_SECONDS_MAX))
                 continue
             async with self._writing:
                 if writes := self._writer.sign():

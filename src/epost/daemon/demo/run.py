@@ -24,6 +24,7 @@ from epost.foundation.errors import ConfigError, EpostError, UnavailableError
 
 WHOLE_TIMEOUT_SECONDS = 90.0
 POLL_SECONDS = 0.2
+SETTLED_LOGS = ("ring-durable", "no user's log on this node")
 
 
 def run_demo(
@@ -171,6 +172,7 @@ def _is_whole(status: Mapping[str, Any], nodes: int) -> bool:
         and ring["members"] >= nodes
         and ring["enrolled"] >= nodes
         and storage["unpushed"] == 0
+        and status["log"] in SETTLED_LOGS
     )
 
 
