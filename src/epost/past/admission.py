@@ -75,7 +75,7 @@ class Admission:
         self._config = config
         self._prover = prover
         self._vouchers = vouchers
-        self.allowances = Allowances(around.vault, lambda: around.issuers.policy)
+        self.allowances = Allowances(around.vault, lambda: around.issuers.policy, config)
         self.pending_allowances = PendingAllowances(config)
         self._updates: Rates[Handle] = Rates(
             config.key_updates_per_second, config.key_updates_burst
@@ -111,7 +111,7 @@ class Admission:
         if verdict is Verdict.STORE and stored and handle.kind is BlockKind.CLUSTER:
             verdict = _judge_chain(stored, proven, block, fresh=fresh)
         admitted = Admitted(proven, verdict, vouched.inserter, voucher)
-        self._require_room(admitted, stored, fresh=fresh)
+        self._require_room(admitted, stored)
         return admitted
 
     def admit_extension(
@@ -150,7 +150,7 @@ class Admission:
             with _blaming():
                 check_extension(cluster, held, suffix, opened)
         admitted = Admitted(proven, verdict, vouched.inserter, voucher)
-        self._require_room(admitted, stored, fresh=True)
+        self._require_room(admitted, stored)
         return admitted
 
     def is_settled(self, pending: Handle, mark: PendingMark) -> bool:
@@ -214,17 +214,17 @@ class Admission:
             return None
         return stored
 
-    def _require_room(self, admitted: Admitted, stored: VaultEntry | None, *, fresh: bool) -> None:
+    def _require_room(self, admitted: Admitted, stored: VaultEntry | None) -> None:
+        """Judge the space; repairs too, else what was refused could be offered as one."""
         if admitted.verdict is not Verdict.STORE:
             return
-        growth = admitted.proven.size - (stored.size if stored else 0)
+        proven = admitted.proven
+        growth = proven.size - (stored.size if stored else 0)
         if growth + self._config.disk_reserve_bytes > self._vault.free_bytes():
             raise DiskFull("no room left here")
-        if not fresh:
-            return
-        if admitted.proven.handle.kind is BlockKind.PENDING:
-            mark = PENDING_MARK.decode(admitted.proven.proof)
-            self.pending_allowances.require(admitted.inserter.ring, mark, admitted.proven.size)
+        if proven.handle.kind is BlockKind.PENDING:
+            mark = PENDING_MARK.decode(proven.proof)
+            self.pending_allowances.require(admitted.inserter.ring, mark, proven.size)
         else:
             self.allowances.require(admitted.inserter, growth)
 

@@ -18,7 +18,6 @@ from epost.past.pending import PendingMark
 from epost.rings.policy import Policy
 
 NOTES = "past.usage"
-FREE_BYTES = 64 * MEBIBYTE
 SKEW_FACTOR = 8
 
 
@@ -33,7 +32,8 @@ class Notes(Protocol):
 class Allowances:
     """Charges blocks to the members whose nodes inserted them."""
 
-    def __init__(self, notes: Notes, policy: Callable[[], Policy]) -> None:
+    def __init__(self, notes: Notes, policy: Callable[[], Policy], config: PastConfig) -> None:
+        self._free_bytes = config.allowance_free_bytes
         self._policy = policy
         self._used = {tag: int.from_bytes(used, "big") for tag, used in notes.notes(NOTES)}
         self._changed: dict[bytes, None] = {}
@@ -62,7 +62,7 @@ class Allowances:
             return None
         quota = policy.quotas[inserter.quota_class] * MEBIBYTE
         nodes = max(policy.replication_factor, policy.enrolled_storage_nodes, 1)
-        return SKEW_FACTOR * quota * policy.replication_factor // nodes + FREE_BYTES
+        return SKEW_FACTOR * quota * policy.replication_factor // nodes + self._free_bytes
 
 
 class PendingAllowances:

@@ -203,7 +203,7 @@ class BlockStore:
         if self._vault.entry(handle) is None:
             return None
         body = await self._vault.load(handle)
-        if body is None and self._vault.entry(handle) is not None:
+        if body is None:
             self._replica.on_rotten(handle)
         return body
 

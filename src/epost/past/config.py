@@ -84,6 +84,8 @@ class PastConfig:
     # Pending notices of one origin for one recipient (crypto 10).
     pending_count_max: int = 1000
     pending_bytes_max: int = 64 * MEBIBYTE
+    # What a member may fill of one node besides her share of the quota (crypto 10).
+    allowance_free_bytes: int = 64 * MEBIBYTE
     # Left free for the node's own user, whatever others want to store.
     disk_reserve_bytes: int = 64 * MEBIBYTE
 

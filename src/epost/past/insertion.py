@@ -146,7 +146,7 @@ class Insertions:
         except RefusedError:
             # Logs stay for another try; whatever else is refused is not pushed any more.
             if handle.kind not in {BlockKind.KEY, BlockKind.CLUSTER}:
-                self._mark_pushed(parcel.proven)
+                self._mark_pushed(parcel.proven, and_remove=Role.STAND_IN)
             raise
         finally:
             self._land(handle)
@@ -258,11 +258,12 @@ class Insertions:
 
     # The own vault.
 
-    def _mark_pushed(self, proven: Proven) -> None:
-        """The ring has it: unless a newer version is here by now, nothing is left to push."""
+    def _mark_pushed(self, proven: Proven, *, and_remove: Role = Role.NONE) -> None:
+        """Nothing is left to push, unless a newer version is here by now."""
         entry = self._vault.entry(proven.handle)
         if entry and entry.roles & Role.UNPUSHED and order(entry) == order(proven):
-            self._around.outbox.write(SetRoles(proven.handle, remove=Role.UNPUSHED))
+            removed = Role.UNPUSHED | and_remove
+            self._around.outbox.write(SetRoles(proven.handle, remove=removed))
             self._disk.wake()
 
     def _land(self, handle: Handle) -> None:

@@ -41,7 +41,6 @@ from epost.past.surroundings import Surroundings
 from epost.past.versions import Verdict
 
 CONFIRMED_MAX = 10_000
-ROTTEN_MAX = 10_000
 SURPLUS_NOTES = "past.surplus"
 
 
@@ -81,7 +80,6 @@ class Maintenance:
         self._due: dict[NodeId, float] = {}
         self._lacking: dict[NodeId, int] = {}
         self._confirmed: BoundedDict[Handle, frozenset[NodeId]] = BoundedDict(CONFIRMED_MAX)
-        self._rotten: BoundedDict[Handle, None] = BoundedDict(ROTTEN_MAX)
 
     # What others ask.
 
@@ -89,10 +87,6 @@ class Maintenance:
         """May this node have missed a newer version of the block while it was away?"""
         enrolled = self._issuers.enrolled_storage_nodes()
         return handle in self._pulls or not self._coverage.is_current(handle.place, enrolled)
-
-    def is_rotten(self, handle: Handle) -> bool:
-        """Was the body on the own disk found damaged, and not replaced yet?"""
-        return handle in self._rotten
 
     def below_k(self) -> int:
         """Return an estimate of how many blocks lie on fewer than k machines."""
@@ -140,7 +134,7 @@ class Maintenance:
     def on_loaded(self, purpose: Giving, body: bytes | None) -> None:
         """Give a block that was wanted, unless it changed or went away meanwhile."""
         entry = self._vault.entry(purpose.handle)
-        if body is None and entry is not None:
+        if body is None:
             self.on_rotten(purpose.handle)
         if entry is None or body is None or len(body) != entry.size or not entry.ticket:
             self._send(purpose.to, Gone(purpose.handle))
@@ -149,9 +143,13 @@ class Maintenance:
         self._send(purpose.to, Give(entry.handle, body, head, entry.ticket))
 
     def on_rotten(self, handle: Handle) -> None:
-        """A body on the own disk fails its checksum: fetch it again from the other replicas."""
-        self._rotten.put(handle, None)
+        """A body could not be read, and by now is gone: fetch it again from the other replicas.
+
+        If it was given up meanwhile instead, what comes is recognised as not needed.
+        """
         view = self._membership.view
+        if handle.place not in view.own_arc:
+            return
         replicas = view.replicas(handle.place)
         for node in view.live:
             if node.id in replicas:
@@ -223,12 +221,9 @@ class Maintenance:
             return
         self._pulls.done(give.handle, len(give.block))
         entry = self._vault.entry(give.handle)
-        is_needed = entry is None or not is_held(entry) or give.handle in self._rotten
-        if admitted.verdict is Verdict.STORE or (
-            is_needed and admitted.verdict is Verdict.STORED_ALREADY
-        ):
+        only_mirrored = admitted.verdict is Verdict.STORED_ALREADY and entry and not is_held(entry)
+        if admitted.verdict is Verdict.STORE or only_mirrored:
             self._shelf.store(admitted, give.block, repaired=True)
-            self._rotten.remove(give.handle)
 
     def _give_up(self, handle: Handle) -> None:
         entry = self._vault.entry(handle)

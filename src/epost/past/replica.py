@@ -245,7 +245,7 @@ class Replica:
                 self.shelf.store(admitted, put.block)
                 self._accept(caller, admitted)
             case Verdict.STORED_ALREADY:
-                if not self._holds(handle) or self._maintenance.is_rotten(handle):
+                if not self._holds(handle):
                     self.shelf.store(admitted, put.block)
                 self._accept(caller, admitted)
             case Verdict.SETTLED:
@@ -332,8 +332,7 @@ class Replica:
         proven = purpose.admitted.proven
         entry = self._vault.entry(proven.handle)
         if body is None or entry is None:
-            if entry is not None:
-                self._maintenance.on_rotten(proven.handle)
+            self._maintenance.on_rotten(proven.handle)
             self._outbox.refuse(purpose.caller, RefusalCode.LATER, "the stored block is damaged")
             return
         verdict = judge_fresh(entry, proven)
@@ -373,8 +372,7 @@ class Replica:
         handle = purpose.entry.handle
         entry = self._vault.entry(handle)
         if body is None or entry is None:
-            if entry is not None:
-                self._maintenance.on_rotten(handle)
+            self._maintenance.on_rotten(handle)
             self._reply(purpose.caller, Absent(True, self._statement(handle, purpose.nonce, None)))
         elif order(entry) != order(purpose.entry) and purpose.loads < RELOADS_MAX:
             # Replaced while its body was read: row and body must be of one version.

@@ -1,0 +1,402 @@
+"""Stories of the block store over small rings: insert, look up, hedge, hold, push."""
+
+from dataclasses import replace
+
+import pytest
+
+from epost.crypto.versioned import key_block_handle, open_key_block
+from epost.foundation.errors import (
+    MalformedPacket,
+    NoSuchBlock,
+    QuotaExceeded,
+    StaleVersion,
+    UnavailableError,
+)
+from epost.foundation.ids import BlockKind, Handle
+from epost.foundation.ports import DeleteBlock, Role
+from epost.past.blocks import content_handle
+from epost.past.client import Answered, Conflict
+from epost.past.log_format import split_records
+from epost.past.observed import BlockInserted
+from epost.past.pending import pending_handle, receipt_handle
+from tests.support.logs import Log
+from tests.support.notices import envelope_for, receipt_by
+from tests.support.organisation import Organisation, key_of
+from tests.support.past_ring import FAST, PastRing, in_ring, key_block
+
+CONTENT, KEY = BlockKind.CONTENT, BlockKind.KEY
+BLOCK = b"a block of bytes"
+HANDLE = content_handle(BLOCK)
+
+
+def test_an_insertion_is_ring_durable_on_the_k_closest() -> None:
+    async def story(ring: PastRing) -> None:
+        insertion = await ring.node("ann").store.insert(CONTENT, BLOCK)
+        assert insertion.handle == HANDLE
+        assert insertion.durability.describe() == "ring-durable on 3 of 3 machines"
+        holders = [ring.name_of(n) for n in await ring.node("eve").store.holders(HANDLE)]
+        assert holders == ring.closest(HANDLE)[:3]
+        for name in ring.hosts:
+            assert await ring.node(name).store.lookup(HANDLE) == BLOCK
+
+    in_ring(story)
+
+
+def test_the_inserter_keeps_a_mirror_that_is_not_a_replica() -> None:
+    async def story(ring: PastRing) -> None:
+        outsider = ring.closest(HANDLE)[-1]
+        await ring.node(outsider).store.insert(CONTENT, BLOCK)
+        await ring.world.run_for(1.0)
+        roles = ring.roles(HANDLE)
+        assert roles.pop(outsider) == Role.MIRROR
+        assert set(roles.values()) == {Role.REPLICA}
+
+    in_ring(story)
+
+
+def test_without_a_mirror_nothing_stays_where_it_need_not() -> None:
+    async def story(ring: PastRing) -> None:
+        await ring.node(ring.closest(HANDLE)[-1]).store.insert(CONTENT, BLOCK, mirror=False)
+        await ring.world.run_for(1.0)
+        assert sorted(ring.roles(HANDLE)) == sorted(ring.closest(HANDLE)[:3])
+
+    in_ring(story)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_small_rings_are_ordinary(size: int) -> None:
+    async def story(ring: PastRing) -> None:
+        insertion = await ring.node("ann").store.insert(CONTENT, BLOCK)
+        wanted = min(3, size)
+        assert insertion.durability.ring_durable
+        assert insertion.durability.wanted == insertion.durability.acked == wanted
+        assert len(await ring.node("ann").store.holders(HANDLE)) == wanted
+
+    in_ring(story, ["ann", "ben", "cat", "dan"][:size])
+
+
+def test_many_blocks_go_under_one_ticket() -> None:
+    async def story(ring: PastRing) -> None:
+        blocks = [(CONTENT, b"block %d" % n) for n in range(40)]
+        insertions = await ring.node("ann").store.insert_many(blocks)
+        assert [i.handle for i in insertions] == [content_handle(b) for _, b in blocks]
+        assert all(i.durability.ring_durable for i in insertions)
+        tickets = {ring.hosts["ben"].vault.entry(i.handle).ticket for i in insertions
+                   if ring.hosts["ben"].vault.entry(i.handle)}  # fmt: skip
+        assert len(tickets) == 1
+
+    in_ring(story)
+
+
+def test_a_silent_replica_is_hedged_by_a_stand_in() -> None:
+    async def story(ring: PastRing) -> None:
+        first, *_, fourth, writer = ring.closest(HANDLE)
+        ring.hosts[first].crash(with_machine=True)  # nobody has noticed yet
+        start = ring.hosts[writer].clock.now()
+        insertion = await ring.node(writer).store.insert(CONTENT, BLOCK)
+        assert insertion.durability.ring_durable
+        assert ring.hosts[writer].clock.now() - start < 0.5
+        assert ring.roles(HANDLE)[fourth] == Role.STAND_IN
+
+    in_ring(story)
+
+
+def test_with_too_few_machines_a_block_is_held_locally_and_pushed_later() -> None:
+    async def story(ring: PastRing) -> None:
+        ring.fail("ben")
+        ring.fail("cat")
+        insertion = await ring.node("ann").store.insert(CONTENT, BLOCK)
+        assert not insertion.durability.ring_durable
+        assert insertion.durability.describe().startswith("held locally: on 1 of 3")
+        assert ring.roles(HANDLE)["ann"] & Role.UNPUSHED
+        assert ring.node("ann").store.below_k() > 0
+        await ring.world.run_for(10.0)
+        ring.return_("ben")
+        ring.return_("cat")
+        await ring.world.run_for(10.0)
+        assert ring.roles(HANDLE) == {
+            "ann": Role.REPLICA | Role.MIRROR, "ben": Role.REPLICA, "cat": Role.REPLICA
+        }  # fmt: skip
+
+    in_ring(story, ["ann", "ben", "cat"])
+
+
+def test_a_block_that_nobody_has_does_not_exist() -> None:
+    async def story(ring: PastRing) -> None:
+        with pytest.raises(NoSuchBlock):
+            await ring.node("ann").store.lookup(HANDLE)
+        for name in ring.closest(HANDLE)[:2]:
+            if name != "ann":
+                ring.hosts[name].crash(with_machine=True)
+        with pytest.raises(UnavailableError):
+            await ring.node("ann").store.lookup(HANDLE)
+
+    in_ring(story)
+
+
+def test_what_was_read_once_is_read_again_without_the_network() -> None:
+    async def story(ring: PastRing) -> None:
+        reader = ring.closest(HANDLE)[-1]
+        await ring.node(ring.closest(HANDLE)[0]).store.insert(CONTENT, BLOCK)
+        assert await ring.node(reader).store.lookup(HANDLE) == BLOCK
+        await ring.world.run_for(1.0)
+        for name in ring.closest(HANDLE)[:-1]:
+            ring.fail(name)
+        assert await ring.node(reader).store.lookup(HANDLE) == BLOCK
+
+    in_ring(story)
+
+
+def test_a_rotten_block_is_read_from_another_replica_and_repaired() -> None:
+    async def story(ring: PastRing) -> None:
+        name = ring.closest(HANDLE)[0]
+        await ring.node(name).store.insert(CONTENT, BLOCK, mirror=False)
+        assert ring.hosts[name].disk.rot() == HANDLE
+        assert await ring.node(name).store.lookup(HANDLE, mirror=False) == BLOCK
+        await ring.world.run_for(5.0)
+        assert ring.roles(HANDLE)[name] == Role.REPLICA
+
+    in_ring(story)
+
+
+def test_replicas_far_away_are_found_through_the_root() -> None:
+    async def story(ring: PastRing) -> None:
+        for name in ring.hosts:
+            ring.node(name).overlay.is_narrow = True
+        insertion = await ring.node("ann").store.insert(CONTENT, BLOCK)
+        assert insertion.durability.ring_durable
+        assert await ring.node("ben").store.lookup(HANDLE) == BLOCK
+
+    in_ring(story)
+
+
+# Mutable blocks.
+
+
+def test_the_newest_version_of_all_replicas_is_read_and_confirmed() -> None:
+    async def story(ring: PastRing) -> None:
+        first = key_block(key_of("alice"), b"one")
+        second = key_block(key_of("alice"), b"two", previous=first)
+        store = ring.node("ann").store
+        await store.insert(KEY, first.data)
+        assert (await store.insert(KEY, second.data)).durability.ring_durable
+        reading = await ring.node("eve").store.lookup_latest(first.handle)
+        assert (reading.block, reading.answered) == (second.data, Answered.ALL)
+        assert reading.confirmed
+        nothing = await store.lookup_latest(key_block_handle(key_of("nobody").public))
+        assert (nothing.block, nothing.confirmed) == (None, True)
+
+    in_ring(story)
+
+
+def test_an_unanswered_reading_is_not_confirmed_until_the_absence_is_noticed() -> None:
+    async def story(ring: PastRing) -> None:
+        block = key_block(key_of("alice"), b"one")
+        writer, reader = ring.closest(block.handle)[0], ring.closest(block.handle)[1]
+        await ring.node(writer).store.insert(KEY, block.data)
+        ring.hosts[writer].crash(with_machine=True)
+        reading = await ring.node(reader).store.lookup_latest(block.handle)
+        assert (reading.answered, reading.confirmed) == (Answered.SOME, False)
+        ring.fail(writer)
+        reading = await ring.node(reader).store.lookup_latest(block.handle)
+        assert (reading.answered, reading.confirmed) == (Answered.ALL, True)
+        assert reading.block == block.data
+
+    in_ring(story)
+
+
+def test_two_writers_of_one_version_learn_of_each_other() -> None:
+    async def story(ring: PastRing) -> None:
+        first = key_block(key_of("alice"), b"one")
+        await ring.node("ann").store.insert(KEY, first.data)
+        ours = key_block(key_of("alice"), b"ours", previous=first)
+        theirs = key_block(key_of("alice"), b"theirs", previous=first)
+        await ring.node("ann").store.insert(KEY, theirs.data)
+        with pytest.raises(Conflict) as conflict:
+            await ring.node("ben").store.insert(KEY, ours.data)
+        assert open_key_block(conflict.value.block).body.version == 2
+        merged = key_block(key_of("alice"), b"both", previous=open_key_block(conflict.value.block))
+        while True:
+            try:
+                await ring.node("ben").store.insert(KEY, merged.data)
+                break
+            except Conflict as again:
+                merged = key_block(key_of("alice"), b"both", previous=open_key_block(again.block))
+        await ring.world.run_for(1.0)
+        reading = await ring.node("cat").store.lookup_latest(first.handle)
+        assert reading.block == merged.data
+
+    in_ring(story)
+
+
+def test_an_older_version_is_refused_with_the_newer_one() -> None:
+    async def story(ring: PastRing) -> None:
+        first = key_block(key_of("alice"), b"one")
+        second = key_block(key_of("alice"), b"two", previous=first)
+        await ring.node("ann").store.insert(KEY, first.data)
+        await ring.node("ann").store.insert(KEY, second.data)
+        with pytest.raises(Conflict) as conflict:
+            await ring.node("ben").store.insert(KEY, first.data)
+        assert conflict.value.block == second.data
+
+    in_ring(story)
+
+
+def test_nothing_older_than_what_was_seen_is_ever_returned() -> None:
+    async def story(ring: PastRing) -> None:
+        first = key_block(key_of("alice"), b"one")
+        second = key_block(key_of("alice"), b"two", previous=first)
+        reader = ring.closest(first.handle)[-1]
+        writer = ring.closest(first.handle)[0]
+        await ring.node(writer).store.insert(KEY, first.data)
+        await ring.node(writer).store.insert(KEY, second.data)
+        assert (await ring.node(reader).store.lookup_latest(first.handle)).block == second.data
+        await ring.world.run_for(1.0)
+        for host in ring.hosts.values():
+            await host.vault.commit([DeleteBlock(first.handle)])
+        with pytest.raises(StaleVersion):
+            await ring.node(reader).store.lookup_latest(first.handle)
+
+    in_ring(story)
+
+
+def test_certificates_are_found_by_name() -> None:
+    async def story(ring: PastRing) -> None:
+        user = ring.organisation.user("alice")
+        insertion = await ring.node("ann").store.insert(
+            BlockKind.CERTIFICATE, user.account_certificate
+        )
+        reading = await ring.node("ben").store.lookup_latest(insertion.handle)
+        assert reading.block == user.account_certificate
+        assert reading.confirmed
+
+    in_ring(story)
+
+
+# Logs.
+
+
+def test_a_log_grows_by_extensions_and_is_read_with_its_newest_head() -> None:
+    async def story(ring: PastRing) -> None:
+        log, store = Log(key_of("log")), ring.node("ann").store
+        for payload in (b"one", b"two", b"three"):
+            records = log.append(payload)
+            insertion = await store.extend(log.cluster, records, log.head().data)
+            assert insertion.durability.ring_durable
+        body, head = await ring.node("eve").store.lookup_cluster(log.cluster)
+        assert split_records(body) == log.records
+        assert head == log.heads[-1].data
+
+    in_ring(story)
+
+
+def test_a_replica_that_missed_records_gets_the_whole_cluster() -> None:
+    async def story(ring: PastRing) -> None:
+        log = Log(key_of("log"))
+        records = log.append(b"one")
+        writer, late = ring.closest(log.cluster)[0], ring.closest(log.cluster)[2]
+        await ring.node(writer).store.extend(log.cluster, records, log.head().data)
+        await ring.hosts[late].vault.commit([DeleteBlock(log.cluster)])
+        await ring.node(writer).store.extend(log.cluster, log.append(b"two"), log.head().data)
+        assert await ring.hosts[late].vault.load(log.cluster) == log.body
+
+    in_ring(story)
+
+
+def test_records_that_are_here_already_are_passed_over() -> None:
+    async def story(ring: PastRing) -> None:
+        log, store = Log(key_of("log")), ring.node("ann").store
+        log.append(b"one", b"two")
+        head = log.head().data
+        await store.extend(log.cluster, log.records, head)
+        again = await store.extend(log.cluster, log.records, head)
+        assert again.durability.ring_durable
+        log.append(b"three")
+        await store.extend(log.cluster, log.records, log.head().data)
+        resigned = log.head().data
+        await store.extend(log.cluster, [], resigned)
+        assert await store.lookup_cluster(log.cluster) == (log.body, resigned)
+
+    in_ring(story)
+
+
+def test_a_log_without_its_beginning_cannot_be_extended() -> None:
+    async def story(ring: PastRing) -> None:
+        log, store = Log(key_of("log")), ring.node("ann").store
+        log.append(b"one", b"two")
+        with pytest.raises(NoSuchBlock):
+            await store.extend(log.cluster, log.records[1:], log.head().data)
+        first = log.head().data
+        await store.extend(log.cluster, log.records, log.head().data)
+        with pytest.raises(MalformedPacket):
+            await store.extend(log.cluster, [], first)
+        log.append(b"three")
+        with pytest.raises(MalformedPacket):
+            await store.extend(log.cluster, log.records, log.heads[-1].data)
+        with pytest.raises(NoSuchBlock):
+            await store.lookup_cluster(Handle(BlockKind.CLUSTER, bytes(32)))
+
+    in_ring(story)
+
+
+# Notices.
+
+
+def test_a_deposit_gives_k_verified_receipts_and_tells_the_delegates() -> None:
+    async def story(ring: PastRing) -> None:
+        envelope = envelope_for(ring.organisation.user("bob"))
+        handle = pending_handle(envelope)
+        receipts = await ring.node("ann").store.deposit(envelope)
+        assert len(receipts) == 3
+        await ring.world.run_for(0.5)
+        for name in ring.closest(handle)[:3]:
+            assert ring.node(name).delegation.held == {handle: envelope}
+
+    in_ring(story)
+
+
+def test_a_receipt_drops_the_notice_everywhere_and_it_never_comes_back() -> None:
+    async def story(ring: PastRing) -> None:
+        bob = ring.organisation.user("bob")
+        envelope = envelope_for(bob)
+        handle = pending_handle(envelope)
+        await ring.node("ann").store.deposit(envelope)
+        receipt = receipt_by(bob, envelope)
+        inserted = await ring.node("eve").store.insert(BlockKind.RECEIPT, receipt, mirror=False)
+        assert inserted.handle == receipt_handle(handle.digest)
+        await ring.world.run_for(1.0)
+        assert ring.roles(handle) == {}
+        assert ring.node(ring.closest(handle)[0]).delegation.gone == [handle]
+        assert await ring.node("ann").store.deposit(envelope) == []
+        assert ring.roles(handle) == {}
+        assert await ring.node("ben").store.lookup(inserted.handle) == receipt
+
+    in_ring(story)
+
+
+def test_an_insertion_over_the_quota_is_refused_and_not_tried_again() -> None:
+    async def story(ring: PastRing) -> None:
+        blocks = [b"%d" % n + bytes(30_000) for n in range(20)]
+        block = next(b for b in blocks if "ann" not in ring.closest(content_handle(b))[:3])
+        with pytest.raises(QuotaExceeded):
+            await ring.node("ann").store.insert(CONTENT, block)
+        await ring.world.run_for(1.0)
+        assert ring.roles(content_handle(block)) == {"ann": Role.MIRROR}
+        assert (await ring.node("ann").store.insert(CONTENT, BLOCK)).durability.ring_durable
+
+    tight = replace(FAST, allowance_free_bytes=1)
+    in_ring(story, quotas=(1,), enrolled=1000, config=tight)
+
+
+def test_insertions_are_observed() -> None:
+    async def story(ring: PastRing) -> None:
+        seen: list[object] = []
+        ring.world.trace.listen(lambda observed: seen.append(observed.event))
+        await ring.node("ann").store.insert(CONTENT, BLOCK)
+        assert BlockInserted(HANDLE, 3, 3) in seen
+
+    in_ring(story)
+
+
+def test_the_domain_of_the_test_is_the_ring_s() -> None:
+    assert key_block(key_of("x")).body.ring == Organisation().ring
