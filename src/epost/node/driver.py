@@ -39,6 +39,7 @@ from epost.foundation.ids import NodeHandle, NodeId
 from epost.foundation.ports import Clock, Entropy, Observer, Transport, Vault, Write
 from epost.foundation.wire import REFUSAL_TEXT_MAX, Application, Form, Message, unpack
 from epost.node.background import Background
+from epost.node.loads import Loads
 from epost.node.observed import MessageRejected, NodeFailed
 from epost.node.refusals import refusal_code
 from epost.node.timers import Timers
@@ -49,8 +50,6 @@ SECONDS_IN_A_ROW_MAX = 0.005
 EVENTS_WAITING_MAX = 10_000
 BYTES_HELD_MAX = 128 * 1024 * 1024
 """Bytes of peers' messages that wait for their turn, its commit, or the end of its story."""
-LOADS_RUNNING_MAX = 64
-"""Bodies being read, or read and waiting for their turn."""
 LOADS_WAITING_MAX = 4096
 HANDLERS_RUNNING_MAX = 512
 
@@ -113,8 +112,7 @@ class Driver:
         self._timers = Timers(self._loop, self._enqueue_timer)
         self._events: deque[Event] = deque()
         self._commits: deque[_Commit] = deque()
-        self._loads_waiting: deque[Load] = deque()
-        self._loads_running = 0
+        self._loads = Loads(vault, on_loaded=self._enqueue_loaded, on_failed=self._fail)
         self._bytes_held = 0
         self._bytes_in_turn = 0
         self._turns_are_due = False
@@ -158,7 +156,7 @@ class Driver:
         self._takes_events = False
         self._events.clear()
         self._heard.clear()
-        self._loads_waiting.clear()
+        self._loads.forget_waiting()
         self._timers.cancel_all()
 
     def _fail(self, error: BaseException) -> None:
@@ -229,7 +227,7 @@ class Driver:
         return (
             len(self._events) >= EVENTS_WAITING_MAX
             or self._bytes_held >= BYTES_HELD_MAX
-            or len(self._loads_waiting) >= LOADS_WAITING_MAX
+            or self._loads.waiting >= LOADS_WAITING_MAX
         )
 
     def _enqueue(self, event: Event) -> None:
@@ -317,6 +315,13 @@ class Driver:
         if self._timers.take_due(application, name):
             self._machines[application].on_timer(name, now)
 
+    def _enqueue_loaded(self, load: Load, body: bytes | None) -> None:
+        self._enqueue(partial(self._give_loaded, load, body))
+
+    def _give_loaded(self, load: Load, body: bytes | None, now: float) -> None:
+        self._loads.done()
+        self._machines[load.application].on_loaded(load.purpose, body, now)
+
     def _perform(self) -> None:
         writes: list[Write] = []
         durable_sends: list[SendWhenDurable] = []
@@ -338,7 +343,8 @@ class Driver:
         if writes:
             self._commit(writes)
         self._send_when_durable(durable_sends)
-        self._load(loads)
+        for load in loads:
+            self._loads.ask(load)
 
     def _commit(self, writes: Sequence[Write]) -> None:
         commit = _Commit(self._vault.commit(writes), self._bytes_in_turn)
@@ -373,25 +379,6 @@ class Driver:
                 await asyncio.shield(self._commits[-1].done)
             except (EpostError, OSError):
                 return  # the callback of the failed commit has stopped the node
-
-    def _load(self, loads: Iterable[Load]) -> None:
-        self._loads_waiting.extend(loads)
-        while self._loads_waiting and self._loads_running < LOADS_RUNNING_MAX:
-            load = self._loads_waiting.popleft()
-            self._loads_running += 1
-            body = self._vault.load(load.handle)
-            body.add_done_callback(partial(self._on_loaded, load))
-
-    def _on_loaded(self, load: Load, body: asyncio.Future[bytes | None]) -> None:
-        if error := body.exception():
-            self._fail(error)
-        else:
-            self._enqueue(partial(self._give_loaded, load, body.result()))
-
-    def _give_loaded(self, load: Load, body: bytes | None, now: float) -> None:
-        self._loads_running -= 1
-        self._load(())
-        self._machines[load.application].on_loaded(load.purpose, body, now)
 
 
 def _caller(sender: NodeHandle, message: Message) -> Caller:

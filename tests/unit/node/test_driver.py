@@ -21,6 +21,7 @@ from epost.foundation.ids import NodeHandle
 from epost.foundation.ports import PutBlock, PutNote
 from epost.foundation.wire import Application, Form, RefusalCode, pack
 from epost.node import driver as driver_module
+from epost.node import loads as loads_module
 from epost.node.driver import Driver
 from epost.node.observed import MessageRejected, NodeFailed, StoryFailed
 from epost.simulation.host import SimulatedHost, World
@@ -326,7 +327,7 @@ def test_a_load_sees_the_writes_of_its_own_turn_and_arrives_in_a_later_one() -> 
 def test_loads_run_a_bounded_number_at_a_time_and_all_arrive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(driver_module, "LOADS_RUNNING_MAX", 2)
+    monkeypatch.setattr(loads_module, "LOADS_RUNNING_MAX", 2)
 
     async def story(world: World) -> None:
         pair = Pair(world, echo)
@@ -335,6 +336,24 @@ def test_loads_run_a_bounded_number_at_a_time_and_all_arrive(
         pair.driver.wake()
         await settle()
         assert sorted(purpose for purpose, _ in pair.machine.loaded) == list(range(10))
+
+    in_world(story)
+
+
+def test_while_too_many_loads_wait_requests_are_told_to_come_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loads_module, "LOADS_RUNNING_MAX", 1)
+    monkeypatch.setattr(driver_module, "LOADS_WAITING_MAX", 2)
+
+    async def story(world: World) -> None:
+        pair = Pair(world, echo)
+        for number in range(3):
+            pair.driver.outbox.load(PAST, content_handle(b"absent"), number)
+        await pair.driver.durable([])
+        assert pair.driver.is_overloaded()
+        await settle()
+        assert not pair.driver.is_overloaded()
 
     in_world(story)
 
