@@ -141,7 +141,7 @@ async def plain(address: Address, data: bytes, local: str = "127.0.0.1") -> Plai
 
 
 def no_place_left(anna: Machine) -> list[LinkRefused]:
-    return [e for e in anna.events.seen(LinkRefused) if e.text == "too many connections"]
+    return [e for e in anna.events.seen(LinkRefused) if str(e.error) == "too many connections"]
 
 
 @under_attack
@@ -211,7 +211,7 @@ async def test_sec_37_silence_after_tls_and_a_dripping_hello_are_cut_off(
         slow.write(hello_of(bert)[:-1])
         await silent.end()
         await slow.end()
-    refused = [event.text for event in anna.events.seen(LinkRefused)]
+    refused = [str(event.error) for event in anna.events.seen(LinkRefused)]
     assert refused == ["no HELLO in time"] * 2
 
 

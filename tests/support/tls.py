@@ -338,6 +338,9 @@ class RawPeer:
             while await self._reader.read(65536):
                 pass
 
+    def stop_reading(self) -> None:
+        self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+
     def abort(self) -> None:
         self._writer.transport.abort()
 

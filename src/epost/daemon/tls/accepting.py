@@ -13,7 +13,7 @@ from epost.daemon.tls.gate import Gate
 from epost.daemon.tls.observed import AcceptFailed, LinkRefused
 from epost.daemon.tls.session import Session
 from epost.daemon.tls.tls_link import Links, TlsLink
-from epost.foundation.errors import EpostError
+from epost.foundation.errors import CallTimedOut, EpostError, Overloaded
 from epost.foundation.ports import Observer
 
 ACCEPT_PAUSE_SECONDS: Final = 0.5
@@ -77,7 +77,7 @@ class Acceptor:
                 self._run(self._welcome(connection, host))
             else:
                 connection.close()
-                self._observer.record(LinkRefused(host, "too many connections"))
+                self._observer.record(LinkRefused(host, Overloaded("too many connections")))
 
     async def _welcome(self, connection: socket.socket, host: str) -> None:
         link = TlsLink(self._links)
@@ -88,10 +88,13 @@ class Acceptor:
                 await session.ready
             self.gate.know(host)
         except EpostError as error:  # the session has said so to the peer and closed the link
-            self._observer.record(LinkRefused(host, str(error)))
-        except OSError as error:  # also TimeoutError and ssl.SSLError
+            self._observer.record(LinkRefused(host, error))
+        except TimeoutError:
             link.abort()
-            self._observer.record(LinkRefused(host, str(error) or "no HELLO in time"))
+            self._observer.record(LinkRefused(host, CallTimedOut("no HELLO in time")))
+        except OSError as error:  # also ssl.SSLError
+            link.abort()
+            self._observer.record(LinkRefused(host, error))
         except asyncio.CancelledError:
             link.abort()
             raise

@@ -11,7 +11,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from epost.crypto.x509 import node_id_of
 from epost.foundation.ids import NodeHandle
 
 
@@ -28,11 +27,6 @@ class NodeIdentity:
     leaf: bytes = field(repr=False)
     authorities: tuple[bytes, ...] = field(repr=False)
     key_seed: bytes = field(repr=False)
-
-    @property
-    def domain(self) -> str:
-        """The domain of the ring."""
-        return node_id_of(self.leaf)[0]
 
 
 def accepting_context(identity: NodeIdentity) -> ssl.SSLContext:

@@ -59,6 +59,10 @@ class Incoming:
         slowest_seconds = stall_seconds + WINDOW_BYTES / RATE_BYTES_MIN
         return now - self._moved_at > stall_seconds or now - oldest.began_at > slowest_seconds
 
+    def excuse(self, now: float) -> None:
+        """Nothing could arrive until now, for reasons of our own."""
+        self._moved_at = now
+
     def _add(self, stream: int, chunk: memoryview, now: float) -> bytes | None:
         unfinished = self._unfinished[stream]
         self._moved_at = now

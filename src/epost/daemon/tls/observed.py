@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from epost.foundation.errors import EpostError
 from epost.foundation.ids import NodeHandle
 
 
@@ -36,7 +37,7 @@ class LinkRefused:
     """Somebody opened a connection and no link came of it."""
 
     source: str
-    text: str
+    error: EpostError | OSError
 
 
 @dataclass(frozen=True, slots=True)

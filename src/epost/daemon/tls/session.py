@@ -228,6 +228,7 @@ class Session:
         """Read on after the owner held the session."""
         self._is_held = False
         self.heard_at = self._loop.time()
+        self._incoming.excuse(self.heard_at)
         self._link.resume_reading()
 
     # LinkEvents.
@@ -249,6 +250,8 @@ class Session:
     def on_congested(self, congested: bool) -> None:
         self._is_congested = congested
         if not congested:
+            # The peer has taken bytes: on a slow line the PING may still wait behind others.
+            self.heard_at = self._loop.time()
             self.wake()
 
     def on_lost(self, text: str) -> None:

@@ -243,6 +243,8 @@ def test_a_message_that_stops_is_noticed_and_so_is_one_that_trickles() -> None:
     incoming.begin(first(1, 6 * MIB, b"x"), 0.0)
     assert not incoming.is_stalled(30.0, 30.0)
     assert incoming.is_stalled(30.1, 30.0)
+    incoming.excuse(30.0)
+    assert not incoming.is_stalled(30.1, 30.0)
     slowest = 30.0 + WINDOW_BYTES / RATE_BYTES_MIN
     incoming.go_on(more(1, b"x"), slowest)
     assert not incoming.is_stalled(slowest, 30.0)

@@ -206,7 +206,9 @@ def test_a_congested_link_is_left_alone_until_it_has_room() -> None:
         outgoing.push(b"later")
         await asyncio.sleep(0)
         assert not link.written.endswith(b"later")
+        session.heard_at = -1e9
         session.on_congested(False)
+        assert session.heard_at > -1e9, "a peer that takes bytes is alive"
         await asyncio.sleep(0)
         assert link.written.endswith(b"later")
 
