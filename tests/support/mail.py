@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from epost.apps.mail.index import MailIndex
@@ -354,6 +355,18 @@ def organisation(*certificates: AccountCert) -> list[Member]:
     ]
     post.members.update((member.me.name, member) for member in members)
     return members
+
+
+@asynccontextmanager
+async def living(*members: Member) -> AsyncIterator[None]:
+    """Start accounts, and stop them in the end."""
+    for member in members:
+        await member.start()
+    try:
+        yield
+    finally:
+        for member in members:
+            await member.mail.stop()
 
 
 def simple_mail(
