@@ -15,8 +15,10 @@ from epost.foundation.errors import (
     AuthenticityError,
     DiskFull,
     LimitExceeded,
+    MalformedPacket,
     NotPermitted,
     PeerError,
+    UnavailableError,
 )
 from epost.foundation.ids import BlockKind, Handle, NodeId
 from epost.foundation.ports import VaultEntry
@@ -142,6 +144,8 @@ class Admission:
         vouched = self._vouch(cluster, size, voucher, inserter)
         with _blaming():
             opened = open_head(head)
+            if opened.log_key != held.log_key or opened.cluster != cluster:
+                raise MalformedPacket("the head of another log or cluster")
         proven = Proven(cluster, size, opened.version, opened.body_hash, proof=head)
         verdict = judge_fresh(stored, proven)
         if verdict is Verdict.STORE:
@@ -182,7 +186,8 @@ class Admission:
         if vouched.inserter.id != sender:
             raise NotPermitted("the ticket of another node")
         if abs(vouched.ticket.at - now_ms) > FRESH_MS:
-            raise NotPermitted("a ticket that is not of now")
+            # Held locally until the clocks are put right, rather than refused for good.
+            raise UnavailableError("a ticket that is not of now: the clocks differ")
         if vouched.ticket.lease_until > now_ms + LEASE_MS_MAX:
             raise NotPermitted("a lease of more than 400 days")
         if self._issuers.is_node_revoked(vouched.inserter):

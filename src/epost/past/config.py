@@ -77,6 +77,11 @@ class PastConfig:
     # 300 puts a second per pair at 100 submissions a second; 1,000 checks are 9 % of one core.
     signature_checks_per_second: float = 1000.0
     signature_checks_burst: float = 5000.0
+    # Blocks read for one peer, and rows compared with it: both can be asked for with few bytes.
+    reads_per_second: float = 1000.0
+    reads_burst: float = 4000.0
+    rows_per_second: float = 100_000.0
+    rows_burst: float = 400_000.0
     # Three invalid blocks originated by one peer within a minute: it is refused ten minutes.
     invalid_blocks_max: int = 3
     invalid_blocks_seconds: float = 60.0

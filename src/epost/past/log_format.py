@@ -204,7 +204,7 @@ def check_cluster(handle: Handle, body: bytes, head: Head) -> list[Tip]:
 def check_extension(handle: Handle, held: Head, suffix: bytes, head: Head) -> None:
     """Verify that `suffix` takes the cluster held under one head to a newer, verified one."""
     if head.log_key != held.log_key or head.content.first_sequence != held.content.first_sequence:
-        raise MalformedPacket("the head of another log or cluster")
+        raise MalformedPacket("the head of another log, or of another cluster of it")
     records = split_records(suffix)
     tips = follow(head.log_key, held.cluster_tip, records)
     end = tips[-1] if tips else held.cluster_tip

@@ -21,6 +21,7 @@ from epost.past.admission import Admission
 from epost.past.bounded import BoundedDict
 from epost.past.comparing import Comparisons, RoundDone
 from epost.past.coverage import Coverage
+from epost.past.limits import Rates
 from epost.past.messages import (
     Agreed,
     Give,
@@ -76,6 +77,9 @@ class Maintenance:
         self._comparisons = Comparisons(around.vault, around.outbox, self, around.config)
         self._pulls = Pulls(around.outbox, around.config)
         self._coverage = Coverage()
+        config = around.config
+        self._rows: Rates[NodeId] = Rates(config.rows_per_second, config.rows_burst)
+        self._reads: Rates[NodeId] = Rates(config.reads_per_second, config.reads_burst)
         self._epoch = -1
         self._due: dict[NodeId, float] = {}
         self._lacking: dict[NodeId, int] = {}
@@ -114,16 +118,19 @@ class Maintenance:
         """Take a notification of another replica."""
         match message:
             case Summary():
+                self._rows.take(sender.id, now, self._config.slice_rows)
                 self._comparisons.on_summary(sender, message)
             case Agreed():
                 self._comparisons.on_agreed(sender, message, now)
             case Listing():
                 self._comparisons.on_listing(sender, message, now)
             case Offer():
+                self._rows.take(sender.id, now, len(message.rows))
                 self._comparisons.on_offer(sender, message, self._membership.view.own_arc)
             case Have():
                 self._comparisons.on_have(sender, message, now)
             case Want(handles):
+                self._reads.take(sender.id, now, len(handles))
                 self._load(sender, handles)
             case Give():
                 self._take(sender, message)

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Sequence
 
 from epost.foundation.errors import DiskFull, EpostError
-from epost.foundation.ids import Handle
-from epost.foundation.ports import Role, VaultEntry
+from epost.foundation.ids import BlockKind, Handle
+from epost.foundation.ports import Role, SetRoles, VaultEntry
 from epost.past.blocks import Proven
 from epost.past.insertion import Insertions, put_parcel
+from epost.past.pending import PENDING_MARK
 from epost.past.replica import Replica
 from epost.past.surroundings import Surroundings
 
@@ -63,6 +64,9 @@ class Pusher:
         current = self._around.vault.entry(entry.handle)
         if current is None or current != entry:
             return True  # pushed, dropped or replaced meanwhile; the next pass sees
+        if self._is_over(entry):
+            self._around.outbox.write(SetRoles(entry.handle, remove=Role.UNPUSHED))
+            return True
         if body is None:
             self._replica.on_rotten(entry.handle)
             return False
@@ -75,6 +79,12 @@ class Pusher:
         except EpostError:
             return False
         return pushed.durability.ring_durable
+
+    def _is_over(self, entry: VaultEntry) -> bool:
+        """Is it a notice that no node would take any more?"""
+        if entry.handle.kind is not BlockKind.PENDING:
+            return False
+        return PENDING_MARK.decode(entry.proof).expires_at <= self._around.clock.wall_ms()
 
     async def _ring_changes_within(self, seconds: float) -> bool:
         view = self._replica.membership.view

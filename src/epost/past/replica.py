@@ -17,7 +17,7 @@ from epost.crypto.signing import Kind
 from epost.crypto.versioned import SINGLE_WRITER_PURPOSES
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
-from epost.foundation.errors import EpostError, NotPermitted
+from epost.foundation.errors import EpostError, NotPermitted, PeerError, UnavailableError
 from epost.foundation.ids import MUTABLE_KINDS, BlockKind, Handle, Id, NodeHandle, NodeId
 from epost.foundation.ports import PutNote, VaultEntry
 from epost.foundation.wire import Application, RefusalCode
@@ -25,7 +25,7 @@ from epost.past.admission import Admission, Admitted, InvalidBlock
 from epost.past.attestations import NONCE_BYTES, Attestor, Deposit, Statement, Stored
 from epost.past.blocks import Proven, Prover
 from epost.past.config import RIVALS_MAX
-from epost.past.limits import Distrust
+from epost.past.limits import Distrust, Rates
 from epost.past.maintenance import Giving, Maintenance
 from epost.past.messages import (
     REPLICA_SET_QUERY,
@@ -116,6 +116,7 @@ class Replica:
         )
         self._notices = NoticeKeeping(around, self.shelf, is_clock_sound=is_clock_sound)
         self._attestor = Attestor(around.node_key, around.node_certificate)
+        self._reads: Rates[NodeId] = Rates(config.reads_per_second, config.reads_burst)
         self._distrust = Distrust(
             config.invalid_blocks_max, config.invalid_blocks_seconds, config.distrust_seconds
         )
@@ -180,8 +181,10 @@ class Replica:
             case Extend():
                 self._extend(caller, request, now)
             case Fetch(handle, nonce):
+                self._reads.take(caller.node.id, now)
                 self._fetch(caller, handle, nonce)
             case Has(handles):
+                self._reads.take(caller.node.id, now)
                 self._reply(caller, Holds(tuple(h for h in handles if self._holds(h))))
             case _:
                 assert_never(request)
@@ -207,7 +210,10 @@ class Replica:
 
     def deliver(self, key: Id, origin: NodeHandle, body: bytes, now: float) -> None:
         """This node is the root of a key: tell the asker who is closest to it."""
-        query = REPLICA_SET_QUERY.decode(body)
+        try:
+            query = REPLICA_SET_QUERY.decode(body)
+        except PeerError:
+            return  # whoever handed it on is not to blame
         nodes = tuple(self._around.overlay.replica_set(key, query.size))
         call_id = int.from_bytes(query.call_id, "big")
         self._reply(Caller(origin, Application.PAST, call_id), Candidates(nodes))
@@ -295,9 +301,9 @@ class Replica:
 
     def _require_welcome(self, caller: Caller, now: float) -> None:
         if not self.is_storage_node:
-            raise NotPermitted("not a storage node")
+            raise UnavailableError("not a storage node")
         if self._distrust.is_refused(caller.node.id, now):
-            raise NotPermitted("refused for a while after several invalid blocks")
+            raise UnavailableError("refused for a while after several invalid blocks")
 
     def _refused(self, caller: Caller, handle: Handle, error: EpostError, now: float) -> None:
         observer = self._around.observer
