@@ -208,7 +208,9 @@ class Folding:
         date = MailTime(record.seconds, record.zone_minutes)
         facts = self._known_facts(record.email)
         if facts is None:
-            self._add_mail(MailFacts(record.email, record.size, date), content)
+            prepared = self._prepared.get(record.email)
+            sent = prepared.sent if prepared else None
+            self._add_mail(MailFacts(record.email, record.size, date, sent), content)
         elif date.seconds < facts.date.seconds:  # two devices keep the earlier arrival
             self._put_mail(replace(facts, date=date), content)
         touched = self._touch((record.email,))[0]
