@@ -27,7 +27,7 @@ from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import open_key_block
 from epost.foundation.errors import CallTimedOut, EpostError, NoSuchBlock, PeerRefused
 from epost.foundation.ids import Address, BlockKind, Handle, Id, NodeHandle
-from epost.foundation.ports import DeleteNote, PutNote, Role, Write
+from epost.foundation.ports import DeleteBlock, DeleteNote, PutNote, Role, Write
 from epost.foundation.wire import Application
 from epost.node.refusals import refusal_code
 from epost.past.blocks import Prover, handle_of
@@ -96,6 +96,7 @@ class MemoryDisk:
 
     def __init__(self) -> None:
         self.tables: dict[str, dict[bytes, bytes]] = {}
+        self.vault: dict[Handle, tuple[bytes, bytes]] = {}
         self.commits = 0
         self.on_commit: Callable[[str], None] = lambda _when: None
 
@@ -115,6 +116,8 @@ class MemoryDisk:
                     self.tables.setdefault(table, {})[key] = value
                 case DeleteNote(table, key):
                     self.tables.get(table, {}).pop(key, None)
+                case DeleteBlock(handle):
+                    self.vault.pop(handle, None)
                 case _:
                     raise AssertionError(f"POST writes notes only, not {write!r}")
 
@@ -128,6 +131,7 @@ class MemoryDisk:
         """What a backup of the disk would hold."""
         other = MemoryDisk()
         other.tables = {table: dict(notes) for table, notes in self.tables.items()}
+        other.vault = dict(self.vault)
         return other
 
 
@@ -154,7 +158,8 @@ class MemoryRing:
         verdict = judge_fresh(stored.entry if stored else None, proven)
         if verdict in {Verdict.CONFLICT, Verdict.STALE}:
             assert stored is not None
-            raise Conflict(handle, stored.block)
+            is_cluster = handle.kind is BlockKind.CLUSTER
+            raise Conflict(handle, stored.entry.proof if is_cluster else stored.block)
         if verdict is Verdict.STORE:
             self.blocks[handle] = StoredBlock(block, proven.entry(Role.REPLICA))
             self.inserted.append(handle)
@@ -228,7 +233,7 @@ class NodeStore:
 
     async def insert(self, kind: BlockKind, block: bytes, *, mirror: bool = True) -> Insertion:
         handle = handle_of(kind, block)
-        self._machine.vault[handle] = (block, b"")
+        self._machine.disk.vault[handle] = (block, b"")
         if not await self._reach():
             return self._held(handle)
         self._machine.crash_point("ring")
@@ -240,10 +245,10 @@ class NodeStore:
         return self._durable(handle)
 
     async def extend(self, cluster: Handle, records: Sequence[bytes], head: bytes) -> Insertion:
-        known, _ = self._machine.vault.get(cluster, (b"", b""))
+        known, _ = self._machine.disk.vault.get(cluster, (b"", b""))
         joined = join_records(records)
         whole = joined if joined.startswith(known) else known + joined
-        self._machine.vault[cluster] = (whole, head)
+        self._machine.disk.vault[cluster] = (whole, head)
         if not await self._reach():
             return self._held(cluster)
         self._machine.crash_point("ring")
@@ -253,25 +258,28 @@ class NodeStore:
         return self._durable(cluster)
 
     async def lookup(self, handle: Handle) -> bytes:
-        if handle in self._machine.vault:
-            return self._machine.vault[handle][0]
+        if handle in self._machine.disk.vault:
+            return self._machine.disk.vault[handle][0]
         return (await self._fetch(handle)).block
 
     async def lookup_cluster(self, handle: Handle) -> tuple[bytes, bytes]:
-        if handle in self._machine.vault:
-            return self._machine.vault[handle]
+        """Return the newest of the own copy and the ring's, as the real one does."""
+        known = self._machine.disk.vault
         stored = await self._fetch(handle)
-        self._machine.vault[handle] = (stored.block, stored.entry.proof)
-        return self._machine.vault[handle]
+        if handle not in known or stored.entry.version > open_head(known[handle][1]).version:
+            known[handle] = (stored.block, stored.entry.proof)
+        return known[handle]
 
     async def lookup_latest(self, handle: Handle) -> Reading:
         self._machine.lookups += 1
+        own, _ = self._machine.disk.vault.get(handle, (None, b""))
         if not await self._reach():
-            own = self._machine.vault.get(handle)
-            return Reading(None if own is None else own[0], Answered.NONE, confirmed=False)
+            return Reading(own, Answered.NONE, confirmed=False)
         stored = self._world.ring.blocks.get(handle)
-        block = None if stored is None else stored.block
-        return Reading(block, Answered.ALL, confirmed=True)
+        found = [block for block in (own, stored and stored.block) if block]
+        if handle.kind is BlockKind.KEY and len(found) > 1:
+            found.sort(key=lambda block: open_key_block(block).order)
+        return Reading(found[-1] if found else None, Answered.ALL, confirmed=True)
 
     async def deposit(self, envelope: bytes) -> Sequence[bytes]:
         handle = handle_of(BlockKind.PENDING, envelope)
@@ -311,7 +319,6 @@ class Machine:
         self.secrets = new.secrets
         self.node = NodeHandle(RING, seed_of("node", name)[:20], (Address("127.0.0.1", number),))
         self.disk = MemoryDisk()
-        self.vault: dict[Handle, tuple[bytes, bytes]] = {}
         self.is_online = True
         self.lives = 0
         self.lookups = 0
@@ -370,7 +377,7 @@ class Machine:
     def clone(self) -> Machine:
         """Another machine with a copy of this one's disk and secrets."""
         other = Machine(self.world, self.name, self.new, 9, self.certificate)
-        other.secrets, other.disk, other.vault = self.secrets, self.disk.copy(), dict(self.vault)
+        other.secrets, other.disk = self.secrets, self.disk.copy()
         other.lives = self.lives + 1000
         return other
 

@@ -64,25 +64,27 @@ class DeviceBlock:
         self._secret_store = secret_store
         self._config = config
         self._writing = asyncio.Lock()
+        self._listed: dict[LogName, Durability] = {}
 
-    async def publish(self, log: LogName | None = None) -> Durability | None:
+    async def publish(self, log: LogName | None = None) -> Durability:
         """Make the ring's block say what is true; `log` is added to its logs if it is not there.
 
-        Returns None if it says so already. Raises UnavailableError if the ring's version cannot be
-        confirmed now, RefusedError if the device has begun too many logs.
+        Costs nothing for a log that is known to be listed on k machines. Raises UnavailableError
+        if the ring's version cannot be confirmed now, RefusedError if the device has begun too
+        many logs.
         """
         async with self._writing:
+            if log is not None and log in self._listed:
+                return self._listed[log]
             for _ in range(_TRIES):
-                known, is_in_ring = await self._newest()
-                content = encode(self._wanted(known, log))
-                if known.body.content != content:
-                    known = await self._sign(known, content)
-                elif is_in_ring:
-                    return None
+                block = await self._next_version(log)
                 try:
-                    return (await self._blocks.insert(BlockKind.KEY, known.data)).durability
+                    insertion = await self._blocks.insert(BlockKind.KEY, block.data)
                 except Conflict:
                     continue
+                if log is not None and insertion.durability.ring_durable:
+                    self._listed[log] = insertion.durability
+                return insertion.durability
         raise UnavailableError("another machine keeps changing this device's block")
 
     async def keep_prekeys(self) -> None:
@@ -109,24 +111,25 @@ class DeviceBlock:
         await self.publish()
         return True
 
-    async def _newest(self) -> tuple[KeyBlock, bool]:
-        """Return the version to build on, and whether the ring has it already.
+    async def _next_version(self, log: LogName | None) -> KeyBlock:
+        """Return the version to insert: the newest if it says what is true, else one more."""
+        known = await self._newest()
+        content = encode(self._wanted(known, log))
+        return known if known.body.content == content else await self._sign(known, content)
 
-        One of ours that never got there counts: its version is signed.
-        """
+    async def _newest(self) -> KeyBlock:
+        """Return the version to build on; one of ours that never got there is signed for good."""
         handle = key_block_handle(self._device.signing.public)
         reading = await self._blocks.lookup_latest(handle)
         if not reading.confirmed:
             raise TooFewReplicas("this device's block cannot be confirmed now")
-        ring, ours = (
-            None if data is None else open_key_block(data, expected=handle)
-            for data in (reading.block, self._ports.disk.note(TABLE, _KEY))
-        )
-        if ring is not None and (ours is None or ours.body.version <= ring.body.version):
-            return ring, True
-        if ours is None:
+        ours = self._ports.disk.note(TABLE, _KEY)
+        # Of one version the ring's is taken: ours would be refused, and merging is cheap.
+        candidates = [data for data in (reading.block, ours) if data is not None]
+        if not candidates:
             raise TooFewReplicas("this device's block is not in the ring")
-        return ours, False
+        known = [open_key_block(data, expected=handle) for data in candidates]
+        return max(known, key=lambda block: block.body.version)
 
     async def _sign(self, known: KeyBlock, content: bytes) -> KeyBlock:
         """Sign the next version; it is on disk when this returns, so it is never signed again."""

@@ -2,7 +2,8 @@
 
 Appends that come together share one commit and one head. In this order: records and signed head on
 the own disk; then the listeners are told; then cluster, then head to the ring; then the append
-returns. Until the ring's head was compared with ours nothing is signed: appends stay local.
+returns. While one head is on its way, further records gather on the disk for the next. Until the
+ring's head was compared with ours nothing is signed: appends stay local.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from epost.foundation.errors import EpostError, Overloaded, RefusedError, UnavailableError
+from epost.foundation.errors import (
+    AuthenticityError,
+    EpostError,
+    Overloaded,
+    RefusedError,
+    UnavailableError,
+)
 from epost.foundation.ports import Write
 from epost.past.client import Conflict
 from epost.past.durability import Durability
@@ -26,7 +33,7 @@ from epost.post.log_notes import StoredLog
 from epost.post.log_publication import Publication
 from epost.post.log_reader import LogReader
 from epost.post.log_records import Entry
-from epost.post.log_writer import LogWriter, Step, require_size
+from epost.post.log_writer import LogWriter, require_size
 from epost.post.observed import DeviceExistsTwice, LogHeldLocally
 from epost.post.ports import BlockStore, NodePorts
 
@@ -92,7 +99,7 @@ class DeviceLog:
         self._config = config
         self._listeners: dict[int, list[Listener]] = {}
         self._reader = LogReader(blocks, device)
-        self._forks = Forks(blocks, self._reader)
+        self._forks = Forks(blocks, ports.disk, self._reader)
         self._publication = Publication(blocks)
         self._writer = self._new_writer(log_notes.load(ports.disk, device.secrets.incarnation))
         self._writing = asyncio.Lock()
@@ -100,7 +107,7 @@ class DeviceLog:
         self._unpublished: deque[_Append] = deque()
         self._entries_waiting = 0
         self._writes_due: list[Write] = []
-        self._steps: list[Step] = []
+        self._rival: bytes | None = None
         self._is_confirmed = False
         self._is_away = False
         self._running: set[str] = set()
@@ -161,20 +168,24 @@ class DeviceLog:
 
     async def _commit(self) -> None:
         while self._waiting:
-            async with self._writing:
-                batch = self._take_batch()
-                writes, self._writes_due = self._writes_due, []
-                for append in batch:
-                    append.first_sequence = self._writer.position.sequence + 1
-                    writes += self._writer.add(append.entries)
-                if self._is_confirmed:
-                    writes += self._writer.sign()
+            await self._commit_batch()
+            self._run_once("publish", self._publish)
+
+    async def _commit_batch(self) -> None:
+        """Write what waits, and sign if the ring has all that was signed so far."""
+        async with self._writing:
+            writer, batch = self._writer, self._take_batch()
+            writes, self._writes_due = self._writes_due, []
+            for append in batch:
+                append.first_sequence = writer.position.sequence + 1
+                writes += writer.add(append.entries)
+            if self._is_confirmed and writer.is_head_in_ring:
+                writes += writer.sign()
+            if writes:
                 await self._durable(writes, batch)
-                for append in batch:
-                    self._tell(append.first_sequence, append.entries, self._writer)
-                if self._is_confirmed:
-                    self._steps = self._writer.steps()
-            self._await_publication(batch)
+            for append in batch:
+                self._tell(append.first_sequence, append.entries, writer)
+        self._await_publication(batch)
 
     def _take_batch(self) -> list[_Append]:
         batch: list[_Append] = []
@@ -202,7 +213,6 @@ class DeviceLog:
             else:
                 self._unpublished.append(append)
                 loop.call_later(self._config.append_deadline_seconds, append.finish, self._held())
-        self._run_once("publish", self._publish)
 
     def _tell(self, first_sequence: int, entries: Sequence[Entry], writer: LogWriter) -> None:
         origin = Origin(self._device.number, writer.base.incarnation)
@@ -213,19 +223,30 @@ class DeviceLog:
     # Publishing.
 
     async def _publish(self) -> None:
-        while self._steps and self._is_confirmed:
-            steps, self._steps = self._steps, []
-            writer, error = self._writer, None
+        while self._is_confirmed:
+            if self._writer.is_head_in_ring:
+                await self._commit_batch()
+            if self._writer.is_head_in_ring:
+                return
+            writer, step = self._writer, self._writer.step()
+            error: EpostError | None = None
             try:
-                durability = await self._publication.publish(steps, self._on_cluster_safe(writer))
-            except Conflict:
+                # Nobody finds records under a key that the device block does not list.
+                listed = await self._device_block.publish(writer.name)
+                durability = listed.combine(await self._publication.publish(step))
+            except Conflict as conflict:
                 # Another machine signs with this key: never again with it from here on.
-                self._is_confirmed = False
+                self._is_confirmed, self._rival = False, conflict.block
                 self.start()
                 return
             except (RefusedError, UnavailableError) as refusal:
                 durability, error = self._held(), refusal
-            self._acknowledge(steps[-1].head.content.sequence, durability, error)
+            if durability.ring_durable and writer is self._writer:
+                self._writes_due += writer.on_published()
+            self._acknowledge(step.head.content.sequence, durability, error)
+            if not durability.ring_durable:
+                self._run_once("retry", self._retry)
+                return
 
     def _acknowledge(self, sequence: int, durability: Durability, error: EpostError | None) -> None:
         # After a failure appends are answered at once, until the ring takes one again.
@@ -235,22 +256,12 @@ class DeviceLog:
             self._delay_seconds = self._config.log_retry_seconds_min
         else:
             self._ports.observer.record(LogHeldLocally(sequence, error))
-            self._run_once("retry", self._retry)
+            sequence = self._writer.position.sequence
         while self._unpublished and self._unpublished[0].last_sequence <= sequence:
             self._unpublished.popleft().finish(durability)
 
-    def _on_cluster_safe(self, writer: LogWriter) -> Callable[[Step], None]:
-        def strike_off(step: Step) -> None:
-            if writer is self._writer and writer.clusters[0].handle == step.cluster:
-                self._writes_due += writer.strike_off()
-
-        return strike_off
-
     async def _retry(self) -> None:
         await asyncio.sleep(self._next_delay())
-        if self._is_confirmed and not self._steps:
-            async with self._writing:
-                self._steps = self._writer.steps()
         self._run_once("publish", self._publish)
 
     # Confirming.
@@ -258,18 +269,15 @@ class DeviceLog:
     async def _confirm(self) -> None:
         while not self._is_confirmed:
             try:
-                if fork := await self._forks.compare(self._writer):
+                if fork := await self._forks.compare(self._writer, self._rival):
                     await self._begin_incarnation(fork)
+                self._rival = None
                 await self._device_block.publish(self._writer.name)
-            except (UnavailableError, RefusedError) as error:
+            except (UnavailableError, RefusedError, AuthenticityError) as error:
                 self._hold_everything(error)
-                await asyncio.sleep(min(self._next_delay(), CONFIRM_SECONDS_MAX))
-                continue
-            async with self._writing:
-                if writes := self._writer.sign():
-                    await self._disk.durable(writes)
+                await asyncio.sleep(self._next_delay())
+            else:
                 self._is_confirmed, self._is_away = True, False
-                self._steps = self._writer.steps()
         self._run_once("publish", self._publish)
 
     def _hold_everything(self, error: EpostError) -> None:
@@ -285,7 +293,7 @@ class DeviceLog:
             entries = await self._forks.entries_to_repeat(fork, old)
             base = self._forks.base_behind(fork, old, self._ports.entropy.token(16))
             adopted = self._forks.adopted(fork, old)
-            writer = self._new_writer(StoredLog(adopted, base, []))
+            writer = self._new_writer(StoredLog(adopted, base, [], None))
             writes = [*self._forks.writes_to_adopt(adopted, old), log_notes.put_base(base)]
             writes += writer.add(entries)
             await self._disk.durable([*writes, *writer.sign()])
@@ -298,7 +306,7 @@ class DeviceLog:
 
     async def _tell_of_the_rings(self, fork: Fork) -> None:
         for name in fork.clusters:
-            for record in await self._reader.records(name.handle):
+            for record in await self._reader.ring_records(name.handle):
                 sequence, entry = self._reader.open(record)
                 if sequence > fork.common:
                     origin = Origin(self._device.number, fork.ring.content.incarnation)

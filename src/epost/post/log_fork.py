@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from epost.crypto.versioned import key_block_handle, open_key_block
 from epost.foundation.errors import TooFewReplicas
-from epost.foundation.ports import Write
+from epost.foundation.ports import DeleteBlock, Write
 from epost.past.log_format import HeadContent, record_hash
 from epost.post import log_notes
 from epost.post.log_chain import ClusterName
@@ -20,7 +20,7 @@ from epost.post.log_notes import Base, Rewind, SignedHead, StoredCluster
 from epost.post.log_reader import LogReader, number_of
 from epost.post.log_records import Entry
 from epost.post.log_writer import LogWriter
-from epost.post.ports import BlockStore
+from epost.post.ports import BlockStore, Disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +39,27 @@ class Fork:
 class Forks:
     """Compares the log on the disk with the one in the ring."""
 
-    def __init__(self, blocks: BlockStore, reader: LogReader) -> None:
+    def __init__(self, blocks: BlockStore, disk: Disk, reader: LogReader) -> None:
         self._blocks = blocks
+        self._disk = disk
         self._reader = reader
 
-    async def compare(self, writer: LogWriter) -> Fork | None:
-        """Return None if ours extends the ring's; raises UnavailableError if unconfirmed."""
+    async def compare(self, writer: LogWriter, rival: bytes | None = None) -> Fork | None:
+        """Return None if ours extends the ring's.
+
+        `rival` is a head that a replica gave as the reason for a conflict: the newest found may be
+        our own, from our own vault. Raises UnavailableError if the ring's head is not confirmed.
+        """
         handle = key_block_handle(writer.name.log_key)
         reading = await self._blocks.lookup_latest(handle)
         if not reading.confirmed:
             raise TooFewReplicas("the log's head cannot be confirmed now")
-        if reading.block is None:
+        candidates = [data for data in (reading.block, rival) if data is not None]
+        heads = [SignedHead.of(open_key_block(data, expected=handle)) for data in candidates]
+        others = [head for head in heads if not await self._is_ours(head, writer)]
+        if not others:
             return None
-        ring = SignedHead.of(open_key_block(reading.block, expected=handle))
-        if await self._is_ours(ring, writer):
-            return None
-        return await self._describe(ring, writer)
+        return await self._describe(max(others, key=lambda head: head.block.order), writer)
 
     async def _is_ours(self, ring: SignedHead, writer: LogWriter) -> bool:
         ours = writer.head
@@ -66,6 +71,9 @@ class Forks:
         return hashes.get(ring.content.sequence) == ring.content.tip
 
     async def _describe(self, ring: SignedHead, writer: LogWriter) -> Fork:
+        # Our own copies may have gone another way than the ring's; the notes have all of them.
+        copies = [cluster.handle for cluster in writer.clusters]
+        await self._disk.durable([DeleteBlock(handle) for handle in copies])
         known = {stored.handle.digest for stored in writer.stored}
         known.update(cluster.handle.digest for cluster in writer.clusters)
         clusters = await self._reader.walk_back(ClusterName.in_head(ring.content), known)
@@ -74,7 +82,7 @@ class Forks:
         common = 0
         for name in clusters:
             if name.first_sequence in own:
-                common = _last_common(await self._reader.records(name.handle), own, common)
+                common = _last_common(await self._reader.ring_records(name.handle), own, common)
         common = _last_common(ring.content.tail, own, common)
         return Fork(ring, tuple(clusters), common)
 
@@ -111,6 +119,7 @@ class Forks:
         """Return the writes that replace our clusters by the adopted ones."""
         return [
             *log_notes.forget_records(writer.clusters),
+            log_notes.forget_head(),
             *map(log_notes.forget_cluster, writer.stored),
             *map(log_notes.put_cluster, adopted),
         ]

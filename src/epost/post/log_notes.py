@@ -27,9 +27,9 @@ from epost.post.ports import Disk
 
 BASE_TABLE = "post.log"
 RECORDS_TABLE = "post.log.records"
-HEADS_TABLE = "post.log.heads"
 CLUSTERS_TABLE = "post.log.clusters"
 _BASE_KEY = b"base"
+_HEAD_KEY = b"head"
 
 
 class Rewind(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -81,11 +81,10 @@ class SignedHead:
 
 @dataclass(slots=True)
 class OpenCluster:
-    """A cluster whose records are still in the notes; `head` is the newest over any of them."""
+    """A cluster whose records are still in the notes; `end` is the place after the last."""
 
     end: Position
     records: list[bytes] = field(default_factory=list)
-    head: SignedHead | None = None
 
     @property
     def handle(self) -> Handle:
@@ -96,16 +95,6 @@ class OpenCluster:
     def first_sequence(self) -> int:
         """The number of its first record."""
         return self.end.cluster.first_sequence
-
-    @property
-    def is_signed(self) -> bool:
-        """Does its head cover all of its records?"""
-        return self.head is not None and self.head.content.sequence == self.end.sequence
-
-    @property
-    def is_named(self) -> bool:
-        """Does its head name it, so that it can be stored under that head?"""
-        return self.head is not None and self.head.content.cluster == self.end.cluster.digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +107,13 @@ class StoredCluster:
 
 @dataclass(frozen=True, slots=True)
 class StoredLog:
-    """What the notes say: the clusters before the base, the base, and those after it."""
+    """What the notes say: the clusters before the base, the base, those after it, and the newest
+    head that was signed."""
 
     stored: list[StoredCluster]
     base: Base
     clusters: list[OpenCluster]
+    head: SignedHead | None
 
 
 def load(disk: Disk, first_incarnation: bytes) -> StoredLog:
@@ -134,14 +125,13 @@ def load(disk: Disk, first_incarnation: bytes) -> StoredLog:
         else _BASE.decode(stored)
     )
     clusters = _cut_into_clusters(base, [record for _, record in disk.notes(RECORDS_TABLE)])
-    for cluster in clusters:
-        head = disk.note(HEADS_TABLE, u64(cluster.first_sequence))
-        cluster.head = None if head is None else SignedHead.of(open_key_block(head))
     stored_clusters = [
         StoredCluster(int.from_bytes(key, "big"), Handle(BlockKind.CLUSTER, digest))
         for key, digest in disk.notes(CLUSTERS_TABLE)
     ]
-    return StoredLog(stored_clusters, base, clusters)
+    signed = disk.note(BASE_TABLE, _HEAD_KEY)
+    head = None if signed is None else SignedHead.of(open_key_block(signed))
+    return StoredLog(stored_clusters, base, clusters, head)
 
 
 def _cut_into_clusters(base: Base, records: Sequence[bytes]) -> list[OpenCluster]:
@@ -169,9 +159,14 @@ def put_base(base: Base) -> Write:
     return PutNote(BASE_TABLE, _BASE_KEY, encode(base))
 
 
-def put_head(cluster: OpenCluster, head: SignedHead) -> Write:
-    """Return the write of the newest head over any record of a cluster."""
-    return PutNote(HEADS_TABLE, u64(cluster.first_sequence), head.block.data)
+def put_head(head: SignedHead) -> Write:
+    """Return the write of the newest head."""
+    return PutNote(BASE_TABLE, _HEAD_KEY, head.block.data)
+
+
+def forget_head() -> Write:
+    """Return the write that forgets the head of a former incarnation."""
+    return DeleteNote(BASE_TABLE, _HEAD_KEY)
 
 
 def put_record(sequence: int, record: bytes) -> Write:
@@ -181,14 +176,11 @@ def put_record(sequence: int, record: bytes) -> Write:
 
 def forget_records(clusters: Sequence[OpenCluster]) -> list[Write]:
     """Return the writes that remove clusters from the notes."""
-    writes: list[Write] = []
-    for cluster in clusters:
-        writes.append(DeleteNote(HEADS_TABLE, u64(cluster.first_sequence)))
-        writes += (
-            DeleteNote(RECORDS_TABLE, u64(sequence))
-            for sequence in range(cluster.first_sequence, cluster.end.sequence + 1)
-        )
-    return writes
+    return [
+        DeleteNote(RECORDS_TABLE, u64(sequence))
+        for cluster in clusters
+        for sequence in range(cluster.first_sequence, cluster.end.sequence + 1)
+    ]
 
 
 def put_cluster(cluster: StoredCluster) -> Write:

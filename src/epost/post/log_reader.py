@@ -24,8 +24,8 @@ class LogReader:
         self._blocks = blocks
         self._device = device
 
-    async def records(self, cluster: Handle) -> list[bytes]:
-        """Return the records of a cluster; raises NoSuchBlock, UnavailableError."""
+    async def ring_records(self, cluster: Handle) -> list[bytes]:
+        """Return the records of a cluster as the ring has it; raises as `lookup_cluster`."""
         body, _ = await self._blocks.lookup_cluster(cluster)
         return split_records(body)
 
@@ -49,7 +49,7 @@ class LogReader:
         starts = [cluster.first_sequence for cluster in writer.stored]
         first = max(bisect_right(starts, after + 1) - 1, 0)
         for stored in writer.stored[first:]:
-            for record in await self.records(stored.handle):
+            for record in split_records(await self._blocks.lookup(stored.handle)):
                 if after < number_of(record) <= end_of_stored:
                     yield record
         for record in still_open:

@@ -1,7 +1,8 @@
 """Builds the records and heads of this device's log and the writes that keep them; never waits.
 
-A head is signed only through `sign`, whose writes must be on disk before the head is sent, and
-only while the owner of this writer knows that nobody else writes with the same key.
+A head is signed only through `sign`, whose writes must be on disk before the head is sent. The next
+is signed only when the ring has this one: so the ring sees every version, and each names the one
+before; whoever else signs with this key is noticed at the first version that both have signed.
 """
 
 from __future__ import annotations
@@ -30,10 +31,9 @@ from epost.post.log_records import (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A cluster and the newest head over it, both on the own disk."""
+    """A signed head, and the records of its cluster as far as it covers them."""
 
     cluster: Handle
-    first_sequence: int
     records: tuple[bytes, ...]
     head: SignedHead
 
@@ -59,8 +59,8 @@ class LogWriter:
         self.stored = stored.stored
         self.base = stored.base
         self.clusters = stored.clusters
-        heads = [cluster.head for cluster in stored.clusters if cluster.head is not None]
-        self.head = heads[-1] if heads else None
+        self.head = stored.head
+        self.is_head_in_ring = self.head is None or self.head.content.sequence <= self.base.sequence
         self._device = device
         self._ring = ring
         self._clock = clock
@@ -77,14 +77,6 @@ class LogWriter:
     def position(self) -> Position:
         """The place after the newest record."""
         return self.clusters[-1].end if self.clusters else self.base.position
-
-    @property
-    def is_signed(self) -> bool:
-        """Is every record covered by a head that may be sent?"""
-        return not self.clusters or (
-            self.clusters[-1].is_signed
-            and all(cluster.is_signed and cluster.is_named for cluster in self.clusters[:-1])
-        )
 
     def add(self, entries: Sequence[Entry]) -> list[Write]:
         """Append records; raises MessageTooLarge before anything is changed."""
@@ -109,34 +101,37 @@ class LogWriter:
         return writes
 
     def sign(self) -> list[Write]:
-        """Sign a head over each cluster that lacks one over all of its records.
+        """Sign a head over the records of the first open cluster, unless they are covered.
 
-        A full cluster needs one that names it, since its holders accept it under no other.
+        A cluster that another follows needs a head that names it: its holders take no other.
         """
-        writes: list[Write] = []
-        for cluster in self.clusters:
-            is_last = cluster is self.clusters[-1]
-            if not cluster.is_signed or not (is_last or cluster.is_named):
-                cluster.head = self.head = self._sign_head(cluster, is_last=is_last)
-                writes.append(log_notes.put_head(cluster, self.head))
-        return writes
+        assert self.is_head_in_ring, "one head at a time"
+        writes = self._strike_off()
+        if not self.clusters or self._covers(self.clusters[0]):
+            return writes
+        self.head = self._sign_head(self.clusters[0])
+        self.is_head_in_ring = False
+        return [*writes, log_notes.put_head(self.head)]
 
-    def steps(self) -> list[Step]:
-        """Return what must be stored, in order, to make the signed log ring-durable.
+    def step(self) -> Step:
+        """Return what must be stored to bring the newest head into the ring."""
+        assert self.head is not None, "nothing was signed"
+        cluster = self.clusters[0]
+        covered = self.head.content.sequence - cluster.first_sequence + 1
+        return Step(cluster.handle, tuple(cluster.records[:covered]), self.head)
 
-        To be asked for only when every write so far is on disk.
+    def on_published(self) -> list[Write]:
+        """The newest head is ring-durable, and the cluster if it names one.
+
+        Returns the writes that take a full cluster out of the notes, if that is what it covers.
         """
-        return [
-            Step(cluster.handle, cluster.first_sequence, tuple(cluster.records), cluster.head)
-            for cluster in self.clusters
-            if cluster.head is not None
-        ]
+        self.is_head_in_ring = True
+        return self._strike_off()
 
-    def strike_off(self) -> list[Write]:
-        """Take the first cluster, now safe in the ring and in the vault, out of the notes."""
+    def _strike_off(self) -> list[Write]:
+        if len(self.clusters) <= 1 or not self._covers(self.clusters[0]):
+            return []
         cluster = self.clusters.pop(0)
-        assert self.clusters, "the newest cluster is never struck off"
-        assert cluster.is_signed, "what is not signed is not in the ring"
         self.stored.append(StoredCluster(cluster.first_sequence, cluster.handle))
         self.base = msgspec.structs.replace(
             self.base,
@@ -150,7 +145,15 @@ class LogWriter:
             log_notes.put_base(self.base),
         ]
 
-    def _sign_head(self, cluster: OpenCluster, *, is_last: bool) -> SignedHead:
+    def _covers(self, cluster: OpenCluster) -> bool:
+        """Does the newest head cover all of a cluster, as it must?"""
+        if self.head is None or self.head.content.sequence < cluster.end.sequence:
+            return False
+        is_named = self.head.content.cluster == cluster.handle.digest
+        return is_named or cluster is self.clusters[-1]
+
+    def _sign_head(self, cluster: OpenCluster) -> SignedHead:
+        is_last = cluster is self.clusters[-1]
         rides_in_head = self._tail_in_head and is_last and cluster.end.size <= TAIL_SIZE_MAX
         return SignedHead.of(
             sign_head(

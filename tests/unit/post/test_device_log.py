@@ -156,7 +156,7 @@ def test_without_the_ring_appends_are_held_locally_and_signed_later(tail_in_head
         assert appended.durability.wanted == 3
         for n in range(120):
             await log.append([mail(f"{n}")])
-        assert not alice.disk.notes("post.log.heads"), "nothing is signed before the comparison"
+        assert not alice.disk.note("post.log", b"head"), "nothing is signed before the comparison"
         assert len(told.texts) == 121
         await alice.stop()
         log, _ = await started(alice)
@@ -200,7 +200,7 @@ def test_a_restored_backup_signs_no_version_twice_and_loses_nothing(tail_in_head
         for n in range(45):
             await log.append([mail(f"later {n}")])
         await alice.stop()
-        alice.disk, alice.vault = backup, {}
+        alice.disk = backup
         log, told = await started(alice)
         await log.append([mail("after restoring")])
         await settle(5)
@@ -280,7 +280,7 @@ def test_a_machine_that_lost_its_vault_reads_its_log_back_from_the_ring() -> Non
         expected = [f"entry {n}" for n in range(130)]
         await log.append([mail(t) for t in expected])
         await alice.stop()
-        alice.disk, alice.vault = type(alice.disk)(), {}
+        alice.disk = type(alice.disk)()
         log, told = await started(alice)
         await settle(10)
         assert sorted(set(told.texts)) == sorted(expected)
