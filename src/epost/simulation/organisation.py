@@ -1,0 +1,226 @@
+"""A simulated organisation: an authority in memory that enrols, revokes and says the policy.
+
+The certificates and blocks are the real ones (`crypto.certificates`, `rings.policy`), signed with
+keys drawn from the seed. It stands for `daemon.authority` with its enrolment over TLS, of which
+only the outcome matters here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from epost.crypto.certificates import (
+    DAY_MS,
+    AccountCert,
+    IssuerCert,
+    NodeCert,
+    NodeRole,
+    OrganisationTrust,
+    OrgCert,
+    Power,
+    certify,
+)
+from epost.crypto.hashing import derive
+from epost.crypto.names import ring_of
+from epost.crypto.signing import SigningKey
+from epost.crypto.versioned import KeyBlock
+from epost.foundation.ids import Address, BlockKind, NodeHandle, NodeId
+from epost.foundation.ports import Clock, Sealing
+from epost.node.settings import NodeMembership
+from epost.post.devices import DeviceSecrets, EpochSecret, NewAccount, create_account
+from epost.rings.enrolment import sealing_key_hash
+from epost.rings.node_ids import Placed, draw_node_id
+from epost.rings.policy import (
+    DEFAULT_LIFETIMES,
+    NEXT_UPDATE_MS_MAX,
+    CertifiedLogHead,
+    IssuerContent,
+    Policy,
+    Revocation,
+    RootContent,
+    make_issuer_block,
+    make_root_block,
+)
+from epost.simulation.sealing import SimulatedSealing
+from epost.simulation.world import SimulatedEntropy
+
+REPLICATION_FACTOR = 3
+ISSUER = 1
+SECRET_EPOCH = 1
+REPLACED = 1
+"""Reason of a revocation: the machine lost its disk and is enrolled anew."""
+PORT = 4510
+
+_ALL_POWERS = int(Power.ACCOUNTS | Power.NODES | Power.REVOCATION | Power.POLICY)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the enrolment of a user leaves on her disk, beside the membership of her node."""
+
+    name: str
+    certificate: bytes = field(repr=False)
+    secrets: DeviceSecrets = field(repr=False)
+    first_blocks: Sequence[tuple[BlockKind, bytes]] = field(repr=False)
+
+
+class SimulatedOrganisation:
+    """Certifies whoever is named, and publishes what every member goes by."""
+
+    def __init__(self, seed: int, clock: Clock, domain: str = "example.org") -> None:
+        self._clock = clock
+        self._entropy = SimulatedEntropy(seed, "authority")
+        self._sealing: Sealing = SimulatedSealing(self._entropy)
+        self._domain = domain
+        self._ring = ring_of(domain)
+        self._root, self._issuer = self._draw_key(), self._draw_key()
+        self._secret = self._entropy.token(32)
+        self._nodes: dict[NodeId, NodeCert] = {}
+        self._revoked: dict[NodeId, Revocation] = {}
+        organisation, issuer = self._certify_itself()
+        self.trust = OrganisationTrust(organisation, [issuer])
+        root_content = RootContent(format=1, issuers=(issuer,), removed=(), succession=b"")
+        self._root_block = make_root_block(
+            self._root,
+            ring=self._ring,
+            previous=None,
+            issued_at=clock.wall_ms(),
+            content=root_content,
+        )
+        self._newest: KeyBlock | None = None
+
+    def enrol(self, name: str, bootstrap: Sequence[NodeHandle]) -> NodeMembership:
+        """Certify a new machine under a fresh id; `publish` tells the others that it counts."""
+        key = self._draw_key()
+        placed = [Placed(node, b"") for node in sorted(self._nodes)]
+        node_id = draw_node_id(placed, b"", REPLICATION_FACTOR, self._entropy)
+        now = self._clock.wall_ms()
+        certificate = NodeCert(
+            format=1,
+            issuer=ISSUER,
+            ring=self._ring,
+            node_id=node_id,
+            node_key=key.public,
+            member_tag=self._entropy.token(16),
+            roles=int(NodeRole.STORAGE),
+            gateway_domains=(),
+            site=b"",
+            quota_class=0,
+            serial=self._entropy.token(16),
+            log_sequence=0,
+            not_before=now,
+            soft_expiry=now + DEFAULT_LIFETIMES.node_soft_days * DAY_MS,
+            not_after=now + DEFAULT_LIFETIMES.node_days * DAY_MS,
+        )
+        self._nodes[node_id] = certificate
+        address = Address(f"{name}.{self._domain}", PORT)
+        return NodeMembership(
+            me=NodeHandle(self._ring, node_id, (address,)),
+            node_key=key,
+            node_certificate=certify(self._issuer, certificate),
+            trust=self.trust,
+            authority_blocks=self.blocks(),
+            bootstrap=tuple(bootstrap),
+        )
+
+    def create_account(self, local_part: str, contact: NodeHandle) -> Account:
+        """Make an account whose one device is the machine `contact`."""
+        name = f"{local_part}@{self._domain}"
+        new = create_account(
+            self._entropy.token(32),
+            contact=contact,
+            now_ms=self._clock.wall_ms(),
+            sealing=self._sealing,
+            entropy=self._entropy,
+        )
+        certificate = self._certify_account(name, new)
+        secret = EpochSecret(SECRET_EPOCH, self._secret)
+        return Account(
+            name,
+            certificate,
+            msgspec.structs.replace(new.secrets, organisation_secrets=(secret,)),
+            (
+                (BlockKind.CERTIFICATE, certificate),
+                (BlockKind.KEY, new.identity.data),
+                (BlockKind.CONTENT, new.keyring),
+                (BlockKind.KEY, new.device_block.data),
+            ),
+        )
+
+    def revoke(self, node_id: NodeId) -> None:
+        """Take a machine out for good; `publish` tells the others."""
+        now = self._clock.wall_ms()
+        self._revoked[node_id] = Revocation(self._nodes[node_id].serial, REPLACED, now)
+
+    def publish(self) -> bytes:
+        """Sign the next issuer block: who is revoked, how many machines store."""
+        now = self._clock.wall_ms()
+        content = IssuerContent(
+            format=1,
+            number=0,
+            next_update=now + NEXT_UPDATE_MS_MAX,
+            revoked=tuple(self._revoked.values()),
+            policy=self._policy(),
+            certified_log=CertifiedLogHead(0, bytes(32)),
+        )
+        self._newest = make_issuer_block(
+            self._issuer, ring=self._ring, previous=self._newest, issued_at=now, content=content
+        )
+        return self._newest.data
+
+    def blocks(self) -> tuple[bytes, ...]:
+        """Return what a new member is given: the root block and the newest issuer block."""
+        newest = () if self._newest is None else (self._newest.data,)
+        return (self._root_block.data, *newest)
+
+    def _draw_key(self) -> SigningKey:
+        return SigningKey(self._entropy.token(32))
+
+    def _policy(self) -> Policy:
+        return Policy(
+            replication_factor=REPLICATION_FACTOR,
+            enrolled_storage_nodes=len(self._nodes) - len(self._revoked),
+            quotas=(),
+            secret_epoch=SECRET_EPOCH,
+            secret_commitment=derive(self._secret, "commit").commitment,
+            organisation_mode_bytes_min=64 * 1024,
+            has_escrow=False,
+            lifetimes=DEFAULT_LIFETIMES,
+        )
+
+    def _certify_itself(self) -> tuple[bytes, bytes]:
+        now = self._clock.wall_ms()
+        until = now + DEFAULT_LIFETIMES.node_days * DAY_MS
+        organisation = OrgCert(
+            1, self._domain, self._ring, 0, self._root.public, 8, now, until + DAY_MS
+        )
+        issuer = IssuerCert(
+            1, self._ring, self._issuer.public, self._issuer.public, _ALL_POWERS, bytes(32),
+            bytes(32), ISSUER, now, until,
+        )  # fmt: skip
+        return certify(self._root, organisation), certify(self._root, issuer)
+
+    def _certify_account(self, name: str, new: NewAccount) -> bytes:
+        now = self._clock.wall_ms()
+        certificate = AccountCert(
+            format=1,
+            issuer=ISSUER,
+            ring=self._ring,
+            name=name,
+            account_id=new.keys.account_id,
+            generation=0,
+            account_key=new.keys.account.public,
+            recovery_key=new.keys.recovery.public,
+            recovery_sealing_hash=sealing_key_hash(new.recovery_sealing_key),
+            aliases=(),
+            flags=0,
+            version=1,
+            rekey_proof=b"",
+            log_sequence=0,
+            not_before=now,
+            not_after=now + DEFAULT_LIFETIMES.account_days * DAY_MS,
+        )
+        return certify(self._issuer, certificate)
