@@ -52,7 +52,7 @@ class Conversation:
         self.mailbox = Mailbox()
         self.notes: dict[tuple[str, bytes], bytes] = {}
         self.timers: dict[str, float] = {}
-        self._said: list[tuple[NodeHandle, Packet]] = []
+        self.unheard: list[tuple[NodeHandle, Packet]] = []
         self.node = PastryNode(
             me or peer(0.5),
             self.config,
@@ -73,7 +73,7 @@ class Conversation:
         for effect in self.outbox.drain():
             match effect:
                 case Send(to, message):
-                    self._said.append((to, PACKET.decode(unpack(message).body)))
+                    self.unheard.append((to, PACKET.decode(unpack(message).body)))
                 case SetTimer(_, name, delay):
                     self.timers[name] = self.now + delay
                 case PutNote(table, key, value):
@@ -83,7 +83,7 @@ class Conversation:
 
     def said(self, kind: type | None = None) -> list:
         """Return (to, packet) of all packets since the last call, of one kind if named."""
-        said, self._said = self._said, []
+        said, self.unheard = self.unheard, []
         return [(to, packet) for to, packet in said if kind is None or isinstance(packet, kind)]
 
     def hears(self, sender: NodeHandle, packet: Packet) -> None:
@@ -112,7 +112,7 @@ class Conversation:
         mute = {node.node_id for node in silent}
         while any(
             isinstance(packet, LeafSetProbe | Ping | Transit) and to.node_id not in mute
-            for to, packet in self._said
+            for to, packet in self.unheard
         ):
             for to, packet in self.said():
                 if to.node_id in mute:

@@ -120,6 +120,9 @@ class Join:
             self._become_ready(now, founded=False)
         elif self._is_first_of_the_resuming() and self._has_passed(self._config.quiet_seconds, now):
             self._become_ready(now, founded=True)
+        else:
+            # Somebody may become ready, and its word of it get lost: ask again then.
+            self._alarm.set_by(now + self._config.quiet_seconds, now)
 
     def start_over(self, away_seconds: float, now: float) -> None:
         """We slept: the others may have given us up, so nothing is ours until confirmed."""
@@ -150,12 +153,10 @@ class Join:
         ping = encode(Ping(0, peers.standing))
         for node in peers.contacts.take_due(now, self._pause_seconds_max):
             self._outbox.notify(node, Application.PASTRY, ping)
-        if not self.is_ready and len(peers.leaf_set):
-            # Somebody may have become ready and its word got lost.
+        if not self.is_ready:
             for node in peers.leaf_set:
                 if peers.standing_of(node.node_id) is not Standing.READY:
                     peers.prober.probe(node, Reason.ROUTINE, now)
-            self._alarm.set_by(now + self._config.quiet_seconds, now)
 
     def _heal(self, node: NodeHandle, standing: Standing, now: float) -> None:
         """A lost contact is back; if it is ready, perhaps with a ring that we do not know."""
