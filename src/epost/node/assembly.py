@@ -70,7 +70,7 @@ class Node:
         )
         around = self._surroundings(configs)
         upcalls = PendingUpcalls()
-        self.replica = Replica(around, delegation=upcalls, is_clock_sound=self.clock_check.is_sound)
+        self.replica = self._make_replica(around, upcalls)
         self.blocks = BlockStore(
             around, self.replica, calls=self.driver.calls, disk=self._disk, entropy=ports.entropy
         )
@@ -144,6 +144,9 @@ class Node:
             node_certificate=self._membership.node_certificate,
             config=configs.past,
         )
+
+    def _make_replica(self, around: Surroundings, upcalls: PendingUpcalls) -> Replica:
+        return Replica(around, delegation=upcalls, is_clock_sound=self.clock_check.is_sound)
 
     @property
     def vault(self) -> Vault:

@@ -171,7 +171,10 @@ class Insertions:
         _raise_if_refused(acks, outcome.failures, self._around.me.id)
         acked = min(len(acks), wanted)
         durability = Durability(acked, wanted, acked >= wanted)
-        self._around.observer.record(BlockInserted(parcel.proven.handle, acked, wanted))
+        machines = tuple(ack.node for ack in acks)
+        proven = parcel.proven
+        observer = self._around.observer
+        observer.record(BlockInserted(proven.handle, proven.version, machines, wanted))
         return Pushed(acks, durability)
 
     async def _nodes(self, handle: Handle, size: int) -> Sequence[NodeHandle]:

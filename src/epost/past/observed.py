@@ -69,8 +69,14 @@ class CopyingPaused:
 
 @dataclass(frozen=True, slots=True)
 class BlockInserted:
-    """A block of this node's own was inserted: on how many machines, of how many wanted."""
+    """A block of this node's own was inserted: which machines signed for it, how many are wanted."""
 
     handle: Handle
-    acked: int
+    version: int
+    machines: tuple[NodeId, ...]
     wanted: int
+
+    @property
+    def is_ring_durable(self) -> bool:
+        """Is it on as many machines as are wanted?"""
+        return len(self.machines) >= self.wanted

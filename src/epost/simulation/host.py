@@ -101,12 +101,14 @@ class SimulatedHost:
         *,
         certificate: bytes = b"",
         disk: DiskConfig | None = None,
+        make_vault: Callable[[SimulatedDisk, SimulatedObserver], SimulatedVault] = SimulatedVault,
     ) -> None:
         self.world = world
         self.name = name
         self.me = me
         self.certificate = certificate
         self._build = build
+        self._make_vault = make_vault
         self._random = random_for(world.seed, "host", name)
         # No two machines booted together: a time of one means nothing to another.
         self.clock = SimulatedClock(booted_seconds=self._random.uniform(0, 1e6))
@@ -131,7 +133,7 @@ class SimulatedHost:
         self.world.trace.record(self.name, Started(self._incarnation))
         self.observer = SimulatedObserver(self.world.trace, self.name)
         self.entropy = SimulatedEntropy(self.world.seed, self.name, str(self._incarnation))
-        self.vault = SimulatedVault(self.disk, self.observer)
+        self.vault = self._make_vault(self.disk, self.observer)
         self.transport = SimulatedTransport(self.world.network, self.me, self.certificate)
         self.node = node = self._build(self)
         node.start()

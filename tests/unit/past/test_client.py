@@ -393,7 +393,10 @@ def test_insertions_are_observed() -> None:
         seen: list[object] = []
         ring.world.trace.listen(lambda observed: seen.append(observed.event))
         await ring.node("ann").store.insert(CONTENT, BLOCK)
-        assert BlockInserted(HANDLE, 3, 3) in seen
+        inserted = next(event for event in seen if isinstance(event, BlockInserted))
+        assert (inserted.handle, inserted.version, inserted.wanted) == (HANDLE, 0, 3)
+        assert sorted(map(ring.name_of, inserted.machines)) == sorted(ring.closest(HANDLE)[:3])
+        assert inserted.is_ring_durable
 
     in_ring(story)
 
