@@ -158,9 +158,12 @@ class MemoryMessages:
     durability: Durability = ON_THREE
     known: dict[bytes, Reference] = field(default_factory=dict)
     confidential: list[bool] = field(default_factory=list)
+    error: EpostError | None = None
 
     async def store(self, plaintext: bytes, *, confidential: bool = False) -> Stored:
         await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
         sha256 = hashlib.sha256(plaintext).digest()
         if sha256 not in self.known:
             key = self.entropy.token(32)
@@ -211,9 +214,10 @@ class MemoryNames:
     me: AccountCert
     everybody: dict[str, AccountCert]
     is_reachable: bool = True
+    delay_seconds: float = 0.0
 
     async def resolve(self, name: str) -> Contact:
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.delay_seconds)
         if not self.is_reachable:
             raise UnavailableError("no replica answered")
         for certified in self.everybody.values():
