@@ -69,7 +69,7 @@ class CopyingPaused:
 
 @dataclass(frozen=True, slots=True)
 class BlockInserted:
-    """A block of this node's own was inserted: which machines signed for it, how many are wanted."""
+    """A block of this node's own was offered: which machines took it, how many are wanted."""
 
     handle: Handle
     version: int
