@@ -70,8 +70,7 @@ class Backlog:
     async def _work_through(self) -> bool:
         try:
             await self._journal.reserve_modseqs()
-            await self.number_folders()
-            await self._number_mails()
+            await self.number_everything()
         except EpostError as error:
             self._observer.record(MailWorkFailed("numbers", error))
             return False
@@ -82,7 +81,12 @@ class Backlog:
         seconds = self._clock.wall_ms() // 1000
         return min(max(self._ledger.state.uid_validity_last + 1, seconds), UID_VALIDITY_MAX)
 
-    async def number_folders(self) -> None:
+    async def number_everything(self) -> None:
+        """Give UIDs to all mails that are known and have none."""
+        await self._number_folders()
+        await self._number_mails()
+
+    async def _number_folders(self) -> None:
         """Begin to number the folders that are new to this device."""
         async with self._journal.turn:
             waiting = {mail.folder for mail in self._index.unnumbered(NAMES_PER_RECORD_MAX)}

@@ -112,6 +112,11 @@ class FolderRows:
         if rows:
             self._announce(FlagsChanged(rows))
 
+    def on_rendered(self, mail: PlacedMail) -> None:
+        """Take in when a mail was sent."""
+        if mail.placement.uid in self._rows:
+            self._put(mail)
+
     def on_gone(self) -> None:
         """The folder is no more, or its UIDs have lost their meaning."""
         self.is_gone = True

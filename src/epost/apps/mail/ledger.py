@@ -61,6 +61,9 @@ class Audience(Protocol):
     def on_change(self, change: FolderChange, modseq: int) -> None:
         """Mails came, changed or went; the index has it already."""
 
+    def on_rendered(self, mail: PlacedMail) -> None:
+        """It is known now when a mail was sent; nobody needs to be told."""
+
     def on_gone(self) -> None:
         """The folder is no more."""
 
@@ -68,6 +71,7 @@ class Audience(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Logged:
     sequence: int
+    """In this device's own log; 0 for entries of other devices' logs."""
     payload: bytes
     record: Record | None
     """None if it could not be read."""
@@ -142,19 +146,21 @@ class Ledger:
         for placement, modseq in placed.values():
             audience = self._audiences.get(placement.folder)
             if facts and placement.uid and audience:
-                row = PlacedMail(placement, modseq, facts)
-                audience.on_change(FolderChange(changed=[row]), modseq)
+                audience.on_rendered(PlacedMail(placement, modseq, facts))
 
     # What the log tells.
 
     def take(self, sequence: int, payload: bytes, *, is_own: bool) -> None:
-        """Queue an entry of the log; `is_own` if this device wrote it."""
+        """Queue an entry of a log; `is_own` if this device wrote it.
+
+        Own entries may come twice. What other devices wrote does not say how far this log is read.
+        """
         record = None
         try:
             record = decode_record(payload)
         except PeerError as error:
             self._observer.record(MailRecordSkipped(sequence, error))
-        self._waiting.append(_Logged(sequence, payload, record, is_own))
+        self._waiting.append(_Logged(sequence if is_own else 0, payload, record, is_own))
         if not self._is_held and not self._is_scheduled:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._go_on)
@@ -233,7 +239,7 @@ class Ledger:
 
     def _next_slice(self) -> list[_Logged]:
         """Return entries for some milliseconds of work; drop what the index has already."""
-        while self._waiting and self._waiting[0].sequence <= self.state.applied:
+        while self._waiting and 0 < self._waiting[0].sequence <= self.state.applied:
             self._waiting.popleft()
         some: list[_Logged] = []
         weight = 0
@@ -260,7 +266,8 @@ class Ledger:
                     folding.apply(logged.record, is_own=is_own)
             except PeerError as error:
                 self._observer.record(MailRecordSkipped(logged.sequence, error))
-        return folding.finish(some[-1].sequence)
+        read_to = max(logged.sequence for logged in some)
+        return folding.finish(max(read_to, self.state.applied))
 
     def _adopt(self, folded: Folded) -> None:
         """Follow the index, then tell whoever has the folders open."""

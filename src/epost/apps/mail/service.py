@@ -203,7 +203,7 @@ class MailService:
         while not await self._has_caught_up():
             pass  # the log went on in another incarnation meanwhile
         self._ledger.release(self._backlog.wake)
-        await self._backlog.number_folders()
+        await self._backlog.number_everything()
         self._ledger.tidy()
         self._backlog.wake()
 
