@@ -1,0 +1,45 @@
+"""The arcs by which replicas are placed are exactly the k closest nodes."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from epost.foundation.ids import RING_SIZE, closeness, number, point
+from epost.past.arcs import WHOLE_RING, Arc, arc_between, replica_arc
+
+# Few points, so that ties and neighbours are common; scaled, so that wrapping is too.
+SCALE = RING_SIZE // 64
+points = st.integers(0, 63).map(lambda n: point(n * SCALE))
+near = st.integers(-2, 2)
+rings = st.lists(points, min_size=1, max_size=12, unique=True).map(sorted)
+arcs = st.builds(
+    lambda a, b: Arc(a * SCALE, b * SCALE + (RING_SIZE if b == 0 else 0)),
+    st.integers(0, 63),
+    st.integers(0, 63),
+)
+
+
+@given(rings, st.integers(1, 5), points, near)
+def test_a_node_s_arc_is_where_it_is_among_the_k_closest(
+    ring: list[bytes], k: int, key: bytes, shift: int
+) -> None:
+    place = point(number(key) + shift)
+    closest = sorted(ring, key=lambda node: closeness(place, node))[:k]
+    for node in ring:
+        assert (place in replica_arc(node, ring, k)) == (node in closest)
+
+
+@given(arcs, arcs, points, near)
+def test_sharing_and_subtracting_are_what_they_say(a: Arc, b: Arc, key: bytes, shift: int) -> None:
+    place = point(number(key) + shift)
+    shared, rest = a.shared_with(b), a.without(b)
+    assert any(place in piece for piece in shared) == (place in a and place in b)
+    assert any(place in piece for piece in rest) == (place in a and place not in b)
+    assert sum(piece.size for piece in (*shared, *rest)) == a.size
+
+
+@given(arcs)
+def test_an_arc_is_known_by_its_ends(arc: Arc) -> None:
+    assert arc_between(arc.start, arc.end) == arc
+    assert arc.end in arc
+    assert (arc.start in arc) == (arc.size == RING_SIZE)
+    assert arc.shared_with(WHOLE_RING)[0].size <= arc.size
