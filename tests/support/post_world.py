@@ -87,7 +87,7 @@ class Organisation:
         )  # fmt: skip
 
 
-class Crash(Exception):
+class Crash(Exception):  # noqa: N818 - it is an event
     """The machine died here."""
 
 

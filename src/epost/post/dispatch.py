@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -28,6 +29,9 @@ from epost.post.observed import ReceiptIgnored
 from epost.post.ports import BlockStore, Delegates, NodePorts, Requests
 from epost.post.receipts import Receipts
 from epost.post.records import DeliveryState
+
+SEALED_KEPT_MAX = 500
+"""Envelopes of notices that were neither delivered nor delegated yet, kept for the next attempt."""
 
 _TROUBLES = (AuthenticityError, PeerError, RefusedError, UnavailableError)
 """What keeps one attempt from succeeding without saying anything about the next."""
@@ -85,6 +89,7 @@ class Dispatch:
         self._requests = requests
         self._ports = ports
         self._config = config
+        self._sealed: OrderedDict[bytes, tuple[tuple[bytes, ...], Sealed]] = OrderedDict()
 
     async def attempt(self, letter: Letter, on_late: OnLate) -> Outcome:
         """Try once; `on_late` is awaited if her device answers after delegates took the notice."""
@@ -98,8 +103,11 @@ class Dispatch:
             settled = await self._stored_receipt(letter.pending, contact)
             if settled is not None:
                 return settled
-        sealed = self._seal(letter, contact)
-        return await self._send(letter, contact, sealed, on_late)
+        sealed = self._sealed_for(letter, contact)
+        outcome = await self._send(letter, contact, sealed, on_late)
+        if outcome.state is not DeliveryState.HELD:
+            self._sealed.pop(letter.notice_id, None)
+        return outcome
 
     async def _send(
         self,
@@ -137,6 +145,17 @@ class Dispatch:
     ) -> None:
         if settled := await direct:
             await on_late(letter, settled)
+
+    def _sealed_for(self, letter: Letter, contact: Contact) -> Sealed:
+        """Seal, or take the envelope of the last attempt: some delegates may have it already."""
+        known = self._sealed.get(letter.notice_id)
+        if known is not None and known[0] == contact.sealing_keys:
+            return known[1]
+        sealed = self._seal(letter, contact)
+        self._sealed[letter.notice_id] = (contact.sealing_keys, sealed)
+        if len(self._sealed) > SEALED_KEPT_MAX:
+            self._sealed.popitem(last=False)
+        return sealed
 
     def _seal(self, letter: Letter, contact: Contact) -> Sealed:
         notice = Notice(

@@ -98,8 +98,8 @@ class Notifications:
         over, and goes on.
 
         Raises MessageTooLarge (content of more than 20 KiB, or too much for one record),
-        RefusedError (no recipients, too many, not a name), Overloaded, DiskFull: then nothing was
-        sent.
+        RefusedError (no recipients, too many, not a name), Overloaded: then nothing was sent.
+        DiskFull stops the node; what was sent by then is not acknowledged.
         """
         if len(self._ledger.outbox) >= MESSAGES_MAX:
             raise Overloaded(f"{MESSAGES_MAX} messages are waiting to be delivered")
