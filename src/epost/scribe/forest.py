@@ -95,18 +95,28 @@ class Forest:
             self._tell(tree.parent, LeaveGroups((tree.group,)))
 
     def on_timer(self, now: float) -> None:
-        """Tend the trees that are due."""
+        """Tend the trees that are due; one packet refreshes all that have the same parent."""
         self._alarm.rang()
-        refreshed: dict[bytes, list[Tree]] = {}
-        for tree in self:
-            if tree.tend_at <= now:
-                self._tend(tree, now)
-                if tree.parent is not None and tree.group in self._trees:
-                    refreshed.setdefault(tree.parent.node_id, []).append(tree)
-        for trees in refreshed.values():
+        families: dict[bytes, list[Tree]] = {}
+        for tree in self._due(now):
+            self._tend(tree, now)
+            if tree.parent is not None and tree.is_needed:
+                families.setdefault(tree.parent.node_id, []).append(tree)
+        for trees in families.values():
             self._refresh(trees)
         if self._trees:
             self._alarm.set_by(min(tree.tend_at for tree in self._trees.values()), now)
+
+    def _due(self, now: float) -> Sequence[Tree]:
+        """Return the trees whose time has come, and their siblings whose time comes soon."""
+        parents = {t.parent.node_id for t in self if t.tend_at <= now and t.parent is not None}
+        soon = now + self._config.refresh_seconds / 2
+
+        def is_sibling(tree: Tree) -> bool:
+            is_answered = tree.tries == 0
+            return tree.parent is not None and tree.parent.node_id in parents and is_answered
+
+        return [t for t in self if t.tend_at <= now or (t.tend_at <= soon and is_sibling(t))]
 
     def _tend(self, tree: Tree, now: float) -> None:
         """Prune, then see to it that somebody is above us; a root, that it still is one."""
