@@ -275,7 +275,7 @@ class DeviceLog:
                 await self._device_block.publish(self._writer.name)
             except (UnavailableError, RefusedError, AuthenticityError) as error:
                 self._hold_everything(error)
-                await asyncio.sleep(self._next_delay())
+                await asyncio.sleep(min(self._next_delay(), CONFIRM_SECONDS_MAX))
             else:
                 self._is_confirmed, self._is_away = True, False
         self._run_once("publish", self._publish)
