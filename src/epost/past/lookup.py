@@ -134,8 +134,9 @@ class Lookups:
     ) -> Sequence[Said]:
         """Return what each of the nodes says about a mutable block, in time and authentic."""
         config = self._around.config
+        proven: dict[bytes, Proven] = {}  # honest replicas say the same: verify it once
         outcome = await spread(
-            [partial(self._said_by, node, handle, nonce) for node in nodes],
+            [partial(self._said_by, node, handle, nonce, proven) for node in nodes],
             needed=len(nodes),
             at_once=len(nodes),
             hedge_seconds=config.read_deadline_seconds,
@@ -172,11 +173,15 @@ class Lookups:
             case _:
                 raise UnexpectedPacket("not the answer to a fetch")
 
-    async def _said_by(self, node: NodeHandle, handle: Handle, nonce: bytes) -> Said:
+    async def _said_by(
+        self, node: NodeHandle, handle: Handle, nonce: bytes, proven: dict[bytes, Proven]
+    ) -> Said:
         reply = await self.ask(node, Fetch(handle, nonce))
         match reply:
             case Found(block, proof, is_catching_up, statement):
-                fetched = Fetched(block, self._prove(handle, block, proof))
+                if proof + block not in proven:
+                    proven[proof + block] = self._prove(handle, block, proof)
+                fetched = Fetched(block, proven[proof + block])
                 return Said(node.id, fetched, is_catching_up, statement)
             case Absent(is_catching_up, statement):
                 return Said(node.id, None, is_catching_up, statement)

@@ -43,6 +43,8 @@ class Pusher:
     async def push_all(self) -> int:
         """Try every block once; return how many are still held locally only."""
         failed, after = 0, None
+        if not self._around.vault.counts().unpushed:
+            return 0
         while page := self._page(after):
             for at in range(0, len(page), self._around.config.push_parallel):
                 batch = page[at : at + self._around.config.push_parallel]
