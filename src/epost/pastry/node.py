@@ -44,11 +44,11 @@ from epost.pastry.prober import Prober, Reason
 from epost.pastry.router import Router
 from epost.pastry.upkeep import TableUpkeep
 
-BEAT = "beat"
-
 
 class PastryNode:
     """One node of one ring (Machine for Application.PASTRY, and Overlay)."""
+
+    TIMER = "beat"
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class PastryNode:
         """Begin to beat; `join` begins to look for the ring."""
         self._last_turn_at = now
         self._join.resume(self._stored, now)
-        self._outbox.set_timer(Application.PASTRY, BEAT, self._config.heartbeat_seconds)
+        self._outbox.set_timer(Application.PASTRY, self.TIMER, self._config.heartbeat_seconds)
         self._peers.upkeep.start()
 
     def on_notify(self, sender: NodeHandle, body: bytes, now: float) -> None:
@@ -172,8 +172,10 @@ class PastryNode:
         """Do what was due."""
         self._notice_absence(now)
         match name:
-            case "beat":
-                self._outbox.set_timer(Application.PASTRY, BEAT, self._config.heartbeat_seconds)
+            case PastryNode.TIMER:
+                self._outbox.set_timer(
+                    Application.PASTRY, self.TIMER, self._config.heartbeat_seconds
+                )
                 self._peers.on_beat(now)
             case Prober.TIMER:
                 self._peers.on_probe_timer(now)

@@ -31,3 +31,9 @@ def test_settings_that_cannot_work_are_refused(wrong: dict[str, float]) -> None:
 
 def test_the_largest_leaf_set_fits_a_packet() -> None:
     assert PastryConfig(leaf_set_size=HANDLES_MAX).leaf_set_size == HANDLES_MAX
+
+
+def test_brisk_settings_are_valid_and_may_found_a_ring() -> None:
+    config = PastryConfig.brisk(is_first=True)
+    assert config.is_first
+    assert config.suspect_after_seconds < PastryConfig().suspect_after_seconds

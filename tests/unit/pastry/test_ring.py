@@ -9,14 +9,6 @@ from epost.pastry.observed import BecameReady, Delivered, NodeFailed
 from tests.support.churn import Churn
 from tests.support.ring import Host, Ring
 
-DEMO = PastryConfig(
-    heartbeat_seconds=2.0,
-    suspect_after_seconds=3.5,
-    probe_timeout_seconds=0.5,
-    hop_timeout_seconds=0.5,
-    quiet_seconds=1.5,
-)
-
 
 def grown(size: int, **settings: object) -> tuple[Ring, list[Host]]:
     ring = Ring(**settings)  # type: ignore[arg-type]
@@ -52,7 +44,11 @@ def test_a_ring_at_rest_is_nearly_silent() -> None:
 
 @pytest.mark.parametrize(
     ("config", "reports", "seconds_max"),
-    [(PastryConfig(), False, 30.0), (DEMO, False, 8.0), (PastryConfig(), True, 20.0)],
+    [
+        (PastryConfig(), False, 30.0),
+        (PastryConfig.brisk(), False, 8.0),
+        (PastryConfig(), True, 20.0),
+    ],
 )
 def test_the_whole_leaf_set_learns_of_a_death_in_time(
     config: PastryConfig, reports: bool, seconds_max: float
@@ -242,7 +238,7 @@ def storm(seed: int) -> Ring:
     dice = random.Random(seed)
     ring = Ring(
         seed=seed,
-        config=dice.choice((PastryConfig(), DEMO)),
+        config=dice.choice((PastryConfig(), PastryConfig.brisk())),
         loss=dice.choice((0.0, 0.01, 0.05)),
         duplication=dice.choice((0.0, 0.05)),
         latency=dice.choice(((0.001, 0.01), (0.05, 0.3))),
