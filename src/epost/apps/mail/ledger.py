@@ -199,7 +199,7 @@ class Ledger:
         try:
             folded = self._fold(some)
             self._index.commit(folded.batch)
-        except EpostError as error:
+        except BaseException as error:
             for logged in some:
                 self.forget_expected(logged.payload, error)
             raise

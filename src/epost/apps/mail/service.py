@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -46,12 +46,17 @@ FIRST_MODSEQ = 2
 SHORT_RECORD_BYTES = 64
 """No `ModseqRange` or `Numbering` is longer."""
 
+RunStory = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+
 _NOTICE: Format[Notice] = Format(Notice, size_max=CONTENT_BYTES_MAX + 1024)
 
 
 @dataclass(frozen=True, slots=True)
 class MailServices:
-    """What the application is given: POST's services and the world."""
+    """What the application is given: POST's services and the world.
+
+    `run_story` runs what goes on in the background; whoever gives it hears of bugs in there.
+    """
 
     log: DeviceLog
     messages: Messages
@@ -60,6 +65,7 @@ class MailServices:
     clock: Clock
     entropy: Entropy
     observer: Observer
+    run_story: RunStory = asyncio.ensure_future
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,68 +90,79 @@ class MailService:
     def __init__(
         self, services: MailServices, index: MailIndex, *, offload: Offload = in_the_loop
     ) -> None:
+        """`offload` runs what takes long on a thread, where there are any."""
+        self.index = index
+        self._services = services
+        self._offload = offload
         self._log = services.log
-        self.index = self._index = index
         self._observer = services.observer
+        self._store = MailStore(services.messages, offload)
         self._ledger = Ledger(index, open_notice=content_of, observer=services.observer)
         self._journal = Journal(services.log, self._ledger)
-        store = MailStore(services.messages, offload)
-        self._backlog = Backlog(
-            index=index,
-            ledger=self._ledger,
-            journal=self._journal,
-            store=store,
-            offload=offload,
-            clock=services.clock,
-            observer=services.observer,
-        )
-        writer = MailWriter(
-            index=index,
-            ledger=self._ledger,
-            journal=self._journal,
-            store=store,
-            offload=offload,
-            clock=services.clock,
-            entropy=services.entropy,
-        )
-
-        def make_folder(rows: FolderRows) -> OpenFolder:
-            return OpenFolder(
-                rows,
-                index=index,
-                ledger=self._ledger,
-                store=store,
-                backlog=self._backlog,
-                writer=writer,
-            )
-
-        self.mailbox = MailFolders(
-            index=index,
-            ledger=self._ledger,
-            journal=self._journal,
-            writer=writer,
-            entropy=services.entropy,
-            make_folder=make_folder,
-            next_uid_validity=self._backlog.next_uid_validity,
-        )
+        self._backlog = self._make_backlog()
+        self.mailbox = self._make_mailbox()
         self.submission = MailSubmission(
-            names=services.names, store=store, sending=services.sending, offload=offload
+            names=services.names, store=self._store, sending=services.sending, offload=offload
         )
-        self.inbox = MailInbox(
-            names=services.names,
-            store=store,
-            ledger=self._ledger,
-            bounces=Bounces(
-                names=services.names, store=store, ledger=self._ledger, clock=services.clock
-            ),
-            offload=offload,
-            observer=services.observer,
-        )
+        self.inbox = self._make_inbox()
         self._seen: dict[bytes, asyncio.Future[_Logged]] = {}
         self._live: deque[_Logged] = deque()
         self._is_live = False
         self._here: Origin | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def _make_backlog(self) -> Backlog:
+        return Backlog(
+            index=self.index,
+            ledger=self._ledger,
+            journal=self._journal,
+            store=self._store,
+            offload=self._offload,
+            clock=self._services.clock,
+            observer=self._observer,
+        )
+
+    def _make_mailbox(self) -> MailFolders:
+        writer = MailWriter(
+            index=self.index,
+            ledger=self._ledger,
+            journal=self._journal,
+            store=self._store,
+            offload=self._offload,
+            clock=self._services.clock,
+            entropy=self._services.entropy,
+        )
+
+        def make_folder(rows: FolderRows) -> OpenFolder:
+            return OpenFolder(
+                rows,
+                index=self.index,
+                ledger=self._ledger,
+                store=self._store,
+                backlog=self._backlog,
+                writer=writer,
+            )
+
+        return MailFolders(
+            index=self.index,
+            ledger=self._ledger,
+            journal=self._journal,
+            writer=writer,
+            entropy=self._services.entropy,
+            make_folder=make_folder,
+            next_uid_validity=self._backlog.next_uid_validity,
+        )
+
+    def _make_inbox(self) -> MailInbox:
+        names, clock = self._services.names, self._services.clock
+        return MailInbox(
+            names=names,
+            store=self._store,
+            ledger=self._ledger,
+            bounces=Bounces(names=names, store=self._store, ledger=self._ledger, clock=clock),
+            offload=self._offload,
+            observer=self._observer,
+        )
 
     async def start(self) -> None:
         """Bring the index up to the log, then follow it; raises DiskFull, MailIndexDamaged."""
@@ -154,15 +171,16 @@ class MailService:
         self._run(self._backlog.run())
 
     async def stop(self) -> None:
-        """Stop following, and close the index."""
+        """Stop following, and close the index; the log may still tell, nobody listens."""
+        self._is_live = False
         for task in tuple(self._tasks):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        self._index.close()
+        self.index.close()
 
     def _run(self, story: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(story)
+        task = self._services.run_story(story)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -209,7 +227,7 @@ class MailService:
 
     async def _has_caught_up(self) -> bool:
         """Apply what the index lacks; False if that turned out to be another log's."""
-        state = self._index.state()
+        state = self.index.state()
         scanned = await self._scan(state)
         first_modseq = scanned.modseq_end
         probe = await self._write(ModseqRange(first_modseq + MODSEQS_RESERVED))
