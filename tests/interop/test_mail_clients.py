@@ -135,7 +135,7 @@ def test_mbsync_copies_a_mailbox_carries_changes_both_ways_and_then_has_nothing_
     local = {p.read_bytes() for p in (tmp_path / "mail" / "INBOX").glob("*/*") if p.is_file()}
     assert len(local) >= 5
     with demo.imap("carol") as carol:
-        (first, *_) = uids(carol, "INBOX", "SUBJECT", "synced 0")
+        (first, *_) = uids(carol, "INBOX", "SUBJECT", '"synced 0"')
         carol.uid("STORE", first.decode(), "+FLAGS", r"(\Flagged \Seen)")
     run("mbsync", "-c", str(settings), "carol", home=tmp_path)
     flagged = [p for p in (tmp_path / "mail" / "INBOX").glob("*/*") if ":2,FS" in p.name]

@@ -129,7 +129,7 @@ def running_demo(
     try:
         eventually(
             lambda: (
-                "Ctrl-C stops the demo" in (directory / "demo.out").read_text()
+                "Settings for" in (directory / "demo.out").read_text()
                 or process.poll() is not None
             ),
             "the demo to be up",

@@ -10,6 +10,12 @@ from rich.table import Table
 from epost.daemon.demo.check import MailCheck
 from epost.daemon.demo.state import HOST, DemoState
 
+SECURITY_WORDS = {
+    "plain": "none (loopback, only your own programs are served)",
+    "starttls": "STARTTLS",
+    "tls": "TLS",
+}
+
 
 def show_beginning(console: Console, nodes: int, users: Sequence[str]) -> None:
     """Say what is going to happen."""
@@ -72,19 +78,16 @@ def show_check(console: Console, check: MailCheck) -> None:
 
 def show_settings(console: Console, state: DemoState) -> None:
     """Show what to type into a mail program."""
-    table = Table(title="Settings for your mail program", title_justify="left")
-    for column in ("user name", "password", "IMAP", "SMTP", "security"):
-        table.add_column(column)
+    console.print("[bold]Settings for your mail program[/]\n")
     for node in state.nodes:
         if node.user:
-            table.add_row(
-                node.user,
-                node.password,
-                f"{HOST} {node.imap_port}",
-                f"{HOST} {node.smtp_port}",
-                state.security,
+            console.print(f"  {node.user}   password {node.password}", soft_wrap=True)
+            console.print(
+                f"      IMAP {HOST} port {node.imap_port}   SMTP {HOST} port {node.smtp_port}   "
+                f"security: {SECURITY_WORDS[state.security]}",
+                soft_wrap=True,
+                highlight=False,
             )
-    console.print(table)
     console.print(
         "\nPasswords and recovery words are in demo-secrets.json (mode 0600: a demo only; "
         "`epost join` shows the words once).\nKill a daemon if you like; "
