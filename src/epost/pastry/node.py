@@ -177,6 +177,8 @@ class PastryNode:
                     Application.PASTRY, self.TIMER, self._config.heartbeat_seconds
                 )
                 self._peers.on_beat(now)
+            case Peers.TIMER:
+                self._peers.on_watch_timer(now)
             case Prober.TIMER:
                 self._peers.on_probe_timer(now)
             case Hops.TIMER:

@@ -15,6 +15,7 @@ from epost.foundation.effects import Outbox
 from epost.foundation.ids import NodeHandle
 from epost.foundation.ports import Entropy, Observer
 from epost.foundation.wire import Application
+from epost.pastry.alarm import Alarm
 from epost.pastry.config import BURIED_MAX, PastryConfig
 from epost.pastry.contacts import Contacts
 from epost.pastry.leaf_set import LeafSet
@@ -53,6 +54,8 @@ class PeersListener(Protocol):
 class Peers:
     """The other nodes as this one sees them."""
 
+    TIMER = "watch"
+
     def __init__(
         self,
         me: NodeHandle,
@@ -77,6 +80,7 @@ class Peers:
         )
         self.confirmed: set[bytes] = set()
         self.changed_at = 0.0
+        self._watch_alarm = Alarm(outbox, Application.PASTRY, self.TIMER)
         self._lacks_members = False
         self._standings: dict[bytes, Standing] = {}
         self._heard: dict[bytes, float] = {}  # strangers are swept out at every beat
@@ -187,18 +191,21 @@ class Peers:
             self.prober.probe(node, reason, now)
 
     def on_beat(self, now: float) -> None:
-        """Tell the ring neighbours that we live, suspect silent ones, compare old leaf sets."""
+        """Tell the ring neighbours that we live, and compare leaf sets that are due."""
         heartbeat = encode(Heartbeat(self.standing))
         for node in self.leaf_set.neighbours():
             self._tell(node, heartbeat)
-            silent_for = now - self._heard.get(node.node_id, now)
-            if silent_for > self._config.suspect_after_seconds:
-                self.prober.probe(node, Reason.SUSPECTED, now)
         share = len(self.leaf_set) / self._config.leaf_set_size
         for node in self.leaf_set:
             if now - self._exchanged[node.node_id] >= self._config.exchange_seconds * share:
                 self.prober.probe(node, Reason.ROUTINE, now)
         self._forget_strangers()
+        self._watch(now)
+
+    def on_watch_timer(self, now: float) -> None:
+        """Suspect ring neighbours that missed their heartbeats."""
+        self._watch_alarm.rang()
+        self._watch(now)
 
     def on_probe_timer(self, now: float) -> None:
         """Pass the verdict on those who used up their tries."""
@@ -222,6 +229,14 @@ class Peers:
             self._listener.on_settled(probe.node.node_id, now)
 
     # Changes
+
+    def _watch(self, now: float) -> None:
+        for node in self.leaf_set.neighbours():
+            silent_at = self._heard.get(node.node_id, now) + self._config.suspect_after_seconds
+            if silent_at <= now:
+                self.prober.probe(node, Reason.SUSPECTED, now)
+            else:
+                self._watch_alarm.set_by(silent_at, now)
 
     def _enter(self, node: NodeHandle, standing: Standing, now: float) -> None:
         node_id = node.node_id
