@@ -20,7 +20,8 @@ class Witness:
     """Holds the newest `stored` of each node and block, in memory.
 
     Both signatures are verified only when they seem to contradict: then they are evidence for
-    anybody. A node may have lost its disk, so nothing follows by itself.
+    anybody. A node may have lost its disk, so nothing follows by itself. To hold nothing is no
+    contradiction: a stand-in hands over, a replica whose arc shrank gives its surplus up.
     """
 
     def __init__(self, around: Surroundings, certificates: NodeCertificates) -> None:
@@ -39,8 +40,7 @@ class Witness:
         """Compare what nodes state now with what they signed for earlier."""
         for one in said:
             known = self._stored.get((one.node, handle))
-            version = one.fetched.proven.version if one.fetched else 0
-            if known is not None and version < known[0]:
+            if known and one.fetched and one.fetched.proven.version < known[0]:
                 self._accuse(one, handle, known[1], nonce)
 
     def _accuse(self, said: Said, handle: Handle, stored: bytes, nonce: bytes) -> None:
