@@ -76,6 +76,7 @@ class TestOverlay:
         self.epoch = 1
         self.routed: list[tuple[Id, Application, bytes]] = []
         self.is_narrow = False
+        self.is_cut_off = False
         self._membership = membership
         self._now = now
         self._since: dict[NodeId, float] = {}
@@ -93,6 +94,8 @@ class TestOverlay:
             self.wake()
 
     def route(self, key: Id, application: Application, body: bytes) -> None:
+        if self.is_cut_off:
+            return
         root = self._closest(key, 1)[0]
         replica = next(v.listener for v in self._membership.views if v.me == root and v.listener)
         replica.deliver(key, self.me, body, self._now())
@@ -162,7 +165,9 @@ class StorageNode:
             config=ring.config,
         )
         self.delegation = Delegates()
-        self.replica = Replica(self.around, delegation=self.delegation)
+        self.replica = Replica(
+            self.around, delegation=self.delegation, is_clock_sound=lambda: ring.clocks_are_sound
+        )
         self.overlay.listener = self.replica
         self.overlay.wake = self.driver.wake
         self.driver.register(Application.PAST, self.replica)
@@ -230,11 +235,12 @@ class PastRing:
         self.members: dict[str, Member] = {}
         self.hosts: dict[str, SimulatedHost] = {}
         self.disk = disk
+        self.clocks_are_sound = True
         for name in names:
             self.add(name)
 
-    def add(self, name: str, node_id: bytes | None = None) -> None:
-        member = self.organisation.node(name, node_id)
+    def add(self, name: str, node_id: bytes | None = None, **certificate: Any) -> None:
+        member = self.organisation.node(name, node_id, **certificate)
         self.members[name] = member
         self.membership.join(member.handle)
         self.hosts[name] = SimulatedHost(
@@ -285,7 +291,7 @@ def in_ring(
     *,
     seed: int = 1,
     network: NetworkConfig = CALM,
-    start: bool = True,
+    prepare: Callable[[PastRing], None] = lambda _ring: None,
     **options: Any,
 ) -> None:
     """Run a story with a ring of started nodes, in virtual time."""
@@ -293,9 +299,9 @@ def in_ring(
     async def whole() -> None:
         world = World(seed, network)
         ring = PastRing(world, names, **options)
-        if start:
-            ring.start()
-            await world.run_for(5.0)
+        prepare(ring)
+        ring.start()
+        await world.run_for(5.0)
         await story(ring)
         assert not world.bugs, world.bugs
         await world.close()

@@ -237,14 +237,13 @@ class Insertions:
         """Judge what a replica holds instead; raises Conflict if it is authentic and not older."""
         handle = proven.handle
         held = [self._read_other(handle, block) for block in differs.blocks]
-        newest, block = max(held, key=lambda other: order(other[0]))
         own = self._vault.entry(handle)
-        if own is not None and order(own) > order(proven) and order(newest) <= order(own):
+        if own and order(own) > order(proven) and all(order(o) <= order(own) for o, _ in held):
             return Ack(node, b"")  # overtaken by a newer version of our own
-        is_rival = newest.version + 1 == proven.version and newest.body_hash != proven.previous
-        is_older = newest.version < proven.version and not (is_rival and differs.is_conflict)
-        if is_older or order(newest) == order(proven):
+        rivals = [(other, block) for other, block in held if _is_rival(other, proven)]
+        if not rivals:
             raise MalformedPacket("claims a conflict with what is no conflict")
+        _, block = max(rivals, key=lambda rival: order(rival[0]))
         raise Conflict(handle, block)
 
     def _read_other(self, handle: Handle, block: bytes) -> tuple[Proven, bytes]:
@@ -286,6 +285,13 @@ def put_parcel(proven: Proven, block: bytes, voucher: bytes) -> Parcel:
 def extension_parcel(proven: Proven, suffix: bytes, voucher: bytes) -> Parcel:
     """Return an extension of a cluster as a parcel."""
     return Parcel(proven, b"", encode(Extend(proven.handle, suffix, proven.proof, voucher)))
+
+
+def _is_rival(other: Proven, ours: Proven) -> bool:
+    """Is it a version that the writer of ours did not know of?"""
+    if other.version + 1 == ours.version:
+        return other.body_hash != ours.previous
+    return other.version >= ours.version and order(other) != order(ours)
 
 
 def _raise_if_refused(acks: Sequence[Ack], failures: Sequence[EpostError], me: NodeId) -> None:
