@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from epost.foundation.ids import NodeHandle
 from epost.post.accounts import Accounts
@@ -12,6 +12,7 @@ from epost.post.delegation import Delegation
 from epost.post.device_block import DeviceBlock, SecretStore
 from epost.post.device_log import DeviceLog
 from epost.post.devices import Device
+from epost.post.directory_cache import CachedDirectory
 from epost.post.dispatch import Dispatch
 from epost.post.endpoint import PostEndpoint
 from epost.post.ledger import Ledger
@@ -38,6 +39,7 @@ class Layers:
 
 def make_delegation(layers: Layers, ports: NodePorts, config: PostConfig) -> Delegation:
     """Return what every storage node does for others, with or without a user of its own."""
+    layers = _with_cached_directory(layers, ports, config)
     accounts = Accounts(
         device=None,
         directory=layers.directory,
@@ -73,7 +75,7 @@ class Post:
         config: PostConfig,
     ) -> None:
         self._ports = ports
-        self._config = config
+        layers = _with_cached_directory(layers, ports, config)
         accounts = Accounts(
             device=device,
             directory=layers.directory,
@@ -149,6 +151,13 @@ class Post:
         run_story(self.services.mirror.keep_fetching())
         run_story(self.announcer.keep_announcing())
         run_story(self.device_block.keep_prekeys())
+
+
+def _with_cached_directory(layers: Layers, ports: NodePorts, config: PostConfig) -> Layers:
+    directory = CachedDirectory(
+        layers.directory, ports.clock, kept_seconds=config.contact_cache_seconds
+    )
+    return replace(layers, directory=directory)
 
 
 def _make_dispatch(
