@@ -133,7 +133,7 @@ def test_alone_a_user_reads_searches_flags_and_queues_and_it_leaves_when_others_
     assert demo.wait_for("bob", message_id) == octets
     with demo.imap("bob") as client:
         client.select("INBOX")
-        uid = client.uid("SEARCH", "SUBJECT", "a mail")[1][0].split()[0].decode()
+        uid = client.uid("SEARCH", "SUBJECT", '"a mail"')[1][0].split()[0].decode()
         assert client.uid("STORE", uid, "+FLAGS", r"(\Flagged)")[0] == "OK"
         assert client.uid("SEARCH", "FLAGGED")[1][0].split() == [uid.encode()]
     queued_id, queued = compose("bob@example.org", ["alice@example.org"], size=20_000)

@@ -43,6 +43,9 @@ class MailSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     smtp: str = "127.0.0.1:2525"
     imap: str = "127.0.0.1:1143"
     security: Security = "plain"
+    allowed_users: tuple[str, ...] = ()
+    """Local users whose programs are served besides the daemon's own (a daemon under its own uid
+    serves its user this way; Linux)."""
     message_size_max: Annotated[int, msgspec.Meta(ge=1024, le=64 * 1024 * 1024)] = 32 * 1024 * 1024
 
 

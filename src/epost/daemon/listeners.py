@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import os
+import pwd
 import secrets
 import ssl
 from collections.abc import Awaitable, Callable
@@ -16,10 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from epost import __version__
 from epost.apps.mail.mailbox import AccountMail
 from epost.daemon.config import MailSection, parse_address
 from epost.daemon.loopback import LoopbackOwnerCheck
-from epost.daemon.loopback_tls import server_context
+from epost.daemon.loopback_tls import end_point, server_context
 from epost.daemon.passwords import PasswordFile
 from epost.daemon.tls.listening import listen
 from epost.foundation.errors import ConfigError
@@ -43,6 +46,7 @@ from epost.servers.smtp.submission import Submitter
 CONNECTIONS_MAX = 100
 CLOSE_SECONDS = 5.0
 STREAM_LIMIT = 256 * 1024
+TLS_HANDSHAKE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ class MailListeners:
         self._imap_address = parse_address(section.imap)
         self._peer_check = peer_check(section, executor)
         self._tls = None if section.security == "plain" else server_context(data_dir)
+        self._end_point = None if section.security == "plain" else end_point(data_dir)
         passwords = PasswordFile(data_dir)
         self._authenticator = AppPasswordAuthenticator(
             book=passwords,
@@ -84,12 +89,14 @@ class MailListeners:
             ImapSite(
                 self._authenticator,
                 fronts.open_mail,
+                product_version=__version__,
                 limits=ImapLimits(mail_bytes_max=section.message_size_max),
             ),
             self._peer_check,
             passwords_allowed=section.security == "plain",
             starttls=self._tls if section.security == "starttls" else None,
             is_tls=section.security == "tls",
+            tls_end_point=self._end_point,
         )
         self._servers: list[asyncio.Server] = []
 
@@ -127,7 +134,7 @@ class MailListeners:
             self._authenticator,
             self._fronts.submitter,
             self._peer_check,
-            tls=TlsOffer(self._tls) if self._tls else None,
+            tls=TlsOffer(self._tls, self._end_point) if self._tls else None,
             starttls=self._section.security == "starttls",
         )
 
@@ -137,13 +144,22 @@ def peer_check(section: MailSection, executor: ThreadPoolExecutor) -> PeerCheck:
     hosts = [parse_address(a).host for a in (section.smtp, section.imap)]
     on_loopback = all(_is_loopback(host) for host in hosts)
     if on_loopback and LoopbackOwnerCheck.is_available():
-        return LoopbackOwnerCheck(executor)
+        uids = [uid_of(user) for user in section.allowed_users]
+        return LoopbackOwnerCheck(executor, allowed_uids=(os.getuid(), 0, *uids))
     if section.security == "plain":
         raise ConfigError(
             '[mail] security = "plain" is safe only on loopback of a Linux system, where '
             'connections of other users are refused. Set security = "tls".'
         )
     return EveryPeer()
+
+
+def uid_of(user: str) -> int:
+    """Return the uid of a local user; raises ConfigError."""
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError as error:
+        raise ConfigError(f"[mail] allowed_users: there is no local user {user!r}") from error
 
 
 def _is_loopback(host: str) -> bool:
@@ -164,11 +180,15 @@ class ImapService:
         passwords_allowed: bool,
         starttls: ssl.SSLContext | None,
         is_tls: bool,
+        tls_end_point: bytes | None = None,
     ) -> None:
+        """`tls_end_point` names the certificate, for SCRAM-SHA-256-PLUS (RFC 5929)."""
         self._site = site
         self._check = check
         self._passwords_allowed = passwords_allowed or is_tls
         self._starttls = starttls
+        self._tls_end_point = tls_end_point
+        self._end_point = tls_end_point if is_tls else None
         self._conversations: dict[asyncio.Task[None], None] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -200,12 +220,11 @@ class ImapService:
         if not await self._check.allowed(host, port, local_port):
             writer.write(b"* BYE This port serves the user who runs the daemon\r\n")
             return
-        channel = Channel(host, Scope.MAIL, self._passwords_allowed)
+        channel = Channel(host, Scope.MAIL, self._passwords_allowed, self._end_point)
 
         async def start_tls() -> Secured:
             assert self._starttls is not None
-            await writer.start_tls(self._starttls)
-            return Secured(reader, writer, Channel(host, Scope.MAIL, passwords_allowed=True))
+            return await self._secure(writer, self._starttls, host)
 
         await ImapConnection(
             reader,
@@ -214,3 +233,26 @@ class ImapService:
             channel=channel,
             start_tls=start_tls if self._starttls else None,
         ).serve()
+
+    async def _secure(
+        self, writer: asyncio.StreamWriter, context: ssl.SSLContext, host: str
+    ) -> Secured:
+        """Upgrade to TLS with a fresh reader: what came in the clear is never heard as TLS."""
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=STREAM_LIMIT)
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport = await loop.start_tls(
+            writer.transport,
+            protocol,
+            context,
+            server_side=True,
+            ssl_handshake_timeout=TLS_HANDSHAKE_SECONDS,
+        )
+        if transport is None:
+            raise ConnectionError("the client went away before TLS was up")
+        protocol.connection_made(transport)
+        secured = asyncio.StreamWriter(transport, protocol, reader, loop)
+        channel = Channel(
+            host, Scope.MAIL, passwords_allowed=True, tls_server_end_point=self._tls_end_point
+        )
+        return Secured(reader, secured, channel)

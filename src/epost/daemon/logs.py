@@ -5,7 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import Field, fields, is_dataclass
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 LEVELS = {
     "debug": logging.DEBUG,
@@ -36,9 +40,16 @@ class LoggingObserver:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self._recent: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._listeners: dict[type, list[Callable[[Any], None]]] = {}
+
+    def listen(self, kind: type[T], listener: Callable[[T], None]) -> None:
+        """Call `listener` for every event of a kind; it must not raise nor keep the caller."""
+        self._listeners.setdefault(kind, []).append(listener)
 
     def record(self, event: object) -> None:
         """Count and log; a flood of one kind is counted only."""
+        for listener in self._listeners.get(type(event), ()):
+            listener(event)
         kind = type(event).__name__
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if logger.isEnabledFor(logging.DEBUG) or self._is_news(kind):

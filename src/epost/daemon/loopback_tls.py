@@ -33,6 +33,13 @@ def server_context(data_dir: Path) -> ssl.SSLContext:
     return context
 
 
+def end_point(data_dir: Path) -> bytes:
+    """Return the hash of the server's certificate that SCRAM binds to (RFC 5929 section 4)."""
+    pem = (data_dir / "tls" / "server.pem").read_bytes()
+    certificate = x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERTIFICATE") :])
+    return certificate.fingerprint(hashes.SHA256())
+
+
 def ca_file(data_dir: Path) -> Path:
     """Return the certificate that a mail program must be told to trust."""
     return data_dir / "tls" / "ca.pem"

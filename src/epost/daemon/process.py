@@ -43,8 +43,10 @@ from epost.foundation.ids import Address, BlockKind, NodeHandle
 from epost.node.assembly import Node
 from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
 from epost.past.config import PastConfig
+from epost.past.observed import NodeDistrusted
 from epost.pastry.config import PastryConfig
 from epost.post.config import PostConfig
+from epost.rings.observed import NewsAccepted
 from epost.servers.access import EveryPeer
 
 T = TypeVar("T")
@@ -156,6 +158,12 @@ class Daemon:
             clock=self._clock,
             entropy=self._entropy,
             observer=self._observer,
+            is_overloaded=word.is_overloaded,
+        )
+        word.transport = transport
+        self._observer.listen(NewsAccepted, lambda _: word.recheck())
+        self._observer.listen(
+            NodeDistrusted, lambda event: transport.refuse(event.node, "sent invalid blocks")
         )
         self._stack.push_async_callback(transport.close)
         ports = NodePorts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from epost.crypto.certificates import NodeCert
 from epost.daemon.tls.hello import RingNews
+from epost.daemon.tls.transport import TlsTransport
 from epost.foundation.errors import UntrustedCertificate
 from epost.foundation.ids import NodeHandle
 from epost.foundation.ports import Clock
@@ -16,6 +17,7 @@ class RingWord:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.node: Node | None = None
+        self.transport: TlsTransport | None = None
 
     def verify(self, certificate: bytes) -> NodeCert:
         """Return the certificate of a node in force; raises PeerError, AuthenticityError."""
@@ -37,6 +39,15 @@ class RingWord:
     def on_news(self, node: NodeHandle, news: RingNews, clock_ms: int) -> None:
         """Compare clocks; newer blocks come by gossip (`rings.issuers`)."""
         self._node().clock_check.on_peer_clock(node.id, clock_ms)
+
+    def is_overloaded(self) -> bool:
+        """Has the node more to do than it should take in? Then no link is read meanwhile."""
+        return self.node is not None and self.node.driver.is_overloaded()
+
+    def recheck(self) -> None:
+        """Judge the open links again: somebody may have been revoked."""
+        if self.transport is not None:
+            self.transport.recheck()
 
     def _node(self) -> Node:
         assert self.node is not None, "the transport starts after the node was put together"

@@ -24,7 +24,7 @@ MESSAGE_IDS_MAX = 1_000
 
 _VALUE = rb"[ \t]*:(?P<value>[^\n]*(?:\n[ \t][^\n]*)*)"
 _FIELD = re.compile(rb"^(?P<name>[!-9;-~]{1,128})" + _VALUE, re.MULTILINE)
-_CONTENT_FIELD = re.compile(rb"(?i)^(?P<name>content-[a-z-]{2,60})" + _VALUE, re.MULTILINE)
+_CONTENT_FIELD = re.compile(rb"(?i)^(?P<name>content-[a-z0-9-]{2,60})" + _VALUE, re.MULTILINE)
 _LINE_ENDS = re.compile(r"[\r\n\x00]")
 _ENCODED_WORD = re.compile(
     r"=\?(?P<charset>[A-Za-z0-9_.:+-]{1,64})(?:\*[A-Za-z0-9-]{1,32})?\?"

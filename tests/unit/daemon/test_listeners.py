@@ -1,0 +1,126 @@
+"""The listeners with real TLS over loopback: nothing said in the clear counts afterwards."""
+
+import asyncio
+import imaplib
+import smtplib
+import socket
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from epost.apps.mail.submission import RecipientVerdict, Submitted
+from epost.daemon.config import MailSection
+from epost.daemon.demo.state import free_ports
+from epost.daemon.listeners import MailFronts, MailListeners, peer_check, uid_of
+from epost.daemon.loopback_tls import ca_file
+from epost.daemon.passwords import PasswordFile
+from epost.daemon.world import SystemClock
+from epost.foundation.errors import ConfigError
+from tests.support.memory_mailstore import MemoryMail
+
+
+class NoSubmission:
+    """Knows nobody: these tests only log in."""
+
+    async def check_sender(self, account: str, address: str) -> None:
+        return None
+
+    async def check_recipient(self, account: str, address: str) -> RecipientVerdict:
+        return RecipientVerdict.UNKNOWN
+
+    async def submit(self, *_: Any) -> Submitted:
+        raise AssertionError("nobody submits here")
+
+
+def serve(tmp_path: Path, security: str, conversation: Any) -> None:
+    passwords = PasswordFile(tmp_path)
+    passwords.create("alice@example.org")
+    token = passwords.add("tests")
+    smtp, imap = free_ports(2)
+    section = MailSection(smtp=f"127.0.0.1:{smtp}", imap=f"127.0.0.1:{imap}", security=security)
+
+    async def open_mail(_: str) -> MemoryMail:
+        return MemoryMail()
+
+    async def run() -> None:
+        with ThreadPoolExecutor(2) as executor:
+            listeners = MailListeners(
+                section,
+                tmp_path,
+                MailFronts(NoSubmission(), open_mail),
+                clock=SystemClock(),
+                executor=executor,
+            )
+            await listeners.start()
+            try:
+                await asyncio.to_thread(conversation, smtp, imap, token)
+            finally:
+                await listeners.close()
+
+    asyncio.run(run())
+
+
+def trusted(tmp_path: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(ca_file(tmp_path)))
+
+
+def test_starttls_on_both_ports_and_no_login_before(tmp_path: Path) -> None:
+    def talk(smtp: int, imap: int, token: str) -> None:
+        with imaplib.IMAP4("127.0.0.1", imap, timeout=20) as client:
+            with pytest.raises(imaplib.IMAP4.error):
+                client.login("alice@example.org", token)
+            client.starttls(trusted(tmp_path))
+            assert client.login("alice@example.org", token)[0] == "OK"
+            assert client.select()[0] == "OK"
+        with smtplib.SMTP("127.0.0.1", smtp, timeout=20) as mailer:
+            mailer.starttls(context=trusted(tmp_path))
+            assert mailer.login("alice@example.org", token)[0] == 235
+
+    serve(tmp_path, "starttls", talk)
+
+
+def test_implicit_tls_on_both_ports(tmp_path: Path) -> None:
+    def talk(smtp: int, imap: int, token: str) -> None:
+        with imaplib.IMAP4_SSL(
+            "127.0.0.1", imap, ssl_context=trusted(tmp_path), timeout=20
+        ) as client:
+            assert client.login("alice", token)[0] == "OK"
+        with smtplib.SMTP_SSL("127.0.0.1", smtp, context=trusted(tmp_path), timeout=20) as mailer:
+            assert mailer.login("alice@example.org", token)[0] == 235
+
+    serve(tmp_path, "tls", talk)
+
+
+def test_commands_sent_along_with_starttls_in_the_clear_are_never_performed(
+    tmp_path: Path,
+) -> None:
+    def talk(_: int, imap: int, token: str) -> None:
+        with socket.create_connection(("127.0.0.1", imap), timeout=20) as plain:
+            assert b"OK" in plain.recv(4096)
+            plain.sendall(b"a STARTTLS\r\nb NOOP\r\n")
+            received = b""
+            while b"a OK" not in received:
+                received += plain.recv(4096)
+            assert b"b " not in received
+            with trusted(tmp_path).wrap_socket(plain, server_hostname="localhost") as secured:
+                secured.sendall(b"c NOOP\r\n")
+                answer = secured.recv(4096)
+        assert answer.startswith(b"c OK")
+
+    serve(tmp_path, "starttls", talk)
+
+
+def test_plain_logins_are_offered_on_loopback_only() -> None:
+    with ThreadPoolExecutor(1) as executor:
+        with pytest.raises(ConfigError, match='security = "tls"'):
+            peer_check(MailSection(imap="0.0.0.0:1143"), executor)
+        assert peer_check(MailSection(), executor)
+
+
+def test_users_served_besides_are_named_by_name() -> None:
+    assert uid_of("root") == 0
+    with pytest.raises(ConfigError, match="no local user 'nobody-of-that-name'"):
+        uid_of("nobody-of-that-name")
