@@ -82,7 +82,10 @@ class BlockStore:
     async def insert_many(
         self, blocks: Sequence[tuple[BlockKind, bytes]], *, mirror: bool = True
     ) -> list[Insertion]:
-        """Insert blocks in parallel, under one ticket for 256 of them; raises as `insert`."""
+        """Insert blocks in parallel, under one ticket for 256 of them; raises as `insert`.
+
+        Who stores one of them sees the handles of all: only for what belongs together anyway.
+        """
         insertions: list[Insertion] = []
         for at in range(0, len(blocks), BLOCKS_MAX):
             part = blocks[at : at + BLOCKS_MAX]
@@ -208,8 +211,13 @@ class BlockStore:
         return body
 
     def _cache(self, fetched: Fetched) -> None:
-        """Keep what was read as a mirror, unless something newer is here."""
+        """Keep what was read as a mirror, unless something newer is here.
+
+        Notices and receipts are not: they end, and a copy that nobody knows of would not.
+        """
         proven = fetched.proven
+        if proven.handle.kind in {BlockKind.PENDING, BlockKind.RECEIPT}:
+            return
         if judge_repair(self._vault.entry(proven.handle), proven) is Verdict.STORE:
             self._around.outbox.write(PutBlock(proven.entry(Role.MIRROR), fetched.block))
             self._disk.wake()

@@ -147,7 +147,7 @@ class Shelf:
             self._admission.pending_allowances.add(origin, mark, entry.size)
 
     def _uncharge(self, entry: VaultEntry) -> None:
-        if not is_held(entry):
+        if not is_held(entry) or not entry.ticket:
             return
         inserter = recall_inserter(entry.ticket)
         if entry.handle.kind is not BlockKind.PENDING:
