@@ -99,8 +99,8 @@ class Peers:
 
     @property
     def is_settling(self) -> bool:
-        """Whether somebody is being asked who may belong into the leaf set."""
-        return self.prober.is_out_for(Reason.CANDIDATE, Reason.REPAIR)
+        """Whether nodes that this one does not know yet may belong into its leaf set."""
+        return self._lacks_members or self.prober.is_out_for(Reason.CANDIDATE)
 
     def heard_since(self, node_id: bytes, time: float) -> bool:
         """Tell whether a node spoke after a time."""
@@ -166,10 +166,11 @@ class Peers:
 
     def on_leaving(self, sender: NodeHandle, now: float) -> None:
         """A node says good-bye: it is gone at once, and tells the others itself."""
-        self._buried.add(sender.node_id, now)
+        self._bury(sender.node_id, now)
         if self.prober.withdraw(sender.node_id):
             self._listener.on_settled(sender.node_id, now)
         self._give_up(sender, now, is_known=True)
+        self._seek_replacement(sender.node_id, now)
 
     def on_hints(self, sender: NodeHandle, nodes: Iterable[NodeHandle], now: float) -> None:
         """Look at nodes somebody names for the routing table."""
@@ -257,10 +258,9 @@ class Peers:
 
     def _on_silent(self, probe: Probe, now: float) -> None:
         node_id = probe.node.node_id
-        self._buried.add(node_id, now)
+        self._bury(node_id, now)
         self._give_up(probe.node, now, is_known=probe.reason is Reason.TOLD)
-        if probe.reason is Reason.CANDIDATE:
-            self._seek_replacement(node_id, now)
+        self._seek_replacement(node_id, now)
         self._listener.on_settled(node_id, now)
 
     def _give_up(self, node: NodeHandle, now: float, *, is_known: bool) -> None:
@@ -278,7 +278,6 @@ class Peers:
         self.changed_at = now
         self._observer.record(NodeFailed(self._me.id, node.id))
         self._listener.on_member(node, False, now)
-        self._seek_replacement(node.node_id, now)
         # Its two neighbours announce it in any case: one notice may be lost on the way.
         if was_neighbour or not is_known:
             notice = encode(FailureNotice((node.node_id,)))
@@ -289,6 +288,10 @@ class Peers:
         adviser = self.leaf_set.adviser(lost)
         if self._lacks_members and adviser is not None:
             self.prober.probe(adviser, Reason.REPAIR, now)
+
+    def _bury(self, node_id: bytes, now: float) -> None:
+        self._buried.forget(node_id)
+        self._buried.add(node_id, now)
 
     def _forget_member(self, node_id: bytes) -> None:
         self.confirmed.discard(node_id)
@@ -308,12 +311,7 @@ class Peers:
         if node.node_id == self._me.node_id:
             return False
         age = self._buried.age(node.node_id, now)
-        if age is None:
-            return True
-        if age < self._config.burial_seconds:
-            return False
-        self._buried.forget(node.node_id)
-        return True
+        return age is None or age >= self._config.burial_seconds
 
     def _compose(self, reason: Reason, nonce: int) -> bytes:
         if reason is Reason.TABLE:

@@ -167,6 +167,21 @@ def test_a_full_leaf_set_is_repaired_with_the_help_of_a_member_of_that_side() ->
     assert talk.node.covers(spot(0.5), 1)
 
 
+def test_an_adviser_that_does_not_answer_is_replaced() -> None:
+    talk = member_of_ring(*SIXTEEN)
+    talk.node.on_unreachable(spot(0.53), talk.now)
+    talk.perform()
+    talk.waits(3.0)
+    talk.said()
+    talk.waits(3.0)
+    assert peer(0.56) not in talk.leaves
+    ((other, probe),) = {to: p for to, p in talk.said(LeafSetProbe) if to in talk.leaves}.items()
+    assert other == SIXTEEN[-2]
+    assert not talk.node.covers(spot(0.1), 1)
+    talk.hears(other, LeafSetReply(probe.nonce, Standing.READY, ()))
+    assert talk.node.covers(spot(0.1), 1)
+
+
 def test_a_ring_that_shrank_below_the_leaf_set_is_known_whole_again() -> None:
     talk = member_of_ring(*SIXTEEN)
     talk.node.on_unreachable(spot(0.53), talk.now)
