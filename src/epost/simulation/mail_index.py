@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
+
+import msgspec
 
 from epost.apps.mail.fold import Placement, Subscription
 from epost.apps.mail.index import Batch, FolderRow, IndexState, MailFacts, PlacedMail, Rendition
@@ -57,7 +58,8 @@ class SimulatedMailIndex:
 
     def _facts_of(self, email: bytes) -> MailFacts:
         rendition = self._renditions.get(email)
-        return replace(self._facts[email], sent=rendition.sent if rendition else None)
+        sent = rendition.sent if rendition else None
+        return msgspec.structs.replace(self._facts[email], sent=sent)
 
     def content(self, email: bytes) -> Content | None:
         return self._contents.get(email)

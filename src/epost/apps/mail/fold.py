@@ -26,8 +26,11 @@ from epost.apps.mail.records import (
 )
 from epost.crypto.hashing import digest
 
+# gc=False: there are many of these and they hold no cycles; tracking them would cost the event
+# loop tenths of a second when a large folder is read.
 
-class FlagState(msgspec.Struct, frozen=True, array_like=True, order=True):
+
+class FlagState(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """The latest change of one flag of one mail; `order` decides which change that is."""
 
     stamp: Stamp
@@ -40,7 +43,7 @@ class FlagState(msgspec.Struct, frozen=True, array_like=True, order=True):
         return self.name.lower()
 
 
-class Number(msgspec.Struct, frozen=True, array_like=True):
+class Number(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The UID that this device gave to a mail's stay in a folder."""
 
     folder: bytes
@@ -48,7 +51,7 @@ class Number(msgspec.Struct, frozen=True, array_like=True):
     uid: int
 
 
-class Placement(msgspec.Struct, frozen=True, array_like=True):
+class Placement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One place of one mail, as far as the records read so far tell.
 
     `email` is None until the record that created the place has been read: changes may come first,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from epost.apps.mail.folding import UID_MAX, FolderChange
 from epost.apps.mail.index import ROWS_SLICE, PlacedMail, ViewIndex
@@ -19,9 +19,6 @@ from epost.apps.mail.mailbox import (
     MessageRow,
 )
 from epost.apps.mail.mailbox import FolderChange as Announced
-
-SINGLE_REMOVALS_MAX = 32
-"""So many uids are cut out one by one; for more the list is made anew."""
 
 
 class FolderRows:
@@ -67,9 +64,12 @@ class FolderRows:
         """Return the rows of those mails that are there."""
         return [self._rows[uid] for uid in uids if uid in self._rows]
 
-    def all_rows(self) -> Iterable[MessageRow]:
-        """All rows, in no order; not to be kept across a wait."""
-        return self._rows.values()
+    async def in_slices(self, uids: Sequence[int]) -> AsyncIterator[list[MessageRow]]:
+        """Yield the rows of those mails that are there, some between two turns of the loop."""
+        for start in range(0, len(uids), ROWS_SLICE):
+            yield self.rows(uids[start : start + ROWS_SLICE])
+            if start + ROWS_SLICE < len(uids):
+                await asyncio.sleep(0)
 
     def placement(self, uid: int) -> bytes:
         """Return the name of the place of a mail that is there."""
@@ -164,10 +164,13 @@ class FolderRows:
         return self._flag_sets.setdefault(flags, frozenset(shown))
 
     def _remove(self, uids: Sequence[int]) -> None:
+        """Cut out uids, which ascend."""
+        remaining = array("I")
+        copied_to = 0
         for uid in uids:
             del self._rows[uid], self._placements[uid]
-        if len(uids) <= SINGLE_REMOVALS_MAX:
-            for uid in uids:
-                del self._uids[bisect_left(self._uids, uid)]
-        else:
-            self._uids = array("I", (uid for uid in self._uids if uid in self._rows))
+            place = bisect_left(self._uids, uid)
+            remaining += self._uids[copied_to:place]
+            copied_to = place + 1
+        if uids:
+            self._uids = remaining + self._uids[copied_to:]

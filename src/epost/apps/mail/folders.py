@@ -23,6 +23,7 @@ from epost.apps.mail.mailbox import (
 )
 from epost.apps.mail.open_folder import OpenFolder
 from epost.apps.mail.records import (
+    NAMES_PER_RECORD_MAX,
     CreateFolder,
     DeleteFolder,
     Expunge,
@@ -134,7 +135,8 @@ class MailFolders:
             folder = self._writer.folder_named(name)
             if folder == INBOX_ID:
                 raise NotPermitted("INBOX cannot be removed")
-            expunge = [Expunge(some) for some in in_chunks(await self._places_in(folder))]
+            places = await self._places_in(folder)
+            expunge = [Expunge(some) for some in in_chunks(places, NAMES_PER_RECORD_MAX)]
             written = await self._journal.write([*expunge, DeleteFolder(folder)])
         await written.durable()
 

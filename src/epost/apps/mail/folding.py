@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import assert_never
 
@@ -212,7 +212,7 @@ class Folding:
             sent = prepared.sent if prepared else None
             self._add_mail(MailFacts(record.email, record.size, date, sent), content)
         elif date.seconds < facts.date.seconds:  # two devices keep the earlier arrival
-            self._put_mail(replace(facts, date=date), content)
+            self._put_mail(msgspec.structs.replace(facts, date=date), content)
         touched = self._touch((record.email,))[0]
         touched.new = fold.arrived(touched.new, record.email, record.folder, record.flags)
         if is_own:

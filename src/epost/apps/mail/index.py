@@ -65,8 +65,7 @@ class FolderRow(msgspec.Struct, frozen=True, array_like=True):
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class MailFacts:
+class MailFacts(msgspec.Struct, frozen=True, gc=False):
     """What the index knows of a mail without reading it; equal in every folder it is in."""
 
     email: bytes
@@ -89,8 +88,7 @@ class Rendition:
     body_text: str
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedMail:
+class PlacedMail(msgspec.Struct, frozen=True, gc=False):
     """One row of a folder."""
 
     placement: Placement

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from epost.apps.mail.ledger import MODSEQS_LEFT_MIN, Ledger
 from epost.apps.mail.ports import Appended, DeviceLog
-from epost.apps.mail.records import NAMES_PER_RECORD_MAX, ModseqRange, Record, Stamp, encode_record
+from epost.apps.mail.records import ModseqRange, Record, Stamp, encode_record
 from epost.foundation.errors import UnavailableError
 from epost.past.durability import Durability
 from epost.post.app_ids import AppId
@@ -16,6 +16,7 @@ from epost.post.log_records import Entry
 
 T = TypeVar("T")
 
+ENCODED_PER_SLICE = 8
 MODSEQS_RESERVED = 1 << 20
 """MODSEQs reserved at once: more than a year of an ordinary mailbox."""
 
@@ -60,7 +61,11 @@ class Journal:
 
         Goes on if the caller is cancelled. Raises DiskFull, and what else the log raises.
         """
-        payloads = [encode_record(record) for record in records]
+        payloads = []
+        for number, record in enumerate(records, 1):
+            payloads.append(encode_record(record))
+            if number % ENCODED_PER_SLICE == 0:
+                await asyncio.sleep(0)
         shows = self._ledger.expect(payloads[-1])
         append = self._append(payloads)
         append.add_done_callback(lambda done: self._on_appended(done, payloads[-1]))
@@ -88,7 +93,7 @@ class Journal:
             self._ledger.forget_expected(last, error)
 
 
-def in_chunks(items: Iterable[T], size: int = NAMES_PER_RECORD_MAX) -> list[tuple[T, ...]]:
-    """Cut a list into tuples that fit into a record each."""
-    whole = tuple(items)
-    return [whole[at : at + size] for at in range(0, len(whole), size)]
+def in_chunks(items: Sequence[T], size: int) -> Iterator[tuple[T, ...]]:
+    """Cut a list into tuples of at most `size`."""
+    for start in range(0, len(items), size):
+        yield tuple(items[start : start + size])

@@ -47,9 +47,9 @@ from epost.apps.mail.records import (
 from epost.foundation.errors import EpostError, PeerError
 from epost.foundation.ports import Observer
 
-WEIGHT_PER_SLICE_MAX = 500
-"""About 10 ms; the weight of a record is how many mails it names."""
-INSERT_WEIGHT = 25
+WEIGHT_PER_SLICE_MAX = 250
+"""Some milliseconds; the weight of a record is how many mails it names."""
+INSERT_WEIGHT = 20
 MODSEQS_LEFT_MIN = 1 << 19
 PREPARED_MAX = 1000
 """Renditions that wait for their record; those that are dropped are made again."""

@@ -27,9 +27,6 @@ from epost.apps.mail.mime.structure import parse_structure
 from epost.apps.mail.writing import MailWriter
 from epost.foundation.errors import NoSuchMail
 
-HISTORY_SLICE = 20_000
-"""Rows looked at between two turns of the event loop."""
-
 
 class OpenFolder:
     """One folder; all sessions that have it open share it."""
@@ -87,9 +84,8 @@ class OpenFolder:
     async def changed_since(self, modseq: int) -> Sequence[int]:
         """Ascending uids of the messages with a greater MODSEQ."""
         found: list[int] = []
-        for some in in_chunks(self._rows.uids(), HISTORY_SLICE):
-            found += (row.uid for row in self._rows.rows(some) if row.modseq > modseq)
-            await asyncio.sleep(0)
+        async for rows in self._rows.in_slices(self._rows.uids()):
+            found += (row.uid for row in rows if row.modseq > modseq)
         return found
 
     async def vanished_since(self, modseq: int) -> Sequence[int]:
@@ -143,6 +139,7 @@ class OpenFolder:
                 if email not in known:
                     made = await self._backlog.render(email)
                     known[email] = made.rendered, made.header
+                    await asyncio.sleep(0)
                 found[uid] = known[email]
             if len(uids) > SLICE:
                 await asyncio.sleep(0)
@@ -164,7 +161,7 @@ class OpenFolder:
         flags: frozenset[str],
         unchanged_since: int | None = None,
     ) -> FlagsOutcome:
-        """Change flags of `uids`; one MODSEQ for all, or one for every 500 of very many."""
+        """Change flags of `uids`; one MODSEQ for all, or one for every 250 of very many."""
         return await self._writer.change_flags(self._rows, uids, change, flags, unchanged_since)
 
     async def expunge(self, uids: Sequence[int] | None) -> Sequence[int]:

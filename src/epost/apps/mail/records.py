@@ -21,7 +21,7 @@ from epost.post.references import Reference
 
 RECORD_FORMAT = 1
 RECORD_BYTES_MAX = 96 * 1024
-NAMES_PER_RECORD_MAX = 500
+NAMES_PER_RECORD_MAX = 250
 """How many mails one record names; longer lists become several records."""
 SIGNED_NOTICE_BYTES_MAX = 60 * 1024
 FLAGS_MAX = 256
@@ -36,7 +36,14 @@ Seconds = Annotated[int, msgspec.Meta(ge=-(10**12), le=10**12)]
 ZoneMinutes = Annotated[int, msgspec.Meta(gt=-24 * 60, lt=24 * 60)]
 
 
-class Stamp(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, order=True):
+class Stamp(
+    msgspec.Struct,
+    frozen=True,
+    array_like=True,
+    forbid_unknown_fields=True,
+    order=True,
+    gc=False,
+):
     """When something was done: a Lamport clock, and the device that breaks ties."""
 
     lamport: U63

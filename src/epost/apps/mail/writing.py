@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from epost.apps.mail.folder_rows import FolderRows
 from epost.apps.mail.index import SLICE, MailIndex
-from epost.apps.mail.journal import Journal, in_chunks
+from epost.apps.mail.journal import Journal, Written, in_chunks
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import OFFLOAD_BYTES_MIN, MailStore
 from epost.apps.mail.mailbox import (
@@ -54,6 +55,27 @@ class _Prepared:
     machines: Machines | None
 
 
+class _Change:
+    """What is to be done to flags; for REPLACE, `remove` grows with the mails that have more."""
+
+    def __init__(self, kind: FlagChange, flags: frozenset[str]) -> None:
+        self._kind = kind
+        self._flags = flags
+        self.add = frozenset[str]() if kind is FlagChange.REMOVE else flags
+        self.remove = flags if kind is FlagChange.REMOVE else frozenset[str]()
+
+    def takes(self, row: MessageRow) -> bool:
+        """Would it change this mail?"""
+        match self._kind:
+            case FlagChange.ADD:
+                return not self._flags <= row.flags
+            case FlagChange.REMOVE:
+                return bool(self._flags & row.flags)
+            case FlagChange.REPLACE:
+                self.remove |= row.flags - self._flags
+                return row.flags != self._flags
+
+
 class MailWriter:
     """Changes mails for all open folders of an account."""
 
@@ -80,13 +102,17 @@ class MailWriter:
         """Add mails that a client brings; all or none."""
         for mail in mails:
             _require_fitting(mail, rows)
-        prepared = [await self._prepare(rows, mail) for mail in mails]
+        prepared: list[_Prepared] = []
+        for mail in mails:
+            prepared.append(await self._prepare(rows, mail))
+            if len(mails) > 1:
+                await asyncio.sleep(0)
         written = await self._journal.write([mail.record for mail in prepared])
         machines = await written.durable()
         stored = [mail.machines for mail in prepared if mail.machines is not None]
         return AppendOutcome(
             uid_validity=self._ledger.folders[rows.folder].uid_validity,
-            uids=self._uids_of([mail.record.email for mail in prepared]),
+            uids=await self._uids_of([mail.record.email for mail in prepared]),
             durability=promise(machines.combine(*stored)),
         )
 
@@ -117,96 +143,100 @@ class MailWriter:
         self,
         rows: FolderRows,
         uids: Sequence[int],
-        change: FlagChange,
+        change_kind: FlagChange,
         flags: frozenset[str],
         unchanged_since: int | None,
     ) -> FlagsOutcome:
         """Add, remove or replace flags of those mails that did not change since."""
-        if change is not FlagChange.REMOVE:
+        if change_kind is not FlagChange.REMOVE:
             _require_flags(flags, rows)
-        flags = rows.spelled(flags)
+        change = _Change(change_kind, rows.spelled(flags))
+        failed: list[int] = []
+        passed: list[int] = []
+        differing: list[bytes] = []
         async with self._journal.turn:
-            present = rows.rows(uids)
-            failed = [
-                row.uid
-                for row in present
-                if unchanged_since is not None and row.modseq > unchanged_since
-            ]
-            may_change = [row for row in present if row.uid not in frozenset(failed)]
-            records = list(self._flag_records(rows, may_change, change, flags))
-            written = await self._journal.write(records) if records else None
+            async for present in rows.in_slices(uids):
+                for row in present:
+                    if unchanged_since is not None and row.modseq > unchanged_since:
+                        failed.append(row.uid)
+                        continue
+                    passed.append(row.uid)
+                    if change.takes(row):
+                        differing.append(rows.placement(row.uid))
+            written = await self._write_change(differing, change)
         if written is not None:
             await written.durable()
-        return FlagsOutcome(rows.rows(row.uid for row in may_change), failed)
+        changed = [row async for some in rows.in_slices(passed) for row in some]
+        return FlagsOutcome(changed, failed)
 
-    def _flag_records(
-        self,
-        rows: FolderRows,
-        present: Sequence[MessageRow],
-        change: FlagChange,
-        flags: frozenset[str],
-    ) -> Iterator[ChangeFlags]:
-        add = remove = frozenset[str]()
-        if change is FlagChange.REMOVE:
-            differing = [row for row in present if row.flags & flags]
-            remove = flags
-        elif change is FlagChange.ADD:
-            differing = [row for row in present if not flags <= row.flags]
-            add = flags
-        else:
-            differing = [row for row in present if row.flags != flags]
-            add, remove = flags, frozenset[str]().union(*(row.flags for row in differing)) - flags
-        for some in in_chunks(rows.placement(row.uid) for row in differing):
-            yield ChangeFlags(
-                self._journal.stamp(), some, tuple(sorted(add)), tuple(sorted(remove))
-            )
+    async def _write_change(self, names: Sequence[bytes], change: _Change) -> Written | None:
+        if not names:
+            return None
+        add, remove = tuple(sorted(change.add)), tuple(sorted(change.remove))
+        return await self._journal.write(
+            [
+                ChangeFlags(self._journal.stamp(), some, add, remove)
+                for some in in_chunks(names, NAMES_PER_RECORD_MAX)
+            ]
+        )
 
     async def expunge(self, rows: FolderRows, uids: Sequence[int] | None) -> list[int]:
         r"""Remove those of `uids`, or of all, that carry \Deleted."""
+        doomed: list[int] = []
+        names: list[bytes] = []
         async with self._journal.turn:
-            named = rows.all_rows() if uids is None else rows.rows(uids)
-            doomed = sorted(row.uid for row in named if DELETED in row.flags)
+            async for present in rows.in_slices(rows.uids() if uids is None else uids):
+                marked = [row.uid for row in present if DELETED in row.flags]
+                doomed += marked
+                names += map(rows.placement, marked)
             if not doomed:
                 return []
-            names = in_chunks(rows.placement(uid) for uid in doomed)
-            written = await self._journal.write([Expunge(some) for some in names])
+            chunks = in_chunks(names, NAMES_PER_RECORD_MAX)
+            written = await self._journal.write([Expunge(some) for some in chunks])
         await written.durable()
         return doomed
 
     async def copy(self, rows: FolderRows, uids: Sequence[int], target: str) -> CopyOutcome:
         """Copy mails with flags and internal date."""
+        sources: list[int] = []
+        copies: list[CopiedMail] = []
         async with self._journal.turn:
             folder = self.folder_named(target)
-            present = rows.rows(uids)
-            copies = [
-                CopiedMail(
-                    bytes.fromhex(row.email_id), self._entropy.token(16), tuple(sorted(row.flags))
-                )
-                for row in present
-            ]
+            async for present in rows.in_slices(uids):
+                sources += (row.uid for row in present)
+                copies += map(self._copy_of, present)
             if not copies:
                 return CopyOutcome(self._ledger.folders[folder].uid_validity, ())
             written = await self._journal.write([Copy(some, folder) for some in _by_size(copies)])
-        numbers = self._uids_of([copy.placement for copy in copies])
+        numbers = await self._uids_of([copy.placement for copy in copies])
         await written.durable()
-        return self._outcome(folder, present, numbers)
+        return self._outcome(folder, sources, numbers)
+
+    def _copy_of(self, row: MessageRow) -> CopiedMail:
+        email, name = bytes.fromhex(row.email_id), self._entropy.token(16)
+        return CopiedMail(email, name, tuple(sorted(row.flags)))
 
     async def move(self, rows: FolderRows, uids: Sequence[int], target: str) -> CopyOutcome:
         """Move mails: each slice of them is gone here and there at the same moment."""
+        sources: list[int] = []
+        names: list[bytes] = []
         async with self._journal.turn:
             folder = self.folder_named(target)
-            present = rows.rows(uids)
-            if not present:
+            async for present in rows.in_slices(uids):
+                here = [row.uid for row in present]
+                sources += here
+                names += map(rows.placement, here)
+            if not names:
                 return CopyOutcome(self._ledger.folders[folder].uid_validity, ())
-            names = [rows.placement(row.uid) for row in present]
             written = await self._journal.write(self.moves(names, folder))
-        numbers = self._uids_of(names)
+        numbers = await self._uids_of(names)
         await written.durable()
-        return self._outcome(folder, present, numbers)
+        return self._outcome(folder, sources, numbers)
 
     def moves(self, placements: Sequence[bytes], folder: bytes) -> list[Move]:
         """Return the records that move these places."""
-        return [Move(self._journal.stamp(), some, folder) for some in in_chunks(placements)]
+        chunks = in_chunks(placements, NAMES_PER_RECORD_MAX)
+        return [Move(self._journal.stamp(), some, folder) for some in chunks]
 
     def folder_named(self, name: str) -> bytes:
         """Return the id of a folder; raises NoSuchFolder."""
@@ -216,19 +246,21 @@ class MailWriter:
         return folder
 
     def _outcome(
-        self, folder: bytes, sources: Sequence[MessageRow], numbers: Sequence[int]
+        self, folder: bytes, sources: Sequence[int], numbers: Sequence[int]
     ) -> CopyOutcome:
-        pairs = zip((row.uid for row in sources), numbers, strict=True)
+        pairs = zip(sources, numbers, strict=True)
         # A mail that another device removed meanwhile has no number and is left out.
         shown = [(source, number) for source, number in pairs if number]
         return CopyOutcome(self._ledger.folders[folder].uid_validity, shown)
 
-    def _uids_of(self, names: Sequence[bytes]) -> list[int]:
+    async def _uids_of(self, names: Sequence[bytes]) -> list[int]:
         """Return the present UIDs of places, 0 for those that are gone."""
         uids: list[int] = []
         for some in in_chunks(names, SLICE):
             known = self._index.placements(some)
-            uids += (known[name][0].uid if name in known else 0 for name in some)
+            uids += (known[name][0].uid for name in some)
+            if len(names) > SLICE:
+                await asyncio.sleep(0)
         return uids
 
 
