@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epost.foundation.ids import RING_SIZE, closeness, number, point
-from epost.past.arcs import WHOLE_RING, Arc, arc_between, replica_arc
+from epost.past.arcs import WHOLE_RING, Arc, arc_between, known_arc, replica_arc
 
 # Few points, so that ties and neighbours are common; scaled, so that wrapping is too.
 SCALE = RING_SIZE // 64
@@ -26,6 +26,22 @@ def test_a_node_s_arc_is_where_it_is_among_the_k_closest(
     closest = sorted(ring, key=lambda node: closeness(place, node))[:k]
     for node in ring:
         assert (place in replica_arc(node, ring, k)) == (node in closest)
+
+
+@given(rings, st.integers(1, 4), st.integers(0, 11), st.integers(1, 12), points, near)
+def test_what_is_known_of_an_arc_is_true_whatever_lies_outside(
+    ring: list[bytes], k: int, first: int, count: int, key: bytes, shift: int
+) -> None:
+    turned = ring[first % len(ring) :] + ring[: first % len(ring)]
+    span = turned[:count]
+    place = point(number(key) + shift)
+    closest = sorted(ring, key=lambda node: closeness(place, node))[:k]
+    for node in span:
+        if place in known_arc(node, span, k):
+            assert node in closest
+    for node in span[k : len(span) - k]:
+        if len(span) > 2 * k and len(ring) > k:
+            assert known_arc(node, span, k) == replica_arc(node, ring, k)
 
 
 @given(arcs, arcs, points, near)

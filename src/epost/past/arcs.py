@@ -66,8 +66,21 @@ def replica_arc(node_id: bytes, ring: Sequence[bytes], k: int) -> Arc:
     if len(ring) <= k:
         return WHOLE_RING
     at = ring.index(node_id)
-    before = ring[(at - k) % len(ring)]
-    after = ring[(at + k) % len(ring)]
+    return _arc_between_nodes(ring[(at - k) % len(ring)], node_id, ring[(at + k) % len(ring)])
+
+
+def known_arc(node_id: bytes, span: Sequence[bytes], k: int) -> Arc:
+    """Return the keys to which a node is among the k closest whatever lies outside of `span`.
+
+    `span` is a part of the ring, clockwise from its first node to its last, with every node in
+    between. A node near its ends keeps more than can be told from here.
+    """
+    at = span.index(node_id)
+    return _arc_between_nodes(span[max(at - k, 0)], node_id, span[min(at + k, len(span) - 1)])
+
+
+def _arc_between_nodes(before: bytes, node_id: bytes, after: bytes) -> Arc:
+    """Return the keys nearer to a node than to either of the others."""
     left = _reach((number(node_id) - number(before)) % RING_SIZE, wins_tie=node_id < before)
     right = _reach((number(after) - number(node_id)) % RING_SIZE, wins_tie=node_id < after)
     return Arc((number(node_id) - left - 1) % RING_SIZE, left + 1 + right)
@@ -75,4 +88,4 @@ def replica_arc(node_id: bytes, ring: Sequence[bytes], k: int) -> Arc:
 
 def _reach(distance: int, *, wins_tie: bool) -> int:
     """Return how far a node's keys reach towards another node at that distance."""
-    return distance // 2 if wins_tie else (distance - 1) // 2
+    return distance // 2 if wins_tie or distance == 0 else (distance - 1) // 2

@@ -172,7 +172,8 @@ class Maintenance:
         """Give the block up once all who should hold it do."""
         confirmed = (self._confirmed.get(handle) or frozenset()) | {peer}
         self._confirmed.put(handle, confirmed)
-        if confirmed.issuperset(self._membership.view.replicas(handle.place)):
+        view = self._membership.view
+        if view.knows_replicas(handle.place) and confirmed.issuperset(view.replicas(handle.place)):
             self._give_up(handle)
 
     def on_round_done(self, done: RoundDone, now: float) -> None:

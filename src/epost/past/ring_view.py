@@ -8,34 +8,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from epost.foundation.ids import NodeHandle, NodeId, closeness
-from epost.past.arcs import Arc, replica_arc
+from epost.foundation.ids import NodeHandle, NodeId, closeness, point
+from epost.past.arcs import Arc, arc_between, known_arc, replica_arc
 from epost.past.config import PastConfig
 from epost.past.observed import CopyingPaused
-from epost.past.overlay import MemberView
+from epost.past.overlay import MemberView, Overlay
 from epost.past.surroundings import Surroundings
 
 
 @dataclass(frozen=True)
 class RingView:
-    """The nodes that count, this one included, and the live ones of the others."""
+    """The nodes that count, this one included, and the live ones of the others.
+
+    In a large ring the leaf set is only the part around this node. `span` begins behind what is
+    not known and ends before it; it is in the order of ids where the whole ring is known.
+    """
 
     me: NodeId
     k: int
-    counted: tuple[NodeId, ...]
-    """Sorted by id."""
+    span: tuple[NodeId, ...]
     live: tuple[NodeHandle, ...]
     """Sorted by id, without this node."""
-    own_arc: Arc
+    is_whole: bool
+
+    @cached_property
+    def own_arc(self) -> Arc:
+        """Return the keys of this node."""
+        return self.arc(self.me)
 
     def arc(self, node_id: NodeId) -> Arc:
-        """Return the keys of a counted node."""
-        return replica_arc(node_id, self.counted, self.k)
+        """Return the keys of a counted node, as far as they are known to be its own."""
+        if self.is_whole:
+            return replica_arc(node_id, self.span, self.k)
+        return known_arc(node_id, self.span, self.k)
 
     def replicas(self, place: bytes) -> list[NodeId]:
         """Return the k counted nodes closest to a place, closest first."""
-        return sorted(self.counted, key=lambda node: closeness(place, node))[: self.k]
+        return sorted(self.span, key=lambda node: closeness(place, node))[: self.k]
+
+    def knows_replicas(self, place: bytes) -> bool:
+        """Is it certain that those are the k closest of the ring?"""
+        return all(place in self.arc(node) for node in self.replicas(place))
 
     def absent_replica(self, place: bytes) -> bytes:
         """Return the closest of the k that is absent, empty if all live."""
@@ -50,7 +65,7 @@ class Membership:
         self._around = around
         self._is_paused = False
         k = around.issuers.replication_factor()
-        self.view = view_of(around.me.id, (), k, 0.0, around.config)
+        self.view = RingView(around.me.id, k, (around.me.id,), (), is_whole=True)
 
     def refresh(self, now: float) -> bool:
         """Look at the overlay again; return whether the view changed."""
@@ -63,20 +78,41 @@ class Membership:
             around.observer.record(CopyingPaused(is_paused))
         if is_paused:
             config = replace(config, repair_delay_seconds=float("inf"))
-        before = self.view
-        self.view = view_of(around.me.id, members, issuers.replication_factor(), now, config)
-        return self.view != before
+        judged = judge(members, around.me.id, now, config)
+        counted, gap = judged.counted, find_gap(judged.counted, around.overlay)
+        span = counted if gap is None else counted[gap:] + counted[:gap]
+        k = issuers.replication_factor()
+        view = RingView(around.me.id, k, span, judged.live, is_whole=gap is None)
+        if view == self.view:
+            return False
+        self.view = view
+        return True
 
 
-def view_of(
-    me: NodeId, members: Sequence[MemberView], k: int, now: float, config: PastConfig
-) -> RingView:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The nodes that count and the live ones, both sorted by id; only the former include us."""
+
+    counted: tuple[NodeId, ...]
+    live: tuple[NodeHandle, ...]
+
+
+def judge(members: Sequence[MemberView], me: NodeId, now: float, config: PastConfig) -> Judged:
     """Judge the members of the leaf set; `me` may or may not be among them."""
     others = [m for m in members if m.node.node_id != me]
     counted = {m.node.id for m in others if m.live or not _is_lost(m, now, config)} | {me}
     live = sorted((m.node for m in others if m.live), key=lambda node: node.node_id)
-    ring = tuple(sorted(counted))
-    return RingView(me, k, ring, tuple(live), replica_arc(me, ring, k))
+    return Judged(tuple(sorted(counted)), tuple(live))
+
+
+def find_gap(ring: Sequence[NodeId], overlay: Overlay) -> int | None:
+    """Return before which node of `ring` others lie that are not known; None if none do."""
+    for at, node in enumerate(ring):
+        between = arc_between(ring[at - 1], node)
+        middle = point(between.before + (between.size + 1) // 2)
+        if not overlay.covers(middle, 1):
+            return at
+    return None
 
 
 def is_mass_absence(
