@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from epost.foundation.ids import Id, NodeHandle, closeness, clockwise_distance
+from epost.foundation.ids import Id, NodeHandle, clockwise_distance, closeness
 from epost.past.arcs import replica_arc
 from epost.past.config import PastConfig
 from epost.past.ring_view import RingView, find_gap, is_mass_absence, judge
