@@ -1,0 +1,1 @@
+"""Replicated block storage (PAST, paper section 2): every block proves itself, k nodes keep it."""

@@ -14,17 +14,15 @@ from typing import assert_never
 from epost.crypto.certificates import NODE_CERT, NodeRole
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
-from epost.crypto.versioned import SINGLE_WRITER_PURPOSES
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
 from epost.foundation.errors import EpostError, NotPermitted, PeerError, UnavailableError
 from epost.foundation.ids import MUTABLE_KINDS, BlockKind, Handle, Id, NodeHandle, NodeId
-from epost.foundation.ports import PutNote, VaultEntry
+from epost.foundation.ports import VaultEntry
 from epost.foundation.wire import Application, RefusalCode
 from epost.past.admission import Admission, Admitted, InvalidBlock
 from epost.past.attestations import NONCE_BYTES, Attestor, Deposit, Statement, Stored
 from epost.past.blocks import Proven, Prover
-from epost.past.config import RIVALS_MAX
 from epost.past.limits import Distrust, Rates
 from epost.past.maintenance import Giving, Maintenance
 from epost.past.messages import (
@@ -46,15 +44,15 @@ from epost.past.messages import (
     Settled,
 )
 from epost.past.notice_keeping import FindingPending, NoticeKeeping
-from epost.past.observed import BlockRefused, Equivocated, NodeDistrusted
+from epost.past.observed import BlockRefused, NodeDistrusted
 from epost.past.pending import PENDING_MARK, claimed_device
 from epost.past.ring_view import Membership
+from epost.past.rivals import Rivals
 from epost.past.shelf import Delegation, Shelf, is_held
 from epost.past.surroundings import Surroundings
 from epost.past.tickets import LEASE_MS_MAX, NodeCertificates, Vouchers
 from epost.past.versions import Verdict, judge_fresh, order
 
-RIVAL_NOTES = "past.rivals"
 ALLOWANCE_WRITE_SECONDS = 60.0
 RELOADS_MAX = 3
 _TICK = "tick"
@@ -115,6 +113,7 @@ class Replica:
             around, membership=self.membership, admission=self._admission, shelf=self.shelf
         )
         self._notices = NoticeKeeping(around, self.shelf, is_clock_sound=is_clock_sound)
+        self._rivals = Rivals(around)
         self._attestor = Attestor(around.node_key, around.node_certificate)
         self._reads: Rates[NodeId] = Rates(config.reads_per_second, config.reads_burst)
         self._distrust = Distrust(
@@ -347,22 +346,12 @@ class Replica:
             differs = Differs(verdict is Verdict.CONFLICT, (body,))
         elif order(proven) > order(entry):
             self.shelf.store(purpose.admitted, purpose.block)
-            self._keep_rival(entry, body, purpose.block)
+            self._rivals.keep(entry, loser=body, winner=purpose.block)
             differs = Differs(True, (purpose.block, body))
         else:
-            self._keep_rival(entry, purpose.block, body)
+            self._rivals.keep(entry, loser=purpose.block, winner=body)
             differs = Differs(True, (body, purpose.block))
         self._outbox.reply_when_durable(purpose.caller, encode(differs))
-
-    def _keep_rival(self, entry: VaultEntry, loser: bytes, winner: bytes) -> None:
-        is_single_writer = entry.proof[:1] in {bytes((p,)) for p in SINGLE_WRITER_PURPOSES}
-        if entry.handle.kind is BlockKind.KEY and is_single_writer:
-            evidence = Equivocated(entry.handle, entry.version, (winner, loser))
-            self._around.observer.record(evidence)
-        key = encode(entry.handle)
-        is_known = self._vault.note(RIVAL_NOTES, key) is not None
-        if is_known or len(self._vault.notes(RIVAL_NOTES)) < RIVALS_MAX:
-            self._outbox.write(PutNote(RIVAL_NOTES, key, loser))
 
     # Fetching.
 

@@ -18,7 +18,7 @@ from epost.past.lookup import Lookups
 from epost.past.messages import Differs
 from epost.past.observed import Equivocated
 from epost.past.pending import pending_handle, receipt_handle
-from epost.past.replica import RIVAL_NOTES
+from epost.past.rivals import NOTES as RIVAL_NOTES
 from tests.security.test_sec_blocks import Attacker
 from tests.support.logs import Log
 from tests.support.notices import envelope_for, receipt_by
