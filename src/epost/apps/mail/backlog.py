@@ -13,9 +13,9 @@ from contextlib import suppress
 from epost.apps.mail.index import MailIndex, Rendition
 from epost.apps.mail.journal import Journal
 from epost.apps.mail.ledger import Ledger
-from epost.apps.mail.mail_store import OFFLOAD_BYTES_MIN, MailStore
+from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.observed import MailWorkFailed
-from epost.apps.mail.ports import Offload
+from epost.apps.mail.ports import Offload, work_on
 from epost.apps.mail.records import NAMES_PER_RECORD_MAX, Stay, UidRange, UidValidity
 from epost.apps.mail.rendition import make_rendition
 from epost.foundation.errors import EpostError, UnavailableError
@@ -129,9 +129,6 @@ class Backlog:
         if content is None:
             raise UnavailableError("the mail has not reached this device yet")
         octets = await self._store.get(content)
-        if len(octets) < OFFLOAD_BYTES_MIN:
-            rendition = make_rendition(octets)
-        else:
-            rendition = await self._offload(lambda: make_rendition(octets))
+        rendition = await work_on(len(octets), lambda: make_rendition(octets), self._offload)
         self._ledger.put_rendition(email, rendition)
         return rendition

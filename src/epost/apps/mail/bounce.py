@@ -11,7 +11,7 @@ from epost.apps.mail.fold import INBOX_ID
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.mime.structure import parse_structure
-from epost.apps.mail.notice import INLINE_BYTES_MAX, MAIL_NOTICE, InNotice, MailNotice
+from epost.apps.mail.notice import INLINE_BYTES_MAX, InNotice, MailNotice, read_notice
 from epost.apps.mail.ports import Names
 from epost.apps.mail.records import Inline, Insert, Stored, encode_record
 from epost.apps.mail.rendition import make_rendition
@@ -60,7 +60,7 @@ class Bounces:
     async def _entries(
         self, action: Action, message_key: bytes, content: bytes, recipient: str, reason: str
     ) -> Sequence[Entry]:
-        notice = MAIL_NOTICE.decode(content)
+        notice = read_notice(content)
         # Told twice, after a crash, it is still one mail.
         name = digest("mail/bounce", message_key, recipient.encode(), action.encode())
         octets = _report(
@@ -92,10 +92,11 @@ class Bounces:
             if isinstance(content, InNotice):
                 octets = content.octets
             else:
-                octets = await self._store.get(Stored(content.skeleton, content.parts))
+                octets = await self._store.beginning(Stored(content.skeleton, content.parts))
         except EpostError:
             return _basics(notice)
-        header = parse_structure(octets).header.cut(octets)
+        beginning = octets[: HEADERS_QUOTED_MAX + 1]
+        header = parse_structure(beginning).header.cut(beginning)
         return header if len(header) <= HEADERS_QUOTED_MAX else _basics(notice)
 
 

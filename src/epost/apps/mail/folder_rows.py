@@ -7,7 +7,8 @@ from array import array
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
-from epost.apps.mail.folding import UID_MAX, FolderChange
+from epost.apps.mail.difference import FolderChange
+from epost.apps.mail.folding import UID_MAX
 from epost.apps.mail.index import ROWS_SLICE, PlacedMail, ViewIndex
 from epost.apps.mail.mailbox import (
     KEYWORDS_PER_FOLDER_MAX,

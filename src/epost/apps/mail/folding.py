@@ -7,15 +7,15 @@ the same. Mails that other devices put there wait for a `UidRange`.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import assert_never
 
 import msgspec
 
 from epost.apps.mail import fold
+from epost.apps.mail.difference import Difference, FolderChange, Touched
 from epost.apps.mail.fold import FolderState, Number, Placement, Subscription
 from epost.apps.mail.index import (
     SLICE,
@@ -24,11 +24,10 @@ from epost.apps.mail.index import (
     FoldIndex,
     IndexState,
     MailFacts,
-    PlacedMail,
     Rendition,
 )
-from epost.apps.mail.mailbox import DELETED, SEEN, MailTime
-from epost.apps.mail.notice import MAIL_NOTICE, InNotice
+from epost.apps.mail.mailbox import MailTime
+from epost.apps.mail.notice import InNotice, read_notice
 from epost.apps.mail.records import (
     FIRST,
     ChangeFlags,
@@ -59,15 +58,6 @@ OpenNotice = Callable[[bytes], bytes]
 
 
 @dataclass(slots=True)
-class FolderChange:
-    """What changed in one folder, for those who have it open."""
-
-    appended: list[PlacedMail] = field(default_factory=list)
-    changed: list[PlacedMail] = field(default_factory=list)
-    expunged: list[int] = field(default_factory=list)
-
-
-@dataclass(slots=True)
 class Folded:
     """The outcome of a few records: what to write, and what to announce once it is written."""
 
@@ -77,46 +67,6 @@ class Folded:
     needs_numbers: bool
     """Mails of other devices wait for their UIDs."""
     unrendered: list[bytes]
-
-
-@dataclass(slots=True)
-class _Touched:
-    """A place before and after."""
-
-    old: Placement
-    old_modseq: int
-    new: Placement
-
-    @property
-    def is_only_flagged(self) -> bool:
-        """Did nothing change but the flags of a mail that has a number?"""
-        old, new = self.old, self.new
-        return (
-            old.number is not None
-            and old.number is new.number
-            and old.email is new.email
-            and old.folder is new.folder
-            and old.is_expunged == new.is_expunged
-        )
-
-
-@dataclass(slots=True)
-class _Sums:
-    """By how much the sums over a folder change."""
-
-    messages: int = 0
-    unseen: int = 0
-    deleted: int = 0
-    size: int = 0
-
-    def add(self, flags: frozenset[str], size: int, sign: int) -> None:
-        """A mail with these flags comes (1) or goes (-1)."""
-        self.messages += sign
-        self.size += sign * size
-        if SEEN not in flags:
-            self.unseen += sign
-        if DELETED in flags:
-            self.deleted += sign
 
 
 class Folding:
@@ -139,12 +89,11 @@ class Folding:
         self._known_subscriptions = subscriptions
         self._prepared = prepared
         self._open_notice = open_notice
-        self._touched: dict[bytes, _Touched] = {}
+        self._touched: dict[bytes, Touched] = {}
         self._facts: dict[bytes, MailFacts] = {}
         self._new_mails: dict[bytes, tuple[MailFacts, Content]] = {}
         self._first_seen: set[bytes] = set()
         self._folders: dict[bytes, FolderRow] = {}
-        self._sums: dict[bytes, _Sums] = defaultdict(_Sums)
         self._subscriptions: dict[str, Subscription] = {}
 
     def apply(self, record: Record, *, is_own: bool) -> None:
@@ -175,28 +124,28 @@ class Folding:
 
     def finish(self, applied: int) -> Folded:
         """Return what the records since the beginning come to; `applied` is the last sequence."""
-        modseq = self._state.modseq_next
         self._load_facts()
-        changes: dict[bytes, FolderChange] = defaultdict(FolderChange)
-        batch = Batch(self._state)
+        modseq = self._state.modseq_next
+        difference = Difference(modseq, self._facts, self._first_seen)
         for touched in self._touched.values():
-            shows = self._note_change(touched, modseq, changes, batch)
-            if touched.new != touched.old:
-                entry = (touched.new, modseq if shows else touched.old_modseq)
-                (batch.flagged if touched.is_only_flagged else batch.placements).append(entry)
-        for folder, change in changes.items():
-            change.appended.sort(key=lambda mail: mail.placement.uid)
-            change.expunged.sort()
+            difference.note(touched)
+        changes = difference.changes()
+        for folder, sums in difference.sums.items():
+            self._put_folder(folder, **sums.added_to(self._folder(folder)))
+        for folder in changes:
             self._put_folder(folder, highest_modseq=modseq)
-        self._put_sums()
-        batch.mails = list(self._new_mails.values())
-        batch.renditions = [
-            (email, self._prepared[email]) for email in self._new_mails if email in self._prepared
-        ]
-        batch.folders = list(self._folders.values())
-        batch.subscriptions = list(self._subscriptions.values())
-        batch.state = msgspec.structs.replace(
+        state = msgspec.structs.replace(
             self._state, applied=applied, modseq_next=modseq + bool(changes)
+        )
+        batch = Batch(
+            state,
+            mails=list(self._new_mails.values()),
+            renditions=[(e, self._prepared[e]) for e in self._new_mails if e in self._prepared],
+            placements=difference.placements,
+            flagged=difference.flagged,
+            folders=list(self._folders.values()),
+            subscriptions=list(self._subscriptions.values()),
+            vanished=difference.vanished,
         )
         unrendered = [email for email in self._new_mails if email not in self._prepared]
         return Folded(batch, modseq, changes, self._needs_numbers(), unrendered)
@@ -221,7 +170,7 @@ class Folding:
     def _resolved(self, content: Content) -> Inline | Stored:
         if not isinstance(content, Noticed):
             return content
-        told = MAIL_NOTICE.decode(self._open_notice(content.signed)).content
+        told = read_notice(self._open_notice(content.signed)).content
         if isinstance(told, InNotice):
             return Inline(told.octets)
         return Stored(told.skeleton, told.parts)
@@ -268,7 +217,7 @@ class Folding:
             for stay, touched in zip(record.stays, self._touch(names), strict=True):
                 self._give_number(touched, record.folder, stay.since)
 
-    def _number_own(self, touched: _Touched, folder: bytes, since: Stamp) -> None:
+    def _number_own(self, touched: Touched, folder: bytes, since: Stamp) -> None:
         """Number what this device put into a folder, unless it knew the stay or a later one.
 
         Only what this device's own log says may count here, or a rebuild would number anew.
@@ -277,7 +226,7 @@ class Folding:
         if known is None or (known.since, known.folder) < (since, folder):
             self._give_number(touched, folder, since)
 
-    def _give_number(self, touched: _Touched, folder: bytes, since: Stamp) -> None:
+    def _give_number(self, touched: Touched, folder: bytes, since: Stamp) -> None:
         row = self._folder(folder)
         if not row.uid_validity:
             return
@@ -324,7 +273,7 @@ class Folding:
 
     # What was, what is, and the difference.
 
-    def _touch(self, names: Iterable[bytes]) -> list[_Touched]:
+    def _touch(self, names: Iterable[bytes]) -> list[Touched]:
         """Return these places as they are now, one for each name."""
         wanted = list(names)
         missing = (name for name in dict.fromkeys(wanted) if name not in self._touched)
@@ -332,7 +281,7 @@ class Folding:
             known = self._index.placements(some)
             for name in some:
                 placement, modseq = known.get(name) or (Placement(name), 0)
-                self._touched[name] = _Touched(placement, modseq, placement)
+                self._touched[name] = Touched(placement, modseq, placement)
         return [self._touched[name] for name in wanted]
 
     def _known_facts(self, email: bytes) -> MailFacts | None:
@@ -345,49 +294,6 @@ class Folding:
         missing = iter({email: None for email in emails if email and email not in self._facts})
         while some := list(islice(missing, SLICE)):
             self._facts.update(self._index.facts(some))
-
-    def _note_change(
-        self,
-        touched: _Touched,
-        modseq: int,
-        changes: MutableMapping[bytes, FolderChange],
-        batch: Batch,
-    ) -> bool:
-        """Enter what shows of a change into announcement and sums; return whether any does."""
-        old, new = touched.old, touched.new
-        facts = self._facts.get(new.email) if new.email else None
-        if facts is None:
-            return False
-        # A mail that is new to this index has shown nowhere, whatever number it had.
-        old_uid = 0 if facts.email in self._first_seen else old.uid
-        new_uid, old_flags, new_flags = new.uid, old.set_flags, new.set_flags
-        stays = old_uid == new_uid and old.folder == new.folder
-        if (stays and old_flags == new_flags) or not (old_uid or new_uid):
-            return False
-        if old_uid:
-            self._sums[old.folder].add(old_flags, facts.size, -1)
-        if new_uid:
-            self._sums[new.folder].add(new_flags, facts.size, 1)
-        if stays:
-            changes[new.folder].changed.append(PlacedMail(new, modseq, facts))
-            return True
-        if old_uid:
-            changes[old.folder].expunged.append(old_uid)
-            batch.vanished.append((old.folder, modseq, old_uid))
-        if new_uid:
-            changes[new.folder].appended.append(PlacedMail(new, modseq, facts))
-        return True
-
-    def _put_sums(self) -> None:
-        for folder, sums in self._sums.items():
-            row = self._folder(folder)
-            self._put_folder(
-                folder,
-                messages=row.messages + sums.messages,
-                unseen=row.unseen + sums.unseen,
-                deleted=row.deleted + sums.deleted,
-                size=row.size + sums.size,
-            )
 
     def _needs_numbers(self) -> bool:
         return any(

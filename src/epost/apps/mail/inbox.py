@@ -13,11 +13,10 @@ from epost.apps.mail.authorship import read_checked_header, require_own_names
 from epost.apps.mail.bounce import Bounces
 from epost.apps.mail.fold import INBOX_ID, JUNK_ID
 from epost.apps.mail.ledger import Ledger
-from epost.apps.mail.mail_store import OFFLOAD_BYTES_MIN, MailStore
-from epost.apps.mail.mime.structure import parse_structure
-from epost.apps.mail.notice import MAIL_NOTICE, InNotice, MailNotice
+from epost.apps.mail.mail_store import MailStore
+from epost.apps.mail.notice import InNotice, MailNotice, read_notice
 from epost.apps.mail.observed import MailArrived, MailDeferred, MailRefused
-from epost.apps.mail.ports import Names, Offload
+from epost.apps.mail.ports import Names, Offload, work_on
 from epost.apps.mail.records import (
     SIGNED_NOTICE_BYTES_MAX,
     Inline,
@@ -26,7 +25,7 @@ from epost.apps.mail.records import (
     Stored,
     encode_record,
 )
-from epost.apps.mail.rendition import make_rendition
+from epost.apps.mail.rendition import read_mail
 from epost.crypto.certificates import AccountCert
 from epost.crypto.hashing import digest
 from epost.foundation.errors import (
@@ -102,16 +101,11 @@ class MailInbox:
     async def _insertion(self, notification: Notification) -> Insert:
         if len(notification.signed) > SIGNED_NOTICE_BYTES_MAX:
             raise NotPermitted("a notice with certificates longer than any")
-        notice = MAIL_NOTICE.decode(notification.content)
-        octets = await self._octets(notice)
-        structure = parse_structure(octets)
+        octets = await self._octets(read_notice(notification.content))
+        structure, rendition = await work_on(len(octets), lambda: read_mail(octets), self._offload)
         fields = read_checked_header(octets, structure)
         require_own_names(fields, await self._sender(notification))
         email = email_id(notification)
-        if len(octets) < OFFLOAD_BYTES_MIN:
-            rendition = make_rendition(octets, structure)
-        else:
-            rendition = await self._offload(lambda: make_rendition(octets, structure))
         self._ledger.prepare(email, rendition)
         return Insert(
             email=email,
@@ -135,7 +129,11 @@ class MailInbox:
         return octets
 
     async def _sender(self, notification: Notification) -> AccountCert:
-        contact = await self._names.resolve(notification.sender_name)
+        try:
+            contact = await self._names.resolve(notification.sender_name)
+        except (AuthenticityError, PeerError) as error:
+            # The notice was verified; what is wrong with the directory now may be right later.
+            raise UnavailableError(f"the sender cannot be looked up: {error}") from error
         if contact.account.account_id != notification.sender_account:
             raise NotPermitted("the sender's name is another account's")
         return contact.account

@@ -17,13 +17,8 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from epost.apps.mail import fold
-from epost.apps.mail.folding import (
-    Folded,
-    FolderChange,
-    Folding,
-    OpenNotice,
-    new_folder_row,
-)
+from epost.apps.mail.difference import FolderChange
+from epost.apps.mail.folding import Folded, Folding, OpenNotice, new_folder_row
 from epost.apps.mail.index import (
     VANISHED_KEPT_MAX,
     Batch,

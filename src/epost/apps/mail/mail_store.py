@@ -7,9 +7,8 @@ is not stored again, however it came here. What comes back is the mail to the oc
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, assert_never
+from typing import Protocol, assert_never
 
 from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX
 from epost.apps.mail.mime.headers import HEADER_BYTES_READ_MAX, read_fields
@@ -17,13 +16,14 @@ from epost.apps.mail.mime.skeleton import (
     PART_THRESHOLD_BYTES,
     SKELETON_BYTES_MAX,
     SKELETONS,
+    Skeleton,
     SplitMail,
     join,
     split,
 )
 from epost.apps.mail.mime.structure import Part
 from epost.apps.mail.notice import PARTS_MAX
-from epost.apps.mail.ports import Offload
+from epost.apps.mail.ports import Offload, work_on
 from epost.apps.mail.records import Content, Inline, Noticed, Stored
 from epost.foundation.codec import encode
 from epost.foundation.errors import LimitExceeded, MalformedPacket, MessageTooLarge
@@ -32,11 +32,7 @@ from epost.post.message_store import Stored as StoredMessage
 from epost.post.parallel import in_parallel
 from epost.post.references import Reference
 
-T = TypeVar("T")
-
 PARTS_AT_ONCE = 8
-OFFLOAD_BYTES_MIN = 256 * 1024
-"""Mails from this size on are taken apart and put together off the event loop."""
 RECENT_BYTES_MAX = 64 * 1024 * 1024
 CONFIDENTIAL = frozenset({"personal", "private", "company-confidential"})
 """Values of Sensitivity: (RFC 2156 5.3.4) that keep a mail's parts out of organisation mode."""
@@ -75,7 +71,7 @@ class MailStore:
         """Store a mail; raises MessageTooLarge, DiskFull, UnavailableError."""
         if len(octets) > MAIL_SIZE_BYTES_MAX:
             raise MessageTooLarge(f"{len(octets)} bytes, at most {MAIL_SIZE_BYTES_MAX}")
-        mail = await self._work(len(octets), lambda: _split(octets, structure))
+        mail = await work_on(len(octets), lambda: _split(octets, structure), self._offload)
         is_labelled = _is_confidential(octets, structure)
         # Bodies and headers are small worlds of likely texts: only attachments may be shared.
         stores = [self._messages.store(encode(mail.skeleton), confidential=True)]
@@ -103,20 +99,27 @@ class MailStore:
                 raise AssertionError("the index resolves notices")
         assert_never(content)
 
+    async def beginning(self, content: Stored) -> bytes:
+        """Return the mail's first octets, without its parts: as a rule, the whole header."""
+        return (await self._skeleton(content)).literals[0]
+
     async def _get_stored(self, content: Stored) -> bytes:
         name = content.skeleton.digest
         if name in self._recent:
             self._recent.move_to_end(name)
             return self._recent[name]
-        require_bounded(content)
-        skeleton = SKELETONS.decode(await self._messages.fetch(content.skeleton))
+        skeleton = await self._skeleton(content)
         if [slot.size for slot in skeleton.slots] != [p.raw_length for p in content.parts]:
             raise MalformedPacket("the parts are not those of the skeleton")
         fetches = [self._messages.fetch(part) for part in content.parts]
         parts = await in_parallel(fetches, at_once=PARTS_AT_ONCE)
-        octets = await self._work(skeleton.size, lambda: join(skeleton, parts))
+        octets = await work_on(skeleton.size, lambda: join(skeleton, parts), self._offload)
         self._remember(name, octets)
         return octets
+
+    async def _skeleton(self, content: Stored) -> Skeleton:
+        require_bounded(content)
+        return SKELETONS.decode(await self._messages.fetch(content.skeleton))
 
     def _remember(self, name: bytes, octets: bytes) -> None:
         """Keep mails read lately: clients fetch a large one piece by piece."""
@@ -127,9 +130,6 @@ class MailStore:
         while self._recent_bytes > RECENT_BYTES_MAX:
             _, dropped = self._recent.popitem(last=False)
             self._recent_bytes -= len(dropped)
-
-    async def _work(self, size: int, work: Callable[[], T]) -> T:
-        return await self._offload(work) if size >= OFFLOAD_BYTES_MIN else work()
 
 
 def require_bounded(content: Stored) -> None:

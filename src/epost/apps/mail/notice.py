@@ -16,7 +16,7 @@ from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX
 from epost.apps.mail.mime.addresses import mailboxes
 from epost.apps.mail.mime.headers import HeaderFields, decode_words, read_date
 from epost.crypto.certificates import V1
-from epost.foundation.codec import Format, encode
+from epost.foundation.codec import Format, encode, require_nfc
 from epost.post.references import Reference
 
 INLINE_BYTES_MAX = 16 * 1024
@@ -74,7 +74,7 @@ class MailNotice(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     content: NoticeContent
 
 
-MAIL_NOTICE: Format[MailNotice] = Format(MailNotice, size_max=NOTICE_BYTES_MAX)
+_FORMAT: Format[MailNotice] = Format(MailNotice, size_max=NOTICE_BYTES_MAX)
 
 
 def make_notice(fields: HeaderFields, content: NoticeContent) -> bytes:
@@ -94,6 +94,14 @@ def make_notice(fields: HeaderFields, content: NoticeContent) -> bytes:
     encoded = encode(notice)
     assert len(encoded) <= NOTICE_BYTES_MAX
     return encoded
+
+
+def read_notice(content: bytes) -> MailNotice:
+    """Read the content of a notification; raises MalformedPacket, LimitExceeded."""
+    notice = _FORMAT.decode(content)
+    for text in (notice.sender, *notice.to, *notice.cc, notice.subject, notice.message_id):
+        require_nfc(text)
+    return notice
 
 
 def _first_addresses(fields: HeaderFields, name: str) -> tuple[str, ...]:

@@ -55,6 +55,10 @@ class DeviceLog(Protocol):
         ...
 
 
+OFFLOAD_BYTES_MIN = 256 * 1024
+"""Mails from this size on are read, cut and put together off the event loop."""
+
+
 class Offload(Protocol):
     """Runs work that takes tens of milliseconds where it does not hold the event loop."""
 
@@ -66,6 +70,11 @@ class Offload(Protocol):
 async def in_the_loop(work: Callable[[], T]) -> T:
     """Run it here: for simulations, which know no threads."""
     return work()
+
+
+async def work_on(size: int, work: Callable[[], T], offload: Offload) -> T:
+    """Do what takes the longer the larger a mail is; `size` is in bytes."""
+    return await offload(work) if size >= OFFLOAD_BYTES_MIN else work()
 
 
 class Sent(Protocol):

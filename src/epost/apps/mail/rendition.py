@@ -12,6 +12,12 @@ HEADER_BYTES_KEPT_MAX = 1024 * 1024
 """Longer headers are read out of the mail itself whenever they are asked for."""
 
 
+def read_mail(octets: bytes) -> tuple[Part, Rendition]:
+    """Return the tree of parts of a mail and what is made of it."""
+    structure = parse_structure(octets)
+    return structure, make_rendition(octets, structure)
+
+
 def make_rendition(octets: bytes, structure: Part | None = None) -> Rendition:
     """Render a mail; takes about 1 ms for 10 KB of text, 50 ms for 25 MB."""
     mail = structure or parse_structure(octets)

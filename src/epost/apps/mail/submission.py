@@ -15,7 +15,7 @@ from epost.apps.mail.authorship import (
     require_unreserved,
     without_blind_copies,
 )
-from epost.apps.mail.mail_store import OFFLOAD_BYTES_MIN, MailStore
+from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX, Durability
 from epost.apps.mail.mime.structure import Part, parse_structure
 from epost.apps.mail.notice import (
@@ -26,7 +26,7 @@ from epost.apps.mail.notice import (
     NoticeContent,
     make_notice,
 )
-from epost.apps.mail.ports import Names, Offload, Sending
+from epost.apps.mail.ports import Names, Offload, Sending, work_on
 from epost.apps.mail.writing import promise
 from epost.crypto.names import canonical
 from epost.foundation.errors import (
@@ -142,9 +142,7 @@ class MailSubmission:
         return stored, (put.durability,)
 
     async def _structure(self, octets: bytes) -> Part:
-        if len(octets) < OFFLOAD_BYTES_MIN:
-            return parse_structure(octets)
-        return await self._offload(lambda: parse_structure(octets))
+        return await work_on(len(octets), lambda: parse_structure(octets), self._offload)
 
     def _own_names(self, account: str) -> frozenset[str]:
         own = names_of(self._names.me)

@@ -10,7 +10,7 @@ from epost.apps.mail.folder_rows import FolderRows
 from epost.apps.mail.index import SLICE, MailIndex
 from epost.apps.mail.journal import Journal, Written, in_chunks
 from epost.apps.mail.ledger import Ledger
-from epost.apps.mail.mail_store import OFFLOAD_BYTES_MIN, MailStore
+from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.mailbox import (
     DELETED,
     MAIL_SIZE_BYTES_MAX,
@@ -23,9 +23,8 @@ from epost.apps.mail.mailbox import (
     MessageRow,
     NewMail,
 )
-from epost.apps.mail.mime.structure import parse_structure
 from epost.apps.mail.notice import INLINE_BYTES_MAX
-from epost.apps.mail.ports import Offload
+from epost.apps.mail.ports import Offload, work_on
 from epost.apps.mail.records import (
     FLAG_LENGTH_MAX,
     NAMES_PER_RECORD_MAX,
@@ -38,7 +37,7 @@ from epost.apps.mail.records import (
     Move,
     Stored,
 )
-from epost.apps.mail.rendition import make_rendition
+from epost.apps.mail.rendition import read_mail
 from epost.foundation.errors import MessageTooLarge, NoSuchFolder, RefusedError
 from epost.foundation.ports import Clock, Entropy
 from epost.past.durability import Durability as Machines
@@ -118,19 +117,12 @@ class MailWriter:
 
     async def _prepare(self, rows: FolderRows, mail: NewMail) -> _Prepared:
         octets, email = mail.octets, self._entropy.token(16)
-        if len(octets) < OFFLOAD_BYTES_MIN:
-            structure = parse_structure(octets)
-            rendition = make_rendition(octets, structure)
-        else:
-            structure = await self._offload(lambda: parse_structure(octets))
-            rendition = await self._offload(lambda: make_rendition(octets, structure))
-        content: Inline | Stored = Inline(b"")
+        structure, rendition = await work_on(len(octets), lambda: read_mail(octets), self._offload)
+        content: Inline | Stored = Inline(octets[:INLINE_BYTES_MAX])
         machines = None
         if len(octets) > INLINE_BYTES_MAX:
             put = await self._store.put(octets, structure)
             content, machines = put.content, put.durability
-        else:
-            content = Inline(octets)
         self._ledger.prepare(email, rendition)
         date = mail.internal_date or MailTime(self._clock.wall_ms() // 1000)
         flags = tuple(sorted(rows.spelled(mail.flags)))

@@ -6,7 +6,7 @@ import email
 import email.message
 from collections.abc import Awaitable, Callable, Sequence
 
-from epost.apps.mail.notice import MAIL_NOTICE
+from epost.apps.mail.notice import read_notice
 from epost.post.log_records import Entry
 from epost.simulation.clock import run
 from tests.support.mail import ALICE, BOB, Member, living, organisation, simple_mail
@@ -109,7 +109,7 @@ def test_the_header_of_a_stored_mail_is_quoted_or_its_basics_if_it_is_out_of_rea
         mail = simple_mail(body="x" * 40_000, extra="X-Only: in the header\r\n")
         await alice.submit(mail, BOB.name)
         (content,) = alice.post.contents
-        assert MAIL_NOTICE.decode(content).subject == "lunch"
+        assert read_notice(content).subject == "lunch"
         for key, is_reachable in ((b"1" * 16, True), (b"2" * 16, False)):
             alice.ring.is_reachable = is_reachable
             await alice.restart()

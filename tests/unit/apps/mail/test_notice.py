@@ -8,12 +8,12 @@ import pytest
 from epost.apps.mail.mime.headers import read_fields
 from epost.apps.mail.notice import (
     INLINE_BYTES_MAX,
-    MAIL_NOTICE,
     NOTICE_BYTES_MAX,
     PARTS_MAX,
     InNotice,
     InStore,
     make_notice,
+    read_notice,
 )
 from epost.foundation.errors import PeerError
 from epost.post.references import Reference, Secrecy
@@ -28,7 +28,7 @@ REFERENCE = Reference(b"\xff" * 32, b"\xff" * 32, Secrecy.UNIQUE, 2, 2**62)
 
 def test_a_notice_tells_the_basics_of_the_header_and_never_bcc() -> None:
     encoded = make_notice(read_fields(HEADER), InNotice(b"octets"))
-    notice = MAIL_NOTICE.decode(encoded)
+    notice = read_notice(encoded)
     assert notice.sender == "alice@example.org"
     assert notice.to == ("bob@example.org", "c@x.org", "d@x.org")
     assert notice.cc == ("e@x.org",)
@@ -59,11 +59,11 @@ def test_the_longest_header_and_the_largest_content_fit() -> None:
     ):
         encoded = make_notice(read_fields(header + b"\r\n"), content)
         assert len(encoded) <= NOTICE_BYTES_MAX
-        assert MAIL_NOTICE.decode(encoded).content == content
+        assert read_notice(encoded).content == content
 
 
 def test_octets_that_are_no_text_become_text() -> None:
-    notice = MAIL_NOTICE.decode(
+    notice = read_notice(
         make_notice(read_fields(b"Subject: \xff\xfe\x00 u\xcc\x88\r\n\r\n"), InNotice(b""))
     )
     assert notice.subject == "\ufffd\ufffd \u00fc"
@@ -75,4 +75,4 @@ def test_octets_that_are_no_text_become_text() -> None:
 def test_more_than_fits_is_not_decoded(content: InNotice) -> None:
     fields = [1, 0, 0, "", [], [], "", "", [1, content.octets]]
     with pytest.raises(PeerError):
-        MAIL_NOTICE.decode(msgspec.msgpack.encode(fields))
+        read_notice(msgspec.msgpack.encode(fields))

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX, Durability
-from epost.apps.mail.notice import INLINE_BYTES_MAX, MAIL_NOTICE, InNotice, InStore
+from epost.apps.mail.notice import INLINE_BYTES_MAX, InNotice, InStore, read_notice
 from epost.apps.mail.submission import RECIPIENTS_MAX, RecipientVerdict
 from epost.foundation.errors import DiskFull, MessageTooLarge, NotPermitted, RefusedError
 from epost.simulation.clock import run
@@ -96,7 +96,7 @@ def test_a_small_mail_to_a_few_rides_inside_the_notice() -> None:
     async def scene(alice: Member, bob: Member) -> None:
         await alice.submit(simple_mail(), BOB.name)
         (content,) = alice.post.contents
-        assert MAIL_NOTICE.decode(content).content == InNotice(simple_mail())
+        assert read_notice(content).content == InNotice(simple_mail())
         assert await inbox_of(bob) == [simple_mail()]
 
     play(scene)
@@ -108,7 +108,7 @@ def test_a_larger_mail_or_one_to_many_is_stored_and_referred_to() -> None:
         await alice.submit(large, BOB.name)
         many = [f"nobody{number}@example.org" for number in range(10)]
         await alice.submit(simple_mail(), BOB.name, *many)
-        kinds = [type(MAIL_NOTICE.decode(content).content) for content in alice.post.contents]
+        kinds = [type(read_notice(content).content) for content in alice.post.contents]
         assert kinds == [InStore, InStore]
         assert await inbox_of(bob) == [large, simple_mail()]
 
