@@ -123,6 +123,7 @@ class Daemon:
         certificate = NODE_CERT.decode(parse(self._membership.node, Kind.NODE).body)
         self._me = NodeHandle(certificate.ring, certificate.node_id, self._advertised(config))
         self._node_seed = folder.read_node_seed()
+        self.metrics_port = 0
         self.node = self._make_node()
         self._status = NodeStatus(
             self.node, name=self._name(), key_protection=folder.key_protection()
@@ -258,6 +259,7 @@ class Daemon:
         )
         metrics = MetricsServer(self._status.metrics, check)
         await metrics.start(parse_address(self._config.metrics.listen))
+        self.metrics_port = metrics.port
         self._stack.push_async_callback(metrics.close)
 
     async def _start_listeners(self) -> None:

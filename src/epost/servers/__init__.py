@@ -1,0 +1,1 @@
+"""What mail programs talk to; the servers know nothing of each other."""

@@ -1,0 +1,1 @@
+"""Whiteboards and shared notes, on the services of POST; to come (paper 1)."""

@@ -12,38 +12,33 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from epost.crypto import x509
 from epost.crypto.certificates import (
     DAY_MS,
     AccountCert,
-    IssuerCert,
     NodeCert,
     NodeRole,
     OrganisationTrust,
-    OrgCert,
-    Power,
     account_id_of,
     authority_fingerprint,
     certify,
 )
 from epost.crypto.hashing import derive, digest
-from epost.crypto.names import canonical, canonical_domain, ring_of
+from epost.crypto.names import canonical, canonical_domain
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import KeyBlock, open_key_block
 from epost.daemon.authority.certified_log import EMPTY_LOG, CertifiedRecord, next_record
+from epost.daemon.authority.founding import FIRST_ISSUER, ORGANISATION, Organisation, found
 from epost.daemon.authority.keys import (
-    AuthorityKeys,
     IssuerKeys,
     load_issuer_keys,
     make_keys,
 )
 from epost.daemon.authority.register import NodeRow, Register
 from epost.daemon.files import make_private_folder, read_required, write_private
-from epost.foundation.codec import Format, encode
+from epost.foundation.codec import encode
 from epost.foundation.errors import ConfigError, NotPermitted, PeerError, RefusedError
-from epost.foundation.ids import Address, Bytes20, Id, NodeHandle, NodeId
+from epost.foundation.ids import Address, Id, NodeHandle, NodeId
 from epost.foundation.ports import Clock, Entropy, Sealing
 from epost.rings.enrolment import (
     CONTACTS_MAX,
@@ -64,34 +59,17 @@ from epost.rings.policy import (
     IssuerContent,
     Policy,
     Revocation,
-    RootContent,
     make_issuer_block,
-    make_root_block,
     read_issuer_block,
 )
 
 REPLICATION_FACTOR = 3
 ORGANISATION_MODE_BYTES_MIN = 64 * 1024
-FIRST_ISSUER = 1
 SECRET_EPOCH = 1
-ORG_YEARS_MS = 3 * 365 * DAY_MS
 REPLACED = 1
 """Reason of a revocation: the machine was lost or erased and is enrolled anew."""
 
 
-class _Organisation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The public part of an authority, as its folder keeps it."""
-
-    format: int
-    ring: Bytes20
-    certificate: bytes
-    issuer: bytes
-    x509: bytes
-    root_block: bytes
-    enrolment: Address
-
-
-_ORGANISATION: Format[_Organisation] = Format(_Organisation, size_max=1024 * 1024)
 _FILE = "organisation"
 
 
@@ -108,7 +86,7 @@ class Authority:
     """One organisation's authority on its folder."""
 
     def __init__(
-        self, directory: Path, keys: IssuerKeys, public: _Organisation, world: World
+        self, directory: Path, keys: IssuerKeys, public: Organisation, world: World
     ) -> None:
         self._keys = keys
         self._public = public
@@ -124,7 +102,7 @@ class Authority:
         if (directory / _FILE).exists():
             raise ConfigError(f"{directory} holds the authority of an organisation already")
         keys = make_keys(directory, world.entropy)
-        public = _found(canonical_domain(domain), keys, enrolment, world.clock.wall_ms())
+        public = found(canonical_domain(domain), keys, enrolment, world.clock.wall_ms())
         write_private(directory / _FILE, encode(public))
         authority = cls(directory, keys.issuer, public, world)
         authority._publish_policy()
@@ -137,7 +115,7 @@ class Authority:
             directory / _FILE, "Found an organisation: epost org init DOMAIN --user NAME"
         )
         try:
-            public = _ORGANISATION.decode(data)
+            public = ORGANISATION.decode(data)
         except PeerError as error:
             raise ConfigError(f"{directory / _FILE}: damaged: {error}") from error
         return cls(directory, load_issuer_keys(directory), public, world)
@@ -387,40 +365,3 @@ def _revocations(nodes: Sequence[NodeRow], now: int) -> tuple[Revocation, ...]:
         for n in nodes
         if n.revoked_at is not None and now < n.not_after
     )
-
-
-def _found(domain: str, keys: AuthorityKeys, enrolment: Address, now: int) -> _Organisation:
-    root = SigningKey(keys.root.organisation)
-    ring = ring_of(domain)
-    authority = x509.make_authority(keys.issuer.x509, domain, not_before_ms=now)
-    organisation = certify(
-        root,
-        OrgCert(
-            format=1,
-            domain=domain,
-            ring=ring,
-            generation=0,
-            organisation_key=root.public,
-            global_nodes_max=8,
-            not_before=now,
-            not_after=now + ORG_YEARS_MS,
-        ),
-    )
-    issuer = certify(
-        root,
-        IssuerCert(
-            format=1,
-            ring=ring,
-            issuer_key=SigningKey(keys.issuer.issuer).public,
-            certified_log_key=SigningKey(keys.issuer.certified_log).public,
-            powers=int(Power.ACCOUNTS | Power.NODES | Power.REVOCATION | Power.POLICY),
-            enrolment_spki_sha256=x509.key_spki_sha256(SigningKey(keys.issuer.enrolment).public),
-            x509_ca_spki_sha256=x509.spki_sha256(authority),
-            serial=FIRST_ISSUER,
-            not_before=now,
-            not_after=now + DEFAULT_LIFETIMES.node_days * DAY_MS,
-        ),
-    )
-    content = RootContent(format=1, issuers=(issuer,), removed=(), succession=b"")
-    root_block = make_root_block(root, ring=ring, previous=None, issued_at=now, content=content)
-    return _Organisation(1, ring, organisation, issuer, authority, root_block.data, enrolment)

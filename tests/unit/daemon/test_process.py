@@ -1,0 +1,223 @@
+"""Daemons in this process: founding, inviting, joining, a mail across, and what they tell."""
+
+import asyncio
+import imaplib
+import json
+import smtplib
+import urllib.request
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from epost.cli.commands import app
+from epost.daemon.authority.authority import Authority
+from epost.daemon.config import MailSection, NodeConfig
+from epost.daemon.control import ask
+from epost.daemon.demo.state import free_ports
+from epost.daemon.folder import NodeFolder
+from epost.daemon.membership import found_organisation, join_organisation, system_world
+from epost.daemon.process import Daemon
+from epost.foundation.errors import ConfigError, RefusedError, UnavailableError
+from tests.support.demo import compose
+
+pytestmark = pytest.mark.timeout(120)
+
+
+class Organisation:
+    """One founder and whoever joins, as daemons of this process."""
+
+    def __init__(self, path: Path, stack: AsyncExitStack) -> None:
+        self.path = path
+        self.stack = stack
+        self.ports = iter(free_ports(12))
+        self.authority_dir = path / "authority"
+        self.passwords: dict[str, str] = {}
+        self.daemons: dict[str, Daemon] = {}
+
+    async def found(self) -> None:
+        ring, enrol = next(self.ports), next(self.ports)
+        joined = await found_organisation(
+            "example.org",
+            "alice",
+            self.path / "alice",
+            self.authority_dir,
+            listen=f"127.0.0.1:{ring}",
+            enrol_listen=f"127.0.0.1:{enrol}",
+        )
+        assert len(joined.recovery_words.split()) == 24
+        self.passwords["alice"] = joined.password
+        self.set_mail_ports("alice")
+        await self.start("alice")
+
+    def set_mail_ports(self, name: str) -> None:
+        folder = NodeFolder(self.path / name)
+        config = folder.read_config()
+        mail = MailSection(
+            smtp=f"127.0.0.1:{next(self.ports)}", imap=f"127.0.0.1:{next(self.ports)}"
+        )
+        folder.write_config(NodeConfig(ring=config.ring, authority=config.authority, mail=mail))
+
+    async def join(self, name: str, invitation: str) -> None:
+        joined = await join_organisation(
+            invitation, self.path / name, listen=f"127.0.0.1:{next(self.ports)}"
+        )
+        self.passwords[name] = joined.password
+        self.set_mail_ports(name)
+        await self.start(name)
+
+    async def start(self, name: str) -> None:
+        folder = NodeFolder(self.path / name)
+        stack = await self.stack.enter_async_context(AsyncExitStack())
+        daemon = Daemon(folder, folder.read_config(), stack)
+        await daemon.start()
+        self.daemons[name] = daemon
+
+    async def ask(self, name: str, command: str, **arguments: Any) -> dict[str, Any]:
+        return await asyncio.to_thread(ask, self.path / name, command, **arguments)
+
+    async def until(self, name: str, condition: Callable[[dict[str, Any]], bool]) -> None:
+        while not condition(await self.ask(name, "status")):
+            await asyncio.sleep(0.05)
+
+    def submit(self, sender: str, recipient: str, octets: bytes) -> str:
+        mail = NodeFolder(self.path / sender).read_config().mail
+        host, _, port = mail.smtp.partition(":")
+        with smtplib.SMTP(host, int(port), timeout=30) as client:
+            client.login(f"{sender}@example.org", self.passwords[sender])
+            client.mail(f"{sender}@example.org")
+            client.rcpt(f"{recipient}@example.org")
+            code, text = client.data(octets)
+            assert code == 250, text
+            return text.decode()
+
+    def read(self, name: str, message_id: str) -> bytes:
+        mail = NodeFolder(self.path / name).read_config().mail
+        host, _, port = mail.imap.partition(":")
+        with imaplib.IMAP4(host, int(port), timeout=30) as client:
+            client.login(name, self.passwords[name])
+            while True:
+                client.select()
+                found = client.uid("SEARCH", "HEADER", "Message-ID", message_id)[1][0].split()
+                if found:
+                    return client.uid("FETCH", found[0].decode(), "(BODY.PEEK[])")[1][0][1]
+
+
+def organisation(path: Path, story: Callable[[Organisation], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with asyncio.timeout(100), AsyncExitStack() as stack:
+            org = Organisation(path, stack)
+            await org.found()
+            await story(org)
+
+    asyncio.run(run())
+
+
+def test_a_member_joins_with_one_line_and_a_mail_goes_across(tmp_path: Path) -> None:
+    async def story(org: Organisation) -> None:
+        result = await asyncio.to_thread(
+            CliRunner().invoke,
+            app,
+            ["invite", "bob@example.org", "--authority-dir", str(org.authority_dir), "--json"],
+        )
+        await org.join("bob", json.loads(result.output)["invite"])
+        for name in ("alice", "bob"):
+            await org.until(
+                name,
+                lambda s: (
+                    s["ring"]["members"] == s["ring"]["enrolled"] == 2
+                    and s["log"] == "ring-durable"
+                ),
+            )
+        message_id, octets = compose("alice@example.org", ["bob@example.org"], size=40_000)
+        answer = await asyncio.to_thread(org.submit, "alice", "bob", octets)
+        assert "ring-durable: on 2 of 2" in answer
+        assert await asyncio.to_thread(org.read, "bob", message_id) == octets
+        parts = (await org.ask("bob", "parts", message_id=message_id))["parts"]
+        assert all(len(part["holders"]) == 2 for part in parts)
+        while (await org.ask("alice", "queue"))["waiting"]:
+            await asyncio.sleep(0.05)  # receipts are logged together, once a second
+
+    organisation(tmp_path, story)
+
+
+def test_mail_waits_visibly_while_the_recipient_is_away(tmp_path: Path) -> None:
+    async def story(org: Organisation) -> None:
+        with Authority.open(org.authority_dir, system_world()) as authority:
+            invitation = authority.invite("bob@example.org")
+        await org.join("bob", invitation)
+        await org.until("alice", lambda s: s["ring"]["members"] == 2)
+        await org.daemons["bob"].node.stop()
+        message_id, octets = compose("alice@example.org", ["bob@example.org"])
+        answer = await asyncio.to_thread(org.submit, "alice", "bob", octets)
+        assert "held locally" in answer
+        (row,) = (await org.ask("alice", "queue"))["waiting"]
+        assert row["recipient"] == "bob@example.org"
+        for arguments in (["queue"], ["queue", "--json"], ["status"], ["status", "--json"]):
+            result = await asyncio.to_thread(
+                CliRunner().invoke, app, [*arguments, "--data-dir", str(org.path / "alice")]
+            )
+            assert result.exit_code == 0, result.output
+        assert message_id
+
+    organisation(tmp_path, story)
+
+
+def test_metrics_count_and_names_do_not_appear(tmp_path: Path) -> None:
+    async def story(org: Organisation) -> None:
+        port = org.daemons["alice"].metrics_port
+        url = f"http://127.0.0.1:{port}/metrics"
+        text = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read().decode())
+        assert "epost_blocks " in text
+        assert "epost_ring_ready 1.0" in text
+        assert "alice" not in text
+
+    organisation(tmp_path, story)
+
+
+def test_invitations_are_for_free_names_of_the_domain_and_for_once(tmp_path: Path) -> None:
+    async def story(org: Organisation) -> None:
+        with Authority.open(org.authority_dir, system_world()) as authority:
+            for name in ("alice@example.org", "bob@elsewhere.org", "not a name"):
+                with pytest.raises(RefusedError):
+                    authority.invite(name)
+            invitation = authority.invite(None)
+            await org.join("storage", invitation)
+            with pytest.raises(RefusedError, match="used already"):
+                await join_organisation(invitation, org.path / "other", listen="127.0.0.1:1")
+            storage = (await org.ask("storage", "status"))["node_id"]
+            authority.revoke_node(bytes.fromhex(storage))
+            with pytest.raises(RefusedError):
+                authority.revoke_node(bytes.fromhex(storage))
+        await org.until("alice", lambda s: s["ring"]["enrolled"] == 1)
+        with pytest.raises(ConfigError, match="already"):
+            await join_organisation(invitation, org.path / "storage", listen="127.0.0.1:1")
+
+    organisation(tmp_path, story)
+
+
+def test_a_folder_of_nobody_and_a_missing_authority_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="epost join"):
+        NodeFolder(tmp_path).read_membership()
+    with pytest.raises(ConfigError, match="24 words"):
+        NodeFolder(tmp_path).read_node_seed()
+    with pytest.raises(ConfigError, match="epost org init"):
+        Authority.open(tmp_path, system_world())
+
+    async def nobody_listens() -> None:
+        world = system_world()
+        from epost.foundation.ids import Address
+
+        (port,) = free_ports(1)
+        with Authority.create(
+            tmp_path / "a", "example.org", Address("127.0.0.1", port), world
+        ) as authority:
+            invitation = authority.invite("bob@example.org")
+        with pytest.raises(UnavailableError, match=str(port)):
+            await join_organisation(invitation, tmp_path / "bob", listen="127.0.0.1:1")
+        assert not NodeFolder(tmp_path / "bob").is_enrolled
+
+    asyncio.run(nobody_listens())
