@@ -64,7 +64,7 @@ class MailStore:
     def __init__(self, messages: Messages, offload: Offload) -> None:
         self._messages = messages
         self._offload = offload
-        self._recent: OrderedDict[bytes, bytes] = OrderedDict()
+        self._recent: OrderedDict[Stored, bytes] = OrderedDict()
         self._recent_bytes = 0
 
     async def put(self, octets: bytes, structure: Part) -> PutMail:
@@ -104,28 +104,28 @@ class MailStore:
         return (await self._skeleton(content)).literals[0]
 
     async def _get_stored(self, content: Stored) -> bytes:
-        name = content.skeleton.digest
-        if name in self._recent:
-            self._recent.move_to_end(name)
-            return self._recent[name]
+        # The whole reference counts: mails that differ in their parts may share a skeleton.
+        if content in self._recent:
+            self._recent.move_to_end(content)
+            return self._recent[content]
         skeleton = await self._skeleton(content)
         if [slot.size for slot in skeleton.slots] != [p.raw_length for p in content.parts]:
             raise MalformedPacket("the parts are not those of the skeleton")
         fetches = [self._messages.fetch(part) for part in content.parts]
         parts = await in_parallel(fetches, at_once=PARTS_AT_ONCE)
         octets = await work_on(skeleton.size, lambda: join(skeleton, parts), self._offload)
-        self._remember(name, octets)
+        self._remember(content, octets)
         return octets
 
     async def _skeleton(self, content: Stored) -> Skeleton:
         require_bounded(content)
         return SKELETONS.decode(await self._messages.fetch(content.skeleton))
 
-    def _remember(self, name: bytes, octets: bytes) -> None:
+    def _remember(self, content: Stored, octets: bytes) -> None:
         """Keep mails read lately: clients fetch a large one piece by piece."""
-        if name in self._recent:
+        if content in self._recent:
             return
-        self._recent[name] = octets
+        self._recent[content] = octets
         self._recent_bytes += len(octets)
         while self._recent_bytes > RECENT_BYTES_MAX:
             _, dropped = self._recent.popitem(last=False)
