@@ -46,6 +46,10 @@ class Findings(Protocol):
     def on_confirmed(self, handle: Handle, peer: NodeId) -> None:
         """A peer holds, at least as new, a block that this node keeps for others."""
 
+    def is_settled(self, handle: Handle) -> bool:
+        """Is this a notice that was offered before, and whose recipient has signed for it?"""
+        ...
+
     def on_round_done(self, done: RoundDone, now: float) -> None:
         """Everything was gone through with a peer."""
 
@@ -200,7 +204,7 @@ class Comparisons:
         for row in offer.rows:
             entry = self._vault.entry(row.handle)
             held = row_of(entry) if entry and is_held(entry) else None
-            if not is_newer(row, held):
+            if not is_newer(row, held) or self._findings.is_settled(row.handle):
                 have.append(row.handle)
             elif held or row.handle.place in own_arc:
                 self._findings.on_missing(row, sender)

@@ -42,6 +42,7 @@ from epost.past.surroundings import Surroundings
 from epost.past.versions import Verdict
 
 CONFIRMED_MAX = 10_000
+SETTLED_MAX = 10_000
 SURPLUS_NOTES = "past.surplus"
 
 
@@ -84,6 +85,7 @@ class Maintenance:
         self._due: dict[NodeId, float] = {}
         self._lacking: dict[NodeId, int] = {}
         self._confirmed: BoundedDict[Handle, frozenset[NodeId]] = BoundedDict(CONFIRMED_MAX)
+        self._settled: BoundedDict[Handle, bool] = BoundedDict(SETTLED_MAX)
 
     # What others ask.
 
@@ -176,6 +178,10 @@ class Maintenance:
         if view.knows_replicas(handle.place) and confirmed.issuperset(view.replicas(handle.place)):
             self._give_up(handle)
 
+    def is_settled(self, handle: Handle) -> bool:
+        """Answer a stand-in that still offers a settled notice as if it were here: it lets go."""
+        return handle in self._settled
+
     def on_round_done(self, done: RoundDone, now: float) -> None:
         """Remember what was compared, and when to do it again."""
         peer, differed = done.peer.id, bool(done.missing or done.lacking)
@@ -228,6 +234,8 @@ class Maintenance:
             self._pulls.failed(give.handle, sender.id)
             return
         self._pulls.done(give.handle, len(give.block))
+        if admitted.verdict is Verdict.SETTLED:
+            self._settled.put(give.handle, True)
         entry = self._vault.entry(give.handle)
         only_mirrored = admitted.verdict is Verdict.STORED_ALREADY and entry and not is_held(entry)
         if admitted.verdict is Verdict.STORE or only_mirrored:

@@ -199,6 +199,25 @@ def test_a_receipt_reaches_the_holder_that_slept_and_its_notice_is_not_revived()
     in_ring(story, NAMES)
 
 
+def test_a_stand_in_lets_go_of_a_notice_that_was_settled_with_the_replicas() -> None:
+    async def story(ring: PastRing) -> None:
+        bob = ring.organisation.user("bob")
+        envelope = envelope_for(bob)
+        handle = pending_handle(envelope)
+        writer, _, absent, stand_in, *_ = ring.closest(handle)
+        ring.fail(absent)
+        await ring.node(writer).store.deposit(envelope)
+        assert ring.roles(handle)[stand_in] == Role.STAND_IN
+        ring.return_(absent)
+        receipt = receipt_by(bob, envelope)
+        await ring.node(writer).store.insert(BlockKind.RECEIPT, receipt, mirror=False)
+        await ring.world.run_for(60.0)
+        assert ring.roles(handle) == {}
+        assert ring.node(stand_in).delegation.held == {}
+
+    in_ring(story, NAMES)
+
+
 def test_held_notices_are_found_again_after_a_restart() -> None:
     async def story(ring: PastRing) -> None:
         envelope = envelope_for(ring.organisation.user("bob"))
