@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
@@ -46,6 +46,8 @@ class SimulatedDisk:
         self.durable = Contents()
         self.live: Contents | None = None
         self.is_full = False
+        self.watch: Callable[[Sequence[Write], Contents], None] | None = None
+        """Told of each commit that becomes durable, with what is on the disk before it."""
         self._unwritten: deque[Sequence[Write]] = deque()
 
     def accept(self, writes: Sequence[Write]) -> None:
@@ -54,7 +56,10 @@ class SimulatedDisk:
 
     def write_oldest(self) -> None:
         """Make the oldest accepted commit durable."""
-        self.durable.apply(self._unwritten.popleft())
+        writes = self._unwritten.popleft()
+        if self.watch is not None:
+            self.watch(writes, self.durable)
+        self.durable.apply(writes)
 
     def write_all(self) -> None:
         """Make every accepted commit durable."""

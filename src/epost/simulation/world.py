@@ -6,8 +6,11 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
 from random import Random
+
+from epost.foundation.ids import Handle, short
 
 EPOCH_MS = 1_800_000_000_000
 """Wall time at virtual second 0."""
@@ -66,7 +69,25 @@ class Observed:
     event: object
 
     def __str__(self) -> str:
-        return f"{self.seconds:12.6f} {self.node:12} {self.event!r}"
+        return f"{self.seconds:12.6f} {self.node:12} {_shown(self.event)}"
+
+
+def _shown(value: object) -> str:
+    """Return a value for people: ids and digests by their first digits, enums by name."""
+    match value:
+        case bytes():
+            return short(value)
+        case Handle():
+            return str(value)
+        case Enum():
+            return value.name or str(value.value)
+        case tuple():
+            return f"({', '.join(map(_shown, value))})"
+        case _ if is_dataclass(value):
+            shown = [f"{f.name}={_shown(getattr(value, f.name))}" for f in fields(value) if f.repr]
+            return f"{type(value).__name__}({', '.join(shown)})"
+        case _:
+            return repr(value)
 
 
 class Trace:
@@ -90,7 +111,7 @@ class Trace:
     def record(self, node: str, event: object) -> None:
         """Add an event of a node (or of the world) to the trace."""
         observed = Observed(self._loop.time(), node, event)
-        self._hash.update(str(observed).encode())
+        self._hash.update(f"{observed.seconds!r}{node}{event!r}".encode())
         self.count += 1
         self.last.append(observed)
         for listener in self._listeners:

@@ -1,0 +1,123 @@
+"""Deliberate defects, to show that the checkers find what they are for (`--break`).
+
+Each is a twin of a port, or a subclass of a part, that does one thing wrong; the product itself has
+no switches for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from epost.foundation.codec import encode
+from epost.foundation.effects import Caller
+from epost.foundation.ids import BlockKind, Handle
+from epost.foundation.ports import Observer, PutBlock, Role, Write
+from epost.node.assembly import Node
+from epost.node.joints import PendingUpcalls
+from epost.past.messages import REQUEST, Accepted, Put
+from epost.past.replica import Replica
+from epost.past.surroundings import Surroundings
+from epost.simulation.invariants.violations import Invariant
+from epost.simulation.vault import DiskConfig, SimulatedDisk, SimulatedVault
+
+HELD_FOR_OTHERS = Role.REPLICA | Role.STAND_IN
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One way to be wrong, and the invariant that must notice."""
+
+    name: str
+    breaks: Invariant | None
+    text: str
+    vault: Callable[[SimulatedDisk, Observer], SimulatedVault] = SimulatedVault
+    disk: DiskConfig = field(default_factory=DiskConfig)
+    node: type[Node] = Node
+
+
+class _ForgetfulVault(SimulatedVault):
+    """Says that it keeps the content blocks of others, and does not."""
+
+    def commit(self, writes: Sequence[Write]) -> asyncio.Future[None]:
+        return super().commit([write for write in writes if not _is_for_others(write)])
+
+
+def _is_for_others(write: Write) -> bool:
+    return (
+        isinstance(write, PutBlock)
+        and write.entry.handle.kind is BlockKind.CONTENT
+        and not write.entry.roles & ~HELD_FOR_OTHERS
+    )
+
+
+class _ObstinateVault(SimulatedVault):
+    """Keeps the first version of every public-key block of others that it was given."""
+
+    def commit(self, writes: Sequence[Write]) -> asyncio.Future[None]:
+        return super().commit([write for write in writes if not self._is_update(write)])
+
+    def _is_update(self, write: Write) -> bool:
+        return (
+            isinstance(write, PutBlock)
+            and write.entry.handle.kind is BlockKind.KEY
+            and not write.entry.roles & ~HELD_FOR_OTHERS
+            and self.entry(write.entry.handle) is not None
+        )
+
+
+class _CredulousReplica(Replica):
+    """Believes every receipt, signed or not."""
+
+    def on_request(self, caller: Caller, body: bytes, now: float) -> None:
+        request = REQUEST.decode(body)
+        if not isinstance(request, Put) or request.handle.kind is not BlockKind.RECEIPT:
+            super().on_request(caller, body, now)
+            return
+        pending = self._vault.entry(Handle(BlockKind.PENDING, request.handle.digest))
+        if pending is not None:
+            self.shelf.drop_pending(pending)
+        self._outbox.reply_when_durable(caller, encode(Accepted(b"")))
+
+
+class _CredulousNode(Node):
+    def _make_replica(self, around: Surroundings, upcalls: PendingUpcalls) -> Replica:
+        return _CredulousReplica(
+            around, delegation=upcalls, is_clock_sound=self.clock_check.is_sound
+        )
+
+
+SOUND = Defect("", None, "nothing is broken on purpose")
+
+DEFECTS = (
+    Defect(
+        "drop-replica",
+        Invariant.BLOCKS_STAY,
+        "replicas acknowledge content blocks and do not store them",
+        vault=_ForgetfulVault,
+    ),
+    Defect(
+        "accept-old-version",
+        Invariant.NEWEST_WINS,
+        "replicas acknowledge new versions of public-key blocks and keep the old ones",
+        vault=_ObstinateVault,
+    ),
+    Defect(
+        "skip-disk-sync",
+        Invariant.DURABLE_FIRST,
+        "disks say that a commit is durable before it is",
+        disk=DiskConfig(skips_sync=True),
+    ),
+    Defect(
+        "forge-receipt",
+        Invariant.NOTICES_WAIT,
+        "delegates drop a notice for a receipt that nobody signed",
+        node=_CredulousNode,
+    ),
+)
+
+
+def defect_named(name: str | None) -> Defect:
+    """Return a defect; raises KeyError."""
+    return SOUND if not name else {defect.name: defect for defect in DEFECTS}[name]

@@ -1,0 +1,64 @@
+"""What must hold in every run, and what is kept when something does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from epost.simulation.host import World
+from epost.simulation.world import Observed
+
+VIOLATIONS_KEPT = 20
+
+
+class Invariant(Enum):
+    """The promises that a run checks; the value is the sentence a report prints."""
+
+    BLOCKS_STAY = "no ring-durable block is lost"
+    MAILS_ARRIVE = "every acknowledged mail arrives once, octet for octet"
+    ROOTS_DELIVER = "in a calm ring every message reaches the root of its key"
+    NEWEST_WINS = "nobody is given an older version than one seen, or ring-durable, before"
+    DURABLE_FIRST = "nothing acknowledged disappears in a crash"
+    NOTICES_WAIT = "a pending notice goes only for a receipt signed by its recipient"
+    NO_BUGS = "no assumption of the code is broken"
+
+    @property
+    def title(self) -> str:
+        """The name on the command line and in reports."""
+        return self.name.lower().replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One invariant that did not hold, when, and what was seen."""
+
+    invariant: Invariant
+    seconds: float
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.invariant.title}: {self.text} (at {self.seconds:.3f} s)"
+
+
+class Violated(AssertionError):  # noqa: N818 - it is a finding, not an error
+    """Ends a run at the first violation."""
+
+
+class Findings:
+    """Collects violations; the first ends the run and keeps the events before it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.violations: list[Violation] = []
+        self.last_events: Sequence[Observed] = ()
+
+    def violated(self, invariant: Invariant, text: str) -> None:
+        """Note that an invariant did not hold."""
+        if not self.violations:
+            self.last_events = tuple(self._world.trace.last)
+        if len(self.violations) < VIOLATIONS_KEPT:
+            seconds = asyncio.get_running_loop().time()
+            self.violations.append(Violation(invariant, seconds, text))
+        self._world.bugs.append(Violated(text))
