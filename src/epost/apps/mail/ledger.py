@@ -46,7 +46,7 @@ WEIGHT_PER_SLICE_MAX = 250
 """Some milliseconds; the weight of a record is how many mails it names."""
 INSERT_WEIGHT = 20
 MODSEQS_LEFT_MIN = 1 << 19
-PREPARED_MAX = 1000
+PREPARED_MAX = 256
 """Renditions that wait for their record; those that are dropped are made again."""
 
 

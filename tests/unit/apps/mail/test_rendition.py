@@ -1,0 +1,40 @@
+"""Renditions: what is made of a mail once."""
+
+from __future__ import annotations
+
+import pytest
+
+from epost.apps.mail import rendition as rendition_module
+from epost.apps.mail.mailbox import MailTime
+from epost.apps.mail.rendition import make_rendition, read_mail
+from tests.support.corpus import mails
+from tests.support.mail import simple_mail
+
+
+def test_a_mail_is_rendered_dated_and_made_searchable() -> None:
+    rendition = make_rendition(simple_mail())
+    assert b'"lunch"' in rendition.rendered.envelope
+    assert rendition.sent == MailTime(1_704_106_800, 60)
+    assert rendition.header is not None
+    assert simple_mail() == rendition.header + b"At noon?\r\n"
+    assert "subject: lunch\n" in rendition.header_text
+    assert rendition.body_text == "at noon?\r\n"
+
+
+def test_a_mail_without_date_has_none() -> None:
+    assert make_rendition(b"").sent is None
+    assert make_rendition(b"Date: yesterday\r\n\r\n").sent is None
+
+
+def test_a_header_too_long_to_be_kept_is_left_in_the_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendition_module, "HEADER_BYTES_KEPT_MAX", 10)
+    assert make_rendition(b"A: 5678\r\n\r\n").header is None
+    assert make_rendition(b"A: 45\r\n\r\n").header is not None
+
+
+def test_every_mail_of_the_corpus_has_a_rendition_that_can_be_kept() -> None:
+    for _, octets in mails():
+        structure, rendition = read_mail(octets)
+        assert rendition == make_rendition(octets, structure)
+        rendition.header_text.encode()
+        rendition.body_text.encode()
