@@ -1,6 +1,6 @@
 """`make bench`: what a small organisation of real daemons does on this machine.
 
-Starts the demo's five daemons, loads them with stock protocols over loopback and prints every figure
+Starts the five daemons of the demo, loads them with stock protocols on loopback, prints figures
 as JSON and as a table for docs/benchmarks.md. Nothing here asserts a time.
 """
 

@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from epost import __version__
+from epost.cli.views import (
+    console,
+    show_invitation,
+    show_joined,
+    show_password,
+    show_queue,
+    show_status,
+)
 from epost.foundation.errors import ConfigError
 
 app = typer.Typer(
@@ -28,8 +34,6 @@ password = typer.Typer(no_args_is_help=True, help="Passwords for mail programs, 
 app.add_typer(org, name="org")
 app.add_typer(demo, name="demo")
 app.add_typer(password, name="password")
-
-console = Console()
 
 
 def home() -> Path:
@@ -93,7 +97,10 @@ def org_init(
             enrol_listen=enrol_listen,
         )
     )
-    _welcome(joined.as_dict(), data_dir, as_json=as_json)
+    if as_json:
+        _print_json(joined.as_dict())
+    else:
+        show_joined(joined.as_dict(), data_dir, is_founder=True)
 
 
 @app.command()
@@ -115,10 +122,8 @@ def invite(
         text = authority.invite(name)
     if as_json:
         _print_json({"invite": text, "name": name})
-        return
-    console.print("On the new machine, within 72 hours:\n", style="bold")
-    console.print(f"  epost join {text}\n", soft_wrap=True)
-    console.print("The invitation works once. Whoever has it can join: send it privately.")
+    else:
+        show_invitation(text)
 
 
 @app.command()
@@ -137,7 +142,10 @@ def join(
     joined = asyncio.run(
         join_organisation(invitation, data_dir, listen=listen, advertise=advertise or [])
     )
-    _welcome(joined.as_dict(), data_dir, as_json=as_json)
+    if as_json:
+        _print_json(joined.as_dict())
+    else:
+        show_joined(joined.as_dict(), data_dir, is_founder=False)
 
 
 @app.command()
@@ -151,31 +159,21 @@ def run(data_dir: DataDir) -> None:
 @app.command()
 def status(data_dir: DataDir, as_json: AsJson = False) -> None:
     """Show how the daemon is: ring, storage, queues."""
-    from epost.daemon.control import ask
-
-    answer = ask(data_dir, "status")
+    answer = _ask_daemon(data_dir, "status")
     if as_json:
         _print_json(answer)
     else:
-        _print_table("This node", answer)
+        show_status(answer)
 
 
 @app.command()
 def queue(data_dir: DataDir, as_json: AsJson = False) -> None:
     """Show what has been accepted and is not yet delivered."""
-    from epost.daemon.control import ask
-
-    answer = ask(data_dir, "queue")
+    answer = _ask_daemon(data_dir, "queue")
     if as_json:
         _print_json(answer)
-        return
-    if not answer["waiting"]:
-        console.print("Nothing waits: everything sent was delivered.")
-        return
-    table = Table("since", "recipient", "state", "why", title="Sent, not yet delivered")
-    for row in answer["waiting"]:
-        table.add_row(row["since"], row["recipient"], row["state"], row["reason"])
-    console.print(table)
+    else:
+        show_queue(answer)
 
 
 @app.command()
@@ -184,6 +182,26 @@ def config() -> None:
     from epost.daemon.config import NodeConfig, render_config
 
     sys.stdout.write(render_config(NodeConfig()))
+
+
+@app.command()
+def protect(data_dir: DataDir) -> None:
+    """Put this device's keys under a passphrase, asked for here and at every start."""
+    from epost.daemon.folder import NodeFolder
+    from epost.daemon.unlocking import protect as protect_keys
+    from epost.daemon.world import SystemEntropy
+
+    phrase = typer.prompt(
+        "New passphrase (empty: none)",
+        default="",
+        show_default=False,
+        hide_input=True,
+        confirmation_prompt=True,
+    )
+    protect_keys(NodeFolder(data_dir), phrase, SystemEntropy())
+    console.print(
+        "Done. It is asked for when the daemon starts." if phrase else "Done: no passphrase."
+    )
 
 
 @password.command("add")
@@ -199,7 +217,7 @@ def password_add(
     if as_json:
         _print_json({"application": application, "password": token})
     else:
-        console.print(f"Password for {application}, shown only now:\n\n  [bold]{token}[/]\n")
+        show_password(application, token)
 
 
 @password.command("list")
@@ -283,33 +301,16 @@ def simulate(
     sys.exit(0 if report.held else 1)
 
 
-def _welcome(joined: dict[str, Any], data_dir: Path, *, as_json: bool) -> None:
-    if as_json:
-        _print_json(joined)
-        return
-    console.print(f"\nThis machine is now {joined['name']} of {joined['domain']}.\n", style="bold")
-    if joined["recovery_words"]:
-        console.print("Recovery words. Write them on paper now; they are not shown again and not")
-        console.print("stored. Whoever has them owns the account; without them a lost machine")
-        console.print("takes the account with it.\n")
-        words = joined["recovery_words"].split()
-        for row in range(0, 24, 6):
-            numbered = (f"{row + i + 1:2}. {w:10}" for i, w in enumerate(words[row : row + 6]))
-            console.print("  " + " ".join(numbered))
-        console.print(f"\nPassword for your mail program: [bold]{joined['password']}[/]")
-        console.print(f"  user name {joined['name']}, IMAP {joined['imap']}, SMTP {joined['smtp']}")
-    console.print(f"\nNow start the daemon:  epost run --data-dir {data_dir}")
+def _ask_daemon(data_dir: Path, command: str) -> dict[str, Any]:
+    from epost.daemon.control import ask
+    from epost.daemon.folder import NodeFolder
+
+    NodeFolder(data_dir).require_enrolled()
+    return ask(data_dir, command)
 
 
 def _print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
-
-
-def _print_table(title: str, values: dict[str, Any]) -> None:
-    table = Table(title=title, show_header=False)
-    for key, value in values.items():
-        table.add_row(key.replace("_", " "), str(value))
-    console.print(table)
 
 
 def _stop(text: str) -> NoReturn:

@@ -78,6 +78,11 @@ class NodeFolder:
         """Has an enrolment been finished here? (The membership is written last.)"""
         return (self.path / "membership").exists()
 
+    def require_enrolled(self) -> None:
+        """Raise ConfigError, with what to do, for a folder that is not a member's."""
+        if not self.is_enrolled:
+            raise ConfigError(f"{self.path} is not the folder of a member. {REMEDY}")
+
     @property
     def is_users(self) -> bool:
         """Is this the node of a user, as far as the membership still says?"""
@@ -126,6 +131,11 @@ class NodeFolder:
         """Write the device's secrets, under a passphrase if there is one."""
         data = lock(encode(secrets), DEVICE_KEYS, passphrase, entropy)
         write_private(self.path / "device.keys", data)
+
+    def has_protected_keys(self) -> bool:
+        """Are the device's secrets under a passphrase?"""
+        path = self.path / "device.keys"
+        return path.exists() and is_protected(path.read_bytes())
 
     def key_protection(self) -> str:
         """Say how the device's secrets are kept: `epost status` shows it."""

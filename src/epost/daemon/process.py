@@ -36,9 +36,11 @@ from epost.daemon.ring_word import RingWord
 from epost.daemon.secret_file import SecretFile
 from epost.daemon.status import NodeStatus
 from epost.daemon.tls import NodeIdentity, TlsTransport, listen
+from epost.daemon.tls.listening import is_wildcard
+from epost.daemon.unlocking import passphrase_for
 from epost.daemon.vault import SqliteVault
 from epost.daemon.world import SystemClock, SystemEntropy, run
-from epost.foundation.errors import EpostError, NotPermitted
+from epost.foundation.errors import ConfigError, EpostError, NotPermitted
 from epost.foundation.ids import Address, BlockKind, NodeHandle
 from epost.node.assembly import Node
 from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
@@ -77,7 +79,8 @@ async def _serve(folder: NodeFolder, config: NodeConfig) -> int:
     async with AsyncExitStack() as stack:
         daemon = Daemon(folder, config, stack)
         await daemon.start()
-        logger.info("node %s is up", daemon.node.me)
+        where = ", ".join(f"{name} {at}" for name, at in daemon.services().items())
+        logger.info("node %s is up: %s", daemon.node.me, where)
         waiting = loop.create_task(stop.wait())
         while not waiting.done() and not daemon.node.stopped.done():
             await first_done(waiting, daemon.node.stopped)
@@ -132,15 +135,29 @@ class Daemon:
     async def start(self) -> None:
         """Open the control socket, start the node, then serve mail programs."""
         await self._start_control()
+        listeners = self._bind_listeners()  # a port that is taken is said before the ring sees us
+        await self._start_metrics()
         self.node.start()
         self._stack.push_async_callback(self.node.stop)
-        await self._start_metrics()
         if self._config.authority.directory:
             upkeep = AuthorityUpkeep(self._config.authority, self.node, self._observer)
             await self._stack.enter_async_context(upkeep)
         await self.node.ready()
+        if listeners is not None:
+            await listeners.start()
+            self._stack.push_async_callback(listeners.close)
+
+    def services(self) -> dict[str, str]:
+        """Return where this daemon listens, by what for."""
+        found = {"ring": self._config.ring.listen}
         if self.node.mail is not None:
-            await self._start_listeners()
+            found |= {"SMTP": self._config.mail.smtp, "IMAP": self._config.mail.imap}
+        if self._config.authority.directory:
+            found["enrolment"] = self._config.authority.listen
+        if self.metrics_port:
+            host = parse_address(self._config.metrics.listen).host
+            found["metrics"] = f"http://{host}:{self.metrics_port}/metrics"
+        return found
 
     # The node and its ports.
 
@@ -214,12 +231,13 @@ class Daemon:
     def _user(self) -> UserOfNode | None:
         if not self._membership.account:
             return None
-        secrets = self._folder.read_device_secrets()
+        passphrase = passphrase_for(self._folder)
+        secrets = self._folder.read_device_secrets(passphrase)
         key = derive(secrets.log_seed, "key/index").key
         return UserOfNode(
             account_certificate=self._membership.account,
             secrets=secrets,
-            secret_store=SecretFile(self._folder, self._entropy, None),
+            secret_store=SecretFile(self._folder, self._entropy, passphrase),
             first_blocks=[(BlockKind(b.kind), b.data) for b in self._membership.first_blocks],
             open_index=lambda: open_mail_index(self._folder.index, key, self._observer),
             offload=ThreadOffload(self._executor),
@@ -227,7 +245,10 @@ class Daemon:
 
     @staticmethod
     def _advertised(config: NodeConfig) -> tuple[Address, ...]:
-        return tuple(parse_address(a) for a in config.ring.advertise or (config.ring.listen,))
+        addresses = tuple(parse_address(a) for a in config.ring.advertise or (config.ring.listen,))
+        if any(map(is_wildcard, addresses)):
+            raise ConfigError("[ring] advertise: name the address where others reach this machine")
+        return addresses
 
     def _name(self) -> str:
         if self.node.post is None:
@@ -238,7 +259,7 @@ class Daemon:
 
     async def _start_control(self) -> None:
         async def status(_: Mapping[str, Any]) -> Mapping[str, Any]:
-            return self._status.overview()
+            return {**self._status.overview(), "services": self.services()}
 
         async def queue(_: Mapping[str, Any]) -> Mapping[str, Any]:
             return self._status.queue()
@@ -262,9 +283,10 @@ class Daemon:
         self.metrics_port = metrics.port
         self._stack.push_async_callback(metrics.close)
 
-    async def _start_listeners(self) -> None:
+    def _bind_listeners(self) -> MailListeners | None:
         mail = self.node.mail
-        assert mail is not None
+        if mail is None:
+            return None
         name = self._name()
 
         async def open_mail(account: str) -> Any:
@@ -279,5 +301,6 @@ class Daemon:
             clock=self._clock,
             executor=self._executor,
         )
-        await listeners.start()
-        self._stack.push_async_callback(listeners.close)
+        self._stack.callback(listeners.release)
+        listeners.bind()
+        return listeners
