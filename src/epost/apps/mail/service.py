@@ -41,6 +41,7 @@ from epost.post.notices import CONTENT_BYTES_MAX, Notice, decode_signed_notice
 
 REPLAYED_PER_SLICE = 100
 LIVE_WAITING_MAX = 10_000
+RETRY_SECONDS = 10.0
 FIRST_MODSEQ = 2
 """An empty folder reports 1, and what changes must be newer than what was reported."""
 SHORT_RECORD_BYTES = 64
@@ -212,10 +213,12 @@ class MailService:
             self._run(self._catch_up_again())
 
     async def _catch_up_again(self) -> None:
-        try:
-            await self._catch_up()
-        except EpostError as error:
-            self._observer.record(MailIndexStuck(error))
+        while True:
+            try:
+                return await self._catch_up()
+            except EpostError as error:
+                self._observer.record(MailIndexStuck(error))
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _catch_up(self) -> None:
         while not await self._has_caught_up():
@@ -227,19 +230,23 @@ class MailService:
 
     async def _has_caught_up(self) -> bool:
         """Apply what the index lacks; False if that turned out to be another log's."""
+        self._is_live = False
         state = self.index.state()
         scanned = await self._scan(state)
         first_modseq = scanned.modseq_end
         probe = await self._write(ModseqRange(first_modseq + MODSEQS_RESERVED))
         here = self._here = probe.origin
         self._journal.write_as(here.device)
-        if scanned.incarnation != here.incarnation:
+        # A log behind its index was restored from a backup: its next UIDs were given before.
+        is_behind = state is not None and probe.sequence <= state.applied
+        if is_behind or scanned.incarnation != here.incarnation:
             numbering = await self._write(Numbering(here.incarnation))
             scanned.numbered_from = numbering.sequence
         numbers = (here.incarnation, scanned.numbered_from)
         is_new = state is None or (state.incarnation, state.numbered_from) != numbers
         if state is None or is_new:
-            state = IndexState(*numbers)
+            last = state.uid_validity_last if state else 0
+            state = IndexState(*numbers, uid_validity_last=last)
         self._ledger.open(state, first_modseq, is_new=is_new)
         entries = await self._replay()
         if self._here != here:

@@ -286,6 +286,23 @@ def test_a_log_that_goes_on_in_another_incarnation_is_numbered_anew() -> None:
     play(scene)
 
 
+def test_numbering_anew_is_tried_until_there_is_room() -> None:
+    async def scene(alice: Member, inbox: OpenFolder) -> None:
+        await inbox.append([NewMail(b"one")])
+        old = await alice.mail.mailbox.counters("INBOX")
+        alice.log.origin = Origin(1, b"new" + bytes(13))
+        await alice.log.append([Entry(AppId.MAIL, encode_record(Expunge((b"x" * 16,))))])
+        alice.log.error = DiskFull("no room")
+        await asyncio.sleep(60)
+        assert len(alice.observer.of(MailIndexStuck)) > 1
+        alice.log.error = None
+        await asyncio.sleep(60)
+        assert (await alice.mail.mailbox.counters("INBOX")).uid_validity > old.uid_validity
+        assert await shown(alice) == [(1, frozenset(), b"one")]
+
+    play(scene)
+
+
 def test_a_fork_found_at_the_start_is_numbered_anew_too() -> None:
     async def scene(alice: Member, inbox: OpenFolder) -> None:
         await inbox.append([NewMail(b"one")])
@@ -297,6 +314,25 @@ def test_a_fork_found_at_the_start_is_numbered_anew_too() -> None:
         assert await shown(alice) == [(1, frozenset(), b"one")]
         await alice.restart()
         assert await alice.mail.mailbox.counters("INBOX") == new
+
+    play(scene)
+
+
+def test_a_log_restored_from_a_backup_under_a_newer_index_is_numbered_anew() -> None:
+    async def scene(alice: Member, inbox: OpenFolder) -> None:
+        await inbox.append([NewMail(b"kept")])
+        backup = list(alice.log.entries)
+        await inbox.append([NewMail(b"lost %d" % number) for number in range(9)])
+        old = await alice.mail.mailbox.counters("INBOX")
+        alice.log.entries[:] = backup
+        await alice.restart()
+        new = await alice.mail.mailbox.counters("INBOX")
+        assert new.uid_validity > old.uid_validity
+        inbox = await alice.mail.mailbox.open("INBOX")
+        await inbox.append([NewMail(b"new")])
+        assert [octets for _, _, octets in await shown(alice)] == [b"kept", b"new"]
+        await alice.restart()
+        assert (await alice.mail.mailbox.counters("INBOX")).uid_validity == new.uid_validity
 
     play(scene)
 
