@@ -33,7 +33,13 @@ from epost.node.refusals import refusal_code
 from epost.past.blocks import Prover, handle_of
 from epost.past.client import Answered, Conflict, Insertion, Reading
 from epost.past.durability import Durability
-from epost.past.log_format import check_extension, join_records, open_head, recall_head
+from epost.past.log_format import (
+    TAIL_SIZE_MAX,
+    check_extension,
+    join_records,
+    open_head,
+    recall_head,
+)
 from epost.past.pending import FINAL_STATUSES, claimed_receipt
 from epost.past.versions import Verdict, judge_fresh
 from epost.post.assembly import Layers, Post, make_delegation
@@ -152,7 +158,13 @@ class MemoryRing:
         self.clones_may_run = False
 
     def put(self, handle: Handle, block: bytes, *, proof: bytes, now_ms: int) -> None:
-        self.watch(proof if handle.kind is BlockKind.CLUSTER else block, handle.kind)
+        if handle.kind is BlockKind.KEY:
+            self.watch(block)
+        elif handle.kind is BlockKind.CLUSTER and (
+            handle in self.blocks or len(block) <= TAIL_SIZE_MAX
+        ):
+            # (Of a new cluster too large for the head nobody knows the handle before the head.)
+            self.watch(proof)
         proven = self.prover.prove(handle, block, proof=proof, now_ms=now_ms)
         stored = self.blocks.get(handle)
         verdict = judge_fresh(stored.entry if stored else None, proven)
@@ -173,10 +185,8 @@ class MemoryRing:
                 check_extension(cluster, held, suffix, opened)
         self.put(cluster, whole, proof=head, now_ms=EPOCH_MS)
 
-    def watch(self, head: bytes, kind: BlockKind) -> None:
+    def watch(self, head: bytes) -> None:
         """Fail if a key ever signed two bodies of one version."""
-        if kind not in {BlockKind.KEY, BlockKind.CLUSTER}:
-            return
         block = open_key_block(head)
         known = self.heads.setdefault((block.body.public_key, block.body.version), block.body_hash)
         is_new = known == block.body_hash
@@ -260,7 +270,9 @@ class NodeStore:
     async def lookup(self, handle: Handle) -> bytes:
         if handle in self._machine.disk.vault:
             return self._machine.disk.vault[handle][0]
-        return (await self._fetch(handle)).block
+        stored = await self._fetch(handle)
+        self._machine.disk.vault[handle] = (stored.block, stored.entry.proof)
+        return stored.block
 
     async def lookup_cluster(self, handle: Handle) -> tuple[bytes, bytes]:
         """Return the newest of the own copy and the ring's, as the real one does."""

@@ -22,7 +22,8 @@ from epost.foundation.ids import U8, U32, U63, Bytes16, Bytes32, NodeHandle
 DEVICES_MAX = 8
 REVOKED_MAX = 64
 PREKEYS_MAX = 3
-LOGS_MAX = 16
+LOGS_MAX = 64
+"""Incarnations of one device's log: as often may its disk be restored."""
 PUBLIC_REFERENCES_MAX = 64
 PUBLIC_REFERENCE_BYTES_MAX = 512
 

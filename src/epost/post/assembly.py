@@ -148,6 +148,7 @@ class Post:
         self.services.notifications.start()
         run_story = self._ports.stories.run_story
         run_story(self.ledger.keep_checkpoints())
+        run_story(self.ledger.keep_forgetting())
         run_story(self.services.mirror.keep_fetching())
         run_story(self.announcer.keep_announcing())
         run_story(self.device_block.keep_prekeys())

@@ -50,6 +50,7 @@ class Delivery:
         self._running: set[Key] = set()
         self._due: list[tuple[float, int, Key]] = []
         self._planned: dict[Key, float] = {}
+        self._is_planned = asyncio.Event()
         self._pauses: dict[Key, float] = {}
         self._serials = count()
         self._steps: list[Step] = []
@@ -72,14 +73,29 @@ class Delivery:
     async def keep_offering(self) -> None:
         """Offer what is due, for ever."""
         while True:
+            self._is_planned.clear()
+            await self._wait_until_due()
+            for key in self._take_due():
+                self._ports.stories.run_story(self._offer_again(key))
             await asyncio.sleep(_TICK_SECONDS)
-            for _ in range(OFFERS_PER_TICK_MAX):
-                if not self._due or self._due[0][0] > self._ports.clock.now():
-                    break
-                at, _, key = heapq.heappop(self._due)
-                if self._planned.get(key) == at:
-                    del self._planned[key]
-                    self._ports.stories.run_story(self._offer_again(key))
+
+    async def _wait_until_due(self) -> None:
+        pause = self._due[0][0] - self._ports.clock.now() if self._due else None
+        try:
+            async with asyncio.timeout(pause):
+                await self._is_planned.wait()
+        except TimeoutError:
+            return
+
+    def _take_due(self) -> list[Key]:
+        now = self._ports.clock.now()
+        keys: list[Key] = []
+        while self._due and self._due[0][0] <= now and len(keys) < OFFERS_PER_TICK_MAX:
+            at, _, key = heapq.heappop(self._due)
+            if self._planned.get(key) == at:
+                del self._planned[key]
+                keys.append(key)
+        return keys
 
     async def on_receipt(self, pending: bytes, receipt: bytes) -> None:
         """A recipient sent a receipt for an envelope that came to her by way of delegates."""
@@ -183,6 +199,7 @@ class Delivery:
     def _plan(self, key: Key, pause_seconds: float) -> None:
         at = self._planned[key] = self._ports.clock.now() + pause_seconds
         heapq.heappush(self._due, (at, next(self._serials), key))
+        self._is_planned.set()
 
     def _next_pause(self, key: Key) -> float:
         pause = self._pauses.get(key, self._config.offer_again_seconds_min)

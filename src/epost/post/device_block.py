@@ -87,6 +87,10 @@ class DeviceBlock:
                 return insertion.durability
         raise UnavailableError("another machine keeps changing this device's block")
 
+    async def logs(self) -> Sequence[LogName]:
+        """Return the incarnations of the log that the ring lists; raises as `publish`."""
+        return decode_device_info((await self._newest()).body.content).logs
+
     async def keep_prekeys(self) -> None:
         """Renew the prekey whenever it is old enough, for ever."""
         while True:

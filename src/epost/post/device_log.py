@@ -99,7 +99,7 @@ class DeviceLog:
         self._config = config
         self._listeners: dict[int, list[Listener]] = {}
         self._reader = LogReader(blocks, device)
-        self._forks = Forks(blocks, ports.disk, self._reader)
+        self._forks = Forks(blocks, ports.disk, self._reader, device_block.logs)
         self._publication = Publication(blocks)
         self._writer = self._new_writer(log_notes.load(ports.disk, device.secrets.incarnation))
         self._writing = asyncio.Lock()

@@ -48,7 +48,7 @@ class Ledger:
         self._ports = ports
         self._config = config
         self._folded = 0
-        self._is_dirty = False
+        self._is_dirty = asyncio.Event()
         log.register(AppId.POST, self._on_entry)
 
     async def load(self) -> None:
@@ -61,19 +61,22 @@ class Ledger:
         self._folded = max(self._folded, self._log.sequence)
 
     async def keep_checkpoints(self) -> None:
-        """Write a checkpoint now and then, for ever."""
-        swept_at = self._ports.clock.now()
+        """Write a checkpoint some time after every change, for ever."""
         while True:
+            await self._is_dirty.wait()
             await asyncio.sleep(self._config.checkpoint_seconds)
-            if self._is_dirty:
-                await self.checkpoint()
-            if self._ports.clock.now() - swept_at > _SWEEP_SECONDS:
-                swept_at = self._ports.clock.now()
+            await self.checkpoint()
+
+    async def keep_forgetting(self) -> None:
+        """Once a day forget what can no longer be replayed."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            if self._ports.is_clock_sound():
                 await self._ports.disk.durable(self.received.expired())
 
     async def checkpoint(self) -> None:
         """Write down what was folded so far, in one commit."""
-        self._is_dirty = False
+        self._is_dirty.clear()
         await self._ports.disk.durable(
             [
                 *self.outbox.checkpoint(),
@@ -103,7 +106,7 @@ class Ledger:
             case Received():
                 self.received.on_received(sequence, record)
         self._folded = max(self._folded, sequence)
-        self._is_dirty = True
+        self._is_dirty.set()
 
 
 def entry_of(record: PostRecord) -> Entry:

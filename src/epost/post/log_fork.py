@@ -7,14 +7,15 @@ and logs again what only it holds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from epost.crypto.versioned import key_block_handle, open_key_block
-from epost.foundation.errors import TooFewReplicas
+from epost.foundation.errors import NoSuchBlock, TooFewReplicas
 from epost.foundation.ports import DeleteBlock, Write
-from epost.past.log_format import HeadContent, record_hash
+from epost.past.log_format import HeadContent, cluster_handle, record_hash
 from epost.post import log_notes
+from epost.post.account_blocks import LogName
 from epost.post.log_chain import ClusterName
 from epost.post.log_notes import Base, Rewind, SignedHead, StoredCluster
 from epost.post.log_reader import LogReader, number_of
@@ -39,27 +40,65 @@ class Fork:
 class Forks:
     """Compares the log on the disk with the one in the ring."""
 
-    def __init__(self, blocks: BlockStore, disk: Disk, reader: LogReader) -> None:
+    def __init__(
+        self,
+        blocks: BlockStore,
+        disk: Disk,
+        reader: LogReader,
+        listed: Callable[[], Awaitable[Sequence[LogName]]],
+    ) -> None:
+        """`listed` returns the logs in the device block of the ring, oldest first."""
         self._blocks = blocks
+        self._listed = listed
         self._disk = disk
         self._reader = reader
 
     async def compare(self, writer: LogWriter, rival: bytes | None = None) -> Fork | None:
-        """Return None if ours extends the ring's.
+        """Return None if ours extends what the ring has of this device's log.
 
         `rival` is a head that a replica gave as the reason for a conflict: the newest found may be
-        our own, from our own vault. Raises UnavailableError if the ring's head is not confirmed.
+        our own, from our own vault. Raises UnavailableError if the ring's word is not confirmed.
         """
-        handle = key_block_handle(writer.name.log_key)
-        reading = await self._blocks.lookup_latest(handle)
-        if not reading.confirmed:
-            raise TooFewReplicas("the log's head cannot be confirmed now")
-        candidates = [data for data in (reading.block, rival) if data is not None]
-        heads = [SignedHead.of(open_key_block(data, expected=handle)) for data in candidates]
+        for name in reversed(_begun_since(writer, await self._listed())):
+            head = await self._head(name.log_key)
+            if head is not None:
+                return await self._describe(head, writer)
+        found = await self._head(writer.name.log_key)
+        heads = [found] if found is not None else []
+        if rival is not None:
+            heads.append(SignedHead.of(open_key_block(rival)))
         others = [head for head in heads if not await self._is_ours(head, writer)]
         if not others:
             return None
         return await self._describe(max(others, key=lambda head: head.block.order), writer)
+
+    async def _head(self, log_key: bytes) -> SignedHead | None:
+        handle = key_block_handle(log_key)
+        reading = await self._blocks.lookup_latest(handle)
+        if not reading.confirmed:
+            raise TooFewReplicas("the log's head cannot be confirmed now")
+        if reading.block is None:
+            return None
+        return await self._newest_with(
+            SignedHead.of(open_key_block(reading.block, expected=handle))
+        )
+
+    async def _newest_with(self, head: SignedHead) -> SignedHead:
+        """Return the head that the newest cluster's holders keep, if it is newer.
+
+        Whoever died between storing the cluster and storing the head has signed both.
+        """
+        content = head.content
+        handle = (
+            cluster_handle(content.tail[0]) if content.tail else ClusterName.in_head(content).handle
+        )
+        try:
+            _, proof = await self._blocks.lookup_cluster(handle)
+        except NoSuchBlock:
+            return head
+        other = SignedHead.of(open_key_block(proof))
+        is_same_log = other.block.body.public_key == head.block.body.public_key
+        return max(head, other, key=lambda h: h.block.order) if is_same_log else head
 
     async def _is_ours(self, ring: SignedHead, writer: LogWriter) -> bool:
         ours = writer.head
@@ -101,7 +140,15 @@ class Forks:
         content = fork.ring.content
         last = max(writer.position.sequence, content.sequence)
         rewinds = (*writer.base.rewinds, Rewind(fork.common, last + 1))
-        return Base(1, incarnation, last, content.tip, ClusterName.in_head(content), rewinds)
+        return Base(
+            1,
+            incarnation,
+            content.incarnation,
+            last,
+            content.tip,
+            ClusterName.in_head(content),
+            rewinds,
+        )
 
     def adopted(self, fork: Fork, writer: LogWriter) -> list[StoredCluster]:
         """Return the clusters before the next incarnation: ours as far as common, the ring's."""
@@ -129,6 +176,15 @@ class Forks:
             number_of(record): record_hash(record)
             async for record in self._reader.own_records(writer, after)
         }
+
+
+def _begun_since(writer: LogWriter, names: Sequence[LogName]) -> Sequence[LogName]:
+    """Return the incarnations that were begun after ours, by whoever else had this disk."""
+    incarnations = [name.incarnation for name in names]
+    for known in (writer.base.incarnation, writer.base.behind):
+        if known in incarnations:
+            return names[incarnations.index(known) + 1 :]
+    return ()
 
 
 def _first_sequence(head: HeadContent) -> int:

@@ -41,10 +41,14 @@ class Rewind(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 class Base(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The place in the log up to which every record is safe in a stored cluster."""
+    """The place in the log up to which every record is safe in a stored cluster.
+
+    `behind` is the incarnation that this one continues, zeros for the first.
+    """
 
     format: V1
     incarnation: Bytes16
+    behind: Bytes16
     sequence: U63
     tip: Bytes32
     before: ClusterName
@@ -120,7 +124,7 @@ def load(disk: Disk, first_incarnation: bytes) -> StoredLog:
     """Read the log back; raises ConfigError if the notes contradict themselves."""
     stored = disk.note(BASE_TABLE, _BASE_KEY)
     base = (
-        Base(1, first_incarnation, 0, NO_RECORD, NO_CLUSTER_YET, ())
+        Base(1, first_incarnation, bytes(16), 0, NO_RECORD, NO_CLUSTER_YET, ())
         if stored is None
         else _BASE.decode(stored)
     )

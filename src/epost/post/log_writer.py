@@ -152,9 +152,15 @@ class LogWriter:
         is_named = self.head.content.cluster == cluster.handle.digest
         return is_named or cluster is self.clusters[-1]
 
+    def _is_new(self, cluster: OpenCluster) -> bool:
+        """Has no head referred to this cluster yet?"""
+        return self.head is None or self.head.content.sequence < cluster.first_sequence
+
     def _sign_head(self, cluster: OpenCluster) -> SignedHead:
-        is_last = cluster is self.clusters[-1]
-        rides_in_head = self._tail_in_head and is_last and cluster.end.size <= TAIL_SIZE_MAX
+        # The first head over a cluster carries it in both variants, if it is small enough: then
+        # even after the loss of this disk the head in the ring leads to every head of the cluster.
+        carries = (self._tail_in_head and cluster is self.clusters[-1]) or self._is_new(cluster)
+        rides_in_head = carries and cluster.end.size <= TAIL_SIZE_MAX
         return SignedHead.of(
             sign_head(
                 self._key,
