@@ -7,6 +7,7 @@ itself (disk full, or a bug): whoever supervises the daemon starts it again from
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Mapping

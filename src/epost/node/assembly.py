@@ -210,6 +210,7 @@ class Node:
                 clock=services.clock,
                 entropy=services.entropy,
                 observer=services.observer,
+                run_story=self.driver.run_story,
             ),
             user.open_index(),
             offload=user.offload,
