@@ -127,6 +127,12 @@ def parse_address(text: str, *, source: str = "") -> Address:
     return Address(host, int(port))
 
 
+def format_address(address: Address) -> str:
+    """Return an address as `parse_address` reads it."""
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port}"
+
+
 def parse_contact(text: str) -> tuple[bytes, Address]:
     """Return (node id, address) of a contact written `<40 hex digits>@host:port`."""
     name, _, address = text.partition("@")

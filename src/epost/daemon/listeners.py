@@ -12,6 +12,7 @@ import ipaddress
 import os
 import pwd
 import secrets
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -98,15 +99,27 @@ class MailListeners:
             is_tls=section.security == "tls",
             tls_end_point=self._end_point,
         )
+        self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
 
+    def bind(self) -> None:
+        """Take both ports, serving nobody yet; raises ConfigError naming one that is taken."""
+        self._sockets.append(listen(self._smtp_address, purpose="[mail] smtp"))
+        self._sockets.append(listen(self._imap_address, purpose="[mail] imap"))
+
+    def release(self) -> None:
+        """Give up ports that were taken and never served."""
+        for taken in self._sockets:
+            taken.close()
+        self._sockets.clear()
+
     async def start(self) -> None:
-        """Bind and serve; raises ConfigError naming a port that is taken."""
+        """Serve the ports that `bind` has taken."""
         loop = asyncio.get_running_loop()
         implicit = self._tls if self._section.security == "tls" else None
-        smtp = listen(self._smtp_address, purpose="[mail] smtp")
+        smtp, imap = self._sockets
+        self._sockets.clear()  # the servers close them
         self._servers.append(await loop.create_server(self._smtp, sock=smtp, ssl=implicit))
-        imap = listen(self._imap_address, purpose="[mail] imap")
         self._servers.append(
             await asyncio.start_server(
                 self._imap.serve, sock=imap, ssl=implicit, limit=STREAM_LIMIT

@@ -25,15 +25,17 @@ from epost.daemon.config import (
     AuthoritySection,
     NodeConfig,
     RingSection,
+    format_address,
     parse_address,
 )
 from epost.daemon.enrolment import request_enrolment
 from epost.daemon.files import make_private_folder, write_private
 from epost.daemon.folder import FirstBlock, Membership, NodeFolder
 from epost.daemon.passwords import PasswordFile
+from epost.daemon.tls import listening
 from epost.daemon.world import SystemClock, SystemEntropy
 from epost.foundation.codec import Format, encode
-from epost.foundation.errors import ConfigError, RefusedError
+from epost.foundation.errors import ConfigError, PeerRefused, RefusedError
 from epost.foundation.ids import Address, BlockKind, Bytes32, NodeHandle
 from epost.post.account_blocks import decode_device_info
 from epost.post.devices import (
@@ -53,7 +55,7 @@ from epost.rings.enrolment import (
     sign_member_request,
     sign_storage_request,
 )
-from epost.rings.invite import Invite, parse_invite
+from epost.rings.invite import Invite, parse_invite, token_hash
 from epost.rings.policy import read_issuer_block
 
 FIRST_APPLICATION = "first mail program"
@@ -96,7 +98,7 @@ class _Pending(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 _PENDING: Format[_Pending] = Format(_Pending, size_max=2 * 1024 * 1024)
-_PENDING_FILE = "enrolment"
+_PENDING_PREFIX = "enrolment-"
 
 
 async def found_organisation(
@@ -112,6 +114,7 @@ async def found_organisation(
     world = system_world()
     address = parse_address(enrol_listen)
     name = canonical(user if "@" in user else f"{user}@{domain}")
+    _require_foundable(data_dir, address)
     with Authority.create(authority_dir, domain, address, world) as authority:
         invitation = authority.invite(name)
         async with EnrolmentService(authority, address, world):
@@ -122,6 +125,19 @@ async def found_organisation(
                 founder=True,
                 authority=AuthoritySection(directory=str(authority_dir), listen=enrol_listen),
             )
+
+
+def _require_foundable(data_dir: Path, enrolment: Address) -> None:
+    """Complain before an authority is made: it cannot be founded twice on one folder."""
+    if listening.is_wildcard(enrolment):
+        raise ConfigError("invitations name the enrolment address: say one that others can reach")
+    _require_free(NodeFolder(data_dir))
+    listening.listen(enrolment, purpose="enrolment").close()
+
+
+def _require_free(folder: NodeFolder) -> None:
+    if folder.is_enrolled:
+        raise ConfigError(f"{folder.path} is the folder of a member already; choose another")
 
 
 async def join_organisation(
@@ -140,22 +156,28 @@ async def join_organisation(
     authority cannot be reached), AuthenticityError (it is not the authority of the invitation).
     """
     world = system_world()
-    folder = NodeFolder(make_private_folder(data_dir))
-    if folder.is_enrolled:
-        raise ConfigError(f"{data_dir} is the folder of a member already; choose another")
     invite = parse_invite(invitation, world.clock.wall_ms())
-    advertised = tuple(advertise) or (listen,)
-    addresses = tuple(parse_address(a) for a in advertised)
+    folder = NodeFolder(make_private_folder(data_dir))
+    _require_free(folder)
+    addresses = tuple(parse_address(a) for a in advertise)
+    if not addresses:
+        here = listening.reachable_address(parse_address(listen), invite.addresses[0])
+        addresses = (here,)
     enrolled, pending = await _enrol(folder, invite, addresses, world)
     config = config or NodeConfig()
     contacts = tuple(
-        f"{node.node_id.hex()}@{a.host}:{a.port}"
+        f"{node.node_id.hex()}@{format_address(a)}"
         for node in enrolled.answer.contacts
         for a in node.addresses[:1]
     )
     config = msgspec.structs.replace(
         config,
-        ring=RingSection(listen=listen, advertise=advertised, bootstrap=contacts, founder=founder),
+        ring=RingSection(
+            listen=listen,
+            advertise=tuple(format_address(a) for a in addresses),
+            bootstrap=contacts,
+            founder=founder,
+        ),
         authority=authority or config.authority,
     )
     return _settle(folder, config, enrolled, pending, addresses, world)
@@ -164,24 +186,33 @@ async def join_organisation(
 async def _enrol(
     folder: NodeFolder, invite: Invite, addresses: tuple[Address, ...], world: World
 ) -> tuple[Enrolled, _Pending]:
-    pending: _Pending | None = _read_pending(folder)
+    path = folder.path / _pending_name(invite)
+    pending: _Pending | None = _read_pending(path)
 
     def build(trust: OrganisationTrust) -> bytes:
         nonlocal pending
         if pending is None:
             pending = _begin(invite, trust, addresses, world)
-            write_private(folder.path / _PENDING_FILE, encode(pending))
+            write_private(path, encode(pending))
         return pending.request
 
-    trust, answer = await request_enrolment(invite, build)
+    try:
+        trust, answer = await request_enrolment(invite, build)
+    except PeerRefused as error:
+        raise RefusedError(error.text) from error
     assert pending is not None, "the request was built before it was answered"
     now = world.clock.wall_ms()
     return check_answer(answer, open_request(pending.request, now), trust, now), pending
 
 
-def _read_pending(folder: NodeFolder) -> _Pending | None:
+def _pending_name(invite: Invite) -> str:
+    """Each invitation has a request of its own: one that failed must not spoil the next."""
+    return _PENDING_PREFIX + token_hash(invite.token)[:8].hex()
+
+
+def _read_pending(path: Path) -> _Pending | None:
     try:
-        return _PENDING.decode((folder.path / _PENDING_FILE).read_bytes())
+        return _PENDING.decode(path.read_bytes())
     except FileNotFoundError:
         return None
 
@@ -276,7 +307,8 @@ def _settle(
             first_blocks,
         )
     )
-    (folder.path / _PENDING_FILE).unlink(missing_ok=True)  # it held the recovery seed
+    for pending_file in folder.path.glob(_PENDING_PREFIX + "*"):
+        pending_file.unlink()  # it held a recovery seed
     return Joined(
         name=enrolled.account.name if enrolled.account else "a storage machine",
         domain=enrolled.trust.domain,

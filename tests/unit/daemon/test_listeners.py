@@ -54,6 +54,7 @@ def serve(tmp_path: Path, security: str, conversation: Any) -> None:
                 clock=SystemClock(),
                 executor=executor,
             )
+            listeners.bind()
             await listeners.start()
             try:
                 await asyncio.to_thread(conversation, smtp, imap, token)

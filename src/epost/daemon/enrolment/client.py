@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from functools import partial
@@ -53,8 +54,10 @@ async def request_enrolment(
             worst = error
         except (OSError, EOFError, UnavailableError) as error:
             if isinstance(worst, UnavailableError):
-                text = str(error) or "no answer in time"
-                worst = Unreachable(f"{address.host} port {address.port}: {text}")
+                worst = Unreachable(
+                    f"the authority does not answer at {address.host} port {address.port}: "
+                    f"{_reason(error)}. Does its daemon run?"
+                )
                 worst.__cause__ = error
     raise worst
 
@@ -91,6 +94,16 @@ async def _connect(
             ssl_handshake_timeout=limits.connect_seconds,
             ssl_shutdown_timeout=limits.close_seconds,
         )
+
+
+def _reason(error: OSError | EOFError | UnavailableError) -> str:
+    if isinstance(error, EOFError):
+        return "it hung up"
+    if isinstance(error, OSError) and error.errno and error.errno > 0:
+        return os.strerror(
+            error.errno
+        ).lower()  # what asyncio says in its place repeats the address
+    return str(error) or "no answer in time"
 
 
 def _refusal(payload: bytes) -> EpostError:

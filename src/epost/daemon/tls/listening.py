@@ -1,4 +1,4 @@
-"""Listening sockets: bound before anything else starts, the same port after every restart."""
+"""Listening sockets, bound before anything else starts, and how others reach them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,33 @@ from epost.foundation.errors import ConfigError
 from epost.foundation.ids import Address
 
 BACKLOG: Final = 1024
+
+
+def is_wildcard(address: Address) -> bool:
+    """Does this address stand for every address of the machine? Nobody can connect to that."""
+    try:
+        return ipaddress.ip_address(address.host).is_unspecified
+    except ValueError:
+        return False
+
+
+def reachable_address(listening: Address, peer: Address) -> Address:
+    """Return where a peer reaches a listener: of a wildcard, the address that leads to the peer.
+
+    Raises ConfigError if no address of this machine does.
+    """
+    if not is_wildcard(listening):
+        return listening
+    family = socket.AF_INET6 if ":" in listening.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:  # connecting it sends nothing
+        try:
+            probe.connect((peer.host, peer.port))
+        except OSError as error:
+            raise ConfigError(
+                f"which address of this machine do others reach? {peer.host} cannot be reached "
+                f"from here ({error.strerror}). Say it: --advertise HOST:{listening.port}"
+            ) from error
+        return Address(str(probe.getsockname()[0]), listening.port)
 
 
 def listen(address: Address, *, purpose: str) -> socket.socket:

@@ -1,0 +1,110 @@
+"""What the command line shows to people; scripts take --json instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+console = Console()
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+def show_joined(joined: Mapping[str, Any], data_dir: Path, *, is_founder: bool) -> None:
+    """Greet a new member: recovery words, first password, what to do next."""
+    console.print(f"\nThis machine is now {joined['name']} of {joined['domain']}.\n", style="bold")
+    if joined["recovery_words"]:
+        _show_words(joined["recovery_words"].split())
+        console.print(f"Password for your mail program: [bold]{joined['password']}[/]")
+        console.print(
+            f"  user name {joined['name']}, IMAP {joined['imap']}, SMTP {joined['smtp']}\n"
+        )
+    console.print("Now start the daemon, and keep it running:\n", style="bold")
+    console.print(f"  epost run --data-dir {data_dir}\n", soft_wrap=True)
+    if is_founder:
+        console.print("While it runs, others can join. Invite them, one by one:\n", style="bold")
+        console.print(f"  epost invite bob@{joined['domain']}\n", soft_wrap=True)
+
+
+def _show_words(words: list[str]) -> None:
+    console.print("Recovery words. Write them on paper now; they are not shown again and not")
+    console.print("stored. Whoever has them owns the account; without them a lost machine")
+    console.print("takes the account with it.\n")
+    for row in range(0, len(words), 6):
+        numbered = (f"{row + i + 1:2}. {w:10}" for i, w in enumerate(words[row : row + 6]))
+        console.print("  " + " ".join(numbered))
+    console.print()
+
+
+def show_invitation(text: str) -> None:
+    """Show what to send to the new member."""
+    console.print("On the new machine, within 72 hours:\n", style="bold")
+    console.print(f"  epost join {text}\n", soft_wrap=True)
+    console.print("The invitation works once. Whoever has it can join: send it privately.")
+
+
+def show_status(status: Mapping[str, Any]) -> None:
+    """Show how a daemon is."""
+    table = Table(title="This node", title_justify="left", show_header=False)
+    for name, text in _status_rows(status):
+        table.add_row(name, text)
+    console.print(table)
+
+
+def _status_rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    ring, storage = status["ring"], status["storage"]
+    yield "name", f"{status['name']} ({status['domain']})"
+    yield "node", f"{status['node_id']}, process {status['pid']}, version {status['version']}"
+    yield "keys", status["keys"]
+    membership = "member of the ring" if ring["ready"] else "not in the ring yet"
+    yield (
+        "ring",
+        f"{membership}; {_count(ring['members'] - 1, 'neighbour')} alive, "
+        f"{_count(ring['enrolled'], 'machine')} enrolled, "
+        f"{_count(ring['copies_wanted'], 'copy', 'copies')} of everything",
+    )
+    yield "log", status["log"]
+    yield (
+        "storage",
+        f"{_count(storage['blocks'], 'block')}, {_size(storage['bytes'])}; "
+        f"{_size(storage['free_bytes'])} free",
+    )
+    if storage["unpushed"]:
+        yield "held here", f"{_count(storage['unpushed'], 'block')} until the ring has them"
+    if storage["below_k"]:
+        yield "too few copies", f"{_count(storage['below_k'], 'block')}, being repaired"
+    waiting = status["queue"]["messages"]
+    yield "queue", f"{_count(waiting, 'message')}: epost queue" if waiting else "empty"
+    yield from status["services"].items()
+
+
+def show_queue(queue: Mapping[str, Any]) -> None:
+    """Show what has not arrived yet."""
+    if not queue["waiting"]:
+        console.print("Nothing waits: everything sent was delivered.")
+        return
+    table = Table("since", "recipient", "state", "why", title="Sent, not yet delivered")
+    for row in queue["waiting"]:
+        table.add_row(row["since"], row["recipient"], row["state"], row["reason"])
+    console.print(table)
+
+
+def show_password(application: str, token: str) -> None:
+    """Show a new password, once."""
+    console.print(f"Password for {application}, shown only now:\n\n  [bold]{token}[/]\n")
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _size(size_bytes: float) -> str:
+    for unit in _UNITS[:-1]:
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.0f} {_UNITS[-1]}"
