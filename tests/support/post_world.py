@@ -298,7 +298,7 @@ class NodeStore:
         if not await self._reach():
             return []
         self._world.hold_pending(handle, envelope)
-        return [b"signed"] * REPLICAS
+        return [b"signed"] * self._world.replicas
 
     async def _reach(self) -> bool:
         await asyncio.sleep(HOP_SECONDS)
@@ -312,10 +312,11 @@ class NodeStore:
         return self._world.ring.blocks[handle]
 
     def _held(self, handle: Handle) -> Insertion:
-        return Insertion(handle, Durability(1, REPLICAS, ring_durable=False))
+        return Insertion(handle, Durability(1, self._world.replicas, ring_durable=False))
 
     def _durable(self, handle: Handle) -> Insertion:
-        return Insertion(handle, Durability(REPLICAS, REPLICAS, ring_durable=True))
+        wanted = self._world.replicas
+        return Insertion(handle, Durability(wanted, wanted, ring_durable=True))
 
 
 class Machine:
@@ -350,7 +351,7 @@ class Machine:
             disk=self.disk,
             stories=self.stories,
             is_clock_sound=lambda: True,
-            replicas_wanted=lambda: REPLICAS,
+            replicas_wanted=lambda: self.world.replicas,
         )
         self.store = NodeStore(self)
         self.layers = Layers(
@@ -450,6 +451,7 @@ class World:
 
     def __init__(self, **config: Any) -> None:
         self.config = replace(PostConfig(), **config)
+        self.replicas = REPLICAS
         self.organisation = Organisation()
         self.ring = MemoryRing(self.organisation)
         self.machines: dict[str, Machine] = {}
@@ -506,13 +508,13 @@ class World:
         self.pending[handle] = envelope
         now_ms = next(iter(self.machines.values())).ports.clock.wall_ms()
         self.ring.put(handle, envelope, proof=b"", now_ms=now_ms)
-        for machine in self.delegates[:REPLICAS]:
+        for machine in self.delegates[: self.replicas]:
             machine.delegation.on_pending_held(handle, envelope)
 
     def drop_pending(self, handle: Handle) -> None:
         if self.pending.pop(handle, None) is not None:
             self.ring.blocks.pop(handle, None)
-            for machine in self.delegates[:REPLICAS]:
+            for machine in self.delegates[: self.replicas]:
                 machine.delegation.on_pending_gone(handle)
 
     async def stop(self) -> None:

@@ -27,6 +27,10 @@ class Durability:
             all(part.ring_durable for part in parts),
         )
 
+    def suffices(self, wanted: int) -> bool:
+        """Is it ring-durable by what is wanted now? A ring that has grown wants more machines."""
+        return self.ring_durable and self.wanted >= wanted
+
     def describe(self) -> str:
         """Return the words that users see, for example in the reply to a submission."""
         machines = "machine" if self.wanted == 1 else "machines"

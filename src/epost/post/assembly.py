@@ -104,6 +104,7 @@ class Post:
             blocks=layers.blocks,
             memory=ReferenceMemory(device, ports),
             entropy=ports.entropy,
+            replicas_wanted=ports.replicas_wanted,
             config=config,
         )
         self.announcer = Announcer(

@@ -74,8 +74,9 @@ class DeviceBlock:
         many logs.
         """
         async with self._writing:
-            if log is not None and log in self._listed:
-                return self._listed[log]
+            listed = None if log is None else self._listed.get(log)
+            if listed is not None and listed.suffices(self._ports.replicas_wanted()):
+                return listed
             for _ in range(_TRIES):
                 block = await self._next_version(log)
                 try:

@@ -7,6 +7,7 @@ that forwarding a mail or keeping a copy in Sent costs nothing in any mode.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, assert_never
 
@@ -88,12 +89,14 @@ class MessageStore:
         blocks: BlockStore,
         memory: ReferenceMemory,
         entropy: Entropy,
+        replicas_wanted: Callable[[], int],
         config: PostConfig,
     ) -> None:
         self._device = device
         self._blocks = blocks
         self._memory = memory
         self._entropy = entropy
+        self._replicas_wanted = replicas_wanted
         self._config = config
 
     async def store(
@@ -144,9 +147,9 @@ class MessageStore:
         return [reference.handle, *(Handle(BlockKind.CONTENT, c.digest) for c in chunks)]
 
     async def _reuse(self, sha256: bytes, remembered: Remembered) -> Stored | None:
-        """Return the known reference; insert its block again if it was not yet ring-durable."""
+        """Return the known reference; insert its block again if it is not on enough machines."""
         reference, durability = remembered.reference, remembered.durability
-        if durability.ring_durable:
+        if durability.suffices(self._replicas_wanted()):
             return Stored(reference, durability)
         if reference.codec == Codec.MANIFEST:
             return None  # rare, and storing the chunks again is idempotent in shared modes

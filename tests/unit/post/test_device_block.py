@@ -67,6 +67,22 @@ def test_prekeys_are_renewed_every_week_and_kept_before_they_are_published() -> 
     run(story())
 
 
+def test_a_log_that_a_smaller_ring_lists_is_listed_again_when_the_ring_has_grown() -> None:
+    async def story() -> None:
+        world = World()
+        world.replicas = 1
+        alice = world.enrol("alice")
+        post = await alice.start()
+        (log,) = await post.device_block.logs()
+        assert (await post.device_block.publish(log)).acked == 1
+        world.replicas = 3
+        assert (await post.device_block.publish(log)).acked == 3
+        assert version(alice) == 1, "the same block, on more machines"
+        await alice.stop()
+
+    run(story())
+
+
 def test_what_a_clone_added_is_merged() -> None:
     async def story() -> None:
         alice = World().enrol("alice")

@@ -266,6 +266,19 @@ async def test_what_was_held_locally_is_inserted_again_when_it_is_stored_again(
 
 
 @with_store
+async def test_what_was_stored_in_a_smaller_ring_is_inserted_again_when_it_is_stored_again(
+    alice, messages
+) -> None:
+    alice.world.replicas = 1
+    first = await messages.store(b"alone")
+    assert first.durability.ring_durable
+    alice.world.replicas = 3
+    again = await messages.store(b"alone")
+    assert again.reference == first.reference
+    assert again.durability.acked == 3
+
+
+@with_store
 async def test_a_stolen_vault_holds_no_reference_in_the_clear(alice, messages) -> None:
     stored = await messages.store(b"secret")
     await settle()
