@@ -286,11 +286,11 @@ class Ring:
         return min(self.live, key=lambda host: closeness(key, host.id))
 
     def is_converged(self) -> bool:
-        """Every live host is ready and knows exactly its true neighbours."""
+        """Every live host is awake, ready, and knows exactly its true neighbours."""
         hosts = self.live
         half = self.config.leaf_set_size // 2
         for rank, host in enumerate(hosts):
-            if not host.node.is_ready:
+            if not host.node.is_ready or host.asleep_until > self.now:
                 return False
             near = [hosts[(rank + step) % len(hosts)].id for step in range(-half, half + 1)]
             if {node.id for node in host.node.neighbours()} != set(near) - {host.id}:
