@@ -145,6 +145,7 @@ class Post:
         The endpoint must not be served before this returns.
         """
         await self.ledger.load()
+        self.log.on_reached(self.announcer.announce_soon)
         self.log.start()
         self.services.notifications.start()
         run_story = self._ports.stories.run_story

@@ -64,7 +64,8 @@ class Delivery:
         return done
 
     def resume(self) -> None:
-        """Plan an offer of everything that is open: after a start."""
+        """Plan an offer of everything that is open: after a start, or when the ring is back."""
+        self._pauses.clear()
         for message in self._ledger.outbox.messages():
             for index, progress in enumerate(message.progress):
                 if progress.state not in SETTLED:

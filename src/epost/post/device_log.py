@@ -98,6 +98,7 @@ class DeviceLog:
         self._disk = ports.disk
         self._config = config
         self._listeners: dict[int, list[Listener]] = {}
+        self._reached: list[Callable[[], None]] = []
         self._reader = LogReader(blocks, device)
         self._forks = Forks(blocks, ports.disk, self._reader, device_block.logs)
         self._publication = Publication(blocks)
@@ -122,6 +123,10 @@ class DeviceLog:
     def register(self, app: AppId, listener: Listener) -> None:
         """Tell `listener` of every record of an application from now on."""
         self._listeners.setdefault(int(app), []).append(listener)
+
+    def on_reached(self, reached: Callable[[], None]) -> None:
+        """Call this whenever the ring is found: after the start, and after an absence."""
+        self._reached.append(reached)
 
     @property
     def is_confirmed(self) -> bool:
@@ -250,7 +255,9 @@ class DeviceLog:
 
     def _acknowledge(self, sequence: int, durability: Durability, error: EpostError | None) -> None:
         # After a failure appends are answered at once, until the ring takes one again.
-        self._is_away = not durability.ring_durable
+        was_away, self._is_away = self._is_away, not durability.ring_durable
+        if was_away and not self._is_away:
+            self._tell_reached()
         if durability.ring_durable:
             self._durable_sequence = max(self._durable_sequence, sequence)
             self._delay_seconds = self._config.log_retry_seconds_min
@@ -278,7 +285,12 @@ class DeviceLog:
                 await asyncio.sleep(min(self._next_delay(), CONFIRM_SECONDS_MAX))
             else:
                 self._is_confirmed, self._is_away = True, False
+        self._tell_reached()
         self._run_once("publish", self._publish)
+
+    def _tell_reached(self) -> None:
+        for reached in self._reached:
+            reached()
 
     def _hold_everything(self, error: EpostError) -> None:
         self._is_away = True

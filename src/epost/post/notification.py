@@ -90,6 +90,7 @@ class Notifications:
 
     def start(self) -> None:
         """Take up again what is in the outbox, once the ledger is loaded."""
+        self._log.on_reached(self._delivery.resume)
         self._delivery.resume()
         self._ports.stories.run_story(self._delivery.keep_offering())
 

@@ -249,12 +249,48 @@ def test_a_delegate_stops_at_what_is_not_taken_and_ignores_false_receipts() -> N
 
         bob.post.endpoint = Odd()  # type: ignore[union-attr, assignment]
         await settle(90)
-        assert offers == 2, "one offer per presence"
+        assert offers == 3, "one offer per presence: at the start, with the ring, a minute later"
         assert len(world.pending) == 3
         bob.post.endpoint = honest  # type: ignore[union-attr]
         await settle(90)
         assert sorted(n.content for n in inbox.received) == [b"one", b"three", b"two"]
         assert world.pending == {}
+        await world.stop()
+
+    run(story())
+
+
+def test_when_the_ring_is_back_what_is_held_leaves_at_once() -> None:
+    async def story() -> None:
+        world = World()
+        alice, bob = world.enrol("alice"), world.enrol("bob")
+        await start(alice)
+        inbox = await start(bob)
+        alice.is_online = False
+        for number in range(3):
+            await send(alice, b"%d" % number, "bob")
+        await settle(7 * 3600)
+        assert inbox.received == []
+        alice.is_online = True
+        await settle(65)
+        assert sorted(n.content for n in inbox.received) == [b"0", b"1", b"2"]
+        await world.stop()
+
+    run(story())
+
+
+def test_presence_is_announced_when_the_ring_is_found() -> None:
+    async def story() -> None:
+        world = World(presence_seconds=3600.0)
+        alice, bob = world.enrol("alice"), world.enrol("bob")
+        await start(alice)
+        await send(alice, b"hello", "bob")
+        bob.is_online = False
+        inbox = await start(bob)
+        await settle(100)
+        bob.is_online = True
+        await settle(20)
+        assert len(inbox.received) == 1
         await world.stop()
 
     run(story())
