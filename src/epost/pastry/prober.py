@@ -93,10 +93,11 @@ class Prober:
                 self._probes[node.node_id] = probe
                 self._send(probe, now)
         elif probe.reason < reason:
-            asks_leaves = probe.reason is Reason.TABLE
+            was_ping = probe.reason is Reason.TABLE
             probe.reason = reason
-            if asks_leaves:
-                probe.tries = 0
+            if was_ping:
+                # A new nonce: the answer to the ping must not pass for one to this question.
+                probe.nonce, probe.tries = self._next_nonce(), 0
                 self._send(probe, now)
 
     def answered(self, node_id: bytes, nonce: int) -> Probe | None:

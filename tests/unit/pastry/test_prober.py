@@ -63,6 +63,17 @@ def test_a_ping_for_the_table_becomes_a_leaf_set_probe_when_needed() -> None:
     assert bench.sent() == [(peer(0.1), b"TABLE"), (peer(0.1), b"CANDIDATE")]
 
 
+def test_the_answer_to_a_ping_does_not_answer_the_probe_it_became() -> None:
+    bench = Bench()
+    bench.prober.probe(peer(0.1), Reason.TABLE, 0.0)
+    ping = bench.prober.get(spot(0.1))
+    assert ping is not None
+    nonce = ping.nonce
+    bench.prober.probe(peer(0.1), Reason.CANDIDATE, 0.1)
+    assert bench.prober.answered(spot(0.1), nonce) is None
+    assert bench.prober.is_out_for(Reason.CANDIDATE)
+
+
 def test_suspicion_begins_with_a_reason_or_a_missed_answer() -> None:
     bench = Bench()
     bench.prober.probe(peer(0.1), Reason.SUSPECTED, 0.0)
