@@ -79,7 +79,8 @@ def _status_rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "too few copies", f"{_count(storage['below_k'], 'block')}, being repaired"
     waiting = status["queue"]["messages"]
     yield "queue", f"{_count(waiting, 'message')}: epost queue" if waiting else "empty"
-    yield from status["services"].items()
+    for name, where in status["services"].items():
+        yield f"{name} at", where
 
 
 def show_queue(queue: Mapping[str, Any]) -> None:

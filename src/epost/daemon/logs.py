@@ -9,6 +9,10 @@ from collections.abc import Callable
 from dataclasses import Field, fields, is_dataclass
 from typing import Any, TypeVar
 
+from epost.node.observed import BlockDamaged
+from epost.past.observed import CopyingPaused, Equivocated, ReplicaWentBack
+from epost.post.observed import DeviceExistsTwice
+
 T = TypeVar("T")
 
 LEVELS = {
@@ -21,6 +25,8 @@ REPEATS_LOGGED_MAX = 5
 REPEAT_WINDOW_SECONDS = 60.0
 KINDS_REMEMBERED_MAX = 1000
 VALUE_LENGTH_MAX = 200
+ALARMS = (BlockDamaged, CopyingPaused, DeviceExistsTwice, Equivocated, ReplicaWentBack)
+"""What its operator should know although the daemon helps itself; besides whatever failed."""
 
 logger = logging.getLogger("epost")
 
@@ -67,12 +73,15 @@ class LoggingObserver:
 
 
 def _level(event: object) -> int:
+    if isinstance(event, ALARMS):
+        return logging.WARNING
     failed = any(isinstance(getattr(event, f.name, None), BaseException) for f in _fields(event))
     return logging.WARNING if failed else logging.DEBUG
 
 
 def _facts(event: object) -> str:
-    return " ".join(f"{f.name}={_show(getattr(event, f.name))}" for f in _fields(event))
+    shown = (f for f in _fields(event) if f.repr)
+    return " ".join(f"{f.name}={_show(getattr(event, f.name))}" for f in shown)
 
 
 def _fields(event: object) -> tuple[Field[object], ...]:
