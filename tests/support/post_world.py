@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+
 from epost.crypto.certificates import (
     AccountCert,
     IssuerCert,
@@ -44,7 +46,13 @@ from epost.past.pending import FINAL_STATUSES, claimed_receipt
 from epost.past.versions import Verdict, judge_fresh
 from epost.post.assembly import Layers, Post, make_delegation
 from epost.post.config import PostConfig
-from epost.post.devices import Device, DeviceSecrets, NewAccount, create_account
+from epost.post.devices import (
+    Device,
+    DeviceSecrets,
+    NewAccount,
+    PrekeySecret,
+    create_account,
+)
 from epost.post.ports import NodePorts
 from epost.rings.enrolment import sealing_key_hash
 from epost.simulation.world import EPOCH_MS, SimulatedClock, SimulatedEntropy
@@ -105,8 +113,11 @@ class MemoryDisk:
         self.vault: dict[Handle, tuple[bytes, bytes]] = {}
         self.commits = 0
         self.on_commit: Callable[[str], None] = lambda _when: None
+        self.fail_with: EpostError | None = None
 
     async def durable(self, writes: Sequence[Write]) -> None:
+        if self.fail_with is not None:
+            raise self.fail_with
         self.on_commit("before")
         # Readable at once, as the vault promises.
         self.apply(writes)
@@ -386,6 +397,14 @@ class Machine:
     async def save(self, secrets: DeviceSecrets) -> None:
         await asyncio.sleep(FSYNC_SECONDS)
         self.secrets = secrets
+
+    async def device_block_renewed(self) -> None:
+        """Lose every prekey, publish a fresh one."""
+        assert self.post is not None
+        fresh = PrekeySecret(seed_of("fresh", self.name), self.ports.clock.wall_ms())
+        self.secrets = msgspec.structs.replace(self.secrets, prekeys=(fresh,))
+        self.device.use(self.secrets)
+        await self.post.device_block.publish()
 
     def clone(self) -> Machine:
         """Another machine with a copy of this one's disk and secrets."""

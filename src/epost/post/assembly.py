@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 
+from epost.foundation.errors import NotFoundError, UnavailableError
 from epost.foundation.ids import NodeHandle
 from epost.post.accounts import Accounts
 from epost.post.announcing import Announcer
@@ -19,11 +21,14 @@ from epost.post.ledger import Ledger
 from epost.post.message_store import MessageStore
 from epost.post.mirror import Mirror
 from epost.post.notification import Notifications
+from epost.post.observed import LogUnreadable
 from epost.post.ports import BlockStore, Delegates, Directory, Groups, NodePorts, Requests
 from epost.post.receipts import Receipts
 from epost.post.reception import Reception
 from epost.post.reference_memory import ReferenceMemory
 from epost.post.services import PostServices
+
+LOAD_RETRY_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -144,7 +149,7 @@ class Post:
 
         The endpoint must not be served before this returns.
         """
-        await self.ledger.load()
+        await self._load()
         self.log.on_reached(self.announcer.announce_soon)
         self.log.start()
         self.services.notifications.start()
@@ -154,6 +159,15 @@ class Post:
         run_story(self.services.mirror.keep_fetching())
         run_story(self.announcer.keep_announcing())
         run_story(self.device_block.keep_prekeys())
+
+    async def _load(self) -> None:
+        """Read the own log; where the own copy is damaged, wait for the ring to have another."""
+        while True:
+            try:
+                return await self.ledger.load()
+            except (UnavailableError, NotFoundError) as error:
+                self._ports.observer.record(LogUnreadable(error))
+                await asyncio.sleep(LOAD_RETRY_SECONDS)
 
 
 def _with_cached_directory(layers: Layers, ports: NodePorts, config: PostConfig) -> Layers:

@@ -21,7 +21,7 @@ from epost.foundation.errors import (
 )
 from epost.foundation.ids import BlockKind, Handle, Id, NodeHandle
 from epost.foundation.wire import Application
-from epost.past.pending import ENVELOPE, FINAL_STATUSES
+from epost.past.pending import ENVELOPE, FINAL_STATUSES, ReceiptStatus
 from epost.post.accounts import Accounts
 from epost.post.config import PostConfig
 from epost.post.messages import ANSWERED, Deliver
@@ -31,6 +31,8 @@ from epost.post.presence import PresenceCheck, VerifiedPresence, group_of
 from epost.post.receipts import Receipts
 
 PRESENCES_AT_ONCE_MAX = 64
+TOLD_TO_THE_RING = FINAL_STATUSES | {ReceiptStatus.RESEAL}
+"""What the sender must learn even if she and the recipient are never there together."""
 
 
 class Delegation:
@@ -138,6 +140,6 @@ class Delegation:
         verified = await self._receipts.verify(
             receipt, pending=handle.digest, account_id=account_id
         )
-        if verified.status in FINAL_STATUSES:
-            # The replicas drop the notice when they store the receipt, this node among them.
+        if verified.status in TOLD_TO_THE_RING:
+            # For a final one the replicas drop the notice, this node among them.
             await self._blocks.insert(BlockKind.RECEIPT, receipt, mirror=False)

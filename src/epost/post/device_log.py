@@ -13,13 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from epost.foundation.errors import (
-    AuthenticityError,
-    EpostError,
-    Overloaded,
-    RefusedError,
-    UnavailableError,
-)
+from epost.foundation.errors import EpostError, Overloaded
 from epost.foundation.ports import Write
 from epost.past.client import Conflict
 from epost.past.durability import Durability
@@ -147,6 +141,13 @@ class DeviceLog:
         Held locally means: on the own disk, and not on k machines within
         `append_deadline_seconds`. Raises MessageTooLarge, Overloaded, DiskFull.
         """
+        return await self.submit(entries)
+
+    def submit(self, entries: Sequence[Entry]) -> asyncio.Future[Appended]:
+        """Begin to append; the future is done as `append` is.
+
+        Raises MessageTooLarge, Overloaded at once: then nothing is appended.
+        """
         assert entries, "nothing to append"
         require_size(entries)
         if self._entries_waiting + len(entries) > ENTRIES_WAITING_MAX:
@@ -155,7 +156,7 @@ class DeviceLog:
         self._waiting.append(append)
         self._entries_waiting += len(entries)
         self._run_once("commit", self._commit)
-        return await append.done
+        return append.done
 
     async def replay(self, app: AppId, after_sequence: int) -> AsyncIterator[tuple[int, bytes]]:
         """Yield (sequence, payload) of an application's records numbered above `after_sequence`.
@@ -244,8 +245,8 @@ class DeviceLog:
                 self._is_confirmed, self._rival = False, conflict.block
                 self.start()
                 return
-            except (RefusedError, UnavailableError) as refusal:
-                durability, error = self._held(), refusal
+            except EpostError as failure:
+                durability, error = self._held(), failure
             if durability.ring_durable and writer is self._writer:
                 self._writes_due += writer.on_published()
             self._acknowledge(step.head.content.sequence, durability, error)
@@ -280,7 +281,7 @@ class DeviceLog:
                     await self._begin_incarnation(fork)
                 self._rival = None
                 await self._device_block.publish(self._writer.name)
-            except (UnavailableError, RefusedError, AuthenticityError) as error:
+            except EpostError as error:
                 self._hold_everything(error)
                 await asyncio.sleep(min(self._next_delay(), CONFIRM_SECONDS_MAX))
             else:
@@ -317,11 +318,11 @@ class DeviceLog:
         )
 
     async def _tell_of_the_rings(self, fork: Fork) -> None:
+        origin = Origin(self._device.number, fork.ring.content.incarnation)
         for name in fork.clusters:
-            for record in await self._reader.ring_records(name.handle):
+            for record in await self._reader.own_copy(name.handle):
                 sequence, entry = self._reader.open(record)
                 if sequence > fork.common:
-                    origin = Origin(self._device.number, fork.ring.content.incarnation)
                     for listener in self._listeners.get(entry.app, ()):
                         listener(sequence, entry, origin)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from epost.foundation.calls import first_successes
 from epost.foundation.codec import encode
@@ -63,6 +63,10 @@ class Outcome:
     reason: str = ""
 
 
+class SealedToLostKey(UnavailableError):  # noqa: N818 - reads better without "Error"
+    """The recipient's device signed that it has no key for the envelope: seal anew."""
+
+
 OnLate = Callable[[Letter, Outcome], Awaitable[None]]
 
 
@@ -100,9 +104,14 @@ class Dispatch:
         except _TROUBLES as error:
             return Outcome(DeliveryState.HELD, reason=str(error))
         if letter.pending:
-            settled = await self._stored_receipt(letter.pending, contact)
-            if settled is not None:
-                return settled
+            try:
+                settled = await self._stored_receipt(letter.pending, contact)
+            except SealedToLostKey:
+                letter = replace(letter, pending=b"")  # delegates must be given another envelope
+                contact = await self._accounts.resolve(letter.name)
+            else:
+                if settled is not None:
+                    return settled
         sealed = self._sealed_for(letter, contact)
         outcome = await self._send(letter, contact, sealed, on_late)
         if outcome.state is not DeliveryState.HELD:
@@ -222,7 +231,7 @@ class Dispatch:
                 return Outcome(DeliveryState.REFUSED, pending, receipt, reason)
             case ReceiptStatus.RESEAL:
                 self._accounts.forget(contact.name)
-                raise UnavailableError("sealed to a key that is no longer there")
+                raise SealedToLostKey("sealed to a key that is no longer there")
             case ReceiptStatus.DEFERRED:
                 raise UnavailableError("her device cannot take it now")
 
@@ -230,6 +239,8 @@ class Dispatch:
         try:
             receipt = await self._blocks.lookup(receipt_handle(pending))
             return await self.judge(receipt, contact, pending)
+        except SealedToLostKey:
+            raise
         except (NoSuchBlock, *_TROUBLES):
             return None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import msgspec
 
 from epost.crypto.certificates import V1
 from epost.foundation.codec import Format, encode
+from epost.foundation.errors import PeerError
 from epost.foundation.ids import U63
 from epost.foundation.ports import PutNote
 from epost.post.app_ids import AppId
@@ -57,7 +59,7 @@ class Ledger:
         stored = self._ports.disk.note(TABLE, _KEY)
         self._folded = 0 if stored is None else _FOLDED.decode(stored).sequence
         async for sequence, payload in self._log.replay(AppId.POST, self._folded):
-            self._apply(sequence, POST_RECORD.decode(payload))
+            self._apply(sequence, payload)
         self._folded = max(self._folded, self._log.sequence)
 
     async def keep_checkpoints(self) -> None:
@@ -94,9 +96,15 @@ class Ledger:
         raise AssertionError("the outbox names a record that the log does not have")
 
     def _on_entry(self, sequence: int, entry: Entry, _origin: Origin) -> None:
-        self._apply(sequence, POST_RECORD.decode(entry.payload))
+        self._apply(sequence, entry.payload)
 
-    def _apply(self, sequence: int, record: PostRecord) -> None:
+    def _apply(self, sequence: int, payload: bytes) -> None:
+        with suppress(PeerError):  # of a later version of ePOST: the disk was there before
+            self._fold(sequence, POST_RECORD.decode(payload))
+        self._folded = max(self._folded, sequence)
+        self._is_dirty.set()
+
+    def _fold(self, sequence: int, record: PostRecord) -> None:
         match record:
             case Outgoing():
                 self.outbox.on_outgoing(sequence, record)
@@ -105,8 +113,6 @@ class Ledger:
                     self.outbox.on_step(step)
             case Received():
                 self.received.on_received(sequence, record)
-        self._folded = max(self._folded, sequence)
-        self._is_dirty.set()
 
 
 def entry_of(record: PostRecord) -> Entry:

@@ -66,7 +66,8 @@ class Forks:
         found = await self._head(writer.name.log_key)
         heads = [found] if found is not None else []
         if rival is not None:
-            heads.append(SignedHead.of(open_key_block(rival)))
+            expected = key_block_handle(writer.name.log_key)
+            heads.append(SignedHead.of(open_key_block(rival, expected=expected)))
         others = [head for head in heads if not await self._is_ours(head, writer)]
         if not others:
             return None
@@ -120,8 +121,9 @@ class Forks:
         own = await self._own_hashes(writer, first - 1)
         common = 0
         for name in clusters:
-            if name.first_sequence in own:
-                common = _last_common(await self._reader.ring_records(name.handle), own, common)
+            # Reading them all brings them into the own vault: the listeners will be told of them.
+            records = await self._reader.ring_records(name.handle)
+            common = _last_common(records, own, common)
         common = _last_common(ring.content.tail, own, common)
         return Fork(ring, tuple(clusters), common)
 

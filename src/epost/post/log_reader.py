@@ -29,6 +29,10 @@ class LogReader:
         body, _ = await self._blocks.lookup_cluster(cluster)
         return split_records(body)
 
+    async def own_copy(self, cluster: Handle) -> list[bytes]:
+        """Return the records of a cluster from the own vault, else as any replica has it."""
+        return split_records(await self._blocks.lookup(cluster))
+
     async def walk_back(self, newest: ClusterName, known: Collection[bytes]) -> list[ClusterName]:
         """Return a log's clusters, oldest first, back to one whose digest is known (included)."""
         names: list[ClusterName] = []
@@ -48,8 +52,8 @@ class LogReader:
         # The last cluster that begins at or before `after` may hold later records.
         starts = [cluster.first_sequence for cluster in writer.stored]
         first = max(bisect_right(starts, after + 1) - 1, 0)
-        for stored in writer.stored[first:]:
-            for record in split_records(await self._blocks.lookup(stored.handle)):
+        for stored in writer.stored[first:] if after < end_of_stored else ():
+            for record in await self.own_copy(stored.handle):
                 if after < number_of(record) <= end_of_stored:
                     yield record
         for record in still_open:

@@ -105,13 +105,9 @@ class Notifications:
         if len(self._ledger.outbox) >= MESSAGES_MAX:
             raise Overloaded(f"{MESSAGES_MAX} messages are waiting to be delivered")
         outgoing = self._compose(app, content, recipients)
-        appending = asyncio.ensure_future(self._log.append([entry_of(outgoing)]))
+        appending = self._log.submit([entry_of(outgoing)])
         offers = [self._delivery.start(letter) for letter in letters_of(outgoing)]
-        try:
-            appended = await appending
-        except asyncio.CancelledError:
-            appending.cancel()
-            raise
+        appended = await appending
         await self._wait_for(offers)
         states = tuple(
             _state_of(notice.name, offer)

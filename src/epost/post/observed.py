@@ -25,6 +25,13 @@ class LogHeldLocally:
 
 
 @dataclass(frozen=True, slots=True)
+class LogUnreadable:
+    """A cluster of the own log is neither on this disk nor to be had; the start waits for it."""
+
+    error: EpostError
+
+
+@dataclass(frozen=True, slots=True)
 class NoticeRefused:
     """An envelope for this account did not hold what it must."""
 

@@ -136,11 +136,11 @@ class Outbox:
         if message is None or step.notice >= len(message.progress):
             return
         known = message.progress[step.notice]
-        is_new = step.state > known.state
-        if not is_new or (known.state in SETTLED and step.state is not DeliveryState.READ):
+        if not _leads_on(known, step):
             return
         message.progress[step.notice] = NoticeProgress(step.state, step.pending or known.pending)
         if step.pending:
+            self._delegated.pop(known.pending, None)
             self._delegated[step.pending] = (step.message_key, step.notice)
         self._changed[step.message_key] = None
         if message.is_settled:
@@ -160,6 +160,13 @@ class Outbox:
                 writes.append(self._notes.put(name, encode(_note_of(message))))
         self._changed.clear()
         return writes
+
+
+def _leads_on(known: NoticeProgress, step: Step) -> bool:
+    if known.state in SETTLED:
+        return step.state is DeliveryState.READ
+    is_sealed_anew = step.state is known.state and step.pending != known.pending
+    return step.state > known.state or is_sealed_anew
 
 
 def _note_of(message: OpenMessage) -> _Note:

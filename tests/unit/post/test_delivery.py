@@ -294,3 +294,29 @@ def test_presence_is_announced_when_the_ring_is_found() -> None:
         await world.stop()
 
     run(story())
+
+
+def test_what_delegates_keep_under_a_lost_key_is_sealed_and_left_anew() -> None:
+    async def story() -> None:
+        world = World()
+        alice, bob, carol = (world.enrol(name) for name in ("alice", "bob", "carol"))
+        await start(alice)
+        await start(carol)
+        await send(alice, b"hello", "bob")
+        world.delegates.remove(alice)
+        await settle(3)
+        await alice.stop()
+        inbox = await start(bob)
+        bob.device._prekeys.clear()
+        await settle(70)  # carol is told to have it sealed anew, alice is not there to hear it
+        await bob.device_block_renewed()
+        await bob.stop()
+        await start(alice)
+        await settle(30)
+        await alice.stop()
+        inbox = await start(bob)
+        await settle(10)
+        assert [n.content for n in inbox.received] == [b"hello"]
+        await world.stop()
+
+    run(story())

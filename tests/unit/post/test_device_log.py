@@ -7,14 +7,14 @@ import asyncio
 import pytest
 
 from epost.crypto.versioned import key_block_handle, open_key_block
-from epost.foundation.errors import MessageTooLarge
+from epost.foundation.errors import DiskFull, MessageTooLarge, Overloaded
 from epost.past.log_format import head_of, split_records
 from epost.post.account_blocks import decode_device_info
 from epost.post.app_ids import AppId
 from epost.post.device_log import DeviceLog
 from epost.post.log_reader import LogReader
 from epost.post.log_records import PAYLOAD_BYTES_MAX, Entry
-from epost.post.observed import DeviceExistsTwice
+from epost.post.observed import DeviceExistsTwice, LogUnreadable
 from epost.simulation.clock import run
 from tests.support.post_world import Machine, World, settle
 
@@ -285,6 +285,75 @@ def test_a_machine_that_lost_its_vault_reads_its_log_back_from_the_ring() -> Non
         await settle(10)
         assert sorted(set(told.texts)) == sorted(expected)
         assert set(await logged(log)) == set(expected)
+        await alice.stop()
+
+    run(story())
+
+
+def test_too_many_waiting_entries_are_refused_and_a_full_disk_is_told() -> None:
+    async def story() -> None:
+        alice = World().enrol("alice")
+        log, _ = await started(alice)
+        first = asyncio.ensure_future(log.append([mail("x")] * 9_990))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded):
+            await log.append([mail("x")] * 11)
+        await first
+        alice.disk.fail_with = DiskFull("no room left")
+        with pytest.raises(DiskFull):
+            await log.append([mail("y")])
+        await alice.stop()
+
+    run(story())
+
+
+def test_a_start_waits_for_a_cluster_that_is_nowhere_to_be_had() -> None:
+    async def story() -> None:
+        alice = World().enrol("alice")
+        log, _ = await started(alice)
+        await log.append([Entry(AppId.POST, b"from a later version")] * 60)
+        await settle()
+        await alice.stop()
+        alice.disk.tables.pop("post.ledger", None)
+        vault, alice.disk.vault = alice.disk.vault, {}
+        alice.is_online = False
+        starting = asyncio.ensure_future(started(alice))
+        await settle(20)
+        assert not starting.done()
+        assert alice.observer.of(LogUnreadable)
+        alice.disk.vault = vault
+        log, _ = await starting
+        assert log.sequence == 60
+        await alice.stop()
+
+    run(story())
+
+
+@BOTH
+def test_the_listeners_hear_what_the_ring_has_even_if_it_goes_away_meanwhile(
+    tail_in_head: bool,
+) -> None:
+    async def story() -> None:
+        alice = World(tail_in_head=tail_in_head).enrol("alice")
+        log, _ = await started(alice)
+        texts = [f"entry {n}" for n in range(230)]
+        await log.append([mail(text) for text in texts])
+        await settle(5)
+        await alice.stop()
+        alice.disk = type(alice.disk)()
+
+        def cut(_when: str) -> None:
+            if alice.disk.note("post.log", b"base"):
+                alice.is_online = False  # right when the new incarnation is committed
+
+        alice.disk.on_commit = cut
+        log, told = await started(alice)
+        await settle(5)
+        assert set(texts) <= set(told.texts)
+        alice.disk.on_commit = lambda _when: None
+        alice.is_online = True
+        await settle(30)
+        assert log.is_ring_durable(log.sequence)
         await alice.stop()
 
     run(story())
