@@ -107,12 +107,10 @@ class LeafSet:
         self._members[node.node_id] = node
         return True
 
-    def neighbours(self) -> Sequence[NodeHandle]:
-        """Return the nearest member on each side: one or two nodes, none if alone."""
-        if not self._offsets:
-            return ()
-        ids = {self._offsets[0][1]: None, self._offsets[-1][1]: None}
-        return [self._members[node_id] for node_id in ids]
+    def neighbours(self, reach: int = 1) -> Sequence[NodeHandle]:
+        """Return the nearest members, `reach` on each side if there are as many."""
+        nearest = [*self._offsets[:reach], *self._offsets[-reach:]]
+        return [self._members[node_id] for node_id in dict.fromkeys(name for _, name in nearest)]
 
     def adviser(self, lost: bytes) -> NodeHandle | None:
         """Return whom to ask who replaces a lost member; None if nobody is left.

@@ -270,7 +270,7 @@ class Peers:
         self._lacks_members = self._lacks_members or (
             self.leaf_set.is_full and node.node_id in self.leaf_set
         )
-        was_neighbour = node.node_id in [n.node_id for n in self.leaf_set.neighbours()]
+        was_near = node.node_id in [n.node_id for n in self.leaf_set.neighbours(reach=2)]
         if self.leaf_set.remove(node.node_id) is None:
             return
         self._forget_member(node.node_id)
@@ -278,8 +278,9 @@ class Peers:
         self.changed_at = now
         self._observer.record(NodeFailed(self._me.id, node.id))
         self._listener.on_member(node, False, now)
-        # Its two neighbours announce it in any case: one notice may be lost on the way.
-        if was_neighbour or not is_known:
+        # The nearest two on each side announce it in any case: so everybody concerned is told
+        # at least twice, and a notice may be lost.
+        if was_near or not is_known:
             notice = encode(FailureNotice((node.node_id,)))
             for member in self.leaf_set:
                 self._tell(member, notice)

@@ -55,7 +55,9 @@ def test_a_member_may_move() -> None:
 def test_its_neighbours_are_the_nearest_on_each_side() -> None:
     assert list(leaf_set().neighbours()) == []
     assert list(leaf_set(0.9).neighbours()) == [peer(0.9)]
-    assert list(leaf_set(0.6, 0.7, 0.3, 0.4).neighbours()) == [peer(0.6), peer(0.4)]
+    leaves = leaf_set(0.6, 0.7, 0.3, 0.4)
+    assert list(leaves.neighbours()) == [peer(0.6), peer(0.4)]
+    assert list(leaves.neighbours(reach=2)) == [peer(0.6), peer(0.7), peer(0.3), peer(0.4)]
 
 
 def test_the_adviser_on_a_loss_sits_on_the_same_side() -> None:

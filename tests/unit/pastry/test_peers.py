@@ -132,10 +132,11 @@ def test_an_announced_failure_is_verified_before_it_is_believed() -> None:
     assert talk.observed.of(SuspicionCleared)[0].node == alive.id
 
 
-def test_both_neighbours_of_a_failed_node_announce_it() -> None:
+@pytest.mark.parametrize("share", [0.51, 0.52, 0.49, 0.48])
+def test_the_two_nearest_on_each_side_of_a_failed_node_announce_it(share: float) -> None:
     talk = member_of_ring(*SIXTEEN)
     talk.waits(5.0)
-    talk.hears(peer(0.53), FailureNotice((spot(0.51),)))
+    talk.hears(peer(0.53), FailureNotice((spot(share),)))
     talk.said()
     talk.waits(3.0)
     assert len(talk.said(FailureNotice)) == 15
