@@ -298,6 +298,8 @@ def _require_in_force(
         raise UntrustedCertificate("names another issuer than the one who signed")
     if not certificate.not_before - CLOCK_TOLERANCE_MS <= now_ms < certificate.not_after:
         raise UntrustedCertificate("not yet valid, or expired")
+    if not issuer.not_before <= certificate.not_before < issuer.not_after:
+        raise UntrustedCertificate("issued while its issuer was not in force")
 
 
 def _require_points(*keys: bytes) -> None:

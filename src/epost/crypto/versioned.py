@@ -21,7 +21,6 @@ from epost.foundation.ids import U8, U63, BlockKind, Bytes20, Bytes32, Digest, H
 FORMAT = 1
 SUITE_ED25519 = b"\x01"
 KEY_BLOCK_SIZE_MAX = 64 * 1024
-FUTURE_MS_MAX = 24 * 3600 * 1000
 
 PURPOSES = frozenset({Kind.ORGROOT, Kind.ISSUERBLOCK, Kind.IDENTITY, Kind.DEVBLOCK, Kind.HEAD})
 SINGLE_WRITER_PURPOSES = frozenset({Kind.HEAD, Kind.DEVBLOCK, Kind.ISSUERBLOCK})

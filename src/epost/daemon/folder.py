@@ -24,6 +24,7 @@ from epost.post.devices import DEVICE_SECRETS, DeviceSecrets
 
 NODE_KEY = "node"
 DEVICE_KEYS = "device"
+PENDING_PREFIX = "enrolment-"
 REMEDY = "Join an organisation: epost join INVITATION (or found one: epost org init)."
 RECOVERY_REMEDY = (
     "This folder has lost its keys. A user's machine needs recovery with the 24 words, which is "
@@ -103,6 +104,11 @@ class NodeFolder:
             return _MEMBERSHIP.decode(read_required(path, REMEDY))
         except PeerError as error:
             raise ConfigError(f"{path}: damaged: {error}. {REMEDY}") from error
+
+    def forget_enrolment(self) -> None:
+        """Remove what an enrolment kept to repeat its request: it holds a recovery seed."""
+        for pending in self.path.glob(PENDING_PREFIX + "*"):
+            pending.unlink()
 
     def write_membership(self, membership: Membership) -> None:
         """Write the certificates: from now on this folder is enrolled."""

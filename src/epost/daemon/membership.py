@@ -15,6 +15,7 @@ import msgspec
 from mnemonic import Mnemonic
 
 from epost.crypto.certificates import NodeCert, OrganisationTrust
+from epost.crypto.hashing import derive
 from epost.crypto.names import canonical
 from epost.crypto.sealing import HpkeSealing
 from epost.crypto.signing import Kind, SigningKey
@@ -30,12 +31,12 @@ from epost.daemon.config import (
 )
 from epost.daemon.enrolment import request_enrolment
 from epost.daemon.files import make_private_folder, write_private
-from epost.daemon.folder import FirstBlock, Membership, NodeFolder
+from epost.daemon.folder import PENDING_PREFIX, FirstBlock, Membership, NodeFolder
 from epost.daemon.passwords import PasswordFile
 from epost.daemon.tls import listening
 from epost.daemon.world import SystemClock, SystemEntropy
 from epost.foundation.codec import Format, encode
-from epost.foundation.errors import ConfigError, PeerRefused, RefusedError
+from epost.foundation.errors import ConfigError, PeerRefused, RefusedError, UntrustedCertificate
 from epost.foundation.ids import Address, BlockKind, Bytes32, NodeHandle
 from epost.post.account_blocks import decode_device_info
 from epost.post.devices import (
@@ -98,7 +99,6 @@ class _Pending(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 
 
 _PENDING: Format[_Pending] = Format(_Pending, size_max=2 * 1024 * 1024)
-_PENDING_PREFIX = "enrolment-"
 
 
 async def found_organisation(
@@ -207,7 +207,7 @@ async def _enrol(
 
 def _pending_name(invite: Invite) -> str:
     """Each invitation has a request of its own: one that failed must not spoil the next."""
-    return _PENDING_PREFIX + token_hash(invite.token)[:8].hex()
+    return PENDING_PREFIX + token_hash(invite.token)[:8].hex()
 
 
 def _read_pending(path: Path) -> _Pending | None:
@@ -307,8 +307,7 @@ def _settle(
             first_blocks,
         )
     )
-    for pending_file in folder.path.glob(_PENDING_PREFIX + "*"):
-        pending_file.unlink()  # it held a recovery seed
+    folder.forget_enrolment()
     return Joined(
         name=enrolled.account.name if enrolled.account else "a storage machine",
         domain=enrolled.trust.domain,
@@ -330,6 +329,9 @@ def _with_organisation_secret(pending: _Pending, enrolled: Enrolled, world: Worl
         request_hash(pending.request),
         enrolled.answer.sealed_secret,
     )
+    # All members must have been given the same secret: the policy commits to it.
+    if derive(secret, "commit").commitment != content.policy.secret_commitment:
+        raise UntrustedCertificate("the organisation secret is not the one that the policy names")
     epoch = EpochSecret(content.policy.secret_epoch, secret)
     return msgspec.structs.replace(secrets, organisation_secrets=(epoch,))
 

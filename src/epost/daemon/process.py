@@ -80,6 +80,9 @@ async def _serve(folder: NodeFolder, config: NodeConfig) -> int:
     async with AsyncExitStack() as stack:
         daemon = Daemon(folder, config, stack)
         await daemon.start()
+        # What the start made stays: the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
         where = ", ".join(f"{name} {at}" for name, at in daemon.services().items())
         logger.info("node %s is up: %s", daemon.node.me, where)
         waiting = loop.create_task(stop.wait())
@@ -124,6 +127,7 @@ class Daemon:
         self._executor = ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="worker")
         stack.callback(self._executor.shutdown, wait=False, cancel_futures=True)
         self._membership = folder.read_membership()
+        folder.forget_enrolment()  # if the machine died before the enrolment itself could
         certificate = NODE_CERT.decode(parse(self._membership.node, Kind.NODE).body)
         self._me = NodeHandle(certificate.ring, certificate.node_id, self._advertised(config))
         self._node_seed = folder.read_node_seed()
@@ -169,7 +173,7 @@ class Daemon:
             observer=self._observer,
         )
         self._stack.push_async_callback(vault.close)
-        word = RingWord(self._clock)
+        word = RingWord(self._clock, self._observer)
         transport = TlsTransport(
             self._identity(),
             word,
