@@ -221,6 +221,30 @@ def test_a_restored_backup_signs_no_version_twice_and_loses_nothing(tail_in_head
 
 
 @BOTH
+def test_a_disk_may_be_restored_again_and_again(tail_in_head: bool) -> None:
+    async def story() -> None:
+        alice = World(tail_in_head=tail_in_head).enrol("alice")
+        log, _ = await started(alice)
+        await log.append([mail("common")])
+        await settle()
+        backup, texts = alice.disk.copy(), ["common"]
+        for life in range(4):
+            for n in range(30):
+                await log.append([mail(f"life {life}, {n}")])
+                texts.append(f"life {life}, {n}")
+            await settle()
+            await alice.stop()
+            alice.disk = backup.copy()
+            log, _ = await started(alice)
+            await settle(5)
+            assert set(await logged(log)) == set(texts)
+        assert set(await read_from_ring(alice)) == set(texts)
+        await alice.stop()
+
+    run(story())
+
+
+@BOTH
 def test_whoever_had_read_part_of_the_lost_time_reads_all_of_it(tail_in_head: bool) -> None:
     async def story() -> None:
         alice = World(tail_in_head=tail_in_head).enrol("alice")
@@ -256,6 +280,7 @@ def test_two_clones_that_both_run_go_on_under_different_keys(tail_in_head: bool)
         alice.world.ring.clones_may_run = True  # each signs once before it meets the other's head
         clone = alice.clone()
         clone_log, _ = await started(clone)
+        await settle()  # both are sure of their log
         for n in range(30):
             await log.append([mail(f"a{n}")])
             await clone_log.append([mail(f"b{n}")])
