@@ -83,6 +83,7 @@ class Maintenance:
         self._reads: Rates[NodeId] = Rates(config.reads_per_second, config.reads_burst)
         self._epoch = -1
         self._due: dict[NodeId, float] = {}
+        self._has_room = False
         self._lacking: dict[NodeId, int] = {}
         self._confirmed: BoundedDict[Handle, frozenset[NodeId]] = BoundedDict(CONFIRMED_MAX)
         self._settled: BoundedDict[Handle, bool] = BoundedDict(SETTLED_MAX)
@@ -138,6 +139,8 @@ class Maintenance:
                 self._take(sender, message)
             case Gone(handle):
                 self._pulls.failed(handle, sender.id)
+        if self._has_room:
+            self._begin_rounds(now)
         self._pulls.pump(now)
 
     def on_loaded(self, purpose: Giving, body: bytes | None) -> None:
@@ -191,6 +194,7 @@ class Maintenance:
             self._config.recheck_seconds if differed else self._config.maintenance_interval_seconds
         )
         self._due[peer] = now + pause
+        self._has_room = True
         self._observer.record(RangeCompared(peer, differed))
 
     # Rounds.
@@ -203,6 +207,7 @@ class Maintenance:
         self._lacking = {peer: n for peer, n in self._lacking.items() if peer in live}
 
     def _begin_rounds(self, now: float) -> None:
+        self._has_room = False
         view = self._membership.view
         for node in view.live:
             if len(self._comparisons) >= self._config.rounds_open_max or self._pulls.is_crowded:

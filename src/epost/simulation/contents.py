@@ -50,6 +50,7 @@ class Contents:
     def __init__(self) -> None:
         self.blocks: dict[Handle, Stored] = {}
         self._order: list[Position] = []
+        self._by_role: dict[Role, dict[Handle, None]] = {role: {} for role in Role if role}
         self.notes: dict[str, dict[bytes, bytes]] = {}
         self.totals = Totals()
 
@@ -58,6 +59,7 @@ class Contents:
         other = Contents()
         other.blocks = dict(self.blocks)
         other._order = list(self._order)
+        other._by_role = {role: dict(handles) for role, handles in self._by_role.items()}
         other.notes = {table: dict(notes) for table, notes in self.notes.items()}
         other.totals = self.totals
         return other
@@ -123,9 +125,9 @@ class Contents:
 
     def entries_with(self, role: Role, after: Handle | None, limit: int) -> list[VaultEntry]:
         """Return rows that have a role, in handle order, continuing behind `after`."""
-        entries = (self.entry(handle) for handle in self.blocks if after is None or handle > after)
-        chosen = (entry for entry in entries if entry is not None and entry.roles & role)
-        return nsmallest(limit, chosen, key=lambda entry: entry.handle)
+        having = [handles for one, handles in self._by_role.items() if one & role]
+        handles = {h for handles in having for h in handles if after is None or h > after}
+        return [self.blocks[handle].entry for handle in nsmallest(limit, handles)]
 
     def _store(self, handle: Handle, new: Stored | None) -> None:
         old_entry = self.entry(handle)
@@ -136,4 +138,15 @@ class Contents:
             self.blocks[handle] = new
         elif self.blocks.pop(handle, None):
             del self._order[bisect_left(self._order, where)]
-        self.totals = self.totals.after(old_entry, self.entry(handle))
+        self._count(handle, old_entry, self.entry(handle))
+
+    def _count(self, handle: Handle, old: VaultEntry | None, new: VaultEntry | None) -> None:
+        self.totals = self.totals.after(old, new)
+        old_roles = old.roles if old else Role.NONE
+        new_roles = new.roles if new else Role.NONE
+        if old_roles is not new_roles:
+            for role, handles in self._by_role.items():
+                if role & new_roles:
+                    handles[handle] = None
+                else:
+                    handles.pop(handle, None)

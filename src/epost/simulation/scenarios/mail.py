@@ -29,6 +29,8 @@ from epost.simulation.world import SimulatedClock, random_for
 NODES = NodeConfigs(
     past=PastConfig(
         repair_delay_seconds=20.0,
+        # What changes in the leaf set is looked at at once; this is for what only time changes.
+        tick_seconds=5.0,
         # The churn never takes more than a repair can follow, so copying need never pause.
         mass_absence_part=1.0,
         # Surplus copies go within the run, so that giving them up too early would be seen.
