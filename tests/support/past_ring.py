@@ -14,6 +14,7 @@ from epost.crypto.signing import Kind, SigningKey
 from epost.crypto.versioned import KeyBlock, make_key_block
 from epost.foundation.ids import Handle, Id, NodeHandle, NodeId, closeness
 from epost.foundation.wire import Application
+from epost.node.disk import NodeDisk
 from epost.node.driver import Driver
 from epost.past.client import BlockStore
 from epost.past.config import PastConfig
@@ -177,7 +178,7 @@ class StorageNode:
             self.replica,
             calls=self.driver.calls,
             entropy=host.entropy,
-            disk=self.driver,
+            disk=NodeDisk(self.driver, host.vault),
         )
         self.stopped = self.driver.stopped
         self._pushes = ring.pushes

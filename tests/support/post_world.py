@@ -27,7 +27,7 @@ from epost.crypto.names import certificate_digest, ring_of
 from epost.crypto.sealing import HpkeSealing
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import open_key_block
-from epost.foundation.errors import CallTimedOut, EpostError, NoSuchBlock, PeerRefused
+from epost.foundation.errors import CallTimedOut, DiskFull, EpostError, NoSuchBlock, PeerRefused
 from epost.foundation.ids import Address, BlockKind, Handle, Id, NodeHandle
 from epost.foundation.ports import DeleteBlock, DeleteNote, PutNote, Role, Write
 from epost.foundation.wire import Application
@@ -114,6 +114,7 @@ class MemoryDisk:
         self.commits = 0
         self.on_commit: Callable[[str], None] = lambda _when: None
         self.fail_with: EpostError | None = None
+        self.room_bytes = 1 << 40
 
     async def durable(self, writes: Sequence[Write]) -> None:
         if self.fail_with is not None:
@@ -124,6 +125,10 @@ class MemoryDisk:
         self.commits += 1
         await asyncio.sleep(FSYNC_SECONDS)
         self.on_commit("after")
+
+    def require_room(self, size_bytes: int) -> None:
+        if size_bytes > self.room_bytes:
+            raise DiskFull("no room")
 
     def apply(self, writes: Sequence[Write]) -> None:
         for write in writes:

@@ -234,6 +234,10 @@ class Vault(Protocol):
         """Return how much more may be stored here (contributed space and disk)."""
         ...
 
+    def room_bytes(self) -> int:
+        """Return how much the disk still takes, whatever it contributes to the ring."""
+        ...
+
     async def close(self) -> None:
         """Finish pending commits and close."""
         ...

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from epost.foundation.errors import DiskFull
 from epost.foundation.ports import Vault, Write
 from epost.node.driver import Driver
+
+RESERVE_BYTES = 32 * 1024 * 1024
+"""Left for small records, the index and what is under way: a commit that fails stops the node, so
+new mail is refused before."""
 
 
 class NodeDisk:
@@ -18,6 +23,11 @@ class NodeDisk:
     async def durable(self, writes: Sequence[Write]) -> None:
         """Return when these writes, and all asked for earlier, are on disk; raises DiskFull."""
         await self._driver.durable(writes)
+
+    def require_room(self, size_bytes: int) -> None:
+        """Raise DiskFull if new mail of this size would leave the disk too little."""
+        if self._vault.room_bytes() < RESERVE_BYTES + size_bytes:
+            raise DiskFull("no room left on this machine's disk")
 
     def wake(self) -> None:
         """Have the outbox performed soon."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from epost.crypto.versioned import open_key_block
 from epost.foundation.calls import Calls
+from epost.foundation.errors import DiskFull
 from epost.foundation.ids import BlockKind, Handle, NodeId
 from epost.foundation.ports import Entropy, PutBlock, Role, SetRoles
 from epost.past.blocks import Proven, handle_of, proven_key
@@ -199,6 +201,8 @@ class BlockStore:
         if verdict is Verdict.STORED_ALREADY and stored and is_held(stored):
             self._around.outbox.write(SetRoles(proven.handle, add=roles))
         else:
+            if proven.handle.kind is BlockKind.CONTENT:  # others are small, and end what was begun
+                self._disk.require_room(proven.size)
             self._replica.shelf.hold(proven, block, voucher, roles)
         return await self._insertions.push(put_parcel(proven, block, voucher))
 
@@ -218,6 +222,9 @@ class BlockStore:
         proven = fetched.proven
         if proven.handle.kind in {BlockKind.PENDING, BlockKind.RECEIPT}:
             return
-        if judge_repair(self._vault.entry(proven.handle), proven) is Verdict.STORE:
+        if judge_repair(self._vault.entry(proven.handle), proven) is not Verdict.STORE:
+            return
+        with suppress(DiskFull):  # the ring has it
+            self._disk.require_room(proven.size)
             self._around.outbox.write(PutBlock(proven.entry(Role.MIRROR), fetched.block))
             self._disk.wake()

@@ -67,6 +67,9 @@ class Disk(Protocol):
     async def durable(self, writes: Sequence[Write]) -> None:
         """Return when these writes, and all asked for earlier, are on disk; raises DiskFull."""
 
+    def require_room(self, size_bytes: int) -> None:
+        """Raise DiskFull if there is no room for new mail of this size."""
+
     def wake(self) -> None:
         """Have the outbox performed soon."""
 

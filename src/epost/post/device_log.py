@@ -35,6 +35,8 @@ CONFIRM_SECONDS_MAX = 5.0
 """While the head is unconfirmed the ring is asked at least this often: users wait for it."""
 ENTRIES_WAITING_MAX = 10_000
 ENTRIES_PER_COMMIT_MAX = 256
+MAIL_BYTES_MIN = 1024
+"""Shorter entries (flags, moves, receipts) are taken as long as the disk takes anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +148,13 @@ class DeviceLog:
     def submit(self, entries: Sequence[Entry]) -> asyncio.Future[Appended]:
         """Begin to append; the future is done as `append` is.
 
-        Raises MessageTooLarge, Overloaded at once: then nothing is appended.
+        Raises MessageTooLarge, Overloaded at once: then nothing is appended; and DiskFull for
+        entries that carry mail.
         """
         assert entries, "nothing to append"
         require_size(entries)
+        if (largest := max(len(entry.payload) for entry in entries)) >= MAIL_BYTES_MIN:
+            self._ports.disk.require_room(largest)
         if self._entries_waiting + len(entries) > ENTRIES_WAITING_MAX:
             raise Overloaded("too many log entries wait for the disk")
         append = _Append(entries, asyncio.get_running_loop().create_future())

@@ -165,6 +165,10 @@ class SimulatedVault:
         contributed = config.contributed_bytes_max - totals.contributed_bytes
         return max(0, min(contributed, self._free_on_disk()))
 
+    def room_bytes(self) -> int:
+        """Return how much the disk still takes."""
+        return max(0, self._free_on_disk())
+
     async def close(self) -> None:
         """Finish pending commits and close."""
         if self._under_way:

@@ -6,6 +6,7 @@ import pytest
 
 from epost.crypto.versioned import key_block_handle, open_key_block
 from epost.foundation.errors import (
+    DiskFull,
     MalformedPacket,
     NoSuchBlock,
     QuotaExceeded,
@@ -14,11 +15,13 @@ from epost.foundation.errors import (
 )
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import DeleteBlock, Role
+from epost.node.disk import RESERVE_BYTES
 from epost.past.blocks import content_handle
 from epost.past.client import Answered, Conflict
 from epost.past.log_format import split_records
 from epost.past.observed import BlockInserted
 from epost.past.pending import pending_handle, receipt_handle
+from epost.simulation.vault import DiskConfig
 from tests.support.logs import Log
 from tests.support.notices import envelope_for, receipt_by
 from tests.support.organisation import Organisation, key_of
@@ -386,6 +389,19 @@ def test_an_insertion_over_the_quota_is_refused_and_not_tried_again() -> None:
 
     tight = replace(FAST, allowance_free_bytes=1)
     in_ring(story, quotas=(1,), enrolled=1000, config=tight)
+
+
+def test_new_mail_is_refused_before_the_own_disk_is_full_and_the_node_goes_on() -> None:
+    async def story(ring: PastRing) -> None:
+        ann = ring.node("ann")
+        ring.hosts["ann"].disk.config = DiskConfig(capacity_bytes=RESERVE_BYTES + 1000)
+        with pytest.raises(DiskFull):
+            await ann.store.insert(CONTENT, bytes(100_000))
+        small = bytes(500)
+        assert (await ann.store.insert(CONTENT, small)).durability.ring_durable
+        assert not ann.stopped.done()
+
+    in_ring(story)
 
 
 def test_insertions_are_observed() -> None:

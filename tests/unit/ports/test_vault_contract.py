@@ -353,13 +353,14 @@ def test_counts_follow_every_write(twin: Twin) -> None:
 def test_only_what_is_kept_for_the_ring_uses_up_the_contributed_space(twin: Twin) -> None:
     async def story(vault: Vault) -> None:
         free = vault.free_bytes()
-        assert free == CONTRIBUTED_BYTES_MAX
+        assert free == CONTRIBUTED_BYTES_MAX < vault.room_bytes()
         vault.commit([put_at(1, bytes(1000), roles=MIRROR)])
         assert vault.free_bytes() == free
         vault.commit([put_at(2, bytes(1000))])
         assert vault.free_bytes() == free - 1000
         await vault.commit([put_at(3, bytes(CONTRIBUTED_BYTES_MAX))])
         assert vault.free_bytes() == 0
+        assert vault.room_bytes() > CONTRIBUTED_BYTES_MAX
 
     with_vault(twin, story)
 

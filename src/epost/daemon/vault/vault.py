@@ -139,8 +139,11 @@ class SqliteVault:
     def free_bytes(self) -> int:
         """Return how much more may be stored here."""
         contributed = self._contributed_bytes_max - self._planner.totals.contributed_bytes
-        on_disk = shutil.disk_usage(self._folder).free - self._reserve_bytes
-        return max(0, min(contributed, on_disk - self._bytes_waiting))
+        return max(0, min(contributed, self.room_bytes() - self._reserve_bytes))
+
+    def room_bytes(self) -> int:
+        """Return how much the disk still takes."""
+        return max(0, shutil.disk_usage(self._folder).free - self._bytes_waiting)
 
     async def close(self) -> None:
         """Finish pending commits and loads; then others may use the folder."""
