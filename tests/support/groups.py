@@ -64,7 +64,7 @@ class Groups:
     def multicast(self, group: Id, body: bytes, by: Host) -> None:
         self.scribe(by).multicast(group, body)
         self.ring.perform(by)
-        self.ring.run(3.0)
+        self.ring.run(10.0)  # on its way it may try a dead node or two
 
     def readers_of(self, body: bytes) -> list[Host]:
         """Return the live hosts that got news, as often as they got it."""
