@@ -5,6 +5,7 @@ from enum import Enum
 
 from epost.foundation.errors import (
     AuthenticityError,
+    DiskFull,
     EpostError,
     FolderExists,
     MessageTooLarge,
@@ -70,6 +71,8 @@ def reply_for(error: EpostError) -> Reply:
             return EXPUNGE_ISSUED
         case QuotaExceeded():
             return no("There is no room left for this", b"OVERQUOTA")
+        case DiskFull():
+            return no("The disk is full", b"OVERQUOTA")
         case MessageTooLarge():
             return no("The mail is too big", b"TOOBIG")
         case NotPermitted():

@@ -13,6 +13,7 @@ from epost.servers.imap.replies import reply_for
         (errors.FolderExists("x"), b"t NO [ALREADYEXISTS] "),
         (errors.NoSuchMail("x"), b"t NO [EXPUNGEISSUED] "),
         (errors.QuotaExceeded("x"), b"t NO [OVERQUOTA] "),
+        (errors.DiskFull("x"), b"t NO [OVERQUOTA] The disk is full"),
         (errors.MessageTooLarge("x"), b"t NO [TOOBIG] "),
         (errors.NotPermitted("x"), b"t NO [NOPERM] "),
         (errors.RefusedError("x"), b"t NO [CANNOT] "),
