@@ -129,8 +129,7 @@ def running_demo(
     try:
         eventually(
             lambda: (
-                "Settings for" in (directory / "demo.out").read_text()
-                or process.poll() is not None
+                "Settings for" in (directory / "demo.out").read_text() or process.poll() is not None
             ),
             "the demo to be up",
             START_SECONDS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from epost.foundation.errors import NotFoundError, UnavailableError
 from epost.foundation.ids import NodeHandle
@@ -22,24 +22,15 @@ from epost.post.message_store import MessageStore
 from epost.post.mirror import Mirror
 from epost.post.notification import Notifications
 from epost.post.observed import LogUnreadable
-from epost.post.ports import BlockStore, Delegates, Directory, Groups, NodePorts, Requests
+from epost.post.ports import Layers, NodePorts
 from epost.post.receipts import Receipts
 from epost.post.reception import Reception
 from epost.post.reference_memory import ReferenceMemory
 from epost.post.services import PostServices
 
+__all__ = ["Layers", "Post", "make_delegation"]
+
 LOAD_RETRY_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Layers:
-    """The layers below, on one node: PAST, the authority's word, Scribe, calls."""
-
-    blocks: BlockStore
-    delegates: Delegates
-    directory: Directory
-    groups: Groups
-    requests: Requests
 
 
 def make_delegation(layers: Layers, ports: NodePorts, config: PostConfig) -> Delegation:
@@ -52,15 +43,7 @@ def make_delegation(layers: Layers, ports: NodePorts, config: PostConfig) -> Del
         clock=ports.clock,
         config=config,
     )
-    return Delegation(
-        accounts=accounts,
-        directory=layers.directory,
-        blocks=layers.blocks,
-        groups=layers.groups,
-        requests=layers.requests,
-        ports=ports,
-        config=config,
-    )
+    return Delegation(accounts=accounts, layers=layers, ports=ports, config=config)
 
 
 class Post:
@@ -118,16 +101,22 @@ class Post:
         reception = Reception(
             device=device,
             accounts=accounts,
-            directory=layers.directory,
             ledger=self.ledger,
             log=self.log,
-            requests=layers.requests,
+            layers=layers,
             ports=ports,
         )
         notifications = Notifications(
             ledger=self.ledger,
             log=self.log,
-            dispatch=_make_dispatch(device, accounts, layers, ports, config),
+            dispatch=Dispatch(
+                device=device,
+                accounts=accounts,
+                receipts=Receipts(accounts, layers.directory, ports.clock),
+                layers=layers,
+                ports=ports,
+                config=config,
+            ),
             reception=reception,
             ports=ports,
             config=config,
@@ -175,18 +164,3 @@ def _with_cached_directory(layers: Layers, ports: NodePorts, config: PostConfig)
         layers.directory, ports.clock, kept_seconds=config.contact_cache_seconds
     )
     return replace(layers, directory=directory)
-
-
-def _make_dispatch(
-    device: Device, accounts: Accounts, layers: Layers, ports: NodePorts, config: PostConfig
-) -> Dispatch:
-    return Dispatch(
-        device=device,
-        accounts=accounts,
-        receipts=Receipts(accounts, layers.directory, ports.clock),
-        blocks=layers.blocks,
-        delegates=layers.delegates,
-        requests=layers.requests,
-        ports=ports,
-        config=config,
-    )

@@ -26,7 +26,7 @@ from epost.post.accounts import Accounts
 from epost.post.config import PostConfig
 from epost.post.messages import ANSWERED, Deliver
 from epost.post.observed import PresenceIgnored, ReceiptIgnored
-from epost.post.ports import BlockStore, Directory, Groups, NodePorts, Requests
+from epost.post.ports import Layers, NodePorts
 from epost.post.presence import PresenceCheck, VerifiedPresence, group_of
 from epost.post.receipts import Receipts
 
@@ -42,21 +42,18 @@ class Delegation:
         self,
         *,
         accounts: Accounts,
-        directory: Directory,
-        blocks: BlockStore,
-        groups: Groups,
-        requests: Requests,
+        layers: Layers,
         ports: NodePorts,
         config: PostConfig,
     ) -> None:
         self._accounts = accounts
-        self._blocks = blocks
-        self._groups = groups
-        self._requests = requests
+        self._blocks = layers.blocks
+        self._groups = layers.groups
+        self._requests = layers.requests
         self._ports = ports
         self._config = config
-        self._receipts = Receipts(accounts, directory, ports.clock)
-        self._presences = PresenceCheck(directory, directory.ring)
+        self._receipts = Receipts(accounts, layers.directory, ports.clock)
+        self._presences = PresenceCheck(layers.directory, layers.directory.ring)
         self._kept: dict[Id, dict[Handle, None]] = {}
         self._group_of: dict[Handle, Id] = {}
         self._offering: set[Id] = set()

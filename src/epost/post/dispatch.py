@@ -26,7 +26,7 @@ from epost.post.devices import Device
 from epost.post.messages import ANSWERED, Deliver
 from epost.post.notices import Notice, Sealed, seal_notice, sign_notice
 from epost.post.observed import ReceiptIgnored
-from epost.post.ports import BlockStore, Delegates, NodePorts, Requests
+from epost.post.ports import Layers, NodePorts
 from epost.post.receipts import Receipts
 from epost.post.records import DeliveryState
 
@@ -79,18 +79,14 @@ class Dispatch:
         device: Device,
         accounts: Accounts,
         receipts: Receipts,
-        blocks: BlockStore,
-        delegates: Delegates,
-        requests: Requests,
+        layers: Layers,
         ports: NodePorts,
         config: PostConfig,
     ) -> None:
         self._device = device
         self._accounts = accounts
         self._receipts = receipts
-        self._blocks = blocks
-        self._delegates = delegates
-        self._requests = requests
+        self._layers = layers
         self._ports = ports
         self._config = config
         self._sealed: OrderedDict[bytes, tuple[tuple[bytes, ...], Sealed]] = OrderedDict()
@@ -202,7 +198,7 @@ class Dispatch:
         return answers[0][1] if answers else None
 
     async def _offer_to(self, node: NodeHandle, contact: Contact, sealed: Sealed) -> Outcome:
-        answer = await self._requests.call(
+        answer = await self._layers.requests.call(
             node,
             Application.POST,
             encode(Deliver(sealed.envelope)),
@@ -237,7 +233,7 @@ class Dispatch:
 
     async def _stored_receipt(self, pending: bytes, contact: Contact) -> Outcome | None:
         try:
-            receipt = await self._blocks.lookup(receipt_handle(pending))
+            receipt = await self._layers.blocks.lookup(receipt_handle(pending))
             return await self.judge(receipt, contact, pending)
         except SealedToLostKey:
             raise
@@ -247,7 +243,7 @@ class Dispatch:
     async def _deposit(self, sealed: Sealed) -> bool:
         """Leave the envelope with delegates; tells whether k of them signed for it."""
         try:
-            deposits = await self._delegates.deposit(sealed.envelope)
+            deposits = await self._layers.delegates.deposit(sealed.envelope)
         except _TROUBLES:
             return False
         return len(deposits) >= self._ports.replicas_wanted()

@@ -138,3 +138,14 @@ class Groups(Protocol):
 
     def multicast(self, group: Id, body: bytes) -> None:
         """Send to everybody in the group, best effort."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The layers below, on one node: PAST, the authority's word, Scribe, calls."""
+
+    blocks: BlockStore
+    delegates: Delegates
+    directory: Directory
+    groups: Groups
+    requests: Requests

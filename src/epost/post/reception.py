@@ -36,7 +36,7 @@ from epost.post.notices import (
     verify_notice,
 )
 from epost.post.observed import NoticeRefused
-from epost.post.ports import Directory, NodePorts, Requests
+from epost.post.ports import Layers, NodePorts
 from epost.post.records import Received
 from epost.post.shared import Shared
 
@@ -68,18 +68,17 @@ class Reception:
         *,
         device: Device,
         accounts: Accounts,
-        directory: Directory,
         ledger: Ledger,
         log: DeviceLog,
-        requests: Requests,
+        layers: Layers,
         ports: NodePorts,
     ) -> None:
         self._device = device
         self._accounts = accounts
-        self._directory = directory
+        self._directory = layers.directory
         self._ledger = ledger
         self._log = log
-        self._requests = requests
+        self._requests = layers.requests
         self._ports = ports
         self._handlers: dict[int, NotificationHandler] = {}
         self._envelopes: Shared[bytes, bytes] = Shared()
