@@ -36,13 +36,7 @@ LOAD_RETRY_SECONDS = 5.0
 def make_delegation(layers: Layers, ports: NodePorts, config: PostConfig) -> Delegation:
     """Return what every storage node does for others, with or without a user of its own."""
     layers = _with_cached_directory(layers, ports, config)
-    accounts = Accounts(
-        device=None,
-        directory=layers.directory,
-        blocks=layers.blocks,
-        clock=ports.clock,
-        config=config,
-    )
+    accounts = _make_accounts(None, layers, ports, config)
     return Delegation(accounts=accounts, layers=layers, ports=ports, config=config)
 
 
@@ -62,15 +56,10 @@ class Post:
         ports: NodePorts,
         config: PostConfig,
     ) -> None:
+        self._device = device
+        self._layers = _with_cached_directory(layers, ports, config)
         self._ports = ports
-        layers = _with_cached_directory(layers, ports, config)
-        accounts = Accounts(
-            device=device,
-            directory=layers.directory,
-            blocks=layers.blocks,
-            clock=ports.clock,
-            config=config,
-        )
+        self._config = config
         self.device_block = DeviceBlock(
             device=device,
             contact=node,
@@ -87,51 +76,67 @@ class Post:
             config=config,
         )
         self.ledger = Ledger(device, self.log, ports, config)
-        messages = MessageStore(
-            device=device,
-            blocks=layers.blocks,
-            memory=ReferenceMemory(device, ports),
-            entropy=ports.entropy,
-            replicas_wanted=ports.replicas_wanted,
-            config=config,
-        )
         self.announcer = Announcer(
             device=device, node=node, groups=layers.groups, ports=ports, config=config
         )
-        reception = Reception(
-            device=device,
+        accounts = _make_accounts(device, self._layers, ports, config)
+        reception = self._make_reception(accounts)
+        notifications = self._make_notifications(accounts, reception)
+        self.endpoint = PostEndpoint(reception, notifications)
+        self.services = self._make_services(accounts, notifications)
+
+    # Parts.
+
+    def _make_reception(self, accounts: Accounts) -> Reception:
+        return Reception(
+            device=self._device,
             accounts=accounts,
             ledger=self.ledger,
             log=self.log,
-            layers=layers,
-            ports=ports,
+            layers=self._layers,
+            ports=self._ports,
         )
-        notifications = Notifications(
+
+    def _make_notifications(self, accounts: Accounts, reception: Reception) -> Notifications:
+        dispatch = Dispatch(
+            device=self._device,
+            accounts=accounts,
+            receipts=Receipts(accounts, self._layers.directory, self._ports.clock),
+            layers=self._layers,
+            ports=self._ports,
+            config=self._config,
+        )
+        return Notifications(
             ledger=self.ledger,
             log=self.log,
-            dispatch=Dispatch(
-                device=device,
-                accounts=accounts,
-                receipts=Receipts(accounts, layers.directory, ports.clock),
-                layers=layers,
-                ports=ports,
-                config=config,
-            ),
+            dispatch=dispatch,
             reception=reception,
-            ports=ports,
-            config=config,
+            ports=self._ports,
+            config=self._config,
         )
-        self.endpoint = PostEndpoint(reception, notifications)
-        self.services = PostServices(
+
+    def _make_services(self, accounts: Accounts, notifications: Notifications) -> PostServices:
+        device, blocks, ports = self._device, self._layers.blocks, self._ports
+        messages = MessageStore(
+            device=device,
+            blocks=blocks,
+            memory=ReferenceMemory(device, ports),
+            entropy=ports.entropy,
+            replicas_wanted=ports.replicas_wanted,
+            config=self._config,
+        )
+        return PostServices(
             accounts=accounts,
             messages=messages,
             log=self.log,
             notifications=notifications,
-            mirror=Mirror(device=device, messages=messages, blocks=layers.blocks, ports=ports),
+            mirror=Mirror(device=device, messages=messages, blocks=blocks, ports=ports),
             clock=ports.clock,
             entropy=ports.entropy,
             observer=ports.observer,
         )
+
+    # Starting.
 
     async def start(self) -> None:
         """Read back what the disk holds, then run; returns before the ring is reached.
@@ -164,3 +169,15 @@ def _with_cached_directory(layers: Layers, ports: NodePorts, config: PostConfig)
         layers.directory, ports.clock, kept_seconds=config.contact_cache_seconds
     )
     return replace(layers, directory=directory)
+
+
+def _make_accounts(
+    device: Device | None, layers: Layers, ports: NodePorts, config: PostConfig
+) -> Accounts:
+    return Accounts(
+        device=device,
+        directory=layers.directory,
+        blocks=layers.blocks,
+        clock=ports.clock,
+        config=config,
+    )

@@ -222,33 +222,40 @@ def create_account(
         readers=(sealing.public_key(secrets.sealing_seed), recovery_sealing_key),
         sealing=sealing,
     )
-    identity = Identity(
-        account_id=keys.account_id,
-        generation=keys.generation,
-        devices=(secrets.certificate,),
-        revoked=(),
-        recovery_sealing_key=recovery_sealing_key,
-        keyring=keyring_handle(keyring).digest,
-        flags=0,
-        public_references=(),
-    )
-    log = SigningKey(derive(secrets.log_seed, "key/log", b"device", secrets.incarnation).key)
-    info = DeviceInfo(
-        account_id=keys.account_id,
-        number=secrets.number,
-        contact=contact,
-        prekeys=(make_prekey(secrets.prekeys[0], sealing),),
-        logs=(LogName(secrets.incarnation, log.public),),
-    )
+    identity = _first_identity(keys, secrets, keyring_handle(keyring).digest)
+    info = _first_info(secrets, contact, sealing)
+    device_key = SigningKey(secrets.signing_seed)
     return NewAccount(
         keys=keys,
         recovery_sealing_key=recovery_sealing_key,
         secrets=secrets,
         identity=_first_version(keys.account, Kind.IDENTITY, contact, now_ms, encode(identity)),
-        device_block=_first_version(
-            SigningKey(secrets.signing_seed), Kind.DEVBLOCK, contact, now_ms, encode(info)
-        ),
+        device_block=_first_version(device_key, Kind.DEVBLOCK, contact, now_ms, encode(info)),
         keyring=keyring,
+    )
+
+
+def _first_identity(keys: AccountKeys, secrets: DeviceSecrets, keyring: bytes) -> Identity:
+    return Identity(
+        account_id=keys.account_id,
+        generation=keys.generation,
+        devices=(secrets.certificate,),
+        revoked=(),
+        recovery_sealing_key=secrets.recovery_sealing_key,
+        keyring=keyring,
+        flags=0,
+        public_references=(),
+    )
+
+
+def _first_info(secrets: DeviceSecrets, contact: NodeHandle, sealing: Sealing) -> DeviceInfo:
+    log = SigningKey(derive(secrets.log_seed, "key/log", b"device", secrets.incarnation).key)
+    return DeviceInfo(
+        account_id=secrets.account_id,
+        number=secrets.number,
+        contact=contact,
+        prekeys=(make_prekey(secrets.prekeys[0], sealing),),
+        logs=(LogName(secrets.incarnation, log.public),),
     )
 
 
