@@ -60,28 +60,22 @@ READ_ONLY = no("The folder is open for reading only")
 EXPUNGE_ISSUED = no("Some of the messages are no longer there", b"EXPUNGEISSUED")
 
 
+_REPLIES: tuple[tuple[type[EpostError], Reply], ...] = (
+    (NoSuchFolder, no("There is no such folder", b"NONEXISTENT")),
+    (FolderExists, no("There is such a folder already", b"ALREADYEXISTS")),
+    (NotFoundError, EXPUNGE_ISSUED),
+    (QuotaExceeded, no("There is no room left for this", b"OVERQUOTA")),
+    (DiskFull, no("The disk is full", b"OVERQUOTA")),
+    (MessageTooLarge, no("The mail is too big", b"TOOBIG")),
+    (NotPermitted, no("This is not permitted", b"NOPERM")),
+    (RefusedError, no("This cannot be done", b"CANNOT")),
+    (UnavailableError, no("Not available now, please try again later", b"UNAVAILABLE")),
+    (AuthenticityError, no("Stored data is damaged", b"CORRUPTION")),
+    (EpostError, no("This did not work", b"SERVERBUG")),
+)
+"""The first class that fits decides: the narrow ones stand before the wide ones."""
+
+
 def reply_for(error: EpostError) -> Reply:
     """What a client is told of an error; the texts name nothing of other people's mail."""
-    match error:
-        case NoSuchFolder():
-            return no("There is no such folder", b"NONEXISTENT")
-        case FolderExists():
-            return no("There is such a folder already", b"ALREADYEXISTS")
-        case NotFoundError():
-            return EXPUNGE_ISSUED
-        case QuotaExceeded():
-            return no("There is no room left for this", b"OVERQUOTA")
-        case DiskFull():
-            return no("The disk is full", b"OVERQUOTA")
-        case MessageTooLarge():
-            return no("The mail is too big", b"TOOBIG")
-        case NotPermitted():
-            return no("This is not permitted", b"NOPERM")
-        case RefusedError():
-            return no("This cannot be done", b"CANNOT")
-        case UnavailableError():
-            return no("Not available now, please try again later", b"UNAVAILABLE")
-        case AuthenticityError():
-            return no("Stored data is damaged", b"CORRUPTION")
-        case _:
-            return no("This did not work", b"SERVERBUG")
+    return next(reply for kind, reply in _REPLIES if isinstance(error, kind))
