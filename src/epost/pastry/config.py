@@ -67,8 +67,10 @@ class PastryConfig:
     # leaf set learns of a failure.
     burial_seconds: float = 10.0
 
+    # After one silent try another way is taken while the hop is probed (MSPastry); copies that
+    # arrive twice are recognised.
     hop_timeout_seconds: float = 1.0
-    hop_tries: int = 2
+    hop_tries: int = 1
     # A message that arrives before this node is ready waits at most so long.
     hold_seconds: float = 10.0
 

@@ -233,9 +233,7 @@ class PastryNode:
         """A suspicion ended."""
         self._router.on_settled(node_id, now)
 
-    def _on_packet(  # noqa: C901 - one line for each packet
-        self, sender: NodeHandle, packet: Packet, now: float
-    ) -> None:
+    def _on_packet(self, sender: NodeHandle, packet: Packet, now: float) -> None:
         match packet:
             case Heartbeat() | Ping() | Pong():
                 self._on_sign_of_life(sender, packet, now)

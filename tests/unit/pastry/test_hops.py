@@ -16,7 +16,7 @@ def journey(body: bytes = b"") -> Journey:
 class Bench:
     def __init__(self, seed: int = 1) -> None:
         self.outbox = Outbox()
-        self.hops = Hops(PastryConfig(), self.outbox, SeededEntropy(seed))
+        self.hops = Hops(PastryConfig(hop_tries=2), self.outbox, SeededEntropy(seed))
 
     def sent(self) -> list[tuple[NodeHandle, Transit]]:
         packets = [
