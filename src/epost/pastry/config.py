@@ -94,7 +94,7 @@ class PastryConfig:
 
     @classmethod
     def brisk(cls, *, is_first: bool = False) -> PastryConfig:
-        """Return settings for daemons on one machine: a death is noticed within 5 to 8 s.
+        """Return settings for daemons on one machine: a death is noticed within 5 to 9 s.
 
         They take five times as many heartbeats, and a process that stalls for 4 s joins again.
         """

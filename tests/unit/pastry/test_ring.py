@@ -46,7 +46,7 @@ def test_a_ring_at_rest_is_nearly_silent() -> None:
     ("config", "reports", "seconds_max"),
     [
         (PastryConfig(), False, 30.0),
-        (PastryConfig.brisk(), False, 8.0),
+        (PastryConfig.brisk(), False, 10.0),
         (PastryConfig(), True, 20.0),
     ],
 )
