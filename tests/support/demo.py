@@ -20,8 +20,11 @@ from email.utils import formatdate, make_msgid
 from pathlib import Path
 from typing import Any
 
+from epost.daemon.control import ask
+
 START_SECONDS = 120
 POLL_SECONDS = 0.1
+SETTLED_LOGS = ("ring-durable", "no user's log on this node")
 
 
 @dataclass
@@ -42,9 +45,16 @@ class RunningDemo:
 
     def kill(self, *names: str) -> None:
         """kill -9, all in the same moment."""
+        self._signal(signal.SIGKILL, names)
+
+    def stop(self, *names: str) -> None:
+        """Have daemons end in good order."""
+        self._signal(signal.SIGTERM, names)
+
+    def _signal(self, number: signal.Signals, names: Sequence[str]) -> None:
         pids = [self.node(name)["pid"] for name in names]
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
         for pid in pids:
             eventually(lambda pid=pid: _is_gone(pid), "the process to be gone")
 
@@ -59,6 +69,20 @@ class RunningDemo:
         result = epost("status", "--data-dir", self.node(name)["data_dir"], "--json")
         assert result.returncode == 0, result.stderr
         return json.loads(result.stdout)
+
+    def wait_until_whole(self) -> None:
+        """Wait until every node sees every other and has published its log."""
+        for name in self.names():
+            eventually(lambda name=name: self._is_whole(name), f"{name} to see a whole ring")
+
+    def _is_whole(self, name: str) -> bool:
+        status = ask(Path(self.node(name)["data_dir"]), "status")
+        ring = status["ring"]
+        return bool(
+            ring["members"] == ring["enrolled"] == len(self.names())
+            and status["storage"]["unpushed"] == 0
+            and status["log"] in SETTLED_LOGS
+        )
 
     @contextmanager
     def imap(self, name: str) -> Iterator[imaplib.IMAP4]:
