@@ -30,7 +30,11 @@ class Arc:
         return point(self.before + self.size)
 
     def __contains__(self, place: bytes) -> bool:
-        return (number(place) - self.before - 1) % RING_SIZE < self.size
+        return self.reaches(number(place))
+
+    def reaches(self, place: int) -> bool:
+        """Is a place, as a number, on the arc?"""
+        return (place - self.before - 1) % RING_SIZE < self.size
 
     def shared_with(self, other: Arc) -> list[Arc]:
         """Return the points in both: none, one or two arcs, clockwise from our start."""

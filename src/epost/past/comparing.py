@@ -8,7 +8,7 @@ open per peer, so no callback looks at more than a slice, and a lost message onl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -104,9 +104,10 @@ class Comparisons:
             del self._rounds[peer]
         return late
 
-    def abandon_all(self) -> None:
-        """Who counts has changed: the arcs of the rounds are no longer right."""
-        self._rounds.clear()
+    def abandon(self, peers: Collection[NodeId]) -> None:
+        """Who counts has changed: the arcs of the rounds with these are no longer right."""
+        for peer in peers:
+            self._rounds.pop(peer, None)
 
     # The side that asks.
 

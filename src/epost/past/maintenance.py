@@ -18,6 +18,7 @@ from epost.foundation.ids import BlockKind, Handle, NodeHandle, NodeId
 from epost.foundation.ports import DeleteNote, PutNote, Role
 from epost.foundation.wire import Application
 from epost.past.admission import Admission
+from epost.past.arcs import Arc
 from epost.past.bounded import BoundedDict
 from epost.past.comparing import Comparisons, RoundDone
 from epost.past.coverage import Coverage
@@ -36,7 +37,7 @@ from epost.past.messages import (
 )
 from epost.past.observed import BlockRefused, RangeCompared
 from epost.past.pulling import Pulls
-from epost.past.ring_view import Membership
+from epost.past.ring_view import Membership, RingView
 from epost.past.shelf import Shelf, is_held
 from epost.past.surroundings import Surroundings
 from epost.past.versions import Verdict
@@ -82,6 +83,7 @@ class Maintenance:
         self._rows: Rates[NodeId] = Rates(config.rows_per_second, config.rows_burst)
         self._reads: Rates[NodeId] = Rates(config.reads_per_second, config.reads_burst)
         self._epoch = -1
+        self._arcs: dict[NodeId, tuple[Sequence[Arc], Sequence[Arc]]] = {}
         self._due: dict[NodeId, float] = {}
         self._has_room = False
         self._lacking: dict[NodeId, int] = {}
@@ -200,11 +202,20 @@ class Maintenance:
     # Rounds.
 
     def _on_view_changed(self, now: float) -> None:
-        live = {node.id for node in self._membership.view.live}
-        self._comparisons.abandon_all()
-        self._confirmed.clear()
-        self._due = dict.fromkeys(sorted(live), now)
-        self._lacking = {peer: n for peer, n in self._lacking.items() if peer in live}
+        """Compare anew with those whose arcs, seen from here, are others than before.
+
+        And with those who share keys with them, since all replicas must confirm what is given up.
+        """
+        view = self._membership.view
+        before, self._arcs = self._arcs, {n.id: _arcs_between(view, n.id) for n in view.live}
+        changed = {peer for peer in before | self._arcs if before.get(peer) != self._arcs.get(peer)}
+        self._comparisons.abandon(changed)
+        for handle in list(self._confirmed):
+            self._confirmed.put(handle, (self._confirmed.get(handle) or frozenset()) - changed)
+        moved = [view.arc(peer) for peer in self._arcs if peer in changed]
+        due = {p: any(arc.shared_with(view.arc(p)) for arc in moved) for p in self._arcs}
+        self._due = {p: now if is_due else self._due.get(p, now) for p, is_due in due.items()}
+        self._lacking = {peer: n for peer, n in self._lacking.items() if peer in self._arcs}
 
     def _begin_rounds(self, now: float) -> None:
         self._has_room = False
@@ -214,9 +225,8 @@ class Maintenance:
                 return
             if node.id in self._comparisons or self._due.setdefault(node.id, now) > now:
                 continue
-            arc = view.arc(node.id)
-            own = view.own_arc
-            self._comparisons.begin(node, arc.shared_with(own), arc.without(own), now)
+            shared, surplus = self._arcs[node.id]
+            self._comparisons.begin(node, shared, surplus, now)
 
     # Blocks.
 
@@ -268,3 +278,9 @@ class Maintenance:
 
     def _send(self, to: NodeHandle, message: Upkeep) -> None:
         self._outbox.notify(to, Application.PAST, encode(message))
+
+
+def _arcs_between(view: RingView, peer: NodeId) -> tuple[Sequence[Arc], Sequence[Arc]]:
+    """Return the arcs that both nodes should hold, and those that only the peer should."""
+    arc, own = view.arc(peer), view.own_arc
+    return arc.shared_with(own), arc.without(own)

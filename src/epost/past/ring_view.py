@@ -6,11 +6,11 @@ elsewhere yet, and what others keep in its place they keep as stand-ins.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from epost.foundation.ids import NodeHandle, NodeId, closeness, point
+from epost.foundation.ids import NodeHandle, NodeId, closeness, number, point
 from epost.past.arcs import Arc, arc_between, known_arc, replica_arc
 from epost.past.config import PastConfig
 from epost.past.observed import CopyingPaused
@@ -33,24 +33,34 @@ class RingView:
     """Sorted by id, without this node."""
     is_whole: bool
 
-    @cached_property
+    @property
     def own_arc(self) -> Arc:
         """Return the keys of this node."""
-        return self.arc(self.me)
+        return self._arcs[self.me]
 
     def arc(self, node_id: NodeId) -> Arc:
         """Return the keys of a counted node, as far as they are known to be its own."""
-        if self.is_whole:
-            return replica_arc(node_id, self.span, self.k)
-        return known_arc(node_id, self.span, self.k)
+        return self._arcs[node_id]
 
     def replicas(self, place: bytes) -> list[NodeId]:
         """Return the k counted nodes closest to a place, closest first."""
-        return sorted(self.span, key=lambda node: closeness(place, node))[: self.k]
+        nodes = self._certain_replicas(place) or self.span
+        return sorted(nodes, key=lambda node: closeness(place, node))[: self.k]
 
     def knows_replicas(self, place: bytes) -> bool:
         """Is it certain that those are the k closest of the ring?"""
-        return all(place in self.arc(node) for node in self.replicas(place))
+        return bool(self._certain_replicas(place))
+
+    def _certain_replicas(self, place: bytes) -> list[NodeId]:
+        """Return the k closest in any order; none if nodes that are not known may be closer."""
+        at = number(place)
+        nodes = [node for node, arc in self._arcs.items() if arc.reaches(at)]
+        return nodes if len(nodes) == min(self.k, len(self.span)) else []
+
+    @cached_property
+    def _arcs(self) -> Mapping[NodeId, Arc]:
+        arc_of = replica_arc if self.is_whole else known_arc
+        return {node: arc_of(node, self.span, self.k) for node in self.span}
 
     def absent_replica(self, place: bytes) -> bytes:
         """Return the closest of the k that is absent, empty if all live."""

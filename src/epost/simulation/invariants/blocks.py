@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from random import Random
 
-from epost.foundation.errors import EpostError
+from epost.foundation.errors import EpostError, UnavailableError
 from epost.foundation.ids import BlockKind, Handle, NodeId
+from epost.node.assembly import Node
 from epost.past.observed import BlockInserted
 from epost.past.pending import receipt_handle
 from epost.past.shelf import is_held
@@ -17,6 +17,8 @@ from epost.simulation.invariants.violations import Findings, Invariant
 from epost.simulation.office import Machine, Office
 from epost.simulation.vault import SimulatedVault
 from epost.simulation.world import Observed
+
+READ_TRIES = 3
 
 
 class AcknowledgedBlocks:
@@ -93,18 +95,24 @@ class AcknowledgedBlocks:
         assert node is not None, "every machine runs when the ring has healed"
         if handle.kind is BlockKind.PENDING:
             return  # nobody but the delegates reads it
-        try:
-            match handle.kind:
-                case BlockKind.KEY | BlockKind.CERTIFICATE:
-                    reading = await node.blocks.lookup_latest(handle)
-                    found = reading.block is not None
-                case BlockKind.CLUSTER:
-                    found = bool(await node.blocks.lookup_cluster(handle))
-                case _:
-                    found = bool(await node.blocks.lookup(handle, mirror=False))
-        except EpostError as error:
-            self._findings.violated(Invariant.BLOCKS_STAY, f"{handle} is not readable: {error}")
-            return
-        if not found:
-            self._findings.violated(Invariant.BLOCKS_STAY, f"{handle} is not found")
-        await asyncio.sleep(0)
+        problem = "it is not found"
+        for _ in range(READ_TRIES):
+            try:
+                if await _is_readable(node, handle):
+                    return
+            except UnavailableError as error:  # the network still loses messages
+                problem = str(error)
+            except EpostError as error:
+                problem = str(error)
+                break
+        self._findings.violated(Invariant.BLOCKS_STAY, f"{handle} is not readable: {problem}")
+
+
+async def _is_readable(node: Node, handle: Handle) -> bool:
+    match handle.kind:
+        case BlockKind.KEY | BlockKind.CERTIFICATE:
+            return (await node.blocks.lookup_latest(handle)).block is not None
+        case BlockKind.CLUSTER:
+            return bool(await node.blocks.lookup_cluster(handle))
+        case _:
+            return bool(await node.blocks.lookup(handle, mirror=False))
