@@ -16,7 +16,7 @@ from epost.simulation.scenarios.mail import NODES, MailConfig
 
 pytestmark = pytest.mark.timeout(1800)
 
-SHORT_MINUTES = 3.0
+SHORT_MINUTES = 2.0
 SMALL = MailConfig(office=OfficeConfig(machines=24, users=6, nodes=NODES))
 
 
