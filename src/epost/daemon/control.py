@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from epost.daemon.files import make_private_folder
+from epost.daemon.hanging_up import stop_listening
 from epost.foundation.errors import ConfigError, EpostError
 
 REQUEST_SIZE_MAX = 4 * 1024 * 1024
@@ -45,6 +46,7 @@ class ControlServer:
         self._path = path
         self._commands = dict(commands)
         self._server: asyncio.Server | None = None
+        self._conversations: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def start(self) -> None:
         """Begin to listen; a dead socket of an earlier run is replaced, a live one an error."""
@@ -55,14 +57,26 @@ class ControlServer:
             )
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(
-            self._serve, path=str(self._path), limit=REQUEST_SIZE_MAX
+            self._welcome, path=str(self._path), limit=REQUEST_SIZE_MAX
         )
 
     async def close(self) -> None:
-        """Stop listening and remove the socket."""
-        if self._server is not None:
-            self._server.close()
-            self._path.unlink(missing_ok=True)
+        """Stop listening, hang up on those still connected, and remove the socket."""
+        if self._server is None:
+            return
+        await stop_listening(self._server)
+        self._path.unlink(missing_ok=True)
+        conversations = dict(self._conversations)
+        for conversation in conversations:
+            conversation.cancel()
+        await asyncio.gather(*conversations, return_exceptions=True)
+        for writer in conversations.values():
+            writer.close()  # one cancelled before its first step has closed nothing
+
+    def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversation = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._conversations[conversation] = writer
+        conversation.add_done_callback(self._conversations.pop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

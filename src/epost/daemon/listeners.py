@@ -22,6 +22,7 @@ from pathlib import Path
 from epost import __version__
 from epost.apps.mail.mailbox import AccountMail
 from epost.daemon.config import MailSection, parse_address
+from epost.daemon.hanging_up import stop_listening
 from epost.daemon.loopback import LoopbackOwnerCheck
 from epost.daemon.loopback_tls import end_point, server_context
 from epost.daemon.passwords import PasswordFile
@@ -129,7 +130,7 @@ class MailListeners:
     async def close(self) -> None:
         """Take no more connections, finish what is being submitted, say goodbye."""
         for server in self._servers:
-            server.close()
+            await stop_listening(server)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._smtp.close()
@@ -202,30 +203,36 @@ class ImapService:
         self._starttls = starttls
         self._tls_end_point = tls_end_point
         self._end_point = tls_end_point if is_tls else None
-        self._conversations: dict[asyncio.Task[None], None] = {}
+        self._conversations: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one client to the end."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._conversations[task] = None
+    def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Begin to serve one client, to its end or ours."""
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._conversations[task] = writer
+        task.add_done_callback(self._conversations.pop)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await self._converse(reader, writer)
         except (ConnectionError, asyncio.CancelledError):
             pass  # the client has gone, or the daemon stops
         finally:
-            self._conversations.pop(task, None)
             writer.close()
 
     async def close(self) -> None:
         """Say goodbye to every client."""
-        tasks = list(self._conversations)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        conversations = dict(self._conversations)
+        for conversation in conversations:
+            conversation.cancel()
+        await asyncio.gather(*conversations, return_exceptions=True)
+        for writer in conversations.values():
+            writer.close()  # one cancelled before its first step has closed nothing
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        host, port = writer.get_extra_info("peername")[:2]
+        peer = writer.get_extra_info("peername")
+        if peer is None:
+            raise ConnectionError("the client has gone")
+        host, port = peer[:2]
         local_port = writer.get_extra_info("sockname")[1]
         if len(self._conversations) > CONNECTIONS_MAX:
             writer.write(b"* BYE Too many connections\r\n")

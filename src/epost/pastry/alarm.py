@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from epost.foundation.effects import Outbox
 from epost.foundation.wire import Application
 
@@ -20,6 +22,10 @@ class Alarm:
         if self._at is None or at < self._at:
             self._at = at
             self._outbox.set_timer(self._application, self.name, max(0.0, at - now))
+
+    def set_now(self) -> None:
+        """Ring in the next turn: for callers outside of a turn, who do not know the time."""
+        self.set_by(-inf, 0.0)
 
     def rang(self) -> None:
         """The timer went off: nothing is set until `set_by` is called again."""

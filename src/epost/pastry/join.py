@@ -70,7 +70,7 @@ class Join:
     def join(self, bootstrap: Sequence[NodeHandle]) -> None:
         """Look for the ring from the next turn on."""
         self._bootstrap = [*(self._bootstrap or ()), *self._of_our_ring(bootstrap)]
-        self._outbox.set_timer(Application.PASTRY, self.TIMER, 0.0)
+        self._alarm.set_now()
 
     def stop(self) -> None:
         """Neither deliver nor look for the ring any more."""

@@ -16,6 +16,7 @@ from epost.foundation.effects import Outbox
 from epost.foundation.ids import Id, NodeHandle, number
 from epost.foundation.ports import Entropy, Observer
 from epost.foundation.wire import Application
+from epost.pastry.alarm import Alarm
 from epost.pastry.config import (
     HOPS_MAX,
     REROUTES_MAX,
@@ -59,6 +60,7 @@ class Router:
         self._upcalls = upcalls
         self.hops = Hops(config, outbox, entropy)
         self._departing: list[Journey] = []
+        self._departure = Alarm(outbox, Application.PASTRY, self.TIMER)
         self._held: deque[tuple[float, Journey]] = deque()
         self._parked: dict[bytes, list[Journey]] = {}
         self._parked_count = 0
@@ -71,9 +73,8 @@ class Router:
         if len(self._departing) >= WAITING_MAX:
             self._drop(journey, "too many messages wait to depart")
             return
-        if not self._departing:
-            self._outbox.set_timer(Application.PASTRY, self.TIMER, 0.0)
         self._departing.append(journey)
+        self._departure.set_now()
 
     def ask_way(self, contact: NodeHandle, now: float) -> None:
         """Have a contact route our request for the leaf set around our own id."""
@@ -82,6 +83,7 @@ class Router:
 
     def on_route_timer(self, now: float) -> None:
         """Send off what this node's applications asked for."""
+        self._departure.rang()
         departing, self._departing = self._departing, []
         for journey in departing:
             self._dispatch(journey, now)

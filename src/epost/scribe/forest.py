@@ -70,6 +70,11 @@ class Forest:
         tree.tend_at = at
         self._alarm.set_by(at, now)
 
+    def tend_next(self, tree: Tree) -> None:
+        """Tend a tree in the next turn."""
+        tree.tend_at = 0.0
+        self._alarm.set_now()
+
     def tend_later(self, tree: Tree, now: float) -> None:
         """Tend a tree after the usual time, spread by a quarter either way.
 

@@ -50,7 +50,6 @@ from epost.scribe.observed import (
 )
 from epost.scribe.tree import Tree
 
-BEGIN = "begin"
 MESSAGE_ID_BYTES = 16
 
 
@@ -104,15 +103,14 @@ class Scribe:
         if tree is None:
             raise Overloaded(f"this node takes part in {GROUPS_MAX} groups already")
         tree.is_member = True
-        self._tend_soon()
+        self._forest.tend_next(tree)
 
     def leave(self, group: Id) -> None:
         """Stop being a member; the node may go on to forward for others."""
         tree = self._forest.get(group)
         if tree is not None:
             tree.is_member = False
-            tree.tend_at = 0.0
-            self._tend_soon()
+            self._forest.tend_next(tree)
 
     def multicast(self, group: Id, body: bytes) -> None:
         """Send news to all members, oneself included if a member; anybody may.
@@ -175,7 +173,7 @@ class Scribe:
 
     def on_timer(self, name: str, now: float) -> None:
         """Tend the trees that are due."""
-        assert name in (Forest.TIMER, BEGIN)
+        assert name == Forest.TIMER
         self._forest.on_timer(now)
 
     def on_loaded(self, purpose: object, body: bytes | None, now: float) -> None:
@@ -321,10 +319,6 @@ class Scribe:
 
     def _branch(self, tree: Tree) -> Branch:
         return Branch(tree.group, (self._me.node_id, *tree.path)[:PATH_MAX])
-
-    def _tend_soon(self) -> None:
-        # No time is known outside of a turn; the timer brings it.
-        self._outbox.set_timer(Application.SCRIBE, BEGIN, 0.0)
 
     # Bytes
 

@@ -49,6 +49,7 @@ class StrictConnection(SMTP):
         self._errors = 0
         self._is_submitting = False
         self._is_shutting_down = False
+        self._is_tls = False
 
     def shut_down(self) -> None:
         """End the session: at once, or after the reply to a mail that is being submitted."""
@@ -147,6 +148,12 @@ class StrictConnection(SMTP):
         if self._errors > self._config.errors_max:
             raise HangUp(replies.TOO_MANY_ERRORS)
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin a session; called once more when STARTTLS has put TLS in between."""
+        # Noted here: a TLS transport that has hung up cannot be asked any more.
+        self._is_tls = transport.get_extra_info("sslcontext") is not None
+        super().connection_made(transport)
+
     def eof_received(self) -> bool | None:
         """Let commands that are still buffered be answered, also after the client's last octet."""
         asyncio.StreamReaderProtocol.eof_received(self)
@@ -183,4 +190,4 @@ class StrictConnection(SMTP):
         return self._transport_info("peername")
 
     def _is_encrypted(self) -> bool:
-        return self._writer.transport.get_extra_info("sslcontext") is not None
+        return self._is_tls
