@@ -37,6 +37,9 @@ class ChatLog:
     async def undeliverable(self, *_: object) -> list[Entry]:
         return []
 
+    async def delayed(self, *_: object) -> list[Entry]:
+        return []
+
     def on_entry(self, _sequence: int, entry: Entry, _origin: object) -> None:
         self.texts.append(entry.payload)
 

@@ -31,6 +31,10 @@ class PostConfig:
     offer_again_seconds_max: float = 3600.0
     notice_lifetime_seconds: float = 180 * DAY_SECONDS
     """After this an undelivered notice bounces (crypto 7.1)."""
+    warn_held_seconds: float = 4 * 3600.0
+    """A notice that is still only on this machine after so long is reported to its sender."""
+    warn_delegated_seconds: float = 3 * DAY_SECONDS
+    """The same for one that delegates keep: it is safe, and people are away for a weekend."""
     presence_seconds: float = 60.0
     presence_gap_seconds_min: float = 5.0
     """Presence is published this often, and on a change not more often than the gap."""

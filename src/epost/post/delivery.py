@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from itertools import count
 
 from epost.foundation.errors import EpostError, Overloaded
@@ -15,14 +16,23 @@ from epost.post.ledger import Ledger, entry_of
 from epost.post.log_records import Entry
 from epost.post.outbox import OpenMessage
 from epost.post.ports import NodePorts
-from epost.post.records import PROGRESS_MAX, SETTLED, DeliveryState, Progressed, Step
+from epost.post.records import PROGRESS_MAX, SETTLED, DeliveryState, Progressed, Step, Warned
 
 ATTEMPTS_AT_ONCE = 64
 OFFERS_PER_TICK_MAX = 64
 _TICK_SECONDS = 1.0
 
-GivenUp = Callable[[Letter, str], Awaitable[Sequence[Entry]]]
-"""Asks the application what to log about a notice that will never arrive, and why."""
+Telling = Callable[[Letter, str], Awaitable[Sequence[Entry]]]
+"""Asks the application what to log about a notice, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tellings:
+    """How the application tells its user of a notice that will never arrive, and of a late one."""
+
+    given_up: Telling
+    delayed: Telling
+
 
 Key = tuple[bytes, int]
 
@@ -36,14 +46,14 @@ class Delivery:
         dispatch: Dispatch,
         ledger: Ledger,
         log: DeviceLog,
-        given_up: GivenUp,
+        tellings: Tellings,
         ports: NodePorts,
         config: PostConfig,
     ) -> None:
         self._dispatch = dispatch
         self._ledger = ledger
         self._log = log
-        self._given_up = given_up
+        self._tellings = tellings
         self._ports = ports
         self._config = config
         self._slots = asyncio.Semaphore(ATTEMPTS_AT_ONCE)
@@ -118,8 +128,10 @@ class Delivery:
                 if outcome.pending != letter.pending:
                     self._progress(_step(letter, outcome, self._ports.clock.wall_ms()))
                 self._plan(key, self._next_pause(key))
+                await self._warn_if_late(letter, outcome, self._config.warn_delegated_seconds)
             case DeliveryState.HELD | DeliveryState.STORED:
                 self._plan(key, self._next_pause(key))
+                await self._warn_if_late(letter, outcome, self._config.warn_held_seconds)
 
     async def _attempt(self, letter: Letter, done: asyncio.Future[Outcome]) -> None:
         key = (letter.message_key, letter.index)
@@ -174,9 +186,22 @@ class Delivery:
         )
 
     async def _give_up(self, letter: Letter, outcome: Outcome) -> None:
-        entries = await self._given_up(letter, outcome.reason)
+        entries = await self._tellings.given_up(letter, outcome.reason)
         step = _step(letter, outcome, self._ports.clock.wall_ms())
         await self._log.append([*entries, entry_of(Progressed((step,)))])
+
+    async def _warn_if_late(self, letter: Letter, outcome: Outcome, after_seconds: float) -> None:
+        """Tell the user once that it takes long: never silence (design 7)."""
+        message = self._ledger.outbox.message(letter.message_key)
+        if message is None or message.progress[letter.index].is_warned:
+            return
+        now = self._ports.clock.wall_ms()
+        if now < letter.sent_at + after_seconds * 1000 or not self._ports.is_clock_sound():
+            return
+        reason = outcome.reason or "her devices cannot be reached"
+        entries = await self._tellings.delayed(letter, reason)
+        warned = Warned(letter.message_key, letter.index, now)
+        await self._log.append([*entries, entry_of(warned)])
 
     def _progress(self, step: Step) -> None:
         self._steps.append(step)

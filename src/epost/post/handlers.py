@@ -62,3 +62,9 @@ class NotificationHandler(Protocol):
     ) -> Sequence[Entry]:
         """Return what to log (a bounce) because a notice was given up."""
         ...
+
+    async def delayed(
+        self, message_key: bytes, content: bytes, recipient: str, reason: str
+    ) -> Sequence[Entry]:
+        """Return what to log because a notice has not arrived yet; it is offered again."""
+        ...

@@ -20,7 +20,7 @@ from epost.post.log_records import Entry
 from epost.post.outbox import Outbox
 from epost.post.ports import NodePorts
 from epost.post.received import ReceivedNotices
-from epost.post.records import POST_RECORD, Outgoing, PostRecord, Progressed, Received
+from epost.post.records import POST_RECORD, Outgoing, PostRecord, Progressed, Received, Warned
 
 TABLE = "post.ledger"
 _KEY = b"folded"
@@ -111,6 +111,8 @@ class Ledger:
             case Progressed(steps):
                 for step in steps:
                     self.outbox.on_step(step)
+            case Warned(message_key, notice):
+                self.outbox.on_warned(message_key, notice)
             case Received():
                 self.received.on_received(sequence, record)
 

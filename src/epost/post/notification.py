@@ -15,7 +15,7 @@ from epost.foundation.errors import MessageTooLarge, Overloaded, RefusedError
 from epost.past.durability import Durability
 from epost.post.app_ids import AppId
 from epost.post.config import PostConfig
-from epost.post.delivery import Delivery
+from epost.post.delivery import Delivery, Tellings
 from epost.post.device_log import DeviceLog
 from epost.post.dispatch import Dispatch, Letter, Outcome
 from epost.post.handlers import NotificationHandler
@@ -78,7 +78,7 @@ class Notifications:
             dispatch=dispatch,
             ledger=ledger,
             log=log,
-            given_up=self._on_given_up,
+            tellings=Tellings(given_up=self._on_given_up, delayed=self._on_delayed),
             ports=ports,
             config=config,
         )
@@ -173,6 +173,12 @@ class Notifications:
         if handler is None:
             return ()
         return await handler.undeliverable(letter.message_key, letter.content, letter.name, reason)
+
+    async def _on_delayed(self, letter: Letter, reason: str) -> Sequence[Entry]:
+        handler = self._handlers.get(letter.app)
+        if handler is None:
+            return ()
+        return await handler.delayed(letter.message_key, letter.content, letter.name, reason)
 
 
 def letters_of(outgoing: Outgoing) -> list[Letter]:

@@ -32,13 +32,17 @@ MESSAGES_MAX = 10_000
 
 
 class NoticeProgress(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """How far one notice came, by the log; `pending` names the envelope that delegates keep."""
+    """How far one notice came, by the log; `pending` names the envelope that delegates keep.
+
+    `is_warned`: the user was told that it takes its time.
+    """
 
     state: DeliveryState
     pending: Annotated[bytes, msgspec.Meta(max_length=32)]
+    is_warned: bool
 
 
-_NEW = NoticeProgress(DeliveryState.HELD, b"")
+_NEW = NoticeProgress(DeliveryState.HELD, b"", is_warned=False)
 
 
 class _Note(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -138,7 +142,8 @@ class Outbox:
         known = message.progress[step.notice]
         if not _leads_on(known, step):
             return
-        message.progress[step.notice] = NoticeProgress(step.state, step.pending or known.pending)
+        pending = step.pending or known.pending
+        message.progress[step.notice] = NoticeProgress(step.state, pending, known.is_warned)
         if step.pending:
             self._delegated.pop(known.pending, None)
             self._delegated[step.pending] = (step.message_key, step.notice)
@@ -147,6 +152,14 @@ class Outbox:
             del self._messages[step.message_key]
             for progress in message.progress:
                 self._delegated.pop(progress.pending, None)
+
+    def on_warned(self, message_key: bytes, notice: int) -> None:
+        """The user knows that a notice is late."""
+        message = self._messages.get(message_key)
+        if message is not None and notice < len(message.progress):
+            known = message.progress[notice]
+            message.progress[notice] = msgspec.structs.replace(known, is_warned=True)
+            self._changed[message_key] = None
 
     def checkpoint(self) -> list[Write]:
         """Return the writes that bring the notes up to date."""

@@ -97,5 +97,13 @@ class Received(msgspec.Struct, tag=3, frozen=True, array_like=True, forbid_unkno
     expires_at: U63
 
 
-PostRecord = Outgoing | Progressed | Received
+class Warned(msgspec.Struct, tag=4, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The user was told that a notice of hers takes its time: once is enough."""
+
+    message_key: Bytes16
+    notice: U16
+    at: U63
+
+
+PostRecord = Outgoing | Progressed | Received | Warned
 POST_RECORD: Format[PostRecord] = Format(PostRecord, size_max=PAYLOAD_BYTES_MAX)

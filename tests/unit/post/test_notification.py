@@ -26,6 +26,7 @@ class Inbox:
 
     received: list[Notification] = field(default_factory=list)
     bounced: list[tuple[bytes, str, str]] = field(default_factory=list)
+    warned: list[str] = field(default_factory=list)
     answer: Answer | None = None
 
     async def accept(self, notification: Notification) -> Answer:
@@ -37,6 +38,12 @@ class Inbox:
     ) -> Sequence[Entry]:
         self.bounced.append((content, recipient, reason))
         return [Entry(AppId.MAIL, b"bounce: " + recipient.encode())]
+
+    async def delayed(
+        self, message_key: bytes, content: bytes, recipient: str, reason: str
+    ) -> Sequence[Entry]:
+        self.warned.append(recipient)
+        return [Entry(AppId.MAIL, b"late: " + recipient.encode())]
 
 
 async def start(machine: Machine) -> Inbox:
@@ -338,6 +345,47 @@ def test_receipts_of_many_recipients_are_logged_together() -> None:
         assert {s.state for s in sent.states} == {DeliveryState.DELIVERED}
         await settle(5)
         assert alice.post.log.sequence - before == 2
+        await world.stop()
+
+    run(story())
+
+
+def test_a_notice_that_nobody_took_for_four_hours_is_reported_once_and_still_offered() -> None:
+    async def story() -> None:
+        world = World()
+        alice, bob = world.enrol("alice"), world.enrol("bob")
+        mine, inbox = await start(alice), await start(bob)
+        alice.is_online = False
+        await send(alice, b"hello", "bob")
+        await settle(3.9 * 3600)
+        assert mine.warned == []
+        await settle(1.2 * 3600)
+        assert mine.warned == [BOB]
+        assert await folder(alice) == [b"late: " + BOB.encode()]
+        await alice.stop()
+        mine = await start(alice)
+        await settle(30 * 3600)
+        assert mine.warned == [], "the log remembers that she was told"
+        alice.is_online = True
+        await settle(2 * 3600)
+        assert [n.content for n in inbox.received] == [b"hello"]
+        assert mine.bounced == []
+        await world.stop()
+
+    run(story())
+
+
+def test_a_notice_that_delegates_keep_is_reported_after_three_days() -> None:
+    async def story() -> None:
+        world = World()
+        alice, carol, _ = world.enrol("alice"), world.enrol("carol"), world.enrol("bob")
+        mine, _ = await start(alice), await start(carol)
+        sent = await send(alice, b"hello", "bob")
+        assert [s.state for s in sent.states] == [DeliveryState.DELEGATED]
+        await settle(2.9 * 24 * 3600)
+        assert mine.warned == []
+        await settle(0.2 * 24 * 3600)
+        assert mine.warned == [BOB]
         await world.stop()
 
     run(story())

@@ -46,6 +46,7 @@ from epost.post.records import (
     Progressed,
     Received,
     Step,
+    Warned,
 )
 from epost.post.references import Reference, Secrecy
 
@@ -139,6 +140,7 @@ def fixed() -> dict[str, bytes]:
         "record outgoing": encode(outgoing),
         "record progressed": encode(Progressed((step,))),
         "record received": encode(received),
+        "record warned": encode(Warned(b"m" * 16, 0, AT)),
         "message deliver": encode(Deliver(b"envelope")),
         "message settle": encode(Settle(b"receipt")),
         "message answered": encode(Answered(b"receipt")),
@@ -209,7 +211,7 @@ def test_golden_blocks_verify_and_decode(golden: dict[str, bytes]) -> None:
     entry = open_record(LOG_RECORD.decode(golden["record"]), SEED)
     assert entry == Entry(AppId.MAIL, b"inserted")
     assert DEVICE_SECRETS.decode(golden["device secrets"]) == device().secrets
-    for name in ("record outgoing", "record progressed", "record received"):
+    for name in ("record outgoing", "record progressed", "record received", "record warned"):
         assert encode(POST_RECORD.decode(golden[name])) == golden[name]
     for name in ("message deliver", "message settle"):
         assert encode(POST_MESSAGE.decode(golden[name])) == golden[name]
