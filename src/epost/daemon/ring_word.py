@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from epost.crypto.certificates import NodeCert
 from epost.daemon.tls.hello import RingNews
 from epost.daemon.tls.transport import TlsTransport
-from epost.foundation.errors import UntrustedCertificate
 from epost.foundation.ids import NodeHandle
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
@@ -32,26 +31,33 @@ class RingWord:
 
     def verify(self, certificate: bytes) -> NodeCert:
         """Return the certificate of a node in force; raises PeerError, AuthenticityError."""
-        issuers = self._node().issuers
+        node = self._node()
         now_ms = self._clock.wall_ms()
-        verified = issuers.trust.verify_node(certificate, now_ms)
-        if issuers.is_node_revoked(verified):
-            raise UntrustedCertificate("the certificate of this node was revoked")
+        verified = node.issuers.trust.verify_node(certificate, now_ms)
+        was_linked = self.transport is not None and self.transport.certificate(verified.id)
+        is_known = bool(was_linked) or node.overlay.knows(verified.id)
+        node.issuers.judge_link(verified, is_known=is_known, now_ms=now_ms)
         return verified
 
     def news(self) -> RingNews:
         """Return what we tell others about our authority's newest word."""
-        newest = self._node().issuers.newest()
+        issuers = self._node().issuers
+        newest = issuers.newest()
         if newest is None:
-            return RingNews()
+            return RingNews(issuers.news_number)
         log = newest.certified_log
-        return RingNews(newest.number, log.sequence, log.tip)
+        return RingNews(issuers.news_number, log.sequence, log.tip)
 
     def on_news(self, node: NodeHandle, news: RingNews, clock_ms: int) -> None:
-        """Compare clocks and certified logs; newer blocks come by gossip (`rings.issuers`)."""
-        self._node().clock_check.on_peer_clock(node.id, clock_ms)
+        """Compare clocks, certified logs and how new the authority's blocks are."""
+        here = self._node()
+        here.clock_check.on_peer_clock(node.id, clock_ms)
         ours = self.news()
-        if ours.log_sequence == news.log_sequence and ours.log_tip != news.log_tip:
+        if ours.issuer_block_number != news.issuer_block_number:
+            here.issuers.on_peer_number(node, news.issuer_block_number)
+            here.driver.wake()
+        elif ours.log_sequence == news.log_sequence and ours.log_tip != news.log_tip:
+            # Both hold the same blocks, so both speak of the same issuer's log.
             self._observer.record(CertifiedLogForked(node, ours.log_sequence))
 
     def is_overloaded(self) -> bool:

@@ -123,6 +123,11 @@ class PastryNode:
             return False
         return leaf_set.covers(key, size)
 
+    def knows(self, node_id: NodeId) -> bool:
+        """Tell whether a node is, or was, a neighbour, or is in the routing table."""
+        peers = self._peers
+        return node_id in peers.leaf_set or node_id in peers.table or node_id in peers.contacts
+
     def neighbours(self) -> Sequence[NodeHandle]:
         """Return the live leaf set without this node, sorted by id."""
         return sorted(self._peers.leaf_set, key=lambda node: node.node_id)

@@ -11,7 +11,8 @@ from epost.foundation.errors import ConfigError
 class RingsConfig:
     """How news of the authority spreads."""
 
-    # 100 bytes to each of the leaf set: a node cut off for less than that needs no other trigger.
+    # 100 bytes to one of the leaf set in turn. News are flooded when they come, and compared when a
+    # link or a neighbour comes up; this finds what was lost nevertheless.
     gossip_seconds: float = 60.0
     # Policy until the first issuer block is seen: the paper's k, and enrolled nodes to match.
     replication_factor_default: int = 3

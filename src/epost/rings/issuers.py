@@ -23,13 +23,19 @@ from epost.crypto.signing import Kind
 from epost.crypto.versioned import KeyBlock, open_key_block
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller, Outbox
-from epost.foundation.errors import EpostError, UnexpectedPacket
+from epost.foundation.errors import EpostError, UnexpectedPacket, UntrustedCertificate
 from epost.foundation.ids import Id, NodeHandle, NodeId
 from epost.foundation.ports import Observer, PutNote
 from epost.foundation.wire import Application
 from epost.rings.config import RingsConfig
 from epost.rings.messages import RINGS_MESSAGE, Ask, Held, News, Numbers
-from epost.rings.observed import IssuerEquivocated, NewsAccepted, NewsRefused
+from epost.rings.observed import (
+    AuthoritySilent,
+    CertificateAged,
+    IssuerEquivocated,
+    NewsAccepted,
+    NewsRefused,
+)
 from epost.rings.policy import (
     IssuerContent,
     Policy,
@@ -90,6 +96,8 @@ class Issuers:
         self._root_content: RootContent | None = None
         self._issued: dict[bytes, _Issued] = {}
         self._revoked: frozenset[bytes] = frozenset()
+        self._compared_last = b""
+        self._is_silence_told = False
         kept = dict(notes.notes(NOTES))
         root_key = pinned.organisation.organisation_key
         for key in sorted(kept, key=lambda key: key != root_key):  # the root names the issuers
@@ -150,6 +158,34 @@ class Issuers:
         newest = max((i.content.next_update for i in self._issued.values()), default=None)
         return newest is None or now_ms < newest + STRANGERS_REFUSED_AFTER_MS
 
+    @property
+    def news_number(self) -> int:
+        """How new everything believed here is; grows with every block, never goes back.
+
+        Root block versions count 2**32-fold: a root block may remove an issuer and its number.
+        """
+        root = self._root.body.version if self._root else 0
+        return (root << 32) + sum(i.block.body.version for i in self._issued.values())
+
+    def on_peer_number(self, peer: NodeHandle, number: int) -> None:
+        """Compare with a peer whose link came up and who knows more, or less, than we."""
+        if number != self.news_number:
+            self._tell_numbers(peer)
+
+    def judge_link(self, node: NodeCert, *, is_known: bool, now_ms: int) -> None:
+        """Raise UntrustedCertificate unless a verified node may be linked now (crypto 3.5).
+
+        `is_known`: was it met before? Only such nodes are linked once the authority has been
+        silent for long, since a stranger may have been revoked meanwhile. Age alone only warns.
+        """
+        if self.is_node_revoked(node):
+            raise UntrustedCertificate("the certificate of this node was revoked")
+        if not is_known and not self.admits_strangers(now_ms):
+            raise UntrustedCertificate("a stranger, and the authority has been silent for 30 days")
+        if now_ms >= node.soft_expiry:
+            self._observer.record(CertificateAged(node.id, node.not_after))
+        self._tell_silence(now_ms)
+
     # What the authority hands in.
 
     def publish(self, block: bytes) -> None:
@@ -165,11 +201,17 @@ class Issuers:
     def on_start(self, now: float) -> None:
         """Compare with the neighbours."""
         self._gossip()
-        self._outbox.set_timer(Application.RINGS, _GOSSIP, self._config.gossip_seconds)
+        self._arm()
 
     def on_timer(self, name: str, now: float) -> None:
-        """Compare again: a message may have been lost."""
-        self.on_start(now)
+        """Compare with one neighbour after the other: a message may have been lost."""
+        neighbours = self._overlay.neighbours()
+        following = (n for n in neighbours if n.node_id > self._compared_last)
+        node = next(following, neighbours[0] if neighbours else None)
+        if node is not None:
+            self._compared_last = node.node_id
+            self._tell_numbers(node)
+        self._arm()
 
     def on_notify(self, sender: NodeHandle, body: bytes, now: float) -> None:
         """Answer a neighbour's numbers with a question or with ours, take its news."""
@@ -207,7 +249,18 @@ class Issuers:
         if joined:
             self._tell_numbers(node)
 
+    def _tell_silence(self, now_ms: int) -> None:
+        """Warn once when every issuer block is past its time, again after it had a new one."""
+        newest = self.newest()
+        is_silent = newest is not None and self.is_stale(now_ms)
+        if newest is not None and is_silent and not self._is_silence_told:
+            self._observer.record(AuthoritySilent(newest.next_update))
+        self._is_silence_told = is_silent
+
     # Gossip.
+
+    def _arm(self) -> None:
+        self._outbox.set_timer(Application.RINGS, _GOSSIP, self._config.gossip_seconds)
 
     def _gossip(self) -> None:
         for node in self._overlay.neighbours():

@@ -31,3 +31,18 @@ class IssuerEquivocated:
     issuer: int
     held: bytes = field(repr=False)
     other: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateAged:
+    """A linked node should have renewed its certificate; from `refused_from_ms` no link is made."""
+
+    node: NodeId
+    refused_from_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuthoritySilent:
+    """No issuer published a block in time; 30 days after `due_ms` strangers are not linked."""
+
+    due_ms: int

@@ -22,7 +22,13 @@ from epost.foundation.wire import Application, unpack
 from epost.rings.config import RingsConfig
 from epost.rings.issuers import NOTES, Issuers
 from epost.rings.messages import News
-from epost.rings.observed import IssuerEquivocated, NewsAccepted, NewsRefused
+from epost.rings.observed import (
+    AuthoritySilent,
+    CertificateAged,
+    IssuerEquivocated,
+    NewsAccepted,
+    NewsRefused,
+)
 from epost.rings.policy import RemovedIssuer, Revocation
 from tests.support.organisation import DAY_MS, START_MS, Organisation, key_of
 
@@ -84,7 +90,7 @@ class Neighbours:
     nodes: list[NodeHandle]
 
     def neighbours(self) -> list[NodeHandle]:
-        return self.nodes
+        return sorted(self.nodes, key=lambda node: node.node_id)
 
 
 @dataclass
@@ -184,6 +190,75 @@ def test_strangers_are_refused_when_the_news_is_a_month_old() -> None:
     assert node.is_stale(START_MS + 8 * DAY_MS)
     assert node.admits_strangers(START_MS + 36 * DAY_MS)
     assert not node.admits_strangers(START_MS + 38 * DAY_MS)
+
+
+def test_after_a_month_of_silence_only_nodes_met_before_are_linked() -> None:
+    office = Office(size=1)
+    node = office.nodes[0]
+    node.publish(ORG.issuer_block(POLICY).data)
+    member = node.trust.verify_node(ORG.node("x").certificate, START_MS)
+    node.judge_link(member, is_known=False, now_ms=START_MS + 36 * DAY_MS)
+    node.judge_link(member, is_known=True, now_ms=START_MS + 38 * DAY_MS)
+    with pytest.raises(UntrustedCertificate, match="stranger"):
+        node.judge_link(member, is_known=False, now_ms=START_MS + 38 * DAY_MS)
+    assert sum(isinstance(event, AuthoritySilent) for event in office.events) == 1
+
+
+def test_a_certificate_past_its_soft_expiry_is_linked_and_reported() -> None:
+    office = Office(size=1)
+    node = office.nodes[0]
+    member = node.trust.verify_node(ORG.node("x").certificate, START_MS)
+    node.judge_link(member, is_known=True, now_ms=member.soft_expiry - 1)
+    assert not any(isinstance(event, CertificateAged) for event in office.events)
+    node.judge_link(member, is_known=True, now_ms=member.soft_expiry)
+    assert office.events[-1] == CertificateAged(member.id, member.not_after)
+
+
+def test_a_revoked_node_is_not_linked() -> None:
+    node = Office(size=1).nodes[0]
+    member = node.trust.verify_node(ORG.node("x").certificate, START_MS)
+    node.publish(ORG.issuer_block(POLICY, revoked=(Revocation(member.serial, 1, START_MS),)).data)
+    with pytest.raises(UntrustedCertificate, match="revoked"):
+        node.judge_link(member, is_known=True, now_ms=START_MS)
+
+
+def test_the_number_told_in_hello_grows_with_every_block_even_if_an_issuer_goes() -> None:
+    node = Office(size=1).nodes[0]
+    numbers = [node.news_number]
+    first = ORG.issuer_block(POLICY)
+    for block in (
+        first,
+        ORG.issuer_block(ORG.policy(enrolled=9), previous=first),
+        ORG.root_block(ORG.issuer_certificate, SECOND),
+        ORG.issuer_block(POLICY, key=SECOND_KEY),
+    ):
+        node.publish(block.data)
+        numbers.append(node.news_number)
+    assert numbers == sorted(set(numbers))
+
+
+def test_peers_whose_numbers_differ_compare_when_their_link_comes_up() -> None:
+    office = Office(size=2)
+    block = ORG.issuer_block(POLICY)
+    office.nodes[0].publish(block.data)
+    office.outboxes[0].drain()
+    office.nodes[0].on_peer_number(office.handles[1], office.nodes[0].news_number)
+    assert office.settle() == 0
+    office.nodes[1].on_peer_number(office.handles[0], office.nodes[0].news_number)
+    office.settle()
+    assert office.nodes[1].blocks() == [block.data]
+
+
+def test_neighbours_are_told_the_numbers_one_after_the_other() -> None:
+    office = Office(size=4)
+    told = []
+    for _ in range(6):
+        office.nodes[0].on_timer("gossip", 0.0)
+        sends = [e for e in office.outboxes[0].drain() if isinstance(e, Send)]
+        told.append([send.to.node_id for send in sends])
+    others = sorted(handle.node_id for handle in office.handles[1:])
+    assert sorted(told[:3]) == [[name] for name in others]
+    assert told[:3] == told[3:]
 
 
 def forged_blocks() -> list[KeyBlock]:
