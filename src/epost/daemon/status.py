@@ -64,6 +64,7 @@ class NodeStatus:
     def _storage(self) -> dict[str, int]:
         vault = self._node.vault
         counts = vault.counts()
+        attribution = self._node.replica.attribution()
         return {
             "blocks": counts.blocks,
             "bytes": counts.bytes,
@@ -73,6 +74,10 @@ class NodeStatus:
             "unpushed": counts.unpushed,
             "below_k": self._node.blocks.below_k(),
             "free_bytes": vault.free_bytes(),
+            "kept_for_members": attribution.members,
+            "kept_bytes": attribution.used.octets,
+            "kept_notices": attribution.used.notices,
+            "refused_over_quota": attribution.refused,
         }
 
     def metrics(self) -> Mapping[str, tuple[str, float]]:
@@ -84,6 +89,13 @@ class NodeStatus:
             "blocks_below_k": ("Blocks known to lie on fewer than k machines", storage["below_k"]),
             "blocks_unpushed": ("Blocks held locally until the ring has them", storage["unpushed"]),
             "vault_bytes": ("Bytes of all blocks in the vault", storage["bytes"]),
+            "kept_bytes": ("Bytes kept for the ring, each put down to a member",
+                           storage["kept_bytes"]),
+            "kept_for_members": ("Members for whom something is kept here",
+                                 storage["kept_for_members"]),
+            "kept_notices": ("Notices kept for recipients who are away", storage["kept_notices"]),
+            "refused_over_quota": ("Blocks refused since the start: their member's quota was full",
+                                   storage["refused_over_quota"]),
             "queue_messages": ("Sent messages that wait for a recipient", self._waiting_count()),
             "queue_calls": ("Requests that wait for an answer", node.driver.calls.open_count),
             "ring_members": ("Live nodes in the leaf set, this one included",

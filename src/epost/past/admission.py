@@ -51,6 +51,9 @@ _CHECKS = {
 }
 """Signatures that a block of each kind costs to verify, besides its ticket."""
 
+_OF_LOGS = frozenset(BlockKind) - {BlockKind.CONTENT}
+"""Kinds that a member over quota needs to be told so and to delete; all small."""
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
@@ -231,7 +234,8 @@ class Admission:
             mark = PENDING_MARK.decode(proven.proof)
             self.pending_allowances.require(admitted.inserter.ring, mark, proven.size)
         else:
-            self.allowances.require(admitted.inserter, growth)
+            is_of_log = proven.handle.kind in _OF_LOGS
+            self.allowances.require(admitted.inserter, growth, is_of_log=is_of_log)
 
 
 def _judge_chain(stored: VaultEntry, proven: Proven, body: bytes, *, fresh: bool) -> Verdict:

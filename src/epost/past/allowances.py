@@ -1,16 +1,19 @@
-"""How much of this node each member may fill (paper 3.5; crypto 10).
+"""Who filled this node with what, and how much more each may (paper 3.5; crypto 10).
 
-The quota of a member is the ring's; one node bears 8 times its fair share of it and 64 MiB, since
-a member can aim unique blocks at a chosen node. What a member used here is kept in the notes, to
-the minute.
+Every octet kept for the ring is put down to the member whose node signed its ticket. The quota of a
+member is the ring's. One node bears 8 times its fair share of it and 64 MiB, since a member can aim
+unique blocks at a chosen node, and never more than the whole of it. Past that, logs may still grow
+by 64 MiB: who is over quota can be told so, and can delete.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from epost.crypto.certificates import NodeCert
+from epost.crypto.hashing import u64
 from epost.foundation.errors import QuotaExceeded
 from epost.foundation.ports import PutNote
 from epost.past.config import MEBIBYTE, PastConfig
@@ -19,6 +22,43 @@ from epost.rings.policy import Policy
 
 NOTES = "past.usage"
 SKEW_FACTOR = 8
+_NUMBER_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one member (or all of them) had this node keep for the ring."""
+
+    octets: int = 0
+    blocks: int = 0
+    notices: int = 0
+
+    def plus(self, octets: int, blocks: int, notices: int) -> Usage:
+        """Return the usage after more was stored, or less; never below nothing."""
+        return Usage(
+            max(0, self.octets + octets),
+            max(0, self.blocks + blocks),
+            max(0, self.notices + notices),
+        )
+
+    def encode(self) -> bytes:
+        """Return the value of the note."""
+        return u64(self.octets) + u64(self.blocks) + u64(self.notices)
+
+    @classmethod
+    def decode(cls, value: bytes) -> Usage:
+        """Read the value of a note; one of an older version has the octets alone."""
+        numbers = [value[at : at + _NUMBER_BYTES] for at in range(0, len(value), _NUMBER_BYTES)]
+        return cls(*(int.from_bytes(number, "big") for number in numbers))
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """What `epost status` shows of it: totals over all members, and how many were refused."""
+
+    members: int
+    used: Usage
+    refused: int
 
 
 class Notes(Protocol):
@@ -35,24 +75,42 @@ class Allowances:
     def __init__(self, notes: Notes, policy: Callable[[], Policy], config: PastConfig) -> None:
         self._free_bytes = config.allowance_free_bytes
         self._policy = policy
-        self._used = {tag: int.from_bytes(used, "big") for tag, used in notes.notes(NOTES)}
+        self._used = {tag: Usage.decode(value) for tag, value in notes.notes(NOTES)}
         self._changed: dict[bytes, None] = {}
+        self._refused = 0
 
-    def require(self, inserter: NodeCert, size: int) -> None:
+    def require(self, inserter: NodeCert, size: int, *, is_of_log: bool = False) -> None:
         """Raise QuotaExceeded if this member may not fill so much more of this node."""
         allowed = self._allowed(inserter)
-        if allowed is not None and self._used.get(inserter.member_tag, 0) + size > allowed:
+        if allowed is None:
+            return
+        allowed += self._free_bytes if is_of_log else 0
+        if self.used_by(inserter).octets + size > allowed:
+            self._refused += 1
             raise QuotaExceeded("the member's allowance at this node is used up")
 
-    def charge(self, inserter: NodeCert, size: int) -> None:
+    def charge(self, inserter: NodeCert, octets: int, *, blocks: int = 0, notices: int = 0) -> None:
         """Count what was stored; negative when it was removed."""
         tag = inserter.member_tag
-        self._used[tag] = max(0, self._used.get(tag, 0) + size)
+        self._used[tag] = self.used_by(inserter).plus(octets, blocks, notices)
         self._changed[tag] = None
+
+    def used_by(self, inserter: NodeCert) -> Usage:
+        """Return what this member's nodes had this node keep."""
+        return self._used.get(inserter.member_tag, Usage())
+
+    def attribution(self) -> Attribution:
+        """Return the totals; cheap enough for every look at the status."""
+        total = Usage()
+        for used in self._used.values():
+            total = total.plus(used.octets, used.blocks, used.notices)
+        return Attribution(
+            sum(1 for u in self._used.values() if u != Usage()), total, self._refused
+        )
 
     def changes(self) -> list[PutNote]:
         """Return the notes to write since the last call."""
-        changed = [PutNote(NOTES, tag, self._used[tag].to_bytes(8, "big")) for tag in self._changed]
+        changed = [PutNote(NOTES, tag, self._used[tag].encode()) for tag in self._changed]
         self._changed.clear()
         return changed
 
@@ -62,7 +120,8 @@ class Allowances:
             return None
         quota = policy.quotas[inserter.quota_class] * MEBIBYTE
         nodes = max(policy.replication_factor, policy.enrolled_storage_nodes, 1)
-        return SKEW_FACTOR * quota * policy.replication_factor // nodes + self._free_bytes
+        share = SKEW_FACTOR * quota * policy.replication_factor // nodes + self._free_bytes
+        return min(quota, share)  # one node keeps a block once, however small the ring
 
 
 class PendingAllowances:

@@ -131,9 +131,11 @@ class Insertions:
         """Is a story offering this block now?"""
         return handle in self._in_flight
 
-    async def push(self, parcel: Parcel) -> Pushed:
+    async def push(self, parcel: Parcel, *, is_promised: bool = False) -> Pushed:
         """Offer a block that the own vault holds until it is ring-durable, or the deadline.
 
+        One that is promised, since the user was told that it is held here, stays to be pushed
+        though the quota forbids it now: it may be raised, or room made.
         Returns when it is also durable here. Raises Conflict, RefusedError if every node refuses
         it, DiskFull and OSError of the own disk.
         """
@@ -146,9 +148,10 @@ class Insertions:
         except Conflict:
             self._mark_pushed(parcel.proven)  # the writer will merge and write anew
             raise
-        except RefusedError:
+        except RefusedError as error:
             # Logs stay for another try; whatever else is refused is not pushed any more.
-            if handle.kind not in {BlockKind.KEY, BlockKind.CLUSTER}:
+            waits = is_promised and isinstance(error, QuotaExceeded)
+            if not waits and handle.kind not in {BlockKind.KEY, BlockKind.CLUSTER}:
                 self._mark_pushed(parcel.proven, and_remove=Role.STAND_IN)
             raise
         finally:

@@ -75,7 +75,9 @@ class Pusher:
         proven = Proven(entry.handle, entry.size, entry.version, entry.body_hash, proof=entry.proof)
         voucher = self._insertions.voucher([(entry.handle, entry.size)])
         try:
-            pushed = await self._insertions.push(put_parcel(proven, body, voucher))
+            pushed = await self._insertions.push(
+                put_parcel(proven, body, voucher), is_promised=True
+            )
         except DiskFull:
             raise
         except EpostError:

@@ -21,6 +21,7 @@ from epost.foundation.ids import MUTABLE_KINDS, BlockKind, Handle, Id, NodeHandl
 from epost.foundation.ports import VaultEntry
 from epost.foundation.wire import Application, RefusalCode
 from epost.past.admission import Admission, Admitted, InvalidBlock
+from epost.past.allowances import Attribution
 from epost.past.attestations import NONCE_BYTES, Attestor, Deposit, Statement, Stored
 from epost.past.blocks import Proven, Prover
 from epost.past.limits import Distrust, Rates
@@ -123,6 +124,10 @@ class Replica:
     def below_k(self) -> int:
         """Return an estimate of how many blocks lie on fewer than k machines."""
         return self._maintenance.below_k()
+
+    def attribution(self) -> Attribution:
+        """Return what members had this node keep, in all, and how often their quota forbade it."""
+        return self._admission.allowances.attribution()
 
     def is_catching_up(self, handle: Handle) -> bool:
         """May this node have missed a newer version of a block while it was away?"""

@@ -68,7 +68,7 @@ class Shelf:
     def store(self, admitted: Admitted, block: bytes, *, repaired: bool = False) -> None:
         """Write a whole block in the role that its place gives this node."""
         entry = self._entry(admitted)
-        self._charge(admitted, entry)
+        self._charge(entry, self._vault.entry(entry.handle))
         self._outbox.write(PutBlock(entry, block))
         self._observer.record(BlockStored(entry.handle, entry.roles, repaired))
         self._after_storing(entry, block)
@@ -76,7 +76,7 @@ class Shelf:
     def extend(self, admitted: Admitted, suffix: bytes) -> None:
         """Append to a cluster that is here already."""
         entry = self._entry(admitted)
-        self._charge(admitted, entry)
+        self._charge(entry, self._vault.entry(entry.handle))
         self._outbox.write(ExtendBlock(entry, suffix))
         self._observer.record(BlockStored(entry.handle, entry.roles, repaired=False))
 
@@ -88,20 +88,24 @@ class Shelf:
         entry = proven.entry(roles, ticket=voucher)
         self._outbox.write(PutBlock(entry, block))
         if is_held(entry):
-            self._count_pending(stored, entry)
+            self._charge(entry, stored)
             self._after_storing(entry, block)
 
     def hold_more(self, proven: Proven, suffix: bytes, voucher: bytes, roles: Role) -> None:
         """Append records of this node's own user to a cluster that is here already."""
         if self._is_storage_node and proven.handle.place in self._membership.view.own_arc:
             roles |= Role.REPLICA
-        self._outbox.write(ExtendBlock(proven.entry(roles, ticket=voucher), suffix))
+        entry = proven.entry(roles, ticket=voucher)
+        stored = self._vault.entry(proven.handle)
+        if is_held(entry) or (stored and is_held(stored)):
+            self._charge(entry, stored)
+        self._outbox.write(ExtendBlock(entry, suffix))
 
     def stand_in(self, entry: VaultEntry, block: bytes) -> None:
         """Keep a block that is here already as one of the ring's copies."""
         self._outbox.write(SetRoles(entry.handle, add=Role.STAND_IN))
         held = replace(entry, roles=entry.roles | Role.STAND_IN)
-        self._count_pending(entry, held)
+        self._charge(held, entry)
         self._after_storing(held, block)
 
     def found_pending(self, handle: Handle, envelope: bytes) -> None:
@@ -132,26 +136,26 @@ class Shelf:
         absent = view.absent_replica(place) if role is Role.STAND_IN else b""
         return admitted.proven.entry(role, ticket=admitted.voucher, stand_in_for=absent)
 
-    def _charge(self, admitted: Admitted, entry: VaultEntry) -> None:
-        stored = self._vault.entry(entry.handle)
-        if entry.handle.kind is BlockKind.PENDING:
-            self._count_pending(stored, entry)
-        else:
-            growth = entry.size - (stored.size if stored and is_held(stored) else 0)
-            self._admission.allowances.charge(admitted.inserter, growth)
-
-    def _count_pending(self, stored: VaultEntry | None, entry: VaultEntry) -> None:
-        if entry.handle.kind is BlockKind.PENDING and not (stored and is_held(stored)):
+    def _charge(self, entry: VaultEntry, stored: VaultEntry | None) -> None:
+        """Put what is written down to its inserter, and what it replaces no longer to its own."""
+        allowances = self._admission.allowances
+        was_held = stored is not None and is_held(stored)
+        if stored is not None and was_held and stored.ticket:
+            allowances.charge(recall_inserter(stored.ticket), -stored.size, **_one(stored, -1))
+        if not entry.ticket:
+            return  # read once and mirrored, and now one of the ring's copies: whose it is, is lost
+        inserter = recall_inserter(entry.ticket)
+        allowances.charge(inserter, entry.size, **_one(entry, +1))
+        if entry.handle.kind is BlockKind.PENDING and not was_held:
             mark = PENDING_MARK.decode(entry.proof)
-            origin = recall_inserter(entry.ticket).ring
-            self._admission.pending_allowances.add(origin, mark, entry.size)
+            self._admission.pending_allowances.add(inserter.ring, mark, entry.size)
 
     def _uncharge(self, entry: VaultEntry) -> None:
         if not is_held(entry) or not entry.ticket:
             return
         inserter = recall_inserter(entry.ticket)
+        self._admission.allowances.charge(inserter, -entry.size, **_one(entry, -1))
         if entry.handle.kind is not BlockKind.PENDING:
-            self._admission.allowances.charge(inserter, -entry.size)
             return
         mark = PENDING_MARK.decode(entry.proof)
         self._admission.pending_allowances.remove(inserter.ring, mark, entry.size)
@@ -173,6 +177,10 @@ class Shelf:
                 )  # somebody else's: it proves nothing
             if self._delegation:
                 self._delegation.on_pending_held(entry.handle, block)
+
+
+def _one(entry: VaultEntry, sign: int) -> dict[str, int]:
+    return {"notices" if entry.handle.kind is BlockKind.PENDING else "blocks": sign}
 
 
 def is_held(entry: VaultEntry) -> bool:

@@ -391,6 +391,41 @@ def test_an_insertion_over_the_quota_is_refused_and_not_tried_again() -> None:
     in_ring(story, quotas=(1,), enrolled=1000, config=tight)
 
 
+def test_what_was_promised_before_the_quota_was_full_is_pushed_until_there_is_room() -> None:
+    async def story(ring: PastRing) -> None:
+        blocks = [b"%d" % n + bytes(30_000) for n in range(20)]
+        block = next(b for b in blocks if "ann" not in ring.closest(content_handle(b))[:3])
+        for name in ("ben", "cat", "dan", "eve"):
+            ring.fail(name)
+        held = await ring.node("ann").store.insert(CONTENT, block)
+        assert not held.durability.ring_durable
+        for name in ("ben", "cat", "dan", "eve"):
+            ring.return_(name)
+        await ring.world.run_for(30.0)
+        assert ring.hosts["ann"].vault.counts().unpushed == 1, "refused, and not forgotten"
+
+    tight = replace(FAST, allowance_free_bytes=1)
+    in_ring(story, quotas=(1,), enrolled=1000, config=tight)
+
+
+def test_every_copy_and_notice_is_put_down_to_who_inserted_it() -> None:
+    async def story(ring: PastRing) -> None:
+        ann = ring.node("ann").store
+        await ann.insert(CONTENT, BLOCK)
+        await ann.deposit(envelope_for(ring.organisation.user("bob")))
+        await ring.world.run_for(1.0)
+        kept = [ring.node(name).replica.attribution().used for name in ring.members]
+        assert sum(used.blocks for used in kept) == 3
+        assert sum(used.notices for used in kept) == 3
+        for name, used in zip(ring.members, kept, strict=True):
+            assert used.octets == sum(
+                entry.size
+                for entry in ring.hosts[name].vault.entries_with(Role.REPLICA | Role.STAND_IN)
+            )
+
+    in_ring(story)
+
+
 def test_new_mail_is_refused_before_the_own_disk_is_full_and_the_node_goes_on() -> None:
     async def story(ring: PastRing) -> None:
         ann = ring.node("ann")

@@ -7,7 +7,7 @@ from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.foundation.errors import ConfigError, Overloaded, QuotaExceeded
 from epost.foundation.ids import Id, NodeId
-from epost.past.allowances import NOTES, Allowances, PendingAllowances
+from epost.past.allowances import NOTES, Allowances, Attribution, PendingAllowances, Usage
 from epost.past.bounded import BoundedDict
 from epost.past.config import MEBIBYTE, PastConfig
 from epost.past.durability import Durability
@@ -20,12 +20,15 @@ ANN, BEN = NodeId(Id(b"a" * 20)), NodeId(Id(b"b" * 20))
 
 
 class Notes:
-    def __init__(self, **used: int) -> None:
+    def __init__(self, **used: int | bytes) -> None:
         self.used = used
 
     def notes(self, table: str) -> list[tuple[bytes, bytes]]:
         assert table == NOTES
-        return [(k.encode(), v.to_bytes(8, "big")) for k, v in self.used.items()]
+        values = {
+            k: v if isinstance(v, bytes) else v.to_bytes(8, "big") for k, v in self.used.items()
+        }
+        return [(k.encode(), value) for k, value in values.items()]
 
 
 def node(**changes: object) -> NodeCert:
@@ -71,19 +74,39 @@ def test_a_bounded_dictionary_forgets_the_longest_unused() -> None:
 
 
 def test_a_member_may_fill_its_share_of_one_node_and_no_more() -> None:
-    policy = ORG.policy(k=3, enrolled=24, quotas=(8,))
+    policy = ORG.policy(k=3, enrolled=240, quotas=(8,))
     config = PastConfig(allowance_free_bytes=1)
     allowances = Allowances(Notes(), lambda: policy, config)
-    allowed = 8 * 8 * MEBIBYTE * 3 // 24 + 1
+    allowed = 8 * 8 * MEBIBYTE * 3 // 240 + 1
     allowances.require(node(), allowed)
-    allowances.charge(node(), allowed)
+    allowances.charge(node(), allowed, blocks=1)
     with pytest.raises(QuotaExceeded):
         allowances.require(node(), 1)
+    assert allowances.attribution() == Attribution(1, Usage(allowed, 1, 0), refused=1)
     allowances.require(node(member_tag=b"x" * 16), 1)
-    allowances.charge(node(), -10 * allowed)
+    allowances.charge(node(), -10 * allowed, blocks=-1)
     allowances.require(node(), allowed)
-    assert [note.value for note in allowances.changes()] == [bytes(8)]
+    assert [note.value for note in allowances.changes()] == [bytes(24)]
     assert allowances.changes() == []
+
+
+def test_in_a_small_ring_the_quota_itself_is_the_bound() -> None:
+    policy = ORG.policy(k=3, enrolled=5, quotas=(8,))
+    allowances = Allowances(Notes(), lambda: policy, PastConfig())
+    allowances.require(node(), 8 * MEBIBYTE)
+    with pytest.raises(QuotaExceeded):
+        allowances.require(node(), 8 * MEBIBYTE + 1)
+
+
+def test_who_is_over_quota_can_still_write_that_mail_is_deleted() -> None:
+    policy = ORG.policy(k=3, enrolled=5, quotas=(8,))
+    allowances = Allowances(Notes(), lambda: policy, PastConfig())
+    allowances.charge(node(), 9 * MEBIBYTE, blocks=9)
+    with pytest.raises(QuotaExceeded):
+        allowances.require(node(), 1)
+    allowances.require(node(), MEBIBYTE, is_of_log=True)
+    with pytest.raises(QuotaExceeded):
+        allowances.require(node(), 64 * MEBIBYTE, is_of_log=True)
 
 
 def test_usage_is_remembered_and_no_quota_is_no_limit() -> None:
@@ -95,6 +118,10 @@ def test_usage_is_remembered_and_no_quota_is_no_limit() -> None:
         full.require(node(member_tag=tag.encode()), 1)
     for quota_class in (1, 7):
         full.require(node(member_tag=tag.encode(), quota_class=quota_class), 1 << 40)
+    full.charge(node(member_tag=tag.encode()), 7, notices=2)
+    (note,) = full.changes()
+    again = Allowances(Notes(**{tag: note.value}), lambda: policy, config)
+    assert again.attribution().used == Usage(100 * MEBIBYTE + 7, 0, 2)
 
 
 def test_notices_from_one_ring_for_one_recipient_are_bounded() -> None:

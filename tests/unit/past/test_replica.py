@@ -12,6 +12,7 @@ from epost.foundation.errors import NoSuchBlock, UnavailableError
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import DeleteBlock, PutBlock, Role
 from epost.past.allowances import NOTES as USAGE_NOTES
+from epost.past.allowances import Usage
 from epost.past.blocks import content_handle, handle_of
 from epost.past.client import Answered, Conflict
 from epost.past.lookup import Lookups
@@ -311,7 +312,8 @@ def test_usage_is_written_down_every_minute() -> None:
         await ring.world.run_for(70.0)
         holder = next(n for n in ring.closest(HANDLE) if n != "ann")
         ((_, used),) = ring.hosts[holder].vault.notes(USAGE_NOTES)
-        assert int.from_bytes(used, "big") == len(BLOCK)
+        assert Usage.decode(used) == Usage(octets=len(BLOCK), blocks=1)
+        assert ring.node(holder).replica.attribution().members == 1
 
     in_ring(story, NAMES)
 
