@@ -129,9 +129,11 @@ def _addresses(fields: HeaderFields, name: str, missing: bytes = NIL) -> bytes:
 
 def _address(item: AddressItem) -> bytes:
     match item:
-        case MailboxAddress(name, local_part, domain):
+        case MailboxAddress(name, local_part, domain, route):
             # An absent host would read as the start of a group (RFC 3501 7.4.2): it is "" instead.
-            return _parenthesized((_text(name or None), NIL, _text(local_part), _text(domain)))
+            return _parenthesized(
+                (_text(name or None), _text(route or None), _text(local_part), _text(domain))
+            )
         case GroupStart(name):
             return _parenthesized((NIL, NIL, _text(name), NIL))
         case GroupEnd():

@@ -6,6 +6,7 @@ import binascii
 from collections.abc import Iterator
 
 from epost.apps.mail.mailbox import TextMatch, TextPlace
+from epost.apps.mail.mime.addresses import mailboxes
 from epost.apps.mail.mime.headers import (
     HEADER_BYTES_READ_MAX,
     HeaderFields,
@@ -18,14 +19,24 @@ from epost.apps.mail.mime.structure import Part, PartKind
 BODY_CHARACTERS_MAX = 256 * 1024
 """Text of a mail beyond this is not searched."""
 _ENCODED_PER_DECODED_MAX = 4
+_ADDRESS_FIELDS = frozenset({"from", "to", "cc", "bcc"})
 _BASE64 = bytes(range(ord("A"), ord("Z") + 1)) + bytes(range(ord("a"), ord("z") + 1))
 _NOT_BASE64 = bytes(set(range(256)) - set(_BASE64 + b"0123456789+/"))
 
 
 def header_text(fields: HeaderFields) -> str:
-    """Return header fields as they are searched: decoded and case-folded, one a line."""
-    decoded = ((field.name, decode_words(field.value).replace("\n", " ")) for field in fields)
-    return _searchable("".join(f"{name}: {value}\n" for name, value in decoded))
+    """Return header fields as they are searched: decoded and case-folded, one a line.
+
+    Addresses with comments within stand there once more without them, as ENVELOPE shows them.
+    """
+    decoded = [(field.name, decode_words(field.value).replace("\n", " ")) for field in fields]
+    plain = (
+        (name, f"{mailbox.local_part}@{mailbox.domain}")
+        for name, value in decoded
+        if name in _ADDRESS_FIELDS and "(" in value
+        for mailbox in mailboxes(value)
+    )
+    return _searchable("".join(f"{name}: {value}\n" for name, value in (*decoded, *plain)))
 
 
 def body_text(octets: bytes, mail: Part) -> str:

@@ -20,7 +20,7 @@ from epost.servers.imap.commands import (
 from epost.servers.imap.replies import Condition, Reply, bad, no, reply_for
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
-from epost.servers.imap.syntax.errors import ImapSyntaxError, UnknownCharset
+from epost.servers.imap.syntax.errors import ImapSyntaxError, ImpossibleName, UnknownCharset
 from epost.servers.imap.syntax.framing import Frame
 from epost.servers.imap.syntax.search_keys import CHARSETS
 from epost.servers.imap.verbs import Action, Verb
@@ -99,4 +99,6 @@ async def _carry_out(session: Session, act: Action) -> Reply:
 def _syntax_reply(error: ImapSyntaxError) -> Reply:
     if isinstance(error, UnknownCharset):
         return no(str(error), b"BADCHARSET (" + b" ".join(CHARSETS) + b")")
+    if isinstance(error, ImpossibleName):
+        return no(str(error), b"CANNOT")
     return bad(str(error))

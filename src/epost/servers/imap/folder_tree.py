@@ -25,6 +25,7 @@ class Choice:
     special_use_only: bool = False
     parents_of_chosen: bool = False  # RECURSIVEMATCH
     show_subscribed: bool = False
+    is_extended: bool = False  # the client knows RFC 5258
 
 
 @dataclass(slots=True)
@@ -42,9 +43,10 @@ class FolderTree:
 
     def listed(self, choice: Choice) -> Iterator[Listed]:
         """The answer to LIST, in the order of names, INBOX first."""
-        chosen_parents = frozenset(parents_of(self._chosen_names(choice)))
+        hidden = (name for name in self._chosen_names(choice) if not _fits(name, choice))
+        chosen_parents = frozenset(parents_of(hidden))
         for name in self._names(choice):
-            if not any(matches(name, pattern) for pattern in choice.patterns):
+            if not _fits(name, choice):
                 continue
             is_chosen, has_chosen = self._is_chosen(name, choice), name in chosen_parents
             shows_children = choice.parents_of_chosen and has_chosen
@@ -82,12 +84,18 @@ class FolderTree:
 
     def _attributes(self, name: str, info: FolderInfo | None, choice: Choice) -> Iterator[str]:
         if info is None:
-            yield from ("\\NonExistent", "\\Noselect")
+            yield "\\NonExistent"
+            if not choice.is_extended:  # older clients do not know what the other implies
+                yield "\\Noselect"
         yield "\\HasChildren" if name in self._parents else "\\HasNoChildren"
         if (choice.subscribed_only or choice.show_subscribed) and name in self.subscriptions:
             yield "\\Subscribed"
         if info is not None and info.special_use is not None:
             yield info.special_use.value
+
+
+def _fits(name: str, choice: Choice) -> bool:
+    return any(matches(name, pattern) for pattern in choice.patterns)
 
 
 def parents_of(names: Iterable[str]) -> Iterator[str]:

@@ -108,7 +108,7 @@ class Search:
         return kept
 
     def _members(self, key: InSet) -> UidList:
-        return UidList(self._view.resolve(key.messages, by_uid=key.by_uid))
+        return UidList(self._view.resolve(key.messages, by_uid=key.by_uid, is_strict=False))
 
     def _row_test(self, key: SearchKey) -> RowTest | None:
         """A test of the row alone, None if the row does not decide."""

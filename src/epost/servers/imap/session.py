@@ -67,6 +67,13 @@ class Session:
             self.view.close()
         self.view = view
 
+    def enable_modseq(self) -> None:
+        """The client has shown that it knows MODSEQs: tell the folder's, once (RFC 7162 3.1)."""
+        if not self.knows_modseq and self.view is not None:
+            latest = self.view.folder.highest_modseq
+            self.send(b"* OK [HIGHESTMODSEQ %d] Latest change\r\n" % latest)
+        self.knows_modseq = True
+
     def end(self, farewell: str) -> None:
         """Hang up after this command."""
         self.farewell = farewell

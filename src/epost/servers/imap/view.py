@@ -95,15 +95,15 @@ class FolderView:
         """All uids the client knows of, ascending."""
         return self._uids.between_places(0, len(self._uids))
 
-    def resolve(self, wanted: MessageSet, *, by_uid: bool) -> "array[int]":
-        """The uids of a set, ascending; raises ImapSyntaxError for numbers out of range."""
+    def resolve(self, wanted: MessageSet, *, by_uid: bool, is_strict: bool = True) -> "array[int]":
+        """The uids of a set, ascending; if strict, numbers out of range raise ImapSyntaxError."""
         match wanted:
             case SavedResult():
                 return array("I", filter(self._uids.__contains__, self.saved))
             case NumberSet() if by_uid:
                 return self._resolve_uids(wanted)
             case NumberSet():
-                return self._resolve_numbers(wanted)
+                return self._resolve_numbers(wanted, is_strict=is_strict)
 
     def _resolve_uids(self, wanted: NumberSet) -> "array[int]":
         """UIDs that do not exist are no error (RFC 3501 6.4.8)."""
@@ -113,11 +113,11 @@ class FolderView:
                 found += self._uids.between(first, last)
         return found
 
-    def _resolve_numbers(self, wanted: NumberSet) -> "array[int]":
+    def _resolve_numbers(self, wanted: NumberSet, *, is_strict: bool) -> "array[int]":
         """A range may reach beyond the last message, but must begin before it; "*" always may."""
         found = array("I")
         for start, stop in wanted.resolved(self.exists):
-            if start > max(self.exists, 1):
+            if is_strict and start > max(self.exists, 1):
                 raise ImapSyntaxError("There is no message with this number")
             if start > 0:
                 found += self._uids.between_places(start - 1, stop)

@@ -113,7 +113,7 @@ def test_a_program_that_was_away_learns_what_changed() -> None:
         client = await program()
         for _number in range(5):
             await append(client, MAIL)
-        status = (await client.command("STATUS INBOX (HIGHESTMODSEQ)"))[0]
+        status = (await client.command("STATUS INBOX (HIGHESTMODSEQ)"))[-2]
         modseq = status.rstrip(")").split()[-1]
         other = await program()
         await other.command("STORE 2 +FLAGS (\\Seen)")

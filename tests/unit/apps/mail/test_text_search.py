@@ -24,6 +24,11 @@ def test_header_fields_are_decoded_one_a_line() -> None:
     assert header_text(read_fields(block)) == "subject: grüsse an alle\nx: a\ufffd\n"
 
 
+def test_an_address_with_comments_within_is_found_without_them() -> None:
+    block = b"From: <bob (the cook)@ (home) x.org>\r\n\r\n"
+    assert header_text(read_fields(block)).endswith("\nfrom: bob@x.org\n")
+
+
 def test_no_field_can_pretend_to_be_two() -> None:
     block = b"Subject: =?utf-8?q?a=0AFrom:_boss?=\r\n\r\n"
     assert header_text(read_fields(block)).count("\n") == 1

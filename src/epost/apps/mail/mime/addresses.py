@@ -28,6 +28,7 @@ class MailboxAddress:
     name: str
     local_part: str
     domain: str
+    route: str = ""  # the obsolete source route, e.g. "@a,@b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class _AddressReader:
     def _finish_address(self) -> Iterator[MailboxAddress]:
         if self._has_angle:
             name = _phrase(self._words) or self._comment
-            yield from _mailbox(name, _without_route(self._angle))
+            yield from _mailbox(name, *_cut_route(self._angle))
         elif any(word.kind != "space" for word in self._words):
             yield from _mailbox(self._comment, self._words)
         self._begin_address()
@@ -147,20 +148,21 @@ def _phrase(words: list[_Token]) -> str:
     return " ".join(text.split())
 
 
-def _without_route(words: list[_Token]) -> list[_Token]:
-    """Drop white space and a source route (RFC 5322 section 4.4)."""
+def _cut_route(words: list[_Token]) -> tuple[list[_Token], str]:
+    """Drop white space; return the address and the source route before it (RFC 5322 4.4)."""
     inner = [word for word in words if word.kind != "space"]
     colon = _Token("special", ":")
-    if inner and inner[0].text == "@" and colon in inner:
-        return inner[inner.index(colon) + 1 :]
-    return inner
+    if not inner or inner[0].text != "@" or colon not in inner:
+        return inner, ""
+    end = inner.index(colon)
+    return inner[end + 1 :], "".join(word.text for word in inner[:end])
 
 
-def _mailbox(name: str, words: list[_Token]) -> Iterator[MailboxAddress]:
+def _mailbox(name: str, words: list[_Token], route: str = "") -> Iterator[MailboxAddress]:
     """Split an address at its last `@`; nothing at all yields nothing."""
     at_signs = [place for place, word in enumerate(words) if word == _Token("special", "@")]
     split_at = at_signs[-1] if at_signs else len(words)
     local_part = "".join(word.text for word in words[:split_at]).strip()
     domain = "".join(word.text for word in words[split_at + 1 :] if word.kind != "space")
     if local_part or domain or name:
-        yield MailboxAddress(name, local_part, domain)
+        yield MailboxAddress(name, local_part, domain, route)

@@ -48,7 +48,7 @@ class FetchRequest:
 async def fetch(session: Session, view: FolderView, request: FetchRequest) -> Reply:
     """Send one response per message, then say whether any is missing."""
     if Item.MODSEQ in request.items:
-        session.knows_modseq = True
+        session.enable_modseq()
     if request.by_uid:  # the client may name messages that it learnt of by APPENDUID
         await session.announce(may_expunge=False)
     fetcher = _Fetcher(session, view, request.items)

@@ -77,7 +77,7 @@ async def status(session: Session, mail: AccountMail, request: StatusRequest) ->
     """STATUS (RFC 3501 6.3.10)."""
     counters = await mail.counters(request.name)
     if b"HIGHESTMODSEQ" in request.items:  # a CONDSTORE enabling command (RFC 7162 3.1)
-        session.knows_modseq = True
+        session.enable_modseq()
     session.send(status_line(request.name, request.items, counters, session.site.limits))
     return ok("That is the status")
 

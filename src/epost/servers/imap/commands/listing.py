@@ -11,7 +11,7 @@ from epost.servers.imap.limits import PATTERNS_PER_LIST_MAX
 from epost.servers.imap.replies import Reply, ok
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
-from epost.servers.imap.syntax.errors import ImapSyntaxError
+from epost.servers.imap.syntax.errors import ImapSyntaxError, ImpossibleName
 from epost.servers.imap.syntax.folder_names import decoded_name, encoded_name
 from epost.servers.imap.verbs import MailVerb, Verb, after_space
 
@@ -49,15 +49,16 @@ async def _send_status(
     except NoSuchFolder:  # deleted meanwhile: no STATUS is sent (RFC 5819 2)
         return
     if b"HIGHESTMODSEQ" in items:
-        session.knows_modseq = True
+        session.enable_modseq()
     session.send(status_line(name, items, counters, session.site.limits))
     await session.client.breathe()
 
 
-async def list_subscribed(session: Session, mail: AccountMail, pattern: str) -> Reply:
+async def list_subscribed(session: Session, mail: AccountMail, patterns: Sequence[str]) -> Reply:
     """LSUB (RFC 3501 6.3.9)."""
     tree = FolderTree((), await mail.subscriptions())
-    await session.send_many(_lsub_lines(tree, pattern))
+    for pattern in patterns:
+        await session.send_many(_lsub_lines(tree, pattern))
     return ok("That is all")
 
 
@@ -79,36 +80,44 @@ def list_request(cursor: Cursor) -> ListRequest:
     if is_extended:
         selection = _selection_options(cursor)
         cursor.space()
-    reference = decoded_name(cursor.astring())
+    reference = cursor.astring()
     cursor.space()
     is_extended = is_extended or cursor.at(b"(")
     patterns = _patterns(cursor)
+    is_extended = is_extended or not cursor.at_end()
     returns, items = _return_options(cursor)
-    if patterns == [""] and not is_extended:
+    if patterns == [b""] and not is_extended:
         return ListRequest(Choice(()), asks_for_root=True)
     choice = Choice(
-        patterns=[_joined(reference, pattern) for pattern in patterns],
+        patterns=[joined for pattern in patterns for joined in _joined(reference, pattern)],
         subscribed_only=b"SUBSCRIBED" in selection,
         special_use_only=b"SPECIAL-USE" in selection,
         parents_of_chosen=b"RECURSIVEMATCH" in selection,
         show_subscribed=b"SUBSCRIBED" in returns,
+        is_extended=is_extended,
     )
     return ListRequest(choice, items)
 
 
-def lsub_request(cursor: Cursor) -> str:
-    """Reference and pattern, joined."""
-    reference = decoded_name(cursor.astring())
+def lsub_request(cursor: Cursor) -> Sequence[str]:
+    """Reference and pattern, joined; no pattern at all if none of our names can fit it."""
+    reference = cursor.astring()
     cursor.space()
-    return _joined(reference, decoded_name(cursor.list_pattern()))
+    return _joined(reference, cursor.list_pattern())
 
 
-def _joined(reference: str, pattern: str) -> str:
-    """The reference is a mere prefix of the pattern (RFC 3501 6.3.8 leaves it to the server)."""
-    joined = reference + pattern
+def _joined(reference: bytes, pattern: bytes) -> Sequence[str]:
+    """The reference is a mere prefix of the pattern (RFC 3501 6.3.8 leaves it to the server).
+
+    What is no spelling of any name fits nothing, which is no error.
+    """
+    try:
+        joined = decoded_name(reference) + decoded_name(pattern)
+    except ImpossibleName:
+        return ()
     if len(joined) > FOLDER_NAME_LENGTH_MAX:
         raise ImapSyntaxError("Folder pattern is too long")
-    return joined
+    return (joined,)
 
 
 def _selection_options(cursor: Cursor) -> frozenset[bytes]:
@@ -120,13 +129,13 @@ def _selection_options(cursor: Cursor) -> frozenset[bytes]:
     return options
 
 
-def _patterns(cursor: Cursor) -> list[str]:
+def _patterns(cursor: Cursor) -> list[bytes]:
     if not cursor.at(b"("):
-        return [decoded_name(cursor.list_pattern())]
+        return [cursor.list_pattern()]
     patterns = cursor.listed(cursor.list_pattern)
     if len(patterns) > PATTERNS_PER_LIST_MAX:
         raise ImapSyntaxError("Too many patterns")
-    return [decoded_name(pattern) for pattern in patterns]
+    return patterns
 
 
 def _return_options(cursor: Cursor) -> tuple[frozenset[bytes], Sequence[bytes]]:

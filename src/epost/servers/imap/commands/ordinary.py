@@ -54,9 +54,9 @@ def client_identity(cursor: Cursor) -> None:
 async def enable(session: Session, _mail: AccountMail, names: list[bytes]) -> Reply:
     """ENABLE (RFC 5161); what cannot be enabled is passed over."""
     enabled = [name for name in names if name in capabilities.ENABLEABLE]
-    if b"CONDSTORE" in enabled:
-        session.knows_modseq = True
     session.send(b" ".join((b"* ENABLED", *dict.fromkeys(enabled))), b"\r\n")
+    if b"CONDSTORE" in enabled:
+        session.enable_modseq()
     return ok("Enabled what can be")
 
 

@@ -32,7 +32,7 @@ async def search(session: Session, view: FolderView, request: SearchRequest) -> 
     """Find messages and send their numbers or uids."""
     with_modseq = is_modseq_search(request.key)
     if with_modseq:
-        session.knows_modseq = True
+        session.enable_modseq()
     if request.by_uid:
         await session.announce(may_expunge=False)
     uids = await Search(session, view).among(view.uids(), request.key)

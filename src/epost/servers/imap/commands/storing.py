@@ -36,7 +36,7 @@ async def store(session: Session, view: FolderView, request: StoreRequest) -> Re
     if view.is_read_only:
         return READ_ONLY
     if request.unchanged_since is not None:
-        session.knows_modseq = True
+        session.enable_modseq()
     uids = view.resolve(request.messages, by_uid=request.by_uid)
     outcome = await view.folder.change_flags(
         uids,

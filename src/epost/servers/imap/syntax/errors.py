@@ -5,5 +5,9 @@ class ImapSyntaxError(ValueError):
     """The command is not one of the grammar's; the text goes to the client after BAD."""
 
 
+class ImpossibleName(ImapSyntaxError):  # noqa: N818 - as below
+    """A folder name in a spelling that no folder can have: answered like a missing folder."""
+
+
 class UnknownCharset(ImapSyntaxError):  # noqa: N818 - the domain's words read better without "Error"
     """A SEARCH in a charset that is not offered (RFC 3501 6.4.4)."""

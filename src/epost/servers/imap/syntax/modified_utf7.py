@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 
-from epost.servers.imap.syntax.errors import ImapSyntaxError
+from epost.servers.imap.syntax.errors import ImpossibleName
 
 _SHIFTED = re.compile("[^\x20-\x7e]+|&")
 _ENCODED = re.compile(rb"&([A-Za-z0-9+,]*)-")
@@ -16,14 +16,14 @@ def encode(name: str) -> bytes:
 
 
 def decode(wire: bytes) -> str:
-    """The name meant; raises ImapSyntaxError for any spelling that `encode` does not give."""
+    """The name meant; raises ImpossibleName for any spelling that `encode` does not give."""
     try:
         name = b"".join(_parts(wire)).decode("utf-8")
         if encode(name) == wire:
             return name
     except (ValueError, binascii.Error):
         pass
-    raise ImapSyntaxError("Folder name is not modified UTF-7")
+    raise ImpossibleName("Folder name is not modified UTF-7")
 
 
 def _shift(run: str) -> str:

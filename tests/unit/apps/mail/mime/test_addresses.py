@@ -30,7 +30,7 @@ A = MailboxAddress("", "a", "x")
         ("a @ x . org", [MailboxAddress("", "a", "x.org")]),
         ('"a b"@x', [MailboxAddress("", "a b", "x")]),
         ("a@[127.0.0.1]", [MailboxAddress("", "a", "[127.0.0.1]")]),
-        ("Ann <@r1,@r2:a@x>", [MailboxAddress("Ann", "a", "x")]),
+        ("Ann <@r1,@r2:a@x>", [MailboxAddress("Ann", "a", "x", "@r1,@r2")]),
         ("a@x, , a@x,", [A, A]),
         ("Undisclosed:;", [GroupStart("Undisclosed"), GroupEnd()]),
         ("friends: a@x, <a@x>; a@x", [GroupStart("friends"), A, A, GroupEnd(), A]),

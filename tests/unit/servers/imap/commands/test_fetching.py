@@ -19,6 +19,7 @@ def test_everything_from_the_index() -> None:
     play(
         r"""
         C: a FETCH 1 (UID FLAGS INTERNALDATE RFC822.SIZE MODSEQ THREADID)
+        S: * OK [HIGHESTMODSEQ 2] Latest change
         S: * 1 FETCH (UID 1 FLAGS (\Recent) INTERNALDATE "14-Nov-2023 23:13:20 +0100" \
             RFC822.SIZE 147 MODSEQ (2) THREADID NIL)
         S: a OK That is all
@@ -179,6 +180,7 @@ def test_changed_since_tells_only_what_changed() -> None:
         S: * 2 FETCH (FLAGS (\Flagged \Recent))
         S: a OK Stored
         C: b FETCH 1:* FLAGS (CHANGEDSINCE 4)
+        S: * OK [HIGHESTMODSEQ 5] Latest change
         S: * 2 FETCH (FLAGS (\Flagged \Recent) MODSEQ (5))
         S: b OK That is all
         C: c UID FETCH 1 FLAGS (CHANGEDSINCE 4)
@@ -196,6 +198,7 @@ def test_reading_with_condstore_tells_the_new_modseq() -> None:
         r"""
         C: a ENABLE CONDSTORE X-UNKNOWN
         S: * ENABLED CONDSTORE
+        S: * OK [HIGHESTMODSEQ 2] Latest change
         S: a OK Enabled what can be
         C: b UID FETCH 1 BODY[TEXT]
         S: * 1 FETCH (UID 1 BODY[TEXT] {10}

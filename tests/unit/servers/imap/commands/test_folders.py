@@ -62,7 +62,7 @@ def test_names_that_cannot_be_are_refused() -> None:
         C: c CREATE /
         S: c BAD This cannot be the name of a folder
         C: d CREATE caf&AOk
-        S: d BAD Folder name is not modified UTF-7
+        S: d NO [CANNOT] Folder name is not modified UTF-7
         C: e CREATE """
         + "x" * 256
         + r"""

@@ -54,7 +54,7 @@ def test_extended_list() -> None:
         r"""
         C: a LIST (SUBSCRIBED) "" *
         S: * LIST (\HasNoChildren \Subscribed) "/" INBOX
-        S: * LIST (\NonExistent \Noselect \HasNoChildren \Subscribed) "/" Gone/away
+        S: * LIST (\NonExistent \HasNoChildren \Subscribed) "/" Gone/away
         S: * LIST (\HasNoChildren \Subscribed) "/" Lists/post/old
         S: a OK That is all
         C: b LIST (SPECIAL-USE) "" "*" RETURN (SUBSCRIBED CHILDREN)
@@ -70,8 +70,8 @@ def test_extended_list() -> None:
         S: c OK That is all
         C: d LIST (SUBSCRIBED RECURSIVEMATCH) "" % RETURN ()
         S: * LIST (\HasNoChildren \Subscribed) "/" INBOX
-        S: * LIST (\NonExistent \Noselect \HasNoChildren) "/" Gone ("CHILDINFO" ("SUBSCRIBED"))
-        S: * LIST (\NonExistent \Noselect \HasChildren) "/" Lists ("CHILDINFO" ("SUBSCRIBED"))
+        S: * LIST (\NonExistent \HasNoChildren) "/" Gone ("CHILDINFO" ("SUBSCRIBED"))
+        S: * LIST (\NonExistent \HasChildren) "/" Lists ("CHILDINFO" ("SUBSCRIBED"))
         S: d OK That is all
         C: e LIST "" ("") RETURN (CHILDREN)
         S: e OK That is all

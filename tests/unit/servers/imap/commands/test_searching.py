@@ -118,6 +118,7 @@ def test_a_search_by_modseq_tells_the_highest() -> None:
         C: a STORE 2 +FLAGS.SILENT (\Seen)
         S: a OK Stored
         C: b SEARCH MODSEQ 4
+        S: * OK [HIGHESTMODSEQ 5] Latest change
         S: * SEARCH 2 3 (MODSEQ 5)
         S: b OK That is all
         C: c SEARCH RETURN (MAX) MODSEQ "/flags/\\draft" all 4
@@ -175,7 +176,8 @@ def test_wrong_searches_are_refused() -> None:
         C: e SEARCH ON 3-Foo-2020
         S: e BAD There is no such month
         C: f SEARCH 9
-        S: f BAD There is no message with this number
+        S: * SEARCH
+        S: f OK That is all
         C: g SEARCH MODSEQ "/flags/x" none 4
         S: g BAD Unknown type of metadata entry
         C: h SEARCH LARGER 99999999999999999999

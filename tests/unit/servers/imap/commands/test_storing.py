@@ -51,6 +51,7 @@ def test_unchanged_since_protects_messages_that_changed() -> None:
         C: a STORE 1 +FLAGS.SILENT (\Seen)
         S: a OK Stored
         C: b STORE 1:2 (UNCHANGEDSINCE 3) +FLAGS.SILENT (\Deleted)
+        S: * OK [HIGHESTMODSEQ 4] Latest change
         S: * 2 FETCH (MODSEQ (5))
         S: b OK [MODIFIED 1] Some messages changed meanwhile
         C: c UID STORE 1:2 (UNCHANGEDSINCE 0) FLAGS (\Deleted)
