@@ -78,9 +78,9 @@ def next_hop(
 
 def closest(key: int, own: int, nodes: Iterable[int]) -> int:
     """Return which of `own` and `nodes` is numerically closest to a key; ties: the smaller."""
-    best, best_rank = own, (_distance(key, own), own)
+    best, best_rank = own, (distance(key, own), own)
     for node in nodes:
-        rank = (_distance(key, node), node)
+        rank = (distance(key, node), node)
         if rank < best_rank:
             best, best_rank = node, rank
     return best
@@ -97,6 +97,17 @@ def digit_at(point: int, position: int, bits_per_digit: int) -> int:
     return (point >> shift) & ((1 << bits_per_digit) - 1)
 
 
-def _distance(a: int, b: int) -> int:
+def slot_point(own: int, row: int, digit: int, bits_per_digit: int) -> int:
+    """Return the point of a constrained table's slot: our id with one digit replaced.
+
+    The only node that may stand there is the one closest to it (Castro et al. 2002, 3.2).
+    """
+    shift = ID_BITS - bits_per_digit * (row + 1)
+    mask = ((1 << bits_per_digit) - 1) << shift
+    return (own & ~mask) | (digit << shift)
+
+
+def distance(a: int, b: int) -> int:
+    """Return the length of the shorter way around the ring."""
     gap = (a - b) % RING_SIZE
     return min(gap, RING_SIZE - gap)

@@ -1,5 +1,5 @@
 from epost.foundation.ids import NodeId, number
-from epost.pastry.routing_table import RoutingTable
+from epost.pastry.routing_table import RoutingTable, closest_to_slot
 from tests.support.conversation import peer, spot
 
 OWNER = NodeId(spot(0.5))
@@ -42,3 +42,16 @@ def test_removing_names_the_row_with_the_hole() -> None:
     assert table.remove(spot(0.2)) == 0
     assert list(table.rows()) == []
     assert spot(0.2) not in table
+
+
+def test_the_constrained_table_keeps_the_node_closest_to_the_point_of_the_slot() -> None:
+    table = RoutingTable(OWNER, 4, closest_to_slot(OWNER, 4))
+    assert table.offer(
+        peer(0.07)
+    )  # slot 1 of row 0; its point has the owner's digits behind: .0625
+    assert table.rival_of(spot(0.063)) == peer(0.07)
+    assert table.offer(peer(0.063))
+    assert not table.wants(spot(0.12))
+    assert list(table) == [peer(0.063)]
+    assert spot(0.07) not in table
+    assert table.rival_of(spot(0.063)) is None
