@@ -42,10 +42,10 @@ from epost.post.account_blocks import decode_device_info
 from epost.post.devices import (
     DEVICE_SECRETS,
     DeviceSecrets,
-    EpochSecret,
     NewAccount,
     create_account,
 )
+from epost.post.keyring import EpochSecret
 from epost.rings.enrolment import (
     Enrolled,
     MemberRequest,

@@ -85,11 +85,16 @@ class LogName(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
 
 
 class DeviceInfo(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Content of the device block: contact address, sealing keys, logs (newest last)."""
+    """Content of the device block: contact address, sealing keys, logs (newest last).
+
+    The keyring is sealed to `sealing_key`, which the device's certificate binds; notices to the
+    prekeys.
+    """
 
     account_id: Bytes32
     number: U8
     contact: NodeHandle
+    sealing_key: SealingKey
     prekeys: Annotated[tuple[Prekey, ...], msgspec.Meta(min_length=1, max_length=PREKEYS_MAX)]
     logs: Annotated[tuple[LogName, ...], msgspec.Meta(min_length=1, max_length=LOGS_MAX)]
 

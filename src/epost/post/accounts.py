@@ -215,7 +215,8 @@ class Accounts:
             info = decode_device_info(block.body.content)
         except (PeerError, AuthenticityError):
             return ContactDevice(certificate, None)
-        is_its_own = (info.account_id, info.number) == (account.account_id, certificate.number)
+        said = (info.account_id, info.number, sealing_key_hash(info.sealing_key))
+        is_its_own = said == (account.account_id, certificate.number, certificate.sealing_hash)
         if block.purpose is not Kind.DEVBLOCK or not is_its_own:
             return ContactDevice(certificate, None)
         return ContactDevice(certificate, info)

@@ -155,6 +155,7 @@ class DeviceBlock:
             account_id=self._device.account_id,
             number=self._device.number,
             contact=self.contact,
+            sealing_key=info.sealing_key,
             prekeys=self._device.published_prekeys(PREKEYS_MAX),
             logs=_with(info.logs, log),
         )

@@ -25,16 +25,15 @@ from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
 from epost.crypto.versioned import KeyBlock, make_key_block
 from epost.foundation.codec import Format, encode
-from epost.foundation.ids import U8, U32, U63, AccountId, Bytes16, Bytes32, NodeHandle
+from epost.foundation.ids import U8, U63, AccountId, Bytes16, Bytes32, NodeHandle
 from epost.foundation.ports import Entropy, Sealing
 from epost.post.account_blocks import DeviceInfo, Identity, LogName, Prekey
-from epost.post.keyring import keyring_handle, make_keyring
+from epost.post.keyring import DataKeys, EpochSecret, keyring_handle, make_keyring
 from epost.rings.enrolment import sealing_key_hash
 
 SEED_BYTES = 32
 PREKEYS_KEPT_MAX = 1000
 """Private prekeys; one a week, so this bounds twenty years of an unattended device."""
-DATA_KEYS_MAX = 1000
 ORGANISATION_SECRETS_MAX = 8
 FIRST_DEVICE = 1
 
@@ -58,13 +57,6 @@ class PrekeySecret(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     created_at: U63
 
 
-class EpochSecret(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A secret and the epoch it serves: account data keys, organisation secrets."""
-
-    epoch: U32
-    secret: Bytes32
-
-
 class DeviceSecrets(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Everything a device must keep to itself; the daemon stores it encrypted.
 
@@ -84,9 +76,7 @@ class DeviceSecrets(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     prekeys: Annotated[
         tuple[PrekeySecret, ...], msgspec.Meta(min_length=1, max_length=PREKEYS_KEPT_MAX)
     ]
-    data_keys: Annotated[
-        tuple[EpochSecret, ...], msgspec.Meta(min_length=1, max_length=DATA_KEYS_MAX)
-    ]
+    data_keys: DataKeys
     organisation_secrets: Annotated[
         tuple[EpochSecret, ...], msgspec.Meta(max_length=ORGANISATION_SECRETS_MAX)
     ]
@@ -170,6 +160,11 @@ class Device:
                 return derive(known.secret, "key/log-data", log_key).key
         return None
 
+    @property
+    def sealing_key(self) -> bytes:
+        """The public key to which the account's keyring is sealed for this device."""
+        return self._sealing.public_key(self._secrets.sealing_seed)
+
     def prekey_seed(self, wanted: bytes) -> bytes | None:
         """Return the private half of the prekey with this id, if it is ours."""
         return self._prekeys.get(wanted)
@@ -213,24 +208,26 @@ def create_account(
     """
     keys = AccountKeys(seed)
     recovery_sealing_key = sealing.public_key(keys.recovery_sealing_seed)
-    secrets = _draw_secrets(keys, recovery_sealing_key, now_ms, sealing, entropy)
-    keyring = make_keyring(
-        keys.account_id,
-        epoch=1,
-        data_key=secrets.data_keys[-1].secret,
-        former_key=None,
-        readers=(sealing.public_key(secrets.sealing_seed), recovery_sealing_key),
-        sealing=sealing,
+    data_keys = (EpochSecret(1, entropy.token(32)),)
+    secrets = draw_device(
+        keys, FIRST_DEVICE, data_keys, now_ms=now_ms, sealing=sealing, entropy=entropy
     )
+    readers = (sealing.public_key(secrets.sealing_seed), recovery_sealing_key)
+    keyring = make_keyring(keys.account_id, secrets.data_keys, readers, sealing)
     identity = _first_identity(keys, secrets, keyring_handle(keyring).digest)
-    info = _first_info(secrets, contact, sealing)
-    device_key = SigningKey(secrets.signing_seed)
     return NewAccount(
         keys=keys,
         recovery_sealing_key=recovery_sealing_key,
         secrets=secrets,
-        identity=_first_version(keys.account, Kind.IDENTITY, contact, now_ms, encode(identity)),
-        device_block=_first_version(device_key, Kind.DEVBLOCK, contact, now_ms, encode(info)),
+        identity=make_key_block(
+            keys.account,
+            Kind.IDENTITY,
+            ring=contact.ring,
+            previous=None,
+            issued_at=now_ms,
+            content=encode(identity),
+        ),
+        device_block=first_device_block(secrets, contact, now_ms, sealing),
         keyring=keyring,
     )
 
@@ -248,55 +245,70 @@ def _first_identity(keys: AccountKeys, secrets: DeviceSecrets, keyring: bytes) -
     )
 
 
-def _first_info(secrets: DeviceSecrets, contact: NodeHandle, sealing: Sealing) -> DeviceInfo:
-    log = SigningKey(derive(secrets.log_seed, "key/log", b"device", secrets.incarnation).key)
-    return DeviceInfo(
-        account_id=secrets.account_id,
-        number=secrets.number,
-        contact=contact,
-        prekeys=(make_prekey(secrets.prekeys[0], sealing),),
-        logs=(LogName(secrets.incarnation, log.public),),
-    )
-
-
-def _draw_secrets(
-    keys: AccountKeys, recovery_sealing_key: bytes, now_ms: int, sealing: Sealing, entropy: Entropy
+def draw_device(
+    keys: AccountKeys,
+    number: int,
+    data_keys: DataKeys,
+    *,
+    now_ms: int,
+    sealing: Sealing,
+    entropy: Entropy,
 ) -> DeviceSecrets:
+    """Draw the secrets of a new device and certify it with the account key."""
     signing_seed, sealing_seed, log_seed = (entropy.token(32) for _ in range(3))
     incarnation = entropy.token(16)
     certificate = DeviceCert(
         format=1,
         account_id=keys.account_id,
         generation=keys.generation,
-        number=FIRST_DEVICE,
+        number=number,
         device_key=SigningKey(signing_seed).public,
         sealing_hash=sealing_key_hash(sealing.public_key(sealing_seed)),
-        root_log_key=SigningKey(derive(log_seed, "key/log", b"device", incarnation).key).public,
+        root_log_key=_first_log_key(log_seed, incarnation),
         admin=True,
         at=now_ms,
     )
     return DeviceSecrets(
         format=1,
         account_id=keys.account_id,
-        number=FIRST_DEVICE,
+        number=number,
         signing_seed=signing_seed,
         sealing_seed=sealing_seed,
         log_seed=log_seed,
         incarnation=incarnation,
         certificate=certify(keys.account, certificate),
-        recovery_sealing_key=recovery_sealing_key,
+        recovery_sealing_key=sealing.public_key(keys.recovery_sealing_seed),
         prekeys=(PrekeySecret(entropy.token(32), now_ms),),
-        data_keys=(EpochSecret(1, entropy.token(32)),),
+        data_keys=data_keys,
         organisation_secrets=(),
     )
 
 
-def _first_version(
-    key: SigningKey, purpose: Kind, contact: NodeHandle, now_ms: int, content: bytes
+def first_device_block(
+    secrets: DeviceSecrets, contact: NodeHandle, now_ms: int, sealing: Sealing
 ) -> KeyBlock:
-    return make_key_block(
-        key, purpose, ring=contact.ring, previous=None, issued_at=now_ms, content=content
+    """Sign the first version of a device's block; `contact` is where it runs."""
+    log_key = _first_log_key(secrets.log_seed, secrets.incarnation)
+    info = DeviceInfo(
+        account_id=secrets.account_id,
+        number=secrets.number,
+        contact=contact,
+        sealing_key=sealing.public_key(secrets.sealing_seed),
+        prekeys=(make_prekey(secrets.prekeys[0], sealing),),
+        logs=(LogName(secrets.incarnation, log_key),),
     )
+    return make_key_block(
+        SigningKey(secrets.signing_seed),
+        Kind.DEVBLOCK,
+        ring=contact.ring,
+        previous=None,
+        issued_at=now_ms,
+        content=encode(info),
+    )
+
+
+def _first_log_key(log_seed: bytes, incarnation: bytes) -> bytes:
+    return SigningKey(derive(log_seed, "key/log", b"device", incarnation).key).public
 
 
 def with_new_prekey(secrets: DeviceSecrets, seed: bytes, now_ms: int) -> DeviceSecrets:

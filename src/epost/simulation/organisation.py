@@ -30,7 +30,8 @@ from epost.crypto.versioned import KeyBlock
 from epost.foundation.ids import Address, BlockKind, NodeHandle, NodeId
 from epost.foundation.ports import Clock, Sealing
 from epost.node.settings import NodeMembership
-from epost.post.devices import DeviceSecrets, EpochSecret, NewAccount, create_account
+from epost.post.devices import DeviceSecrets, NewAccount, create_account
+from epost.post.keyring import EpochSecret
 from epost.rings.enrolment import sealing_key_hash
 from epost.rings.node_ids import Placed, draw_node_id
 from epost.rings.policy import (

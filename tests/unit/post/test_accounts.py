@@ -39,7 +39,7 @@ from epost.post.account_blocks import (
 )
 from epost.post.accounts import Accounts
 from epost.post.devices import AccountKeys, with_new_prekey
-from epost.post.keyring import former_data_key, make_keyring, open_keyring
+from epost.post.keyring import EpochSecret, make_keyring, open_keyring
 from epost.simulation.clock import run
 from epost.simulation.world import EPOCH_MS
 from tests.support.post_world import DOMAIN, RING, Machine, Organisation, StoredBlock, World
@@ -268,24 +268,20 @@ def test_everything_of_an_account_follows_from_its_phrase() -> None:
 def test_the_recovery_key_opens_the_keyring_of_a_new_account() -> None:
     machine: Machine = World().enrol("alice")
     sealing, new = HpkeSealing(), machine.new
-    epoch, data_key = open_keyring(
+    keys = open_keyring(
         new.keyring,
         new.keys.account_id,
         public_key=new.recovery_sealing_key,
         seed=new.keys.recovery_sealing_seed,
         sealing=sealing,
     )
-    assert (epoch, data_key) == (1, new.secrets.data_keys[0].secret)
-    assert former_data_key(new.keyring, new.keys.account_id, data_key) is None
+    assert keys == new.secrets.data_keys
     stranger = sealing.public_key(b"x" * 32)
     with pytest.raises(BadSeal):
         open_keyring(
             new.keyring, new.keys.account_id, public_key=stranger, seed=b"x" * 32, sealing=sealing
         )
-    odd = make_keyring(
-        new.keys.account_id, epoch=1, data_key=b"short", former_key=None, readers=[stranger],
-        sealing=sealing,
-    )  # fmt: skip
+    odd = make_keyring(new.keys.account_id, [EpochSecret(1, b"short")], [stranger], sealing)
     with pytest.raises(BadSeal):
         open_keyring(odd, new.keys.account_id, public_key=stranger, seed=b"x" * 32, sealing=sealing)
 

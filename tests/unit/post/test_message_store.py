@@ -18,7 +18,7 @@ from epost.foundation.errors import (
 )
 from epost.foundation.ids import BlockKind, Handle
 from epost.post import frames, message_store
-from epost.post.devices import EpochSecret
+from epost.post.keyring import EpochSecret
 from epost.post.message_store import organisation_convergence
 from epost.post.references import Reference, Secrecy
 from epost.simulation.clock import run
