@@ -10,6 +10,8 @@ import sys
 
 import pytest
 
+from epost.simulation.churn import ChurnConfig
+from epost.simulation.correspondence import CorrespondenceConfig
 from epost.simulation.office import OfficeConfig
 from epost.simulation.run import run_scenario
 from epost.simulation.scenarios.mail import NODES, MailConfig
@@ -39,6 +41,26 @@ def test_a_broken_system_is_caught_by_its_invariant(defect: str, invariant: str)
     report = run_scenario("mail", seed=1, minutes=30.0, broken=defect, config=SMALL)
     assert not report.held
     assert invariant in report.text()
+
+
+def test_a_forger_does_not_sign_with_the_key_of_the_recipient_herself() -> None:
+    """Her word settles a notice: with it this seed lost a mail, and seed 1 of 8 minutes did."""
+    correspondence = CorrespondenceConfig(mail_every_seconds=10.0, forgery_every_seconds=0.5)
+    churn = ChurnConfig(
+        session_seconds_mean=60.0,
+        down_seconds_min=60.0,
+        disk_lost_part=0.0,
+        repair_window_seconds=30.0,
+    )
+    config = MailConfig(
+        office=OfficeConfig(machines=12, users=3, nodes=NODES),
+        churn=churn,
+        correspondence=correspondence,
+        healing_seconds=180.0,
+    )
+    report = run_scenario("mail", seed=3, minutes=4.0, config=config)
+    assert report.figures["receipts forged"] > 100
+    assert report.held, report.text()
 
 
 def test_a_seed_replays_exactly_whatever_the_hash_seed() -> None:

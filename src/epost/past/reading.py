@@ -131,10 +131,10 @@ class Readings:
             nodes = await self._lookups.replica_set(handle.place, size)
         except EpostError:
             return _Survey((), ())
-        nonce = self._lookups.nonce()
+        nonce, asked_at = self._lookups.nonce(), around.clock.now()
         others = [node for node in nodes if node.node_id != around.me.node_id]
         said = list(await self._lookups.ask_all(handle, others, nonce))
-        self._witness.saw_statements(handle, said, nonce)
+        self._witness.saw_statements(handle, said, nonce, asked_at=asked_at)
         if len(others) < len(nodes) and self._replica.is_storage_node:
             is_catching_up = self._replica.is_catching_up(handle)
             said.append(Said(around.me.id, await self._own(handle), is_catching_up, b""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from epost.foundation.errors import EpostError
 from epost.foundation.ids import Handle, NodeId
@@ -16,6 +17,15 @@ from epost.past.tickets import NodeCertificates
 REMEMBERED_MAX = 10_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What a node signed that it keeps, and when this node saw it, in seconds."""
+
+    version: int
+    attestation: bytes
+    seen_at: float
+
+
 class Witness:
     """Holds the newest `stored` of each node and block, in memory.
 
@@ -27,21 +37,24 @@ class Witness:
     def __init__(self, around: Surroundings, certificates: NodeCertificates) -> None:
         self._around = around
         self._certificates = certificates
-        self._stored: BoundedDict[tuple[NodeId, Handle], tuple[int, bytes]] = BoundedDict(
-            REMEMBERED_MAX
-        )
+        self._stored: BoundedDict[tuple[NodeId, Handle], _Stored] = BoundedDict(REMEMBERED_MAX)
 
     def saw_stored(self, node: NodeId, handle: Handle, version: int, attestation: bytes) -> None:
         """A node signed that it keeps a version."""
         if attestation:
-            self._stored.put((node, handle), (version, attestation))
+            now = self._around.clock.now()
+            self._stored.put((node, handle), _Stored(version, attestation, now))
 
-    def saw_statements(self, handle: Handle, said: Sequence[Said], nonce: bytes) -> None:
-        """Compare what nodes state now with what they signed for earlier."""
+    def saw_statements(
+        self, handle: Handle, said: Sequence[Said], nonce: bytes, *, asked_at: float
+    ) -> None:
+        """Compare what nodes state with what they had signed for before they were asked."""
         for one in said:
             known = self._stored.get((one.node, handle))
-            if known and one.fetched and one.fetched.proven.version < known[0]:
-                self._accuse(one, handle, known[1], nonce)
+            if known is None or known.seen_at >= asked_at:
+                continue  # a write went on beside the reading: the statement may be the older one
+            if one.fetched and one.fetched.proven.version < known.version:
+                self._accuse(one, handle, known.attestation, nonce)
 
     def _accuse(self, said: Said, handle: Handle, stored: bytes, nonce: bytes) -> None:
         now_ms = self._around.clock.wall_ms()

@@ -19,11 +19,18 @@ from epost.crypto.signing import SigningKey
 from epost.foundation.codec import encode
 from epost.foundation.errors import EpostError, NoSuchBlock
 from epost.foundation.ids import BlockKind, Handle, NodeHandle
+from epost.foundation.ports import VaultEntry
 from epost.foundation.wire import Application
 from epost.node.assembly import Node
 from epost.past.messages import Put
 from epost.past.observed import BlockStored
-from epost.past.pending import Receipt, ReceiptStatus, receipt_handle, sign_receipt
+from epost.past.pending import (
+    PENDING_MARK,
+    Receipt,
+    ReceiptStatus,
+    receipt_handle,
+    sign_receipt,
+)
 from epost.past.tickets import Ticketing
 from epost.simulation.host import SimulatedHost
 from epost.simulation.invariants.blocks import AcknowledgedBlocks
@@ -218,7 +225,7 @@ class Readers:
 class Forger:
     """Offers the delegates of notices receipts that are not the recipient's.
 
-    Some are signed by nobody, some by another member.
+    Some are signed by nobody, some by another member; never by the recipient, whose word it is.
     """
 
     def __init__(self, office: Office, random: Random, config: CorrespondenceConfig) -> None:
@@ -240,19 +247,24 @@ class Forger:
         while True:
             pause = self._config.forgery_every_seconds
             await asyncio.sleep(self._random.expovariate(1 / pause))
-            forger = self._office.machines[-1]
-            if forger.node is not None and self._held:
-                delegate, pending = self._random.choice(self._held)
+            forger, kept = self._office.machines[-1], self._kept()
+            if forger.node is not None and kept:
+                delegate, notice = self._random.choice(kept)
                 self.tried += 1
                 with suppress(EpostError, OSError):
-                    await self._forge(forger, forger.node, delegate.me, pending)
+                    await self._forge(forger, forger.node, delegate, notice)
+
+    def _kept(self) -> Sequence[tuple[NodeHandle, VaultEntry]]:
+        """Return the notices that still wait, and with whom."""
+        entries = [(host.me, host.vault.entry(pending)) for host, pending in self._held]
+        return [(delegate, entry) for delegate, entry in entries if entry is not None]
 
     async def _forge(
-        self, forger: Machine, node: Node, delegate: NodeHandle, pending: Handle
+        self, forger: Machine, node: Node, delegate: NodeHandle, notice: VaultEntry
     ) -> None:
         now_ms = self._clock.wall_ms()
-        forged = self._receipt(pending, now_ms)
-        handle = receipt_handle(pending.digest)
+        forged = self._receipt(notice, now_ms)
+        handle = receipt_handle(notice.handle.digest)
         member = forger.membership
         ticketing = Ticketing(member.node_key, member.node_certificate, member.me.ring)
         voucher = ticketing.voucher(
@@ -265,14 +277,16 @@ class Forger:
             timeout_seconds=2.0,
         )
 
-    def _receipt(self, pending: Handle, now_ms: int) -> bytes:
-        thief = self._random.choice(self._office.users).account
-        assert thief is not None
+    def _receipt(self, notice: VaultEntry, now_ms: int) -> bytes:
+        recipient = PENDING_MARK.decode(notice.proof).to_account
+        accounts = [user.account for user in self._office.users if user.account is not None]
+        others = [account for account in accounts if account.secrets.account_id != recipient]
+        thief = self._random.choice(others)
         secrets = thief.secrets
         key = SigningKey(secrets.signing_seed if self._random.random() < 0.5 else bytes(32))
         receipt = Receipt(
             1,
-            pending.digest,
+            notice.handle.digest,
             secrets.account_id,
             secrets.number,
             ReceiptStatus.ACCEPTED,
