@@ -11,6 +11,7 @@ from epost.foundation.wire import Application, unpack
 from epost.scribe.config import ScribeConfig
 from epost.scribe.machine import Scribe
 from epost.scribe.messages import PACKET, Packet
+from epost.scribe.surroundings import Distance, unknown_distance
 from tests.support.ring import Host, Ring, SeededEntropy
 
 
@@ -27,10 +28,18 @@ class Newsreader:
 class Groups:
     """A ring with the groups of each of its hosts."""
 
-    def __init__(self, size: int, *, config: ScribeConfig | None = None, **settings: object):
+    def __init__(
+        self,
+        size: int,
+        *,
+        config: ScribeConfig | None = None,
+        distance: Distance = unknown_distance,
+        **settings: object,
+    ):
         self.scribes: dict[bytes, Scribe] = {}
         self.readers: dict[bytes, Newsreader] = {}
         self._config = config or ScribeConfig()
+        self._distance = distance
         self.ring = Ring(equip=self._equip, **settings)  # type: ignore[arg-type]
         self.hosts = self.ring.grow(size)
         self.ring.run_until(self.ring.is_converged, 60.0)
@@ -43,6 +52,7 @@ class Groups:
             host.outbox,
             SeededEntropy(ring.random.getrandbits(32)),
             ring.observed,
+            distance=self._distance,
         )
         self.scribes[host.id] = scribe
         self.readers[host.id] = Newsreader()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from epost.foundation.effects import CancelTimer, Machine, Outbox, Send, SendWhenDurable, SetTimer
 from epost.foundation.ids import Address, Id, NodeHandle, NodeId, closeness
 from epost.foundation.ports import PutNote
-from epost.foundation.wire import Application, Form, unpack
+from epost.foundation.wire import Application, Form, Message, unpack
 from epost.pastry.config import PastryConfig
 from epost.pastry.contact_notes import stored_contacts
 from epost.pastry.node import PastryNode
@@ -77,6 +77,7 @@ class Host:
         self.timers: dict[tuple[Application, str], int] = {}
         self.outbox = Outbox()
         self.mailbox = Mailbox()
+        self.answers: list[Message] = []
         self.machines: dict[Application, Machine] = {}
         self.node: PastryNode = None  # type: ignore[assignment]  # set by every start
 
@@ -274,6 +275,9 @@ class Ring:
 
     def _give(self, host: Host, sender: NodeHandle, data: bytes) -> None:
         message = unpack(data)
+        if message.form in (Form.RESPONSE, Form.REFUSAL):
+            host.answers.append(message)
+            return
         assert message.form is Form.NOTIFY
         if message.application is not Application.PASTRY:
             host.node.heard_from(sender, self.now)

@@ -43,6 +43,14 @@ from epost.rings.enrolment import (
 )
 from epost.rings.invite import token_hash
 from epost.scribe import messages as scribe
+from epost.scribe.charter import (
+    Charter,
+    Mark,
+    chartered_group,
+    sign_charter,
+    sign_permit,
+    sign_publication,
+)
 from tests.support.organisation import START_MS, Organisation, key_of
 from tests.support.vectors import NODE as MEMBER
 
@@ -127,17 +135,28 @@ def pastry_vectors() -> dict[str, bytes]:
 
 
 def scribe_vectors() -> dict[str, bytes]:
-    """Return every packet of the groups."""
+    """Return every packet of the groups, those of a chartered one signed with 00 01 .. 1f."""
+    key = SigningKey(SEED)
+    group = chartered_group(key.public, b"board")
+    charter = Charter(1, key.public, b"board", 1, 1, (key.public,), (key.public,))
+    publication = sign_publication(key, group, 1, b"news")
+    mark, _ = msgspec.msgpack.decode(publication)
     packets = (
-        scribe.JoinGroup(),
+        scribe.JoinGroup(b""),
         scribe.Publish(b"m" * 16, b"news"),
-        scribe.Adopted((scribe.Branch(GROUP, (ID,)),)),
+        scribe.Adopted((scribe.Branch(GROUP, (ID,), 0),)),
         scribe.Refresh((GROUP,)),
         scribe.Disowned((GROUP,)),
         scribe.LeaveGroups((GROUP,)),
         scribe.Multicast(GROUP, b"m" * 16, b"news"),
+        scribe.Terms(group, sign_charter(key, charter), (Mark(*mark),)),
+        scribe.Estate(GROUP, (NODE,)),
+        scribe.HandOver(GROUP, (NODE,)),
+        scribe.Attach(group, sign_permit(key, group, ID, 1)),
+        scribe.Anycast(GROUP, NODE, b"c" * 8, b"who?", (ID,), (NODE,)),
     )
-    return {type(packet).__name__: encode(packet) for packet in packets}
+    made = {type(packet).__name__: encode(packet) for packet in packets}
+    return made | {"Publish signed": encode(scribe.Publish(b"m" * 16, publication))}
 
 
 def enrolment_vectors() -> dict[str, bytes]:

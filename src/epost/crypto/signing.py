@@ -48,6 +48,9 @@ class Kind(IntEnum):
     SUCCESSION = 24
     EVIDENCE = 25
     REVOKE = 26
+    CHARTER = 27
+    PERMIT = 28
+    PUBLICATION = 29
 
     @property
     def context(self) -> str:

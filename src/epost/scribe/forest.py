@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from epost.foundation.codec import encode
-from epost.foundation.effects import Outbox
 from epost.foundation.ids import Id, NodeHandle
-from epost.foundation.ports import Entropy, Observer
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
-from epost.pastry.overlay import Overlay
-from epost.scribe.config import GROUPS_MAX, REFRESH_GROUPS_MAX, ScribeConfig
-from epost.scribe.messages import JoinGroup, LeaveGroups, Packet, Refresh
+from epost.scribe.config import GROUPS_MAX, REFRESH_GROUPS_MAX
+from epost.scribe.messages import JoinGroup, LeaveGroups, Refresh
 from epost.scribe.observed import ParentLost
+from epost.scribe.surroundings import Surroundings
+from epost.scribe.terms import TermsBook
 from epost.scribe.tree import Tree
-
-JOIN_REQUEST = encode(JoinGroup())
 
 
 class Forest:
@@ -24,22 +21,12 @@ class Forest:
 
     TIMER = "tend"
 
-    def __init__(
-        self,
-        overlay: Overlay,
-        config: ScribeConfig,
-        outbox: Outbox,
-        entropy: Entropy,
-        observer: Observer,
-    ) -> None:
-        self._overlay = overlay
-        self._me = overlay.me
-        self._config = config
-        self._outbox = outbox
-        self._entropy = entropy
-        self._observer = observer
-        self._alarm = Alarm(outbox, Application.SCRIBE, self.TIMER)
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
+        self._config = around.config
+        self._alarm = Alarm(around.outbox, Application.SCRIBE, self.TIMER)
         self._trees: dict[Id, Tree] = {}
+        self.terms = TermsBook(is_in_use=self._trees.__contains__)
 
     def __iter__(self) -> Iterator[Tree]:
         """All trees by group."""
@@ -49,6 +36,11 @@ class Forest:
         """Return a tree this node takes part in, None for other groups."""
         return self._trees.get(group)
 
+    @property
+    def child_count(self) -> int:
+        """How many children this node has in all trees together."""
+        return sum(len(tree.children) for tree in self._trees.values())
+
     def plant(self, group: Id) -> Tree | None:
         """Return the tree of a group, new if need be; None beyond GROUPS_MAX."""
         tree = self._trees.get(group)
@@ -56,12 +48,14 @@ class Forest:
             tree = self._trees[group] = Tree(group)
         return tree
 
-    def adopt(self, group: Id, child: NodeHandle, now: float) -> Tree | None:
+    def adopt(self, group: Id, child: NodeHandle, permit: bytes, now: float) -> Tree | None:
         """Enter a node as child, or keep it for longer; None if that may not be."""
         tree = self.plant(group)
         if tree is None or not tree.may_adopt(child.node_id):
             return None
-        tree.adopt(child, now + self._config.child_kept_seconds)
+        if child.node_id not in tree.children and tree.is_root:
+            tree.tend_at = min(tree.tend_at, now + self._config.heirs_seconds)
+        tree.adopt(child, now + self._config.child_kept_seconds, permit)
         self._alarm.set_by(max(tree.tend_at, now), now)
         return tree
 
@@ -80,30 +74,37 @@ class Forest:
 
         So groups that were joined together need not be refreshed together.
         """
-        spread = 0.75 + self._entropy.token(1)[0] / 512
+        spread = 0.75 + self._around.entropy.token(1)[0] / 512
         self.tend_at(tree, now + self._config.refresh_seconds * spread, now)
 
     def lose_parent(self, tree: Tree, now: float) -> None:
         """Look for another parent at once."""
         if tree.parent is not None:
-            self._observer.record(ParentLost(self._me.id, tree.group, tree.parent.id))
+            around = self._around
+            around.observer.record(ParentLost(around.me.id, tree.group, tree.parent.id))
             tree.become_orphan()
             self.tend_at(tree, now, now)
-
-    def is_root_of(self, group: Id) -> bool:
-        """Tell whether no node of the leaf set is closer to a group than this one."""
-        return self._overlay.replica_set(group, 1)[0].node_id == self._me.node_id
 
     def part_from_parent(self, tree: Tree) -> None:
         """Tell the parent, if there is one, that it need not send any more."""
         if tree.parent is not None:
-            self._tell(tree.parent, LeaveGroups((tree.group,)))
+            self._around.tell(tree.parent, LeaveGroups((tree.group,)))
 
-    def on_timer(self, now: float) -> None:
-        """Tend the trees that are due; one packet refreshes all that have the same parent."""
+    def permit_of(self, tree: Tree) -> bytes:
+        """Return what lets this node into a tree: its own permit, or that of a child below."""
+        own = [tree.permit] if tree.is_member else []
+        permits = own + [tree.children[node_id].permit for node_id in sorted(tree.children)]
+        return next((p for p in permits if self.terms.may_join(tree.group, p)), b"")
+
+    def on_timer(self, now: float) -> Sequence[Tree]:
+        """Tend the trees that are due; return those of which this node is the root.
+
+        One packet refreshes all that have the same parent.
+        """
         self._alarm.rang()
         families: dict[bytes, list[Tree]] = {}
-        for tree in self._due(now):
+        tended = self._due(now)
+        for tree in tended:
             self._tend(tree, now)
             if tree.parent is not None and tree.is_needed:
                 families.setdefault(tree.parent.node_id, []).append(tree)
@@ -111,6 +112,7 @@ class Forest:
             self._refresh(trees)
         if self._trees:
             self._alarm.set_by(min(tree.tend_at for tree in self._trees.values()), now)
+        return [tree for tree in tended if tree.is_root and tree.is_needed]
 
     def _due(self, now: float) -> Sequence[Tree]:
         """Return the trees whose time has come, and their siblings whose time comes soon."""
@@ -135,7 +137,7 @@ class Forest:
         if tree.parent is not None:
             tree.tries += 1
             self.tend_at(tree, now + self._config.answer_timeout_seconds, now)
-        elif tree.is_root and self.is_root_of(tree.group):
+        elif tree.is_root and self._around.is_root_of(tree.group):
             self.tend_later(tree, now)
         else:
             self._seek(tree, now)
@@ -143,10 +145,12 @@ class Forest:
     def _seek(self, tree: Tree, now: float) -> None:
         tree.is_root = False
         pause = self._config.seek_seconds_min
-        if self._overlay.is_ready:
+        overlay = self._around.overlay
+        if overlay.is_ready:
             pause = min(pause * 2 ** min(tree.seeks, 10), self._config.seek_seconds_max)
             tree.seeks += 1
-            self._overlay.route(tree.group, Application.SCRIBE, JOIN_REQUEST)
+            request = JoinGroup(self.permit_of(tree))
+            overlay.route(tree.group, Application.SCRIBE, encode(request))
         self.tend_at(tree, now + pause, now)
 
     def _refresh(self, trees: Sequence[Tree]) -> None:
@@ -154,7 +158,4 @@ class Forest:
         assert parent is not None
         for start in range(0, len(trees), REFRESH_GROUPS_MAX):
             part = trees[start : start + REFRESH_GROUPS_MAX]
-            self._tell(parent, Refresh(tuple(tree.group for tree in part)))
-
-    def _tell(self, node: NodeHandle, packet: Packet) -> None:
-        self._outbox.notify(node, Application.SCRIBE, encode(packet))
+            self._around.tell(parent, Refresh(tuple(tree.group for tree in part)))

@@ -51,3 +51,58 @@ class GroupPacketRefused:
     at: NodeId
     sender: NodeId
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TermsChanged:
+    """A newer charter is in force here."""
+
+    at: NodeId
+    group: Id
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRefused:
+    """A node asked for a place in a chartered group without a permit."""
+
+    at: NodeId
+    group: Id
+    node: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationRefused:
+    """News that the charter does not allow, or that were heard before."""
+
+    at: NodeId
+    group: Id
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EstateTaken:
+    """A root is gone and this node, one of its heirs, stands in for it."""
+
+    at: NodeId
+    group: Id
+    children: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChildHandedOver:
+    """A node with too many children asked one to find a parent among its siblings."""
+
+    at: NodeId
+    group: Id
+    child: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class AnycastEnded:
+    """A member took an anycast after so many nodes were asked, or nobody did."""
+
+    at: NodeId
+    group: Id
+    visited: int
+    is_taken: bool

@@ -15,6 +15,8 @@ class Child:
 
     node: NodeHandle
     expires_at: float
+    permit: bytes = b""
+    handed_over_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -23,7 +25,8 @@ class Tree:
 
     A node seeks while it has no parent and is not the root. `path` is the way from the parent to
     the root as far as it is known, `tend_at` when to refresh or seek again, `tries` and `seeks`
-    how often that was done in vain.
+    how often that was done in vain. `prospect` is a sibling that was asked to be the parent
+    instead, `known_to_heirs` what a root's heirs were told last.
     """
 
     group: Id
@@ -34,6 +37,9 @@ class Tree:
     tend_at: float = 0.0
     tries: int = 0
     seeks: int = 0
+    permit: bytes = b""
+    prospect: bytes = b""
+    known_to_heirs: tuple[object, ...] = ()
     children: dict[bytes, Child] = field(default_factory=dict)
 
     @property
@@ -52,9 +58,14 @@ class Tree:
             return False
         return node_id in self.children or len(self.children) < CHILDREN_MAX
 
-    def adopt(self, node: NodeHandle, expires_at: float) -> None:
+    def adopt(self, node: NodeHandle, expires_at: float, permit: bytes = b"") -> None:
         """Take a child on, or keep it for longer."""
-        self.children[node.node_id] = Child(node, expires_at)
+        child = self.children.get(node.node_id)
+        if child is None:
+            self.children[node.node_id] = Child(node, expires_at, permit)
+        else:
+            child.node, child.expires_at = node, expires_at
+            child.permit = permit or child.permit
 
     def drop_silent(self, now: float) -> None:
         """Forget the children that do not refresh any more."""
@@ -77,12 +88,15 @@ class Tree:
         """There is nobody above us."""
         self.is_root, self.parent, self.path = True, None, ()
         self.tries = self.seeks = 0
+        self.prospect = b""
 
     def become_child(self, parent: NodeHandle, path: tuple[bytes, ...]) -> None:
         """There is somebody above us."""
         self.is_root, self.parent, self.path = False, parent, path
         self.tries = self.seeks = 0
+        self.prospect, self.known_to_heirs = b"", ()
 
     def become_orphan(self) -> None:
         """Seek from now on."""
         self.is_root, self.parent, self.path, self.tries = False, None, (), 0
+        self.prospect, self.known_to_heirs = b"", ()

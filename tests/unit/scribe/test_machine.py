@@ -43,7 +43,7 @@ def child_of_root() -> tuple[Groups, Host, Host, Id]:
 
 
 def adopted(group: Id, *path: NodeHandle) -> Adopted:
-    return Adopted((Branch(group, tuple(node.node_id for node in path)),))
+    return Adopted((Branch(group, tuple(node.node_id for node in path), 0),))
 
 
 def test_a_member_finds_its_parent_and_the_root_knows_that_it_is_one() -> None:
@@ -127,7 +127,7 @@ def test_a_new_path_is_told_to_the_children_at_once() -> None:
 def test_nobody_adopts_its_own_parent() -> None:
     groups, leaf, root, group = child_of_root()
     assert groups.hear(leaf, root.handle, Refresh((group,))) == [(root.id, Disowned((group,)))]
-    request = encode(JoinGroup())
+    request = encode(JoinGroup(b""))
     scribe = groups.scribe(leaf)
     assert scribe.forward(group, root.handle, request, root.handle, groups.ring.now)
     assert not scribe.forward(group, STRANGER, request, root.handle, groups.ring.now)
@@ -136,7 +136,7 @@ def test_nobody_adopts_its_own_parent() -> None:
 def test_only_join_requests_of_others_are_stopped_on_the_way() -> None:
     groups, leaf, root, group = pair()
     scribe, now = groups.scribe(leaf), groups.ring.now
-    assert scribe.forward(group, leaf.handle, encode(JoinGroup()), root.handle, now)
+    assert scribe.forward(group, leaf.handle, encode(JoinGroup(b"")), root.handle, now)
     news = encode(Publish(MESSAGE, b"news"))
     assert scribe.forward(group, STRANGER, news, root.handle, now)
     assert scribe.forward(group, STRANGER, b"garbage", root.handle, now)
@@ -170,7 +170,7 @@ def test_news_for_a_group_that_only_the_former_root_knows_reach_it() -> None:
 
 def test_packets_in_the_wrong_place_and_garbage_are_refused() -> None:
     groups, leaf, _, group = child_of_root()
-    for packet in (JoinGroup(), Publish(MESSAGE, b"")):
+    for packet in (JoinGroup(b""), Publish(MESSAGE, b"")):
         groups.hear(leaf, STRANGER, packet)
     groups.scribe(leaf).on_notify(STRANGER, b"garbage", groups.ring.now)
     groups.scribe(leaf).deliver(group, STRANGER, encode(Refresh((group,))), groups.ring.now)
@@ -198,7 +198,7 @@ def test_groups_and_bodies_are_bounded(monkeypatch) -> None:
     with pytest.raises(Overloaded):
         groups.scribe(leaf).join(Id(b"o" * 20))
     monkeypatch.setattr(forest_module, "GROUPS_MAX", 0)
-    groups.scribe(root).deliver(group, leaf.handle, encode(JoinGroup()), groups.ring.now)
+    groups.scribe(root).deliver(group, leaf.handle, encode(JoinGroup(b"")), groups.ring.now)
     assert len(groups.ring.observed.of(GroupPacketRefused)) == 1
 
 

@@ -22,9 +22,9 @@ GROUP = b"g" * 20
 @pytest.mark.parametrize(
     "packet",
     [
-        JoinGroup(),
+        JoinGroup(b""),
         Publish(b"m" * 16, b"body"),
-        Adopted((Branch(GROUP, (b"n" * 20,)),)),
+        Adopted((Branch(GROUP, (b"n" * 20,), 0),)),
         Refresh((GROUP,)),
         Disowned((GROUP,)),
         LeaveGroups((GROUP,)),
@@ -44,8 +44,8 @@ def test_packets_come_back_as_they_were_sent(packet: Packet) -> None:
         ),
         (Refresh((GROUP,) * REFRESH_GROUPS_MAX), Refresh((GROUP,) * (REFRESH_GROUPS_MAX + 1))),
         (
-            Adopted((Branch(GROUP, (GROUP,) * PATH_MAX),) * REFRESH_GROUPS_MAX),
-            Adopted((Branch(GROUP, (GROUP,) * (PATH_MAX + 1)),)),
+            Adopted((Branch(GROUP, (GROUP,) * PATH_MAX, 0),) * REFRESH_GROUPS_MAX),
+            Adopted((Branch(GROUP, (GROUP,) * (PATH_MAX + 1), 0),)),
         ),
     ],
 )
@@ -56,5 +56,5 @@ def test_everything_is_bounded(largest: Packet, too_large: Packet) -> None:
 
 
 def test_the_wire_format_stays_the_same() -> None:
-    assert encode(JoinGroup()).hex() == "9101"
+    assert encode(JoinGroup(b"")).hex() == "9201c400"
     assert encode(Refresh((GROUP,))).hex() == "920491c414" + "67" * 20
