@@ -4,27 +4,42 @@ from collections.abc import Iterator, Sequence
 
 from epost.apps.mail.mailbox import KEYWORDS_PER_FOLDER_MAX, SYSTEM_FLAGS, MessageRow
 from epost.servers.imap.syntax.flags import RECENT, flag_list
+from epost.servers.imap.syntax.sequences import format_set
 from epost.servers.imap.view import Announcement, FolderView
 
 
-def announcement_lines(
-    news: Announcement, view: FolderView, *, with_modseq: bool
-) -> Iterator[bytes]:
+def announcement_lines(news: Announcement, view: FolderView) -> Iterator[bytes]:
     """Everything the client must hear, in order."""
-    for number in news.expunged_numbers:
-        yield b"* %d EXPUNGE\r\n" % number
+    modes = view.modes
+    if not (modes.wants_vanished or modes.is_uid_only):
+        for number in news.expunged_numbers:
+            yield b"* %d EXPUNGE\r\n" % number
+    elif news.expunged_uids:
+        yield b"* VANISHED %b\r\n" % format_set(news.expunged_uids)
     if news.exists is not None:
-        yield b"* %d EXISTS\r\n* %d RECENT\r\n" % (news.exists, news.recent)
+        yield size_lines(view)
     for number, row in news.changed:
-        items = b"UID %d FLAGS %b" % (row.uid, flags_shown(row, view))
-        if with_modseq:
-            items += b" MODSEQ (%d)" % row.modseq
-        yield fetch_line(number, items)
+        yield change_line(number, row, view, with_uid=True)
 
 
-def fetch_line(number: int, items: bytes) -> bytes:
-    """One untagged FETCH of small items."""
-    return b"* %d FETCH (%b)\r\n" % (number, items)
+def size_lines(view: FolderView) -> bytes:
+    """How many messages there are; what is recent is nothing to IMAP4rev2 (RFC 9051 E)."""
+    exists = b"* %d EXISTS\r\n" % view.exists
+    return exists if view.modes.is_rev2 else exists + b"* %d RECENT\r\n" % view.recent
+
+
+def change_line(
+    number: int, row: MessageRow, view: FolderView, *, with_uid: bool, with_flags: bool = True
+) -> bytes:
+    """The present flags and MODSEQ of a message, as far as the client wants to hear of them."""
+    modes = view.modes
+    items = [b"UID %d" % row.uid] if with_uid and not modes.is_uid_only else []
+    if with_flags:
+        items.append(b"FLAGS " + flags_shown(row, view))
+    if modes.knows_modseq:
+        items.append(b"MODSEQ (%d)" % row.modseq)
+    name = b"%d UIDFETCH" % row.uid if modes.is_uid_only else b"%d FETCH" % number
+    return b"* %b (%b)\r\n" % (name, b" ".join(items))
 
 
 def keyword_lines(keywords: Sequence[str], *, is_read_only: bool) -> Iterator[bytes]:

@@ -24,7 +24,14 @@ _AFTER_LOGIN = (
     b"OBJECTID",
 )
 
-ENABLEABLE = frozenset({b"CONDSTORE"})
+ENABLEABLE = {
+    b"CONDSTORE": b"CONDSTORE",
+    b"QRESYNC": b"QRESYNC",
+    b"UTF8=ACCEPT": b"UTF8=ACCEPT",
+    b"IMAP4REV2": b"IMAP4rev2",
+    b"UIDONLY": b"UIDONLY",
+}
+"""Names in upper case, and as they are written."""
 
 
 def before_login(

@@ -20,7 +20,12 @@ from epost.servers.imap.commands import (
 from epost.servers.imap.replies import Condition, Reply, bad, no, reply_for
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
-from epost.servers.imap.syntax.errors import ImapSyntaxError, ImpossibleName, UnknownCharset
+from epost.servers.imap.syntax.errors import (
+    ImapSyntaxError,
+    ImpossibleName,
+    NumbersRefused,
+    UnknownCharset,
+)
 from epost.servers.imap.syntax.framing import Frame
 from epost.servers.imap.syntax.search_keys import CHARSETS
 from epost.servers.imap.verbs import Action, Verb
@@ -45,13 +50,13 @@ class Command:
     """A command that follows the grammar."""
 
     tag: bytes
-    numbers_stay: bool
+    verb: Verb
     act: Action
 
 
-def read_command(frame: Frame) -> Command:
+def read_command(frame: Frame, *, is_utf8: bool = False) -> Command:
     """Parse a frame; raises ImapSyntaxError and nothing else, whatever the bytes."""
-    cursor = Cursor(frame)
+    cursor = Cursor(frame, is_utf8=is_utf8)
     tag = cursor.tag()
     cursor.space()
     name = cursor.word()
@@ -60,20 +65,20 @@ def read_command(frame: Frame) -> Command:
     verb = VERBS.get(name)
     if verb is None:
         raise ImapSyntaxError("Unknown command")
-    return Command(tag, verb.numbers_stay, verb.read(cursor))
+    return Command(tag, verb, verb.read(cursor))
 
 
 async def perform(session: Session, frame: Frame) -> Condition:
     """Carry out one command and answer it."""
     numbers_stay = True
     try:
-        command = read_command(frame)
+        command = read_command(frame, is_utf8=session.modes.is_utf8)
     except ImapSyntaxError as error:
         reply = _syntax_reply(error)
     else:
-        numbers_stay = command.numbers_stay
+        numbers_stay = command.verb.numbers_stay
         session.tag = command.tag
-        reply = await _carry_out(session, command.act)
+        reply = await _carry_out(session, command)
     await session.announce(may_expunge=not numbers_stay)
     session.send(reply.line(tag_of(frame)))
     return reply.condition
@@ -87,9 +92,11 @@ def tag_of(frame: Frame) -> bytes:
         return b"*"
 
 
-async def _carry_out(session: Session, act: Action) -> Reply:
+async def _carry_out(session: Session, command: Command) -> Reply:
+    if command.verb.speaks_numbers and session.modes.is_uid_only:
+        return bad(str(NumbersRefused()), b"UIDREQUIRED")
     try:
-        return await act(session)
+        return await command.act(session)
     except ImapSyntaxError as error:
         return _syntax_reply(error)
     except EpostError as error:
@@ -101,4 +108,4 @@ def _syntax_reply(error: ImapSyntaxError) -> Reply:
         return no(str(error), b"BADCHARSET (" + b" ".join(CHARSETS) + b")")
     if isinstance(error, ImpossibleName):
         return no(str(error), b"CANNOT")
-    return bad(str(error))
+    return bad(str(error), b"UIDREQUIRED" if isinstance(error, NumbersRefused) else b"")

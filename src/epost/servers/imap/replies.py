@@ -57,7 +57,8 @@ def bad(text: str, code: bytes = b"") -> Reply:
 
 
 READ_ONLY = no("The folder is open for reading only")
-EXPUNGE_ISSUED = no("Some of the messages are no longer there", b"EXPUNGEISSUED")
+EXPUNGE_ISSUED = no("Some of the messages no longer exist", b"EXPUNGEISSUED")
+STORE_EXPUNGE_ISSUED = ok("Some of the messages no longer exist", b"EXPUNGEISSUED")
 
 
 _REPLIES: tuple[tuple[type[EpostError], Reply], ...] = (

@@ -13,6 +13,7 @@ from epost.apps.mail.mailbox import MessageRow
 from epost.servers.imap.limits import ROWS_PER_SLICE
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.dates import local_day
+from epost.servers.imap.syntax.errors import NumbersRefused
 from epost.servers.imap.syntax.flags import spelled_as
 from epost.servers.imap.syntax.search_keys import (
     Both,
@@ -32,6 +33,7 @@ from epost.servers.imap.syntax.search_keys import (
     SearchKey,
     SinceModseq,
 )
+from epost.servers.imap.syntax.sequences import NumberSet
 from epost.servers.imap.uid_list import UidList
 from epost.servers.imap.view import FolderView
 
@@ -108,6 +110,9 @@ class Search:
         return kept
 
     def _members(self, key: InSet) -> UidList:
+        is_numbers = not key.by_uid and isinstance(key.messages, NumberSet)
+        if is_numbers and self._session.modes.is_uid_only:
+            raise NumbersRefused
         return UidList(self._view.resolve(key.messages, by_uid=key.by_uid, is_strict=False))
 
     def _row_test(self, key: SearchKey) -> RowTest | None:

@@ -8,7 +8,9 @@ from epost.servers.access import Channel
 from epost.servers.imap import capabilities
 from epost.servers.imap.announcing import announcement_lines, keyword_lines
 from epost.servers.imap.limits import ROWS_PER_SLICE
+from epost.servers.imap.modes import Modes
 from epost.servers.imap.site import ImapSite
+from epost.servers.imap.syntax.folder_names import encoded_name
 from epost.servers.imap.view import FolderView
 
 
@@ -43,7 +45,7 @@ class Session:
         self.mail: AccountMail | None = None
         self.view: FolderView | None = None
         self.tag = b""  # of the command that is being carried out
-        self.knows_modseq = False  # CONDSTORE is enabled (RFC 7162 3.1)
+        self.modes = Modes()
         self.starts_tls = False  # after this command
         self.farewell: str | None = None  # set: say BYE with this text after the command
 
@@ -67,12 +69,21 @@ class Session:
             self.view.close()
         self.view = view
 
+    @property
+    def knows_modseq(self) -> bool:
+        """Whether changes are told with their MODSEQs."""
+        return self.modes.knows_modseq
+
+    def shown_name(self, name: str) -> bytes:
+        """A folder's name for a response."""
+        return encoded_name(name, is_utf8=self.modes.is_utf8)
+
     def enable_modseq(self) -> None:
         """The client has shown that it knows MODSEQs: tell the folder's, once (RFC 7162 3.1)."""
-        if not self.knows_modseq and self.view is not None:
+        if not self.modes.knows_modseq and self.view is not None:
             latest = self.view.folder.highest_modseq
             self.send(b"* OK [HIGHESTMODSEQ %d] Latest change\r\n" % latest)
-        self.knows_modseq = True
+        self.modes.knows_modseq = True
 
     def end(self, farewell: str) -> None:
         """Hang up after this command."""
@@ -83,13 +94,13 @@ class Session:
         view = self.view
         if view is None:
             return
-        if view.is_gone:
+        if view.farewell is not None:
             self.select(None)
-            self.end("The selected folder was deleted")
+            self.end(view.farewell)
             return
         self.announce_keywords(view)
         news = view.announce(may_expunge=may_expunge)
-        await self.send_many(announcement_lines(news, view, with_modseq=self.knows_modseq))
+        await self.send_many(announcement_lines(news, view))
 
     def announce_keywords(self, view: FolderView) -> None:
         """Tell of new keywords, which must be known before a message shows them."""

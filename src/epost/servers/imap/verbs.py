@@ -27,6 +27,11 @@ class Verb(Protocol):
         """Whether no EXPUNGE may be sent while it is in progress (RFC 3501 7.4.1)."""
         ...
 
+    @property
+    def speaks_numbers(self) -> bool:
+        """Whether its arguments or answers hold message numbers."""
+        ...
+
     def read(self, cursor: Cursor) -> Action:
         """Take the arguments, to the end; raises ImapSyntaxError."""
         ...
@@ -39,6 +44,7 @@ class AnyVerb(Generic[R]):
     grammar: Callable[[Cursor], R]
     run: Callable[[Session, R], Awaitable[Reply]]
     numbers_stay: bool = False
+    speaks_numbers: bool = False
 
     def read(self, cursor: Cursor) -> Action:
         request = _whole(cursor, self.grammar)
@@ -56,6 +62,7 @@ class LoginVerb(Generic[R]):
     grammar: Callable[[Cursor], R]
     run: Callable[[Session, R], Awaitable[Reply]]
     numbers_stay: bool = False
+    speaks_numbers: bool = False
 
     def read(self, cursor: Cursor) -> Action:
         request = _whole(cursor, self.grammar)
@@ -75,6 +82,7 @@ class MailVerb(Generic[R]):
     grammar: Callable[[Cursor], R]
     run: Callable[[Session, AccountMail, R], Awaitable[Reply]]
     numbers_stay: bool = False
+    speaks_numbers: bool = False
 
     def read(self, cursor: Cursor) -> Action:
         request = _whole(cursor, self.grammar)
@@ -94,6 +102,7 @@ class FolderVerb(Generic[R]):
     grammar: Callable[[Cursor], R]
     run: Callable[[Session, FolderView, R], Awaitable[Reply]]
     numbers_stay: bool = False
+    speaks_numbers: bool = False
 
     def read(self, cursor: Cursor) -> Action:
         request = _whole(cursor, self.grammar)

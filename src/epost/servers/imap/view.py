@@ -18,6 +18,7 @@ from epost.apps.mail.mailbox import (
     FolderGone,
     MessageRow,
 )
+from epost.servers.imap.modes import Modes
 from epost.servers.imap.opened_mail import OpenedMail
 from epost.servers.imap.syntax.errors import ImapSyntaxError
 from epost.servers.imap.syntax.sequences import MessageSet, NumberSet, SavedResult
@@ -38,12 +39,21 @@ class Announcement:
 class FolderView:
     """One selected folder of one session; `close` it when it is no longer selected."""
 
-    def __init__(self, folder: Folder, name: str, *, is_read_only: bool, unclaimed: int) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        name: str,
+        *,
+        is_read_only: bool,
+        unclaimed: int,
+        modes: Modes | None = None,
+    ) -> None:
         """`unclaimed` is how many messages at the end are recent to everybody so far."""
+        self.modes = modes or Modes()
         self.folder = folder
         self.name = name
         self.is_read_only = is_read_only
-        self.is_gone = False
+        self.farewell: str | None = None  # set: the client must select a folder anew
         self.saved: array[int] = array("I")  # result of SEARCH RETURN (SAVE), RFC 5182
         self._uids = UidList(folder.uids())
         self._recent = UidList()
@@ -84,7 +94,7 @@ class FolderView:
         return self._uids.last
 
     def is_recent(self, uid: int) -> bool:
-        return uid in self._recent
+        return uid in self._recent and not self.modes.is_rev2
 
     def number(self, uid: int) -> int | None:
         """The message number of a uid, None if the client does not know the message."""
@@ -174,9 +184,7 @@ class FolderView:
         return self._uids.remove(expunged), expunged
 
     def _take_appended(self) -> int | None:
-        # A client takes UIDs for ascending: one that comes late shows after the next SELECT.
-        appended = sorted(uid for uid in self._appended if uid > self._uids.last)
-        self._appended = []
+        appended, self._appended = sorted(self._appended), []
         if not appended:
             return None
         self._uids.extend(appended)
@@ -192,14 +200,18 @@ class FolderView:
         """Remember a change of the folder; called by the folder at any time."""
         match change:
             case Appended(uids):
-                self._appended.extend(uids)
+                if min(uids) <= self._uids.last:
+                    # Only after a rebuild that lacked another device's log for a while. A client
+                    # takes UIDs for ascending; when it selects anew, it finds what came late.
+                    self.farewell = "Mail came back to the folder, please select it again"
+                self._appended.extend(uid for uid in uids if uid > self._uids.last)
             case FlagsChanged(rows):
                 last = self._uids.last  # flags of what is still unannounced come with it
                 self._changed.update((row.uid, row) for row in rows if row.uid <= last)
             case Expunged(uids):
                 self._note_expunged(uids)
             case FolderGone():
-                self.is_gone = True
+                self.farewell = "The selected folder was deleted"
         if self._on_change is not None:
             self._on_change()
 

@@ -99,7 +99,7 @@ def test_a_folder_that_is_gone_is_noticed() -> None:
     folder = folder_of(1)
     view = view_of(folder)
     folder.tell(FolderGone())
-    assert view.is_gone
+    assert view.farewell is not None
 
 
 def test_sets_are_resolved_to_known_uids() -> None:

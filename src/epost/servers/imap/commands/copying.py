@@ -1,6 +1,6 @@
 """Messages to other folders and out of this one: COPY, MOVE, EXPUNGE and their UID forms."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from epost.apps.mail.mailbox import CopyOutcome
@@ -56,20 +56,25 @@ def _copy_uid(outcome: CopyOutcome) -> bytes:
     return b"COPYUID %d %b" % (outcome.uid_validity, format_paired_sets(outcome.pairs))
 
 
-async def expunge(_session: Session, view: FolderView, _request: None) -> Reply:
+async def expunge(session: Session, view: FolderView, _request: None) -> Reply:
     """EXPUNGE (RFC 3501 6.4.3); what went is announced before the final OK."""
     if view.is_read_only:
         return READ_ONLY
-    await view.folder.expunge(None)
-    return ok("Expunged")
+    return _expunged(session, view, await view.folder.expunge(None))
 
 
-async def uid_expunge(_session: Session, view: FolderView, messages: MessageSet) -> Reply:
+async def uid_expunge(session: Session, view: FolderView, messages: MessageSet) -> Reply:
     """UID EXPUNGE (RFC 4315 2.1)."""
     if view.is_read_only:
         return READ_ONLY
-    await view.folder.expunge(view.resolve(messages, by_uid=True))
-    return ok("Expunged")
+    return _expunged(session, view, await view.folder.expunge(view.resolve(messages, by_uid=True)))
+
+
+def _expunged(session: Session, view: FolderView, uids: Sequence[int]) -> Reply:
+    """A client that resyncs is told up to which MODSEQ it has heard of all (RFC 7162 3.2.7)."""
+    if not uids or not session.modes.wants_vanished:
+        return ok("Expunged")
+    return ok("Expunged", b"HIGHESTMODSEQ %d" % view.folder.highest_modseq)
 
 
 def copy_request(*, by_uid: bool) -> Callable[[Cursor], CopyRequest]:
@@ -84,9 +89,9 @@ def copy_request(*, by_uid: bool) -> Callable[[Cursor], CopyRequest]:
 
 
 VERBS: Mapping[bytes, Verb] = {
-    b"COPY": FolderVerb(copy_request(by_uid=False), copy),
+    b"COPY": FolderVerb(copy_request(by_uid=False), copy, speaks_numbers=True),
     b"UID COPY": FolderVerb(copy_request(by_uid=True), copy),
-    b"MOVE": FolderVerb(copy_request(by_uid=False), move),
+    b"MOVE": FolderVerb(copy_request(by_uid=False), move, speaks_numbers=True),
     b"UID MOVE": FolderVerb(copy_request(by_uid=True), move),
     b"EXPUNGE": FolderVerb(no_arguments, expunge),
     b"UID EXPUNGE": FolderVerb(after_space(message_set), uid_expunge),

@@ -217,6 +217,8 @@ def _changed_since(cursor: Cursor) -> int:
 
 
 VERBS: Mapping[bytes, Verb] = {
-    b"FETCH": FolderVerb(fetch_request(by_uid=False), fetch, numbers_stay=True),
+    b"FETCH": FolderVerb(
+        fetch_request(by_uid=False), fetch, numbers_stay=True, speaks_numbers=True
+    ),
     b"UID FETCH": FolderVerb(fetch_request(by_uid=True), fetch),
 }

@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from epost.apps.mail.mailbox import INBOX, AccountMail, FolderCounters, SpecialUse
-from epost.servers.imap.limits import ImapLimits
 from epost.servers.imap.replies import Reply, no, ok
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
 from epost.servers.imap.syntax.errors import ImapSyntaxError
-from epost.servers.imap.syntax.folder_names import encoded_name, folder_name, new_folder_name
+from epost.servers.imap.syntax.folder_names import folder_name, new_folder_name
 from epost.servers.imap.verbs import MailVerb, Verb, after_space, no_arguments
 
 _SPECIAL_USES = {use.value.upper().encode("ascii"): use for use in SpecialUse}
@@ -50,7 +49,7 @@ async def delete(session: Session, mail: AccountMail, name: str) -> Reply:
     if name == INBOX:
         return no("INBOX cannot be deleted", b"CANNOT")
     await mail.delete(name)
-    if session.view is not None and session.view.is_gone:
+    if session.view is not None and session.view.farewell is not None:
         session.select(None)
     return ok("Deleted")
 
@@ -78,7 +77,7 @@ async def status(session: Session, mail: AccountMail, request: StatusRequest) ->
     counters = await mail.counters(request.name)
     if b"HIGHESTMODSEQ" in request.items:  # a CONDSTORE enabling command (RFC 7162 3.1)
         session.enable_modseq()
-    session.send(status_line(request.name, request.items, counters, session.site.limits))
+    session.send(status_line(session, request.name, request.items, counters))
     return ok("That is the status")
 
 
@@ -89,7 +88,7 @@ async def namespace(session: Session, _mail: AccountMail, _request: None) -> Rep
 
 
 def status_line(
-    name: str, items: Sequence[bytes], counters: FolderCounters, limits: ImapLimits
+    session: Session, name: str, items: Sequence[bytes], counters: FolderCounters
 ) -> bytes:
     """One untagged STATUS."""
     values = {
@@ -101,7 +100,7 @@ def status_line(
         b"DELETED": counters.deleted,
         b"SIZE": counters.size,
         b"HIGHESTMODSEQ": counters.highest_modseq,
-        b"APPENDLIMIT": limits.mail_bytes_max,
+        b"APPENDLIMIT": session.site.limits.mail_bytes_max,
     }
     shown = [
         b"MAILBOXID (%b)" % counters.folder_id.encode("ascii")
@@ -109,7 +108,7 @@ def status_line(
         else b"%b %d" % (item, values[item])
         for item in items
     ]
-    return b"* STATUS %b (%b)\r\n" % (encoded_name(name), b" ".join(shown))
+    return b"* STATUS %b (%b)\r\n" % (session.shown_name(name), b" ".join(shown))
 
 
 _STATUS_ITEMS = frozenset(

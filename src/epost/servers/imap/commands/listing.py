@@ -12,7 +12,7 @@ from epost.servers.imap.replies import Reply, ok
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
 from epost.servers.imap.syntax.errors import ImapSyntaxError, ImpossibleName
-from epost.servers.imap.syntax.folder_names import decoded_name, encoded_name
+from epost.servers.imap.syntax.folder_names import decoded_name
 from epost.servers.imap.verbs import MailVerb, Verb, after_space
 
 _SELECTION_OPTIONS = frozenset({b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE"})
@@ -35,7 +35,7 @@ async def list_folders(session: Session, mail: AccountMail, request: ListRequest
         return ok("That is the separator")
     tree = FolderTree(await mail.folders(), await mail.subscriptions())
     for listed in tree.listed(request.choice):
-        session.send(_list_line(b"LIST", listed))
+        session.send(list_line(session, b"LIST", listed))
         if request.status_items and listed.is_selectable:
             await _send_status(session, mail, listed.name, request.status_items)
     return ok("That is all")
@@ -50,7 +50,7 @@ async def _send_status(
         return
     if b"HIGHESTMODSEQ" in items:
         session.enable_modseq()
-    session.send(status_line(name, items, counters, session.site.limits))
+    session.send(status_line(session, name, items, counters))
     await session.client.breathe()
 
 
@@ -58,19 +58,20 @@ async def list_subscribed(session: Session, mail: AccountMail, patterns: Sequenc
     """LSUB (RFC 3501 6.3.9)."""
     tree = FolderTree((), await mail.subscriptions())
     for pattern in patterns:
-        await session.send_many(_lsub_lines(tree, pattern))
+        await session.send_many(_lsub_lines(session, tree, pattern))
     return ok("That is all")
 
 
-def _lsub_lines(tree: FolderTree, pattern: str) -> Iterator[bytes]:
+def _lsub_lines(session: Session, tree: FolderTree, pattern: str) -> Iterator[bytes]:
     for listed in tree.listed_subscriptions(pattern):
-        yield _list_line(b"LSUB", listed)
+        yield list_line(session, b"LSUB", listed)
 
 
-def _list_line(kind: bytes, listed: Listed) -> bytes:
+def list_line(session: Session, kind: bytes, listed: Listed) -> bytes:
+    """One untagged LIST or LSUB."""
     attributes = " ".join(listed.attributes).encode("ascii")
     extended = b' ("CHILDINFO" ("SUBSCRIBED"))' if listed.has_chosen_children else b""
-    return b'* %b (%b) "/" %b%b\r\n' % (kind, attributes, encoded_name(listed.name), extended)
+    return b'* %b (%b) "/" %b%b\r\n' % (kind, attributes, session.shown_name(listed.name), extended)
 
 
 def list_request(cursor: Cursor) -> ListRequest:
@@ -89,7 +90,7 @@ def list_request(cursor: Cursor) -> ListRequest:
     if patterns == [b""] and not is_extended:
         return ListRequest(Choice(()), asks_for_root=True)
     choice = Choice(
-        patterns=[joined for pattern in patterns for joined in _joined(reference, pattern)],
+        patterns=[joined for pattern in patterns for joined in _joined(reference, pattern, cursor)],
         subscribed_only=b"SUBSCRIBED" in selection,
         special_use_only=b"SPECIAL-USE" in selection,
         parents_of_chosen=b"RECURSIVEMATCH" in selection,
@@ -103,16 +104,17 @@ def lsub_request(cursor: Cursor) -> Sequence[str]:
     """Reference and pattern, joined; no pattern at all if none of our names can fit it."""
     reference = cursor.astring()
     cursor.space()
-    return _joined(reference, cursor.list_pattern())
+    return _joined(reference, cursor.list_pattern(), cursor)
 
 
-def _joined(reference: bytes, pattern: bytes) -> Sequence[str]:
+def _joined(reference: bytes, pattern: bytes, cursor: Cursor) -> Sequence[str]:
     """The reference is a mere prefix of the pattern (RFC 3501 6.3.8 leaves it to the server).
 
     What is no spelling of any name fits nothing, which is no error.
     """
     try:
-        joined = decoded_name(reference) + decoded_name(pattern)
+        names = (decoded_name(part, is_utf8=cursor.is_utf8) for part in (reference, pattern))
+        joined = "".join(names)
     except ImpossibleName:
         return ()
     if len(joined) > FOLDER_NAME_LENGTH_MAX:

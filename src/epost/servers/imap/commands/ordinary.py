@@ -53,9 +53,15 @@ def client_identity(cursor: Cursor) -> None:
 
 async def enable(session: Session, _mail: AccountMail, names: list[bytes]) -> Reply:
     """ENABLE (RFC 5161); what cannot be enabled is passed over."""
-    enabled = [name for name in names if name in capabilities.ENABLEABLE]
-    session.send(b" ".join((b"* ENABLED", *dict.fromkeys(enabled))), b"\r\n")
-    if b"CONDSTORE" in enabled:
+    known = capabilities.ENABLEABLE
+    enabled = dict.fromkeys(known[name] for name in names if name in known)
+    session.send(b" ".join((b"* ENABLED", *enabled)), b"\r\n")
+    modes = session.modes
+    modes.wants_vanished |= b"QRESYNC" in enabled
+    modes.accepts_utf8 |= b"UTF8=ACCEPT" in enabled
+    modes.is_rev2 |= b"IMAP4rev2" in enabled
+    modes.is_uid_only |= b"UIDONLY" in enabled
+    if b"CONDSTORE" in enabled or b"QRESYNC" in enabled:
         session.enable_modseq()
     return ok("Enabled what can be")
 

@@ -16,6 +16,7 @@ from epost.servers.imap.syntax.sequences import format_set
 from epost.servers.imap.verbs import FolderVerb, Verb, after_space
 from epost.servers.imap.view import FolderView
 
+_ALL = frozenset({b"ALL"})
 _RETURN_OPTIONS = frozenset({b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE"})
 
 
@@ -37,16 +38,20 @@ async def search(session: Session, view: FolderView, request: SearchRequest) -> 
         await session.announce(may_expunge=False)
     uids = await Search(session, view).among(view.uids(), request.key)
     numbers = list(uids) if request.by_uid else [n for n in map(view.number, uids) if n]
-    if request.returns is None:
+    returns = request.returns
+    if returns is None and session.modes.is_rev2:
+        returns = _ALL
+    if returns is None:
         modseq = await _highest_modseq(view, uids) if with_modseq and numbers else None
         await session.send_many(_plain_lines(numbers, modseq))
         return ok("That is all")
-    if b"SAVE" in request.returns:
-        view.saved = array("I", _within(uids, request.returns))
-    if request.returns != {b"SAVE"}:
-        told = _within(uids, request.returns)
+    if b"SAVE" in returns:
+        view.saved = array("I", _within(uids, returns))
+    if returns != {b"SAVE"}:
+        told = _within(uids, returns)
         modseq = await _highest_modseq(view, told) if with_modseq and numbers else None
-        session.send(_extended_line(session.tag, request, numbers, modseq))
+        line = _extended_line(session.tag, returns, numbers, modseq, by_uid=request.by_uid)
+        session.send(line)
     return ok("That is all")
 
 
@@ -77,20 +82,24 @@ def _plain_lines(numbers: Sequence[int], modseq: int | None) -> Iterator[bytes]:
 
 
 def _extended_line(
-    tag: bytes, request: SearchRequest, numbers: Sequence[int], modseq: int | None
+    tag: bytes,
+    returns: frozenset[bytes],
+    numbers: Sequence[int],
+    modseq: int | None,
+    *,
+    by_uid: bool,
 ) -> bytes:
     """One ESEARCH; MIN, MAX and ALL are left out when nothing was found."""
-    assert request.returns is not None
     line = [b"* ESEARCH (TAG %b)" % string(tag)]
-    if request.by_uid:
+    if by_uid:
         line.append(b"UID")
-    if numbers and b"MIN" in request.returns:
+    if numbers and b"MIN" in returns:
         line.append(b"MIN %d" % numbers[0])
-    if numbers and b"MAX" in request.returns:
+    if numbers and b"MAX" in returns:
         line.append(b"MAX %d" % numbers[-1])
-    if numbers and b"ALL" in request.returns:
+    if numbers and b"ALL" in returns:
         line.append(b"ALL " + format_set(numbers))
-    if b"COUNT" in request.returns:
+    if b"COUNT" in returns:
         line.append(b"COUNT %d" % len(numbers))
     if modseq is not None:
         line.append(b"MODSEQ %d" % modseq)
@@ -116,10 +125,12 @@ def _return_options(cursor: Cursor) -> frozenset[bytes]:
     options = frozenset(cursor.listed_or_none(cursor.word))
     if not options <= _RETURN_OPTIONS:
         raise ImapSyntaxError("Unknown SEARCH return option")
-    return options or frozenset({b"ALL"})
+    return options or _ALL
 
 
 VERBS: Mapping[bytes, Verb] = {
-    b"SEARCH": FolderVerb(search_request(by_uid=False), search, numbers_stay=True),
+    b"SEARCH": FolderVerb(
+        search_request(by_uid=False), search, numbers_stay=True, speaks_numbers=True
+    ),
     b"UID SEARCH": FolderVerb(search_request(by_uid=True), search),
 }

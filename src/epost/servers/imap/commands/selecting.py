@@ -1,17 +1,31 @@
 """Which folder is selected: SELECT, EXAMINE, CLOSE, UNSELECT, CHECK."""
 
-from collections.abc import Callable, Mapping
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from epost.apps.mail.mailbox import AccountMail, FolderCounters
-from epost.servers.imap.announcing import keyword_lines
-from epost.servers.imap.replies import Reply, ok
+from epost.servers.imap.announcing import change_line, keyword_lines, size_lines
+from epost.servers.imap.limits import ROWS_PER_SLICE
+from epost.servers.imap.replies import Reply, bad, ok
 from epost.servers.imap.session import Session
-from epost.servers.imap.syntax.cursor import Cursor
-from epost.servers.imap.syntax.errors import ImapSyntaxError
+from epost.servers.imap.syntax.cursor import NUMBER64_MAX, Cursor
+from epost.servers.imap.syntax.errors import ImapSyntaxError, NumbersRefused
 from epost.servers.imap.syntax.folder_names import folder_name
+from epost.servers.imap.syntax.sequences import NumberSet, format_set, number_set
 from epost.servers.imap.verbs import FolderVerb, MailVerb, Verb, after_space, no_arguments
 from epost.servers.imap.view import FolderView
+
+
+@dataclass(frozen=True, slots=True)
+class Resync:
+    """What a client knows of the folder from an earlier session (RFC 7162 3.2.5)."""
+
+    uid_validity: int
+    modseq: int
+    known_uids: NumberSet | None
+    names_numbers: bool  # which only help servers that have forgotten what vanished: not us
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +35,16 @@ class SelectRequest:
     name: str
     is_read_only: bool
     with_modseq: bool  # (CONDSTORE), RFC 7162 3.1.8
+    resync: Resync | None
 
 
 async def select(session: Session, mail: AccountMail, request: SelectRequest) -> Reply:
     """SELECT and EXAMINE (RFC 3501 6.3.1, 6.3.2); if it fails nothing is selected."""
+    resync = request.resync
+    if resync is not None and not session.modes.wants_vanished:
+        return bad("ENABLE QRESYNC first")
+    if resync is not None and resync.names_numbers and session.modes.is_uid_only:
+        raise NumbersRefused
     if session.view is not None:
         session.select(None)
         session.send(b"* OK [CLOSED] The folder before is closed\r\n")  # RFC 7162 3.2.11
@@ -35,10 +55,13 @@ async def select(session: Session, mail: AccountMail, request: SelectRequest) ->
         request.name,
         is_read_only=request.is_read_only,
         unclaimed=counters.recent,
+        modes=session.modes,
     )
     session.select(view)
-    session.knows_modseq = session.knows_modseq or request.with_modseq
+    session.modes.knows_modseq |= request.with_modseq
     _describe(session, view, counters)
+    if resync is not None and resync.uid_validity == counters.uid_validity:
+        await _tell_changes(session, view, resync)
     if request.is_read_only:
         return ok("Opened for reading", b"READ-ONLY")
     return ok("Opened", b"READ-WRITE")
@@ -47,9 +70,9 @@ async def select(session: Session, mail: AccountMail, request: SelectRequest) ->
 def _describe(session: Session, view: FolderView, counters: FolderCounters) -> None:
     """The untagged responses of RFC 3501 6.3.1, RFC 7162 3.1.2 and RFC 8474 4.1."""
     session.send(*keyword_lines(view.folder.keywords, is_read_only=view.is_read_only))
-    session.send(b"* %d EXISTS\r\n* %d RECENT\r\n" % (view.exists, view.recent))
+    session.send(size_lines(view))
     first_unseen = counters.first_unseen_uid and view.number(counters.first_unseen_uid)
-    if first_unseen:
+    if first_unseen and not (session.modes.is_rev2 or session.modes.is_uid_only):
         session.send(b"* OK [UNSEEN %d] First unseen message\r\n" % first_unseen)
     session.send(
         b"* OK [UIDVALIDITY %d] UIDs stay valid\r\n" % counters.uid_validity,
@@ -58,6 +81,38 @@ def _describe(session: Session, view: FolderView, counters: FolderCounters) -> N
         b"* OK [HIGHESTMODSEQ %d] Latest change\r\n" % view.folder.highest_modseq,
         b"* OK [MAILBOXID (%b)] Folder's id\r\n" % counters.folder_id.encode("ascii"),
     )
+    if session.modes.is_rev2:
+        session.send(b'* LIST () "/" %b\r\n' % session.shown_name(view.name))
+
+
+async def _tell_changes(session: Session, view: FolderView, resync: Resync) -> None:
+    """What a returning client does not know yet (RFC 7162 3.2.5.2)."""
+    vanished = await view.folder.vanished_since(resync.modseq)
+    session.send(*vanished_earlier(_known(vanished, resync.known_uids)))
+    changed = _known(await view.folder.changed_since(resync.modseq), resync.known_uids)
+    for start in range(0, len(changed), ROWS_PER_SLICE):
+        rows = await view.folder.rows(changed[start : start + ROWS_PER_SLICE])
+        for row in rows:
+            number = view.number(row.uid)
+            if number is not None:
+                session.send(change_line(number, row, view, with_uid=True))
+        await session.client.breathe()
+
+
+def vanished_earlier(uids: Sequence[int]) -> Iterator[bytes]:
+    """One untagged VANISHED about times gone by, or nothing."""
+    if uids:
+        yield b"* VANISHED (EARLIER) %b\r\n" % format_set(uids)
+
+
+def _known(uids: Sequence[int], known: NumberSet | None) -> Sequence[int]:
+    """Those of ascending uids that the client says it knows; without a set, all."""
+    if known is None or not uids:
+        return uids
+    found = array("I")
+    for first, last in known.resolved(uids[-1]):
+        found.extend(uids[bisect_left(uids, first) : bisect_right(uids, last)])
+    return found
 
 
 async def close(session: Session, view: FolderView, _request: None) -> Reply:
@@ -84,14 +139,39 @@ def select_request(*, is_read_only: bool) -> Callable[[Cursor], SelectRequest]:
 
     def grammar(cursor: Cursor) -> SelectRequest:
         name = folder_name(cursor)
-        parameters = []
+        parameters: list[Resync | None] = []
         if cursor.skip(b" "):
-            parameters = cursor.listed(cursor.word)
-        if any(parameter != b"CONDSTORE" for parameter in parameters):
-            raise ImapSyntaxError("Unknown SELECT parameter")
-        return SelectRequest(name, is_read_only, with_modseq=bool(parameters))
+            parameters = cursor.listed(lambda: _parameter(cursor))
+        resync = next((resync for resync in parameters if resync is not None), None)
+        return SelectRequest(name, is_read_only, with_modseq=bool(parameters), resync=resync)
 
     return grammar
+
+
+def _parameter(cursor: Cursor) -> Resync | None:
+    """CONDSTORE (None) or QRESYNC with its arguments."""
+    name = cursor.word()
+    if name == b"CONDSTORE":
+        return None
+    if name != b"QRESYNC":
+        raise ImapSyntaxError("Unknown SELECT parameter")
+    cursor.space()
+    cursor.expect(b"(")
+    uid_validity = cursor.number()
+    cursor.space()
+    modseq = cursor.number(NUMBER64_MAX)
+    known_uids, names_numbers = None, False
+    while cursor.skip(b" "):
+        if cursor.skip(b"("):
+            number_set(cursor)
+            cursor.space()
+            number_set(cursor)
+            cursor.expect(b")")
+            names_numbers = True
+        else:
+            known_uids = number_set(cursor)
+    cursor.expect(b")")
+    return Resync(uid_validity, modseq, known_uids, names_numbers)
 
 
 VERBS: Mapping[bytes, Verb] = {

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from epost.apps.mail.mailbox import FlagChange, FlagsOutcome, MessageRow
-from epost.servers.imap.announcing import fetch_line, flags_shown
-from epost.servers.imap.replies import EXPUNGE_ISSUED, READ_ONLY, Reply, ok
+from epost.servers.imap.announcing import change_line
+from epost.servers.imap.replies import READ_ONLY, STORE_EXPUNGE_ISSUED, Reply, ok
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import NUMBER64_MAX, Cursor
 from epost.servers.imap.syntax.errors import ImapSyntaxError
@@ -58,14 +58,14 @@ def _result_lines(
         return
     for row in rows:
         number = view.number(row.uid)
-        if number is None:
-            continue
-        items = [] if request.is_silent else [b"FLAGS " + flags_shown(row, view)]
-        if request.by_uid:
-            items.insert(0, b"UID %d" % row.uid)
-        if session.knows_modseq:
-            items.append(b"MODSEQ (%d)" % row.modseq)
-        yield fetch_line(number, b" ".join(items))
+        if number is not None:
+            yield change_line(
+                number,
+                row,
+                view,
+                with_uid=request.by_uid or session.modes.wants_vanished,
+                with_flags=not request.is_silent,
+            )
 
 
 def _conclusion(
@@ -76,7 +76,7 @@ def _conclusion(
         numbers = failed if request.by_uid else [n for n in map(view.number, failed) if n]
         return ok("Some messages changed meanwhile", b"MODIFIED " + format_set(numbers))
     if len(outcome.rows) < wanted and not request.by_uid:
-        return EXPUNGE_ISSUED
+        return STORE_EXPUNGE_ISSUED
     return ok("Stored")
 
 
@@ -128,6 +128,8 @@ def _flags(cursor: Cursor) -> list[str]:
 
 
 VERBS: Mapping[bytes, Verb] = {
-    b"STORE": FolderVerb(store_request(by_uid=False), store, numbers_stay=True),
+    b"STORE": FolderVerb(
+        store_request(by_uid=False), store, numbers_stay=True, speaks_numbers=True
+    ),
     b"UID STORE": FolderVerb(store_request(by_uid=True), store),
 }

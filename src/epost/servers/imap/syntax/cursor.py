@@ -30,7 +30,9 @@ NUMBER64_MAX = 2**63 - 1
 class Cursor:
     """A position in a frame; every method takes one token or raises ImapSyntaxError."""
 
-    def __init__(self, frame: Frame) -> None:
+    def __init__(self, frame: Frame, *, is_utf8: bool = False) -> None:
+        """`is_utf8`: the client writes folder names in UTF-8 (RFC 6855, RFC 9051)."""
+        self.is_utf8 = is_utf8
         self._text = frame.text
         self._at = 0
         self._literals = iter(frame.literals)

@@ -21,6 +21,11 @@ def astring(value: bytes) -> bytes:
     return string(value)
 
 
+def quoted_utf8(text: str) -> bytes:
+    """A quoted string beyond ASCII, for clients that accept it (RFC 6855); one line of text."""
+    return b'"' + text.encode("utf-8").replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
 def resp_text(text: str) -> bytes:
     """Human text for the end of a line: one line of ASCII, never empty."""
     shown = "".join(c if " " <= c <= "~" else "?" for c in text)

@@ -260,7 +260,7 @@ def test_messages_that_another_session_removed_are_reported_missing() -> None:
         S2: a OK Expunged
         C: b FETCH 1:2 UID
         S: * 2 FETCH (UID 2)
-        S: b NO [EXPUNGEISSUED] Some of the messages are no longer there
+        S: b NO [EXPUNGEISSUED] Some of the messages no longer exist
         C: c UID FETCH 1 (UID ENVELOPE BODY.PEEK[HEADER] BODY.PEEK[])
         S: * 1 EXPUNGE
         S: c OK That is all

@@ -25,7 +25,7 @@ def test_id_tells_the_version_only_after_login() -> None:
         S: b BAD ID takes at most 30 pairs
         C: c ENABLE
         S: c BAD A capability is expected
-        C: d ENABLE UTF8=ACCEPT
+        C: d ENABLE X-NOTHING
         S: * ENABLED
         S: d OK Enabled what can be
         C: e CAPABILITY
