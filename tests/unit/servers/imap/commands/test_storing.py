@@ -93,7 +93,7 @@ def test_missing_messages_are_told_for_numbers_and_not_for_uids() -> None:
         C2: b STORE 1:2 +FLAGS (\Seen)
         S2: * 2 FETCH (FLAGS (\Recent \Seen))
         S2: * 1 FETCH (UID 1 FLAGS (\Deleted \Recent))
-        S2: b NO [EXPUNGEISSUED] ...
+        S2: b OK [EXPUNGEISSUED] ...
         C2: c UID STORE 1:2 -FLAGS (\Seen)
         S2: * 2 FETCH (UID 2 FLAGS (\Recent))
         S2: * 1 EXPUNGE
