@@ -8,6 +8,8 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from epost.apps.mail.mailbox import (
     DELETED,
     INBOX,
@@ -30,6 +32,7 @@ from epost.apps.mail.mailbox import (
     FolderGone,
     FolderInfo,
     MailTime,
+    MessageColumns,
     MessageRow,
     NewMail,
     Rendered,
@@ -39,6 +42,7 @@ from epost.apps.mail.mailbox import (
 )
 from epost.apps.mail.mime.headers import decode_words, read_date, read_fields
 from epost.apps.mail.mime.structure import parse_structure
+from epost.apps.mail.notice import INLINE_BYTES_MAX
 from epost.apps.mail.rendering import render
 from epost.foundation.errors import (
     FolderExists,
@@ -91,6 +95,7 @@ class MemoryFolder:
     _mails: dict[int, StoredMail] = field(default_factory=dict)
     _vanished: list[tuple[int, int]] = field(default_factory=list)  # (modseq, uid)
     _keywords: dict[str, str] = field(default_factory=dict)
+    _flag_sets: list[frozenset[str]] = field(default_factory=list)
     _listeners: dict[int, ChangeListener] = field(default_factory=dict)
     _listeners_made: int = 0
     _unclaimed: int = 1
@@ -125,6 +130,29 @@ class MemoryFolder:
 
     async def rows(self, uids: Sequence[int]) -> Sequence[MessageRow]:
         return [self._rows[uid] for uid in uids if uid in self._rows]
+
+    async def columns(self, uids: Sequence[int]) -> MessageColumns:
+        rows = await self.rows(uids)
+        sets = self._flag_sets
+        sets += dict.fromkeys(row.flags for row in rows if row.flags not in sets)
+        return MessageColumns(
+            array("I", (row.uid for row in rows)),
+            [row.modseq for row in rows],
+            [sets.index(row.flags) for row in rows],
+            sets,
+            [row.size for row in rows],
+            [row.internal_date.seconds for row in rows],
+            [row.internal_date.zone_minutes for row in rows],
+            b"".join(bytes.fromhex(row.email_id) for row in rows),
+        )
+
+    async def small_mails(self, uids: Sequence[int]) -> Mapping[int, bytes]:
+        at_hand = (uid for uid in uids if uid in self._mails and uid not in self.unavailable)
+        octets = ((uid, self._mails[uid].octets) for uid in at_hand)
+        return {uid: mail for uid, mail in octets if len(mail) <= INLINE_BYTES_MAX}
+
+    async def envelopes(self, uids: Sequence[int]) -> Mapping[int, bytes]:
+        return {uid: forms.envelope for uid, forms in (await self.rendered(uids)).items()}
 
     async def rendered(self, uids: Sequence[int]) -> Mapping[int, Rendered]:
         self._reach(self.unrendered.intersection(uids))
@@ -195,7 +223,9 @@ class MemoryFolder:
         changed = []
         for row in rows:
             if wanted[row.uid] != row.flags:
-                new = replace(row, flags=wanted[row.uid], modseq=self.highest_modseq)
+                new = msgspec.structs.replace(
+                    row, flags=wanted[row.uid], modseq=self.highest_modseq
+                )
                 self._rows[row.uid] = new
                 changed.append(new)
         if changed:

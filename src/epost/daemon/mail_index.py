@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import apsw
 import msgspec
@@ -26,7 +26,7 @@ from epost.apps.mail.index import (
     PlacedMail,
     Rendition,
 )
-from epost.apps.mail.mailbox import SEEN, MailTime, Rendered, TextMatch
+from epost.apps.mail.mailbox import SEEN, MailTime, TextMatch, TextPlace
 from epost.apps.mail.observed import MailIndexDiscarded
 from epost.apps.mail.records import Content
 from epost.apps.mail.text_search import matches
@@ -123,7 +123,8 @@ class SqliteMailIndex:
 
     def facts(self, emails: Collection[bytes]) -> Mapping[bytes, MailFacts]:
         query = (
-            "SELECT email, size, seconds, zone, sent_seconds, sent_zone FROM mail WHERE email IN "
+            "SELECT email, size, seconds, zone, sent_seconds, sent_zone, key "
+            "FROM mail WHERE email IN "
         )
         return {row[0]: _facts(*row) for row in self._among(query, emails)}
 
@@ -151,26 +152,27 @@ class SqliteMailIndex:
             execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (encode(batch.state),))
 
     def _put_mail(self, mail: MailFacts, content: Content) -> None:
-        facts = (mail.email, mail.size, mail.date.seconds, mail.date.zone_minutes)
-        key = self._db.execute(PUT_MAIL, facts).get
+        facts = (mail.position, mail.email, mail.size, mail.date.seconds, mail.date.zone_minutes)
+        self._db.execute(PUT_MAIL, facts)
         put = "INSERT OR REPLACE INTO content VALUES (?, ?)"
-        self._db.execute(put, (key, encode(content)))
+        self._db.execute(put, (mail.position, encode(content)))
 
     def _put_rendition(self, email: bytes, rendition: Rendition) -> None:
         sent, forms = rendition.sent, rendition.rendered
-        key = self._db.execute(
+        execute = self._db.execute
+        key = execute(
             "UPDATE mail SET sent_seconds = ?, sent_zone = ?, is_rendered = 1 WHERE email = ? "
             "RETURNING key",
             (sent and sent.seconds, sent and sent.zone_minutes, email),
         ).get
-        self._db.execute(
-            "INSERT OR REPLACE INTO rendition VALUES (?, ?, ?, ?, ?)",
-            (key, forms.envelope, forms.body, forms.bodystructure, rendition.header),
+        execute("INSERT OR REPLACE INTO envelope VALUES (?, ?)", (key, forms.envelope))
+        structure = (key, forms.body, forms.bodystructure)
+        execute("INSERT OR REPLACE INTO structure VALUES (?, ?, ?)", structure)
+        execute("INSERT OR REPLACE INTO header VALUES (?, ?)", (key, rendition.header))
+        execute(
+            "INSERT OR REPLACE INTO searched_header VALUES (?, ?)", (key, rendition.header_text)
         )
-        self._db.execute(
-            "INSERT OR REPLACE INTO searched VALUES (?, ?, ?)",
-            (key, rendition.header_text, rendition.body_text),
-        )
+        execute("INSERT OR REPLACE INTO searched_body VALUES (?, ?)", (key, rendition.body_text))
 
     def folder_rows(self, folder: bytes, after_uid: int, limit: int) -> Sequence[PlacedMail]:
         with self._errors():
@@ -186,25 +188,42 @@ class SqliteMailIndex:
             value = self._db.execute(query, (email,)).get
         return None if value is None else _content.decode(value)
 
-    def renditions(
-        self, emails: Collection[bytes]
-    ) -> Mapping[bytes, tuple[Rendered, bytes | None]]:
-        query = (
-            "SELECT m.email, r.envelope, r.body, r.bodystructure, r.header "
-            "FROM mail m JOIN rendition r USING (key) WHERE m.email IN "
-        )
-        return {
-            email: (Rendered(envelope, body, bodystructure), header)
-            for email, envelope, body, bodystructure, header in self._among(query, emails)
-        }
+    def contents(self, positions: Collection[int]) -> Mapping[int, Content]:
+        found = self._among("SELECT key, value FROM content WHERE key IN ", positions)
+        return {key: _content.decode(value) for key, value in found}
 
-    def containing(self, match: TextMatch, emails: Collection[bytes]) -> frozenset[bytes]:
-        query = (
-            "SELECT m.email, s.header, s.body "
-            "FROM mail m JOIN searched s USING (key) WHERE m.email IN "
-        )
-        found = self._among(query, emails)
-        return frozenset(email for email, header, body in found if matches(match, header, body))
+    def envelopes(self, positions: Collection[int]) -> Mapping[int, bytes]:
+        return dict(self._among("SELECT key, value FROM envelope WHERE key IN ", positions))
+
+    def structures(self, positions: Collection[int]) -> Mapping[int, tuple[bytes, bytes]]:
+        query = "SELECT key, body, bodystructure FROM structure WHERE key IN "
+        return {key: (body, whole) for key, body, whole in self._among(query, positions)}
+
+    def headers(self, positions: Collection[int]) -> Mapping[int, bytes | None]:
+        return dict(self._among("SELECT key, value FROM header WHERE key IN ", positions))
+
+    def containing(self, match: TextMatch, positions: Collection[int]) -> frozenset[int]:
+        header = "SELECT key, value FROM searched_header WHERE "
+        body = "SELECT key, value FROM searched_body WHERE "
+        match match.place:
+            case TextPlace.BODY:
+                return frozenset(key for key, _ in self._with_text(body, match, positions))
+            case TextPlace.TEXT:
+                found = [key for key, _ in self._with_text(header, match, positions)]
+                return frozenset(
+                    [*found, *(key for key, _ in self._with_text(body, match, positions))]
+                )
+            case TextPlace.HEADER:
+                rows = self._with_text(header, match, positions)
+                return frozenset(key for key, text in rows if matches(match, text, ""))
+        assert_never(match.place)
+
+    def _with_text(
+        self, query: str, match: TextMatch, positions: Collection[int]
+    ) -> Sequence[tuple[Any, ...]]:
+        """Have the database look: what does not match never becomes a string of ours."""
+        wanted = match.text.casefold()
+        return self._among(f"{query} instr(value, ?) AND key IN ", positions, wanted)
 
     def vanished(self, folder: bytes, after_modseq: int) -> Sequence[int]:
         query = "SELECT uid FROM vanished WHERE folder = ? AND modseq > ?"
@@ -249,13 +268,15 @@ class SqliteMailIndex:
             self._db.execute(forget, (folder, last))
         return 0 if last is None else last + 1
 
-    def _among(self, query: str, names: Collection[bytes]) -> Sequence[tuple[Any, ...]]:
+    def _among(
+        self, query: str, names: Collection[bytes] | Collection[int], *others: str
+    ) -> Sequence[tuple[Any, ...]]:
         """Run a query that ends with IN for these names; the columns are of our own schema."""
         if not names:
             return ()
         with self._errors():
             places = ",".join("?" * len(names))
-            return self._db.execute(f"{query} ({places})", tuple(names)).fetchall()
+            return self._db.execute(f"{query} ({places})", (*others, *names)).fetchall()
 
     def _connect(self) -> apsw.Connection:
         db = apsw.Connection(str(self._path))
@@ -345,9 +366,10 @@ def _facts(
     zone: int,
     sent_seconds: int | None,
     sent_zone: int | None,
+    position: int,
 ) -> MailFacts:
     sent = None if sent_seconds is None else MailTime(sent_seconds, sent_zone or 0)
-    return MailFacts(email, size, MailTime(seconds, zone), sent)
+    return MailFacts(email, size, MailTime(seconds, zone), sent, position)
 
 
 def _placement_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:

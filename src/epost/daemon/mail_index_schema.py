@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
+# What is read for whole folders stands in narrow tables of its own: a page that is not read needs
+# no decryption, and mails that came one after the other lie side by side. `mail.key` is the
+# position of a mail (`MailFacts.position`).
 SCHEMA = """
 CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL);
 CREATE TABLE folder (id BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -14,9 +17,11 @@ CREATE TABLE mail (
   is_rendered INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX unrendered ON mail (key) WHERE NOT is_rendered;
 CREATE TABLE content (key INTEGER PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE rendition (
-  key INTEGER PRIMARY KEY, envelope BLOB, body BLOB, bodystructure BLOB, header BLOB);
-CREATE TABLE searched (key INTEGER PRIMARY KEY, header TEXT, body TEXT);
+CREATE TABLE envelope (key INTEGER PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE structure (key INTEGER PRIMARY KEY, body BLOB NOT NULL, bodystructure BLOB NOT NULL);
+CREATE TABLE header (key INTEGER PRIMARY KEY, value BLOB);
+CREATE TABLE searched_header (key INTEGER PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE searched_body (key INTEGER PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE placement (
   key INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, email BLOB, folder BLOB NOT NULL,
   uid INTEGER, is_unseen INTEGER NOT NULL, is_waiting INTEGER NOT NULL,
@@ -29,15 +34,14 @@ CREATE TABLE vanished (
   folder BLOB, modseq INTEGER, uid INTEGER, PRIMARY KEY (folder, modseq, uid)) WITHOUT ROWID;
 """
 TABLES = (
-    *("state", "folder", "subscription", "mail", "content"),
-    *("rendition", "searched", "placement", "vanished"),
+    *("state", "folder", "subscription", "mail", "content", "placement", "vanished"),
+    *("envelope", "structure", "header", "searched_header", "searched_body"),
 )
 
 PUT_MAIL = """
-INSERT INTO mail (email, size, seconds, zone) VALUES (?, ?, ?, ?)
+INSERT INTO mail (key, email, size, seconds, zone) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (email) DO UPDATE SET
-  size = excluded.size, seconds = excluded.seconds, zone = excluded.zone
-RETURNING key"""
+  size = excluded.size, seconds = excluded.seconds, zone = excluded.zone"""
 PUT_PLACEMENT = """
 INSERT INTO placement (name, email, folder, uid, is_unseen, is_waiting, modseq, value)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -48,6 +52,7 @@ ON CONFLICT (name) DO UPDATE SET
 PUT_FLAGS = "UPDATE placement SET modseq = ?, value = ? WHERE name = ?"
 PUT_UNSEEN = "UPDATE placement SET is_unseen = ? WHERE name = ? AND is_unseen != ?"
 FOLDER_ROWS = """
-SELECT p.value, p.modseq, m.email, m.size, m.seconds, m.zone, m.sent_seconds, m.sent_zone
+SELECT p.value, p.modseq,
+  m.email, m.size, m.seconds, m.zone, m.sent_seconds, m.sent_zone, m.key
 FROM placement p JOIN mail m ON m.email = p.email
 WHERE p.folder = ? AND p.uid > ? ORDER BY p.uid LIMIT ?"""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 
 import msgspec
 
 from epost.apps.mail.fold import Placement, Subscription
 from epost.apps.mail.index import Batch, FolderRow, IndexState, MailFacts, PlacedMail, Rendition
-from epost.apps.mail.mailbox import SEEN, Rendered, TextMatch
+from epost.apps.mail.mailbox import SEEN, TextMatch
 from epost.apps.mail.records import Content
 from epost.apps.mail.text_search import matches
 
@@ -29,7 +29,7 @@ class SimulatedMailIndex:
         self._facts: dict[bytes, MailFacts] = {}
         self._contents: dict[bytes, Content] = {}
         self._places: dict[bytes, list[bytes]] = defaultdict(list)
-        self._positions: dict[bytes, int] = {}
+        self._emails: dict[int, bytes] = {}
         self._renditions: dict[bytes, Rendition] = {}
         self._placements: dict[bytes, tuple[Placement, int]] = {}
         self._uids: dict[bytes, dict[int, bytes]] = defaultdict(dict)
@@ -72,7 +72,7 @@ class SimulatedMailIndex:
         for facts, content in batch.mails:
             self._facts[facts.email] = facts
             self._contents[facts.email] = content
-            self._positions.setdefault(facts.email, len(self._positions) + 1)
+            self._emails.setdefault(facts.position, facts.email)
         self._renditions.update(batch.renditions)
         for placement, modseq in (*batch.placements, *batch.flagged):
             self._put_placement(placement, modseq)
@@ -99,19 +99,34 @@ class SimulatedMailIndex:
         )
         return list(islice(known, limit))
 
-    def renditions(
-        self, emails: Collection[bytes]
-    ) -> Mapping[bytes, tuple[Rendered, bytes | None]]:
-        known = {email: self._renditions[email] for email in emails if email in self._renditions}
-        return {email: (entry.rendered, entry.header) for email, entry in known.items()}
+    def contents(self, positions: Collection[int]) -> Mapping[int, Content]:
+        known = ((position, self._emails.get(position, b"")) for position in positions)
+        return {p: self._contents[email] for p, email in known if email in self._contents}
 
-    def containing(self, match: TextMatch, emails: Collection[bytes]) -> frozenset[bytes]:
+    def envelopes(self, positions: Collection[int]) -> Mapping[int, bytes]:
+        return {p: entry.rendered.envelope for p, entry in self._rendered(positions)}
+
+    def structures(self, positions: Collection[int]) -> Mapping[int, tuple[bytes, bytes]]:
+        return {
+            p: (entry.rendered.body, entry.rendered.bodystructure)
+            for p, entry in self._rendered(positions)
+        }
+
+    def headers(self, positions: Collection[int]) -> Mapping[int, bytes | None]:
+        return {p: entry.header for p, entry in self._rendered(positions)}
+
+    def containing(self, match: TextMatch, positions: Collection[int]) -> frozenset[int]:
         return frozenset(
-            email
-            for email in emails
-            if (entry := self._renditions.get(email))
-            and matches(match, entry.header_text, entry.body_text)
+            p
+            for p, entry in self._rendered(positions)
+            if matches(match, entry.header_text, entry.body_text)
         )
+
+    def _rendered(self, positions: Collection[int]) -> Iterator[tuple[int, Rendition]]:
+        for position in positions:
+            entry = self._renditions.get(self._emails.get(position, b""))
+            if entry is not None:
+                yield position, entry
 
     def vanished(self, folder: bytes, after_modseq: int) -> Sequence[int]:
         return sorted(uid for modseq, uid in self._vanished[folder] if modseq > after_modseq)
@@ -134,7 +149,7 @@ class SimulatedMailIndex:
     def unrendered(self, limit: int, after: int = 0) -> Sequence[tuple[int, bytes]]:
         waiting = (
             (position, email)
-            for email, position in self._positions.items()
+            for position, email in self._emails.items()
             if position > after and email not in self._renditions
         )
         return list(islice(waiting, limit))

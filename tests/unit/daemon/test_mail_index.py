@@ -90,7 +90,7 @@ def test_a_transaction_that_fails_has_changed_nothing(tmp_path: Path) -> None:
 def test_the_write_ahead_log_is_folded_back_by_checkpoints(tmp_path: Path) -> None:
     index = open_mail_index(tmp_path / "mail.db", KEY, Recorder())
     for number in range(3 * CHECKPOINT_PAGES // 4):
-        facts = MailFacts(number.to_bytes(16, "big"), 5, MailTime(1))
+        facts = MailFacts(number.to_bytes(16, "big"), 5, MailTime(1), position=number)
         index.commit(Batch(STATE, mails=[(facts, Inline(bytes(4096)))]))
     index._checkpoints.close()
     with apsw.Connection(str(tmp_path / "mail.db")) as plain, pytest.raises(apsw.NotADBError):

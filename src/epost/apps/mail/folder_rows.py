@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from epost.apps.mail.difference import FolderChange
@@ -17,9 +16,11 @@ from epost.apps.mail.mailbox import (
     Expunged,
     FlagsChanged,
     FolderGone,
+    MessageColumns,
     MessageRow,
 )
 from epost.apps.mail.mailbox import FolderChange as Announced
+from epost.apps.mail.row_table import RowTable
 
 
 class FolderRows:
@@ -28,11 +29,11 @@ class FolderRows:
     def __init__(self, folder: bytes) -> None:
         self.folder = folder
         self.is_gone = False
-        self._rows: dict[int, MessageRow] = {}
-        self._placements: dict[int, bytes] = {}
-        self._uids = array("I")
+        self._flag_sets: list[frozenset[str]] = []
+        self._table = RowTable(self._flag_sets)
         self._keywords: dict[str, str] = {}
-        self._flag_sets: dict[frozenset[str], frozenset[str]] = {}
+        self._shown: dict[frozenset[str], int] = {}
+        self._set_places: dict[frozenset[str], int] = {}
         self._listeners: list[ChangeListener] = []
         self._loaded_to = 0
 
@@ -40,11 +41,14 @@ class FolderRows:
         """Read all rows, some at a time; changes meanwhile are taken in as they come."""
         while self._loaded_to < UID_MAX:
             placed = index.folder_rows(self.folder, self._loaded_to, ROWS_SLICE)
-            for mail in placed:
-                self._add(mail)
+            self._load(placed)
             is_last = len(placed) < ROWS_SLICE
             self._loaded_to = UID_MAX if is_last else placed[-1].placement.uid
             await asyncio.sleep(0)
+
+    def _load(self, placed: Sequence[PlacedMail]) -> None:
+        flags = [self._shown_flags(mail.placement.set_flags) for mail in placed]
+        self._table.extend(placed, flags)
 
     # Reading.
 
@@ -55,15 +59,24 @@ class FolderRows:
 
     def uids(self) -> array[int]:
         """All uids, ascending: a copy."""
-        return self._uids[:]
+        return self._table.uids[:]
 
-    def row(self, uid: int) -> MessageRow | None:
-        """Return a row, None if the mail is gone."""
-        return self._rows.get(uid)
-
-    def rows(self, uids: Iterable[int]) -> list[MessageRow]:
+    def rows(self, uids: Sequence[int]) -> list[MessageRow]:
         """Return the rows of those mails that are there."""
-        return [self._rows[uid] for uid in uids if uid in self._rows]
+        return self._table.rows(uids)
+
+    def columns(self, uids: Sequence[int]) -> MessageColumns:
+        """Return the same by columns; `uids` ascend."""
+        return self._table.columns(uids)
+
+    def positions(self, uids: Sequence[int]) -> dict[int, int]:
+        """Return the positions in the index of those mails that are there."""
+        return self._table.positions(uids)
+
+    def email(self, uid: int) -> bytes | None:
+        """Return the id of a mail, None if it is gone."""
+        place = self._table.place(uid)
+        return None if place is None else self._table.email(place)
 
     async def in_slices(self, uids: Sequence[int]) -> AsyncIterator[list[MessageRow]]:
         """Yield the rows of those mails that are there, some between two turns of the loop."""
@@ -74,7 +87,9 @@ class FolderRows:
 
     def placement(self, uid: int) -> bytes:
         """Return the name of the place of a mail that is there."""
-        return self._placements[uid]
+        place = self._table.place(uid)
+        assert place is not None
+        return self._table.name(place)
 
     def spelled(self, flags: Iterable[str]) -> frozenset[str]:
         """Return flags in the spelling that is in use here (keywords are equal without case)."""
@@ -99,23 +114,24 @@ class FolderRows:
 
     def on_change(self, change: FolderChange, modseq: int) -> None:
         """Take in what the index has already; what is not loaded yet is read with the rest."""
-        expunged = [uid for uid in change.expunged if uid in self._rows]
+        expunged = [uid for uid in change.expunged if self._has(uid)]
         appended = [mail for mail in change.appended if mail.placement.uid <= self._loaded_to]
-        changed = [mail for mail in change.changed if mail.placement.uid in self._rows]
-        self._remove(expunged)
-        for mail in appended:
-            self._add(mail)
-        rows = [self._put(mail) for mail in changed]
+        changed = [mail for mail in change.changed if self._has(mail.placement.uid)]
+        if expunged:
+            self._table.remove(expunged)
+        for mail in (*appended, *changed):
+            self._put(mail)
         if expunged:
             self._announce(Expunged(expunged, modseq))
         if appended:
             self._announce(Appended([mail.placement.uid for mail in appended]))
-        if rows:
-            self._announce(FlagsChanged(rows))
+        if changed:
+            uids = [mail.placement.uid for mail in changed]
+            self._announce(FlagsChanged(self.rows(uids)))
 
     def on_rendered(self, mail: PlacedMail) -> None:
         """Take in when a mail was sent."""
-        if mail.placement.uid in self._rows:
+        if self._has(mail.placement.uid):
             self._put(mail)
 
     def on_gone(self) -> None:
@@ -127,33 +143,15 @@ class FolderRows:
         for listener in tuple(self._listeners):
             listener(change)
 
-    def _add(self, mail: PlacedMail) -> None:
-        uid = mail.placement.uid
-        if uid not in self._rows:
-            if not self._uids or uid > self._uids[-1]:
-                self._uids.append(uid)
-            else:  # only after a rebuild that lacked another device's log for a while
-                self._uids.insert(bisect_left(self._uids, uid), uid)
-        self._placements[uid] = mail.placement.name
-        self._put(mail)
+    def _has(self, uid: int) -> bool:
+        return self._table.place(uid) is not None
 
-    def _put(self, mail: PlacedMail) -> MessageRow:
-        placement, facts = mail.placement, mail.facts
-        row = MessageRow(
-            uid=placement.uid,
-            modseq=mail.modseq,
-            flags=self._shown_flags(placement.set_flags),
-            size=facts.size,
-            internal_date=facts.date,
-            email_id=facts.email.hex(),
-            sent=facts.sent,
-        )
-        self._rows[row.uid] = row
-        return row
+    def _put(self, mail: PlacedMail) -> None:
+        self._table.put(mail, self._shown_flags(mail.placement.set_flags))
 
-    def _shown_flags(self, flags: frozenset[str]) -> frozenset[str]:
-        """Return flags as they are spelled here; equal sets share one object."""
-        if (known := self._flag_sets.get(flags)) is not None:
+    def _shown_flags(self, flags: frozenset[str]) -> int:
+        """Return the place among the sets of these flags as they are spelled here."""
+        if (known := self._shown.get(flags)) is not None:
             return known
         shown: set[str] = set()
         for flag in sorted(flags):
@@ -162,16 +160,8 @@ class FolderRows:
                 shown.add(flag)
             elif key in self._keywords or len(self._keywords) < KEYWORDS_PER_FOLDER_MAX:
                 shown.add(self._keywords.setdefault(key, flag))
-        return self._flag_sets.setdefault(flags, frozenset(shown))
-
-    def _remove(self, uids: Sequence[int]) -> None:
-        """Cut out uids, which ascend."""
-        remaining = array("I")
-        copied_to = 0
-        for uid in uids:
-            del self._rows[uid], self._placements[uid]
-            place = bisect_left(self._uids, uid)
-            remaining += self._uids[copied_to:place]
-            copied_to = place + 1
-        if uids:
-            self._uids = remaining + self._uids[copied_to:]
+        place = self._set_places.setdefault(frozenset(shown), len(self._flag_sets))
+        if place == len(self._flag_sets):
+            self._flag_sets.append(frozenset(shown))
+        self._shown[flags] = place
+        return place

@@ -159,7 +159,9 @@ class Folding:
         if facts is None:
             prepared = self._prepared.get(record.email)
             sent = prepared.sent if prepared else None
-            self._add_mail(MailFacts(record.email, record.size, date, sent), content)
+            position = self._state.mails + 1
+            self._state = msgspec.structs.replace(self._state, mails=position)
+            self._add_mail(MailFacts(record.email, record.size, date, sent, position), content)
         elif date.seconds < facts.date.seconds:  # two devices keep the earlier arrival
             self._put_mail(msgspec.structs.replace(facts, date=date), content)
         touched = self._touch((record.email,))[0]

@@ -45,6 +45,8 @@ class IndexState(msgspec.Struct, frozen=True, array_like=True):
     modseq_end: int = 1
     """MODSEQs below it are reserved in the log."""
     uid_validity_last: int = 0
+    mails: int = 0
+    """How many mails were entered: the position of the last one."""
 
 
 class FolderRow(msgspec.Struct, frozen=True, array_like=True):
@@ -73,6 +75,8 @@ class MailFacts(msgspec.Struct, frozen=True, gc=False):
     date: MailTime
     sent: MailTime | None = None
     """Its Date: field, once it has been rendered."""
+    position: int = 0
+    """Counts the mails in the order in which they came to this index, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +161,23 @@ class ViewIndex(Protocol):
         """Return where the octets of a mail are: `Inline` or `Stored`; None if it is unknown."""
         ...
 
-    def renditions(
-        self, emails: Collection[bytes]
-    ) -> Mapping[bytes, tuple[Rendered, bytes | None]]:
-        """Return IMAP forms and header block of those mails that have been rendered."""
+    def contents(self, positions: Collection[int]) -> Mapping[int, Content]:
+        """Return the same for several mails, by position."""
         ...
 
-    def containing(self, match: TextMatch, emails: Collection[bytes]) -> frozenset[bytes]:
+    def envelopes(self, positions: Collection[int]) -> Mapping[int, bytes]:
+        """Return the ENVELOPE of those mails that have been rendered, by position."""
+        ...
+
+    def structures(self, positions: Collection[int]) -> Mapping[int, tuple[bytes, bytes]]:
+        """Return BODY and BODYSTRUCTURE of those mails that have been rendered, by position."""
+        ...
+
+    def headers(self, positions: Collection[int]) -> Mapping[int, bytes | None]:
+        """Return the header block of those mails that have been rendered, by position."""
+        ...
+
+    def containing(self, match: TextMatch, positions: Collection[int]) -> frozenset[int]:
         """Return those of these mails whose text matches; mails not rendered do not."""
         ...
 

@@ -13,16 +13,19 @@ Rules for implementations, however many messages a call names:
 """
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Protocol
+
+import msgspec
 
 INBOX = "INBOX"  # the only name that always exists; servers pass it in this spelling
 SEPARATOR = "/"
 MAIL_SIZE_BYTES_MAX = 64 * 2**20
 FOLDER_NAME_LENGTH_MAX = 255
 KEYWORDS_PER_FOLDER_MAX = 256
+EMAIL_ID_BYTES = 16
 
 SEEN = "\\Seen"
 ANSWERED = "\\Answered"
@@ -57,16 +60,14 @@ class Durability(StrEnum):
     HELD_LOCALLY = "held locally"
 
 
-@dataclass(frozen=True, slots=True)
-class MailTime:
+class MailTime(msgspec.Struct, frozen=True, gc=False):
     """A moment with the zone in which it was written."""
 
     seconds: int  # since 1970-01-01 UTC
     zone_minutes: int = 0  # east of UTC
 
 
-@dataclass(frozen=True, slots=True)
-class MessageRow:
+class MessageRow(msgspec.Struct, frozen=True, gc=False):
     """All that is known of a mail without reading it; a changed message is a new row."""
 
     uid: int
@@ -76,6 +77,36 @@ class MessageRow:
     internal_date: MailTime
     email_id: str  # RFC 8474 EMAILID: 32 hexadecimal digits
     sent: MailTime | None = None  # the Date: field, None when absent or unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class MessageColumns:
+    """Rows of several messages, column by column: what is made of very many stays cheap.
+
+    `flags` are places in `flag_sets`, which belongs to the folder and only grows: what was made of
+    a set once may be kept under its place.
+    """
+
+    uids: "array[int]"
+    modseqs: Sequence[int]
+    flags: Sequence[int]
+    flag_sets: Sequence[frozenset[str]]
+    sizes: Sequence[int]
+    seconds: Sequence[int]  # with `zone_minutes`: the internal date
+    zone_minutes: Sequence[int]
+    emails: bytes  # EMAIL_ID_BYTES each
+
+    def __len__(self) -> int:
+        return len(self.uids)
+
+    def internal_dates(self) -> Iterator[MailTime]:
+        """When each message was received."""
+        return map(MailTime, self.seconds, self.zone_minutes)
+
+    def email_ids(self) -> Iterator[str]:
+        """RFC 8474 EMAILIDs."""
+        for start in range(0, len(self.emails), EMAIL_ID_BYTES):
+            yield self.emails[start : start + EMAIL_ID_BYTES].hex()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +212,14 @@ class FolderReading(Protocol):
         """Rows in the order of `uids`; cheap, at best no suspension."""
         ...
 
+    async def columns(self, uids: Sequence[int]) -> MessageColumns:
+        """The same by columns; `uids` ascend."""
+        ...
+
+    async def envelopes(self, uids: Sequence[int]) -> Mapping[int, bytes]:
+        """ENVELOPE forms, as in `Rendered`, which costs more."""
+        ...
+
     async def rendered(self, uids: Sequence[int]) -> Mapping[int, Rendered]: ...
 
     async def headers(self, uids: Sequence[int]) -> Mapping[int, bytes]:
@@ -189,6 +228,10 @@ class FolderReading(Protocol):
 
     async def octets(self, uid: int) -> bytes:
         """The exact original mail; raises `UnavailableError`, `NoSuchMail` when it is gone."""
+        ...
+
+    async def small_mails(self, uids: Sequence[int]) -> Mapping[int, bytes]:
+        """The octets of those mails that lie at hand: for any other ask `octets`."""
         ...
 
     async def matching(self, match: TextMatch, uids: Sequence[int]) -> frozenset[int]:

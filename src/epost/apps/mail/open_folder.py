@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from epost.apps.mail.backlog import Backlog
 from epost.apps.mail.folder_rows import FolderRows
-from epost.apps.mail.index import SLICE, MailIndex
+from epost.apps.mail.index import ROWS_SLICE, SLICE, MailIndex, Rendition
 from epost.apps.mail.journal import in_chunks
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore
@@ -18,14 +19,22 @@ from epost.apps.mail.mailbox import (
     CopyOutcome,
     FlagChange,
     FlagsOutcome,
+    MessageColumns,
     MessageRow,
     NewMail,
     Rendered,
     TextMatch,
+    TextPlace,
 )
 from epost.apps.mail.mime.structure import parse_structure
+from epost.apps.mail.records import Inline
 from epost.apps.mail.writing import MailWriter
 from epost.foundation.errors import NoSuchMail
+
+COMPARED_SLICE = 20_000
+"""How many MODSEQs are looked at between two turns of the loop."""
+
+Form = TypeVar("Form")
 
 
 class OpenFolder:
@@ -81,11 +90,19 @@ class OpenFolder:
         """Rows in the order of `uids`; never suspends."""
         return self._rows.rows(uids)
 
+    async def columns(self, uids: Sequence[int]) -> MessageColumns:
+        """Rows by columns; `uids` ascend. Never suspends."""
+        return self._rows.columns(uids)
+
     async def changed_since(self, modseq: int) -> Sequence[int]:
         """Ascending uids of the messages with a greater MODSEQ."""
         found: list[int] = []
-        async for rows in self._rows.in_slices(self._rows.uids()):
-            found += (row.uid for row in rows if row.modseq > modseq)
+        uids = self._rows.uids()
+        for start in range(0, len(uids), COMPARED_SLICE):
+            rows = self._rows.columns(uids[start : start + COMPARED_SLICE])
+            pairs = zip(rows.uids, rows.modseqs, strict=True)
+            found += [uid for uid, changed in pairs if changed > modseq]
+            await asyncio.sleep(0)
         return found
 
     async def vanished_since(self, modseq: int) -> Sequence[int]:
@@ -97,56 +114,89 @@ class OpenFolder:
 
     # The mails.
 
+    async def envelopes(self, uids: Sequence[int]) -> Mapping[int, bytes]:
+        """ENVELOPE forms; raises UnavailableError for a mail whose blocks cannot be had."""
+        return await self._forms(uids, self._index.envelopes, _envelope)
+
     async def rendered(self, uids: Sequence[int]) -> Mapping[int, Rendered]:
-        """IMAP forms; raises UnavailableError for a mail whose blocks cannot be had."""
-        return {uid: forms for uid, (forms, _) in (await self._renditions(uids)).items()}
+        """All IMAP forms; raises UnavailableError for a mail whose blocks cannot be had."""
+        envelopes = await self.envelopes(uids)
+        structures = await self._forms(uids, self._index.structures, _structures)
+        return {uid: Rendered(envelopes[uid], *forms) for uid, forms in structures.items()}
 
     async def headers(self, uids: Sequence[int]) -> Mapping[int, bytes]:
         """Header blocks exactly as received, with the empty line that ends them."""
         headers: dict[int, bytes] = {}
-        for uid, (_, header) in (await self._renditions(uids)).items():
-            if header is None:
+        for uid, header in (await self._forms(uids, self._index.headers, _header)).items():
+            if header is None:  # too long to be kept in the index
                 octets = await self.octets(uid)
-                header = parse_structure(octets).header.cut(octets)
-            headers[uid] = header
+                headers[uid] = parse_structure(octets).header.cut(octets)
+            else:
+                headers[uid] = header
         return headers
 
     async def octets(self, uid: int) -> bytes:
         """The exact original mail; raises UnavailableError, NoSuchMail."""
-        row = self._rows.row(uid)
-        content = self._index.content(bytes.fromhex(row.email_id)) if row else None
+        email = self._rows.email(uid)
+        content = self._index.content(email) if email else None
         if content is None:
             raise NoSuchMail(f"uid {uid}")
         return await self._store.get(content)
 
+    async def small_mails(self, uids: Sequence[int]) -> Mapping[int, bytes]:
+        """The octets of those mails that are whole in the index."""
+        positions = self._rows.positions(uids)
+        contents = self._index.contents(positions.values())
+        return {
+            uid: content.octets
+            for uid, position in positions.items()
+            if isinstance(content := contents.get(position), Inline)
+        }
+
     async def matching(self, match: TextMatch, uids: Sequence[int]) -> frozenset[int]:
         """Those of `uids` whose text contains `match.text`."""
         found: set[int] = set()
-        for some in in_chunks(uids, SLICE):
-            emails = self._emails(some)
-            hits = self._index.containing(match, frozenset(emails.values()))
-            found.update(uid for uid, email in emails.items() if email in hits)
+        reads_bodies = match.place is not TextPlace.HEADER
+        for some in in_chunks(uids, SLICE if reads_bodies else ROWS_SLICE):
+            positions = self._rows.positions(some)
+            hits = self._index.containing(match, positions.values())
+            if hits:
+                found.update(uid for uid, position in positions.items() if position in hits)
             await asyncio.sleep(0)
         return frozenset(found)
 
-    async def _renditions(self, uids: Sequence[int]) -> Mapping[int, tuple[Rendered, bytes | None]]:
-        """Return what is kept of each mail; a mail not rendered yet is rendered now."""
-        found: dict[int, tuple[Rendered, bytes | None]] = {}
-        for some in in_chunks(uids, SLICE):
-            emails = self._emails(some)
-            known = dict(self._index.renditions(frozenset(emails.values())))
-            for uid, email in emails.items():
-                if email not in known:
-                    made = await self._backlog.render(email)
-                    known[email] = made.rendered, made.header
-                    await asyncio.sleep(0)
-                found[uid] = known[email]
-            if len(uids) > SLICE:
+    async def _forms(
+        self,
+        uids: Sequence[int],
+        read: Callable[[Collection[int]], Mapping[int, Form]],
+        made: Callable[[Rendition], Form],
+    ) -> dict[int, Form]:
+        """Read what is kept of each mail; a mail not rendered yet is rendered now."""
+        found: dict[int, Form] = {}
+        for start in range(0, len(uids), ROWS_SLICE):
+            positions = self._rows.positions(uids[start : start + ROWS_SLICE])
+            known = read(positions.values())
+            if len(known) == len(positions):
+                found.update((uid, known[position]) for uid, position in positions.items())
+            else:
+                await self._add_rendered(positions, known, made, found)
+            if len(uids) > ROWS_SLICE:
                 await asyncio.sleep(0)
         return found
 
-    def _emails(self, uids: Sequence[int]) -> dict[int, bytes]:
-        return {row.uid: bytes.fromhex(row.email_id) for row in self._rows.rows(uids)}
+    async def _add_rendered(
+        self,
+        positions: Mapping[int, int],
+        known: Mapping[int, Form],
+        made: Callable[[Rendition], Form],
+        found: dict[int, Form],
+    ) -> None:
+        for uid, position in positions.items():
+            if position in known:
+                found[uid] = known[position]
+            elif email := self._rows.email(uid):
+                found[uid] = made(await self._backlog.render(email))
+                await asyncio.sleep(0)
 
     # Changes.
 
@@ -175,6 +225,18 @@ class OpenFolder:
     async def move(self, uids: Sequence[int], target: str) -> CopyOutcome:
         """Move: never in both places, never in neither."""
         return await self._writer.move(self._rows, uids, target)
+
+
+def _envelope(rendition: Rendition) -> bytes:
+    return rendition.rendered.envelope
+
+
+def _structures(rendition: Rendition) -> tuple[bytes, bytes]:
+    return rendition.rendered.body, rendition.rendered.bodystructure
+
+
+def _header(rendition: Rendition) -> bytes | None:
+    return rendition.header
 
 
 def _missing(uids: array[int], uid_next: int) -> Iterator[int]:

@@ -1,26 +1,28 @@
-"""One FETCH response: each item as bytes, from what was loaded of a message (RFC 3501 7.4.2)."""
+"""FETCH responses, many at a time: each item is a column, each response a row (RFC 3501 7.4.2)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
-from epost.apps.mail.mailbox import MessageRow, Rendered
-from epost.servers.imap.announcing import flags_shown
+from epost.apps.mail.mailbox import MessageColumns, Rendered
 from epost.servers.imap.opened_mail import OpenedMail, header_section
 from epost.servers.imap.syntax.dates import format_date_time
 from epost.servers.imap.syntax.fetch_items import BodyItem, FetchItem, Item
 from epost.servers.imap.view import FolderView
 
-_NO_RENDERING = Rendered(b"NIL", b"NIL", b"NIL")
 
-
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Gathered:
-    """A message with as much of it as the items need."""
+    """Some messages with as much of them as the items need; all columns are of one length."""
 
-    row: MessageRow
-    rendered: Rendered = _NO_RENDERING
-    header: bytes = b""
-    mail: OpenedMail | None = None
+    rows: MessageColumns
+    numbers: Sequence[int]
+    envelopes: Sequence[bytes] = ()
+    rendered: Sequence[Rendered] = ()
+    headers: Sequence[bytes] = ()
+
+
+_Values = Callable[[Gathered, FolderView], Iterable[bytes] | Iterable[int]]
 
 
 class FetchOutput:
@@ -28,105 +30,79 @@ class FetchOutput:
 
     def __init__(self, view: FolderView, items: Sequence[FetchItem]) -> None:
         self._view = view
-        self._writers = [_writer(item) for item in items]
+        self._octets = [i for i in items if isinstance(i, BodyItem) and not i.is_top_header]
+        self._names_uids = view.modes.is_uid_only  # UIDFETCH (RFC 9586)
+        columns = [
+            _column(item)
+            for item in items
+            if item not in self._octets and not (self._names_uids and item is Item.UID)
+        ]
+        forms = [form for form, _ in columns]
+        end = b"" if self._octets else b")\r\n"
+        begin = b"* %d UIDFETCH (" if self._names_uids else b"* %d FETCH ("
+        self._response = begin + b" ".join(forms) + end
+        self._values = [values for _, values in columns]
+        self._separator = b" " if forms else b""
 
-    def pieces(self, message: Gathered, extra: Sequence[Item] = ()) -> list[bytes]:
-        """The response to one message; `extra` are items that were not asked for."""
-        pieces = [b"* %d FETCH (" % (self._view.number(message.row.uid) or 0)]
-        for write in self._writers:
-            write(message, self._view, pieces)
-            pieces.append(b" ")
-        for item in extra:
-            _writer(item)(message, self._view, pieces)
-            pieces.append(b" ")
-        pieces[-1] = b")\r\n"
-        return pieces
+    def responses(self, messages: Gathered) -> Iterator[bytes]:
+        """One for each message; `octets` completes those that need the mails themselves."""
+        values = (column(messages, self._view) for column in self._values)
+        names = messages.rows.uids if self._names_uids else messages.numbers
+        return map(self._response.__mod__, zip(names, *values, strict=True))
 
-
-_Writer = Callable[[Gathered, FolderView, list[bytes]], None]
-
-
-def _writer(item: FetchItem) -> _Writer:
-    if isinstance(item, BodyItem):
-        return _body_writer(item)
-    form = _FORMS[item]
-
-    def write(message: Gathered, view: FolderView, pieces: list[bytes]) -> None:
-        pieces.append(form(message, view))
-
-    return write
-
-
-def _flags(message: Gathered, view: FolderView) -> bytes:
-    return b"FLAGS " + flags_shown(message.row, view)
+    def octets(self, mail: OpenedMail) -> Iterator[bytes]:
+        """The rest of a response, in pieces, so that big mails are not copied."""
+        separator = self._separator
+        for item in self._octets:
+            yield separator + _label(item) + b" "
+            yield from _literal(mail.section(item))
+            separator = b" "
+        yield b")\r\n"
 
 
-def _uid(message: Gathered, _view: FolderView) -> bytes:
-    return b"UID %d" % message.row.uid
+def _column(item: FetchItem) -> tuple[bytes, _Values]:
+    """The form of an item, with a place for one value, and where the values come from."""
+    if isinstance(item, Item):
+        return _COLUMNS[item]
+
+    def values(messages: Gathered, _view: FolderView) -> Iterable[bytes]:
+        sections = (header_section(header, item) for header in messages.headers)
+        return (b"".join(_literal(section)) for section in sections)
+
+    return _label(item).replace(b"%", b"%%") + b" %b", values
 
 
-def _internal_date(message: Gathered, _view: FolderView) -> bytes:
-    return b"INTERNALDATE " + format_date_time(message.row.internal_date)
+def _label(item: BodyItem) -> bytes:
+    return item.label if item.partial is None else b"%b<%d>" % (item.label, item.partial[0])
 
 
-def _size(message: Gathered, _view: FolderView) -> bytes:
-    return b"RFC822.SIZE %d" % message.row.size
+def _literal(octets: bytes | None) -> tuple[bytes, ...]:
+    if octets is None:
+        return (b"NIL",)
+    return (b"{%d}\r\n" % len(octets), octets) if octets else (b'""',)
 
 
-def _envelope(message: Gathered, _view: FolderView) -> bytes:
-    return b"ENVELOPE " + message.rendered.envelope
+def _internal_dates(messages: Gathered, _view: FolderView) -> Iterable[bytes]:
+    return map(format_date_time, messages.rows.internal_dates())
 
 
-def _body(message: Gathered, _view: FolderView) -> bytes:
-    return b"BODY " + message.rendered.body
+def _email_ids(messages: Gathered, _view: FolderView) -> Iterable[bytes]:
+    return (email_id.encode("ascii") for email_id in messages.rows.email_ids())
 
 
-def _body_structure(message: Gathered, _view: FolderView) -> bytes:
-    return b"BODYSTRUCTURE " + message.rendered.bodystructure
-
-
-def _modseq(message: Gathered, _view: FolderView) -> bytes:
-    return b"MODSEQ (%d)" % message.row.modseq
-
-
-def _email_id(message: Gathered, _view: FolderView) -> bytes:
-    return b"EMAILID (%b)" % message.row.email_id.encode("ascii")
-
-
-def _thread_id(_message: Gathered, _view: FolderView) -> bytes:
-    return b"THREADID NIL"  # threads are not given ids (RFC 8474 5.2)
-
-
-_FORMS: dict[Item, Callable[[Gathered, FolderView], bytes]] = {
-    Item.FLAGS: _flags,
-    Item.UID: _uid,
-    Item.INTERNALDATE: _internal_date,
-    Item.SIZE: _size,
-    Item.ENVELOPE: _envelope,
-    Item.BODY: _body,
-    Item.BODYSTRUCTURE: _body_structure,
-    Item.MODSEQ: _modseq,
-    Item.EMAILID: _email_id,
-    Item.THREADID: _thread_id,
+_COLUMNS: dict[Item, tuple[bytes, _Values]] = {
+    Item.FLAGS: (b"FLAGS %b", lambda messages, view: view.shown_flags(messages.rows)),
+    Item.UID: (b"UID %d", lambda messages, _: messages.rows.uids),
+    Item.INTERNALDATE: (b"INTERNALDATE %b", _internal_dates),
+    Item.SIZE: (b"RFC822.SIZE %d", lambda messages, _: messages.rows.sizes),
+    Item.ENVELOPE: (b"ENVELOPE %b", lambda messages, _: messages.envelopes),
+    Item.BODY: (b"BODY %b", lambda messages, _: (r.body for r in messages.rendered)),
+    Item.BODYSTRUCTURE: (
+        b"BODYSTRUCTURE %b",
+        lambda messages, _: (r.bodystructure for r in messages.rendered),
+    ),
+    Item.MODSEQ: (b"MODSEQ (%d)", lambda messages, _: messages.rows.modseqs),
+    Item.EMAILID: (b"EMAILID (%b)", _email_ids),
+    # Threads are not given ids (RFC 8474 5.2).
+    Item.THREADID: (b"THREADID %b", lambda messages, _: repeat(b"NIL", len(messages.rows))),
 }
-
-
-def _body_writer(item: BodyItem) -> _Writer:
-    label = item.label
-    if item.partial is not None:
-        label += b"<%d>" % item.partial[0]
-
-    def write(message: Gathered, _view: FolderView, pieces: list[bytes]) -> None:
-        if item.is_top_header:
-            octets: bytes | None = header_section(message.header, item)
-        else:
-            assert message.mail is not None
-            octets = message.mail.section(item)
-        if octets is None:
-            pieces.append(label + b" NIL")
-        elif not octets:
-            pieces.append(label + b' ""')
-        else:
-            pieces += (b"%b {%d}\r\n" % (label, len(octets)), octets)
-
-    return write

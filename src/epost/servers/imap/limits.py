@@ -25,8 +25,9 @@ class ImapLimits:
 
 # Work between two turns of the event loop; sized so that a slice stays well below 10 ms.
 ROWS_PER_SLICE = 500
-RENDERINGS_PER_SLICE = 100
-BODIES_PER_SLICE = 32
+LISTED_PER_SLICE = 2000  # rows that are formatted by columns
+RENDERINGS_PER_SLICE = 500
+BODIES_PER_SLICE = 250
 BODY_BYTES_PER_SLICE = 1 << 20
 OUTPUT_BYTES_PER_SLICE = 256 * 1024
 READ_BYTES = 64 * 1024

@@ -7,8 +7,8 @@ from epost.apps.mail.mime.section import SectionText, locate
 from epost.apps.mail.mime.structure import Part, Span, parse_structure
 from epost.servers.imap.syntax.fetch_items import BodyItem, HeaderChoice
 
-_FIELD_VALUE = rb"[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*(?:\n|\Z)"
-_ANY_FIELD = re.compile(rb"^(?P<name>[!-9;-~]+)" + _FIELD_VALUE, re.MULTILINE)
+_VALUE = rb"[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*"
+_ANY_FIELD = re.compile(rb"\n(?P<name>[!-9;-~]+)" + _VALUE)
 
 
 class OpenedMail:
@@ -54,21 +54,24 @@ def partial(octets: bytes, item: BodyItem) -> bytes:
 
 def chosen_fields(header: bytes, choice: HeaderChoice) -> bytes:
     """HEADER.FIELDS: the fields as they stand, and an empty line."""
+    if not header.endswith(b"\n"):  # a header that ends with the mail
+        header += b"\r\n"
+    lines = b"\n" + header
     if choice.is_excluding:
-        found = [
-            match[0]
-            for match in _ANY_FIELD.finditer(header)
-            if match["name"].lower() not in choice.names
-        ]
+        fields = _ANY_FIELD.finditer(lines)
+        found = [match[0] for match in fields if match["name"].lower() not in choice.names]
     else:
-        found = _fields_named(choice.names).findall(header)
-    chosen = b"".join(found)
-    if chosen and not chosen.endswith(b"\n"):  # a header that ends with the mail
-        chosen += b"\r\n"
-    return chosen + b"\r\n"
+        found = _fields_named(choice.names).findall(lines)
+    # Each begins with the line end before it and lacks its own.
+    return b"".join(found)[1:] + b"\n\r\n" if found else b"\r\n"
 
 
 @lru_cache(maxsize=256)
 def _fields_named(names: frozenset[bytes]) -> "re.Pattern[bytes]":
-    either = b"|".join(map(re.escape, sorted(names)))
-    return re.compile(rb"^(?:" + either + rb")" + _FIELD_VALUE, re.MULTILINE | re.IGNORECASE)
+    """Looks at the first letter before it tries names: there are many lines and few of them."""
+    nonempty = sorted(names - {b""})
+    if not nonempty:
+        return re.compile(rb"(?!)")
+    letters = b"".join(sorted({re.escape(name[:1]) for name in nonempty}))
+    either = b"|".join(map(re.escape, nonempty))
+    return re.compile(rb"\n(?=[" + letters + rb"])(?:" + either + rb")" + _VALUE, re.IGNORECASE)

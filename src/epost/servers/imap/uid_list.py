@@ -33,6 +33,14 @@ class UidList:
         place = bisect_left(self._uids, uid)
         return place if place < len(self._uids) and self._uids[place] == uid else None
 
+    def places(self, uids: "array[int]") -> Sequence[int]:
+        """The places of uids, ascending; those that are not in the list are left out."""
+        start = bisect_left(self._uids, uids[0]) if uids else 0
+        stop = start + len(uids)
+        if self._uids[start:stop] == uids:  # side by side, as a rule
+            return range(start, stop)
+        return [place for place in map(self.place, uids) if place is not None]
+
     def between_places(self, start: int, stop: int) -> "array[int]":
         """The uids at the places `start` to `stop` (exclusive)."""
         return self._uids[start:stop]

@@ -16,11 +16,13 @@ from epost.apps.mail.mailbox import (
     Folder,
     FolderChange,
     FolderGone,
+    MessageColumns,
     MessageRow,
 )
 from epost.servers.imap.modes import Modes
 from epost.servers.imap.opened_mail import OpenedMail
 from epost.servers.imap.syntax.errors import ImapSyntaxError
+from epost.servers.imap.syntax.flags import RECENT, flag_list
 from epost.servers.imap.syntax.sequences import MessageSet, NumberSet, SavedResult
 from epost.servers.imap.uid_list import UidList
 
@@ -61,6 +63,7 @@ class FolderView:
         self._appended: list[int] = []
         self._expunged: list[int] = []
         self._changed: dict[int, MessageRow] = {}
+        self._flag_forms: list[bytes] = []  # of the folder's sets of flags, in their order
         self._opened: tuple[int, OpenedMail] | None = None
         self._on_change: Callable[[], None] | None = None
         if is_read_only:
@@ -100,6 +103,24 @@ class FolderView:
         """The message number of a uid, None if the client does not know the message."""
         place = self._uids.place(uid)
         return None if place is None else place + 1
+
+    def numbers(self, uids: "array[int]") -> Sequence[int]:
+        """The message numbers of messages that the client knows."""
+        places = self._uids.places(uids)
+        if isinstance(places, range):
+            return range(places.start + 1, places.stop + 1)
+        return [place + 1 for place in places]
+
+    def shown_flags(self, rows: MessageColumns) -> Iterable[bytes]:
+        r"""The flags of each message, with \Recent where it belongs."""
+        forms = self._flag_forms
+        forms += map(flag_list, rows.flag_sets[len(forms) :])
+        if not rows.uids or self.modes.is_rev2 or not self._recent.between(*_ends(rows.uids)):
+            return map(forms.__getitem__, rows.flags)
+        return (
+            flag_list(rows.flag_sets[flags] | {RECENT}) if uid in self._recent else forms[flags]
+            for uid, flags in zip(rows.uids, rows.flags, strict=True)
+        )
 
     def uids(self) -> "array[int]":
         """All uids the client knows of, ascending."""
@@ -221,3 +242,7 @@ class FolderView:
             self._appended = [uid for uid in self._appended if uid not in gone]
         last = self._uids.last
         self._expunged.extend(uid for uid in uids if uid <= last)
+
+
+def _ends(uids: Sequence[int]) -> tuple[int, int]:
+    return uids[0], uids[-1]

@@ -6,17 +6,17 @@ make the output pile up. Only body sections read mails; everything else comes fr
 
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
-from epost.apps.mail.mailbox import SEEN, FlagChange, MessageRow
+from epost.apps.mail.mailbox import SEEN, FlagChange, MessageColumns, Rendered
 from epost.foundation.errors import NotFoundError, UnavailableError
 from epost.servers.imap.fetch_output import FetchOutput, Gathered
 from epost.servers.imap.limits import (
     BODIES_PER_SLICE,
     BODY_BYTES_PER_SLICE,
+    LISTED_PER_SLICE,
     RENDERINGS_PER_SLICE,
-    ROWS_PER_SLICE,
 )
 from epost.servers.imap.opened_mail import OpenedMail
 from epost.servers.imap.replies import EXPUNGE_ISSUED, Reply, no, ok
@@ -31,8 +31,6 @@ from epost.servers.imap.view import FolderView
 
 T = TypeVar("T")
 _Load = Callable[[Sequence[int]], Awaitable[Mapping[int, T]]]
-
-_RENDERED_ITEMS = (Item.ENVELOPE, Item.BODY, Item.BODYSTRUCTURE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +52,6 @@ async def fetch(session: Session, view: FolderView, request: FetchRequest) -> Re
     fetcher = _Fetcher(session, view, request.items)
     async for uids in _wanted(view, request, fetcher.slice_size):
         await fetcher.fetch(uids)
-        await session.client.breathe()
     if fetcher.unavailable_count:
         text = f"{fetcher.unavailable_count} mails cannot be read now, please try again later"
         return no(text, b"UNAVAILABLE")
@@ -78,6 +75,26 @@ async def _wanted(
         yield array("I", filter(known.__contains__, changed[start : start + size]))
 
 
+@dataclass(slots=True)
+class _Forms:
+    """What was loaded of some messages, by uid; empty where the items do not need it."""
+
+    envelopes: Mapping[int, bytes] = field(default_factory=dict)
+    rendered: Mapping[int, Rendered] = field(default_factory=dict)
+    headers: Mapping[int, bytes] = field(default_factory=dict)
+
+    def gathered(self, rows: MessageColumns, numbers: Sequence[int]) -> Gathered:
+        """As columns, in the order of the rows."""
+        uids = rows.uids
+        return Gathered(
+            rows,
+            numbers,
+            envelopes=_in_order(self.envelopes, uids),
+            rendered=_in_order(self.rendered, uids),
+            headers=_in_order(self.headers, uids),
+        )
+
+
 class _Fetcher:
     """Loads and sends messages, slice by slice."""
 
@@ -85,46 +102,64 @@ class _Fetcher:
         self._session = session
         self._view = view
         self._folder = view.folder
-        self._output = FetchOutput(view, items)
         bodies = [item for item in items if isinstance(item, BodyItem)]
-        self._needs_rendered = any(item in _RENDERED_ITEMS for item in items)
+        self._needs_envelope = Item.ENVELOPE in items
+        self._needs_rendered = Item.BODY in items or Item.BODYSTRUCTURE in items
         self._needs_header = any(item.is_top_header for item in bodies)
         self._needs_octets = not all(item.is_top_header for item in bodies)
         self._sets_seen = not view.is_read_only and any(item.sets_seen for item in bodies)
         news = (Item.FLAGS, Item.MODSEQ) if session.knows_modseq else (Item.FLAGS,)
-        self._told_when_seen = [item for item in news if item not in items]
-        is_light = not (self._needs_rendered or bodies)
-        self.slice_size = ROWS_PER_SLICE if is_light else RENDERINGS_PER_SLICE
+        self._output = FetchOutput(view, items)
+        self._output_when_seen = FetchOutput(view, (*items, *(i for i in news if i not in items)))
+        is_light = not (self._needs_envelope or self._needs_rendered or bodies)
+        self.slice_size = LISTED_PER_SLICE if is_light else RENDERINGS_PER_SLICE
         self.unavailable_count = 0
         self.gone_count = 0
 
     async def fetch(self, uids: Sequence[int]) -> None:
         """Answer for one slice."""
-        rows = await self._folder.rows(uids)
+        rows = await self._folder.columns(uids)
         self.gone_count += len(uids) - len(rows)
-        messages = [Gathered(row) for row in rows]
-        if self._needs_rendered:
-            rendered = await self._loaded(self._folder.rendered, messages)
-            messages = [message for message in messages if message.row.uid in rendered]
-            for message in messages:
-                message.rendered = rendered[message.row.uid]
-        if self._needs_header:
-            headers = await self._loaded(self._folder.headers, messages)
-            messages = [message for message in messages if message.row.uid in headers]
-            for message in messages:
-                message.header = headers[message.row.uid]
-        for group in _groups(messages) if self._needs_octets else (messages,):
-            await self._answer(group)
+        if self._needs_octets or self._needs_header:
+            for group in _groups(rows):
+                await self._fetch_group(group)
+        else:
+            await self._fetch_group(rows.uids)
 
-    async def _loaded(self, load: _Load[T], messages: Sequence[Gathered]) -> Mapping[int, T]:
+    async def _fetch_group(self, uids: Sequence[int]) -> None:
+        forms = _Forms()
+        if self._needs_envelope:
+            uids, forms.envelopes = await self._loaded(self._folder.envelopes, uids)
+        if self._needs_rendered:
+            uids, forms.rendered = await self._loaded(self._folder.rendered, uids)
+        if self._needs_header:
+            uids, forms.headers = await self._loaded(self._folder.headers, uids)
+        mails: Mapping[int, OpenedMail] = {}
+        if self._needs_octets:
+            mails = await self._read(uids)
+            uids = [uid for uid in uids if uid in mails]
+        seen = await self._mark_seen(uids) if self._sets_seen else frozenset[int]()
+        if not seen:
+            await self._answer(self._output, uids, forms, mails)
+        else:
+            for uid in uids:
+                output = self._output_when_seen if uid in seen else self._output
+                await self._answer(output, (uid,), forms, mails)
+        await self._session.client.breathe()
+
+    async def _loaded(
+        self, load: _Load[T], uids: Sequence[int]
+    ) -> tuple[Sequence[int], Mapping[int, T]]:
         """Load something for many; one mail that cannot be had does not spoil the others."""
-        uids = [message.row.uid for message in messages]
         try:
-            found = dict(await load(uids))
+            found = await load(uids)
             self.gone_count += len(uids) - len(found)
-            return found
         except UnavailableError:
-            found = {}
+            found = await self._loaded_one_by_one(load, uids)
+        return uids if len(found) == len(uids) else [u for u in uids if u in found], found
+
+    async def _loaded_one_by_one(self, load: _Load[T], uids: Sequence[int]) -> Mapping[int, T]:
+        found: dict[int, T] = {}
         for uid in uids:
             try:
                 found.update(await load([uid]))
@@ -132,59 +167,69 @@ class _Fetcher:
                 self.unavailable_count += 1
         return found
 
-    async def _answer(self, messages: Sequence[Gathered]) -> None:
-        """Load octets where needed, mark as seen, send."""
-        if self._needs_octets:
-            messages = [message for message in messages if await self._load(message)]
-        newly_seen = await self._mark_seen(messages) if self._sets_seen else {}
-        for message in messages:
-            seen_row = newly_seen.get(message.row.uid)
-            if seen_row is not None:
-                message.row = seen_row
-            extra = self._told_when_seen if seen_row is not None else ()
-            self._session.send(*self._output.pieces(message, extra))
-        if self._needs_octets:
-            await self._session.client.breathe()
+    async def _answer(
+        self,
+        output: FetchOutput,
+        uids: Sequence[int],
+        forms: _Forms,
+        mails: Mapping[int, OpenedMail],
+    ) -> None:
+        rows = await self._folder.columns(uids)
+        self.gone_count += len(uids) - len(rows)
+        responses = output.responses(forms.gathered(rows, self._view.numbers(rows.uids)))
+        if not self._needs_octets:
+            self._session.send(b"".join(responses))
+            return
+        for uid, response in zip(rows.uids, responses, strict=True):
+            self._session.send(response, *output.octets(mails[uid]))
 
-    async def _load(self, message: Gathered) -> bool:
-        """Read the mail; False if it cannot be had, which the final reply tells."""
-        uid = message.row.uid
-        mail = self._view.opened_mail(uid)
-        if mail is None:
-            try:
-                mail = OpenedMail(await self._folder.octets(uid))
-            except UnavailableError:
-                self.unavailable_count += 1
-                return False
-            except NotFoundError:
-                self.gone_count += 1
-                return False
-            self._view.keep_opened(uid, mail)
-        message.mail = mail
-        return True
+    async def _read(self, uids: Sequence[int]) -> Mapping[int, OpenedMail]:
+        """Read mails; those that cannot be had are left out, which the final reply tells."""
+        at_hand = await self._folder.small_mails(uids)
+        mails: dict[int, OpenedMail] = {}
+        for uid in uids:
+            mail = self._view.opened_mail(uid) or await self._opened(uid, at_hand.get(uid))
+            if mail is not None:
+                mails[uid] = mail
+        return mails
 
-    async def _mark_seen(self, messages: Sequence[Gathered]) -> Mapping[int, MessageRow]:
-        r"""Set \Seen where it is missing; returns the new rows."""
-        unseen = [message.row.uid for message in messages if SEEN not in message.row.flags]
+    async def _opened(self, uid: int, octets: bytes | None) -> OpenedMail | None:
+        try:
+            mail = OpenedMail(await self._folder.octets(uid) if octets is None else octets)
+        except UnavailableError:
+            self.unavailable_count += 1
+            return None
+        except NotFoundError:
+            self.gone_count += 1
+            return None
+        self._view.keep_opened(uid, mail)
+        return mail
+
+    async def _mark_seen(self, uids: Sequence[int]) -> frozenset[int]:
+        r"""Set \Seen where it is missing; returns where."""
+        rows = await self._folder.rows(uids)
+        unseen = [row.uid for row in rows if SEEN not in row.flags]
         if not unseen:
-            return {}
+            return frozenset()
         outcome = await self._folder.change_flags(unseen, FlagChange.ADD, frozenset({SEEN}))
         self._view.forget_changes(outcome.rows)
-        return {row.uid: row for row in outcome.rows}
+        return frozenset(row.uid for row in outcome.rows)
 
 
-def _groups(messages: Sequence[Gathered]) -> Iterator[Sequence[Gathered]]:
-    """Messages whose mails are held in memory together: few, and not too big."""
-    group: list[Gathered] = []
+def _in_order(values: Mapping[int, T], uids: Sequence[int]) -> Sequence[T]:
+    return list(map(values.__getitem__, uids)) if values else ()
+
+
+def _groups(rows: MessageColumns) -> Iterator[Sequence[int]]:
+    """Messages of which much is held in memory together: few, and not too big."""
+    group: list[int] = []
     size = 0
-    for message in messages:
-        if group and (
-            len(group) == BODIES_PER_SLICE or size + message.row.size > BODY_BYTES_PER_SLICE
-        ):
+    for uid, uid_size in zip(rows.uids, rows.sizes, strict=True):
+        if group and (len(group) == BODIES_PER_SLICE or size + uid_size > BODY_BYTES_PER_SLICE):
             yield group
             group, size = [], 0
-        group.append(message)
-        size += message.row.size
+        group.append(uid)
+        size += uid_size
     if group:
         yield group
 

@@ -60,14 +60,14 @@ def test_reading_a_body_sets_seen_and_tells_so() -> None:
         S: )
         S: a OK That is all
         C: b FETCH 1 BODY[TEXT]
-        S: * 1 FETCH (BODY[TEXT] {10}
+        S: * 1 FETCH (FLAGS (\Recent \Seen) BODY[TEXT] {10}
         S: At noon?
-        S:  FLAGS (\Recent \Seen))
+        S: )
         S: b OK That is all
         C: c FETCH 1 (RFC822.TEXT FLAGS)
-        S: * 1 FETCH (RFC822.TEXT {10}
+        S: * 1 FETCH (FLAGS (\Recent \Seen) RFC822.TEXT {10}
         S: At noon?
-        S:  FLAGS (\Recent \Seen))
+        S: )
         S: c OK That is all
         """,
         mails=[MAIL],
@@ -162,11 +162,11 @@ def test_the_whole_mail_comes_back_octet_for_octet() -> None:
     play(
         r"""
         C: a UID FETCH 1 RFC822
-        S: * 1 FETCH (UID 1 RFC822 {24}
+        S: * 1 FETCH (UID 1 FLAGS (\Recent \Seen) RFC822 {24}
         S: Subject: café
         S:
         S: body
-        S:  FLAGS (\Recent \Seen))
+        S: )
         S: a OK That is all
         """.replace(r"\303\251", "Ã©"),
         mails=["Subject: café\r\n\r\nbody\r\n".encode()],
@@ -201,9 +201,9 @@ def test_reading_with_condstore_tells_the_new_modseq() -> None:
         S: * OK [HIGHESTMODSEQ 2] Latest change
         S: a OK Enabled what can be
         C: b UID FETCH 1 BODY[TEXT]
-        S: * 1 FETCH (UID 1 BODY[TEXT] {10}
+        S: * 1 FETCH (UID 1 FLAGS (\Recent \Seen) MODSEQ (3) BODY[TEXT] {10}
         S: At noon?
-        S:  FLAGS (\Recent \Seen) MODSEQ (3))
+        S: )
         S: b OK That is all
         """,
         mails=[MAIL],

@@ -1,0 +1,191 @@
+"""Rows of a folder as columns: some 80 octets a message, so that a million fit into memory."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+
+from epost.apps.mail.index import PlacedMail
+from epost.apps.mail.mailbox import EMAIL_ID_BYTES, MailTime, MessageColumns, MessageRow
+
+NAME_BYTES = 16
+_UNKNOWN = -(2**63)
+"""In the column of seconds: the mail does not say when it was sent."""
+
+
+class RowTable:
+    """Rows by ascending UID; a *place* is where a row stands at the moment, from 0."""
+
+    def __init__(self, flag_sets: Sequence[frozenset[str]]) -> None:
+        """Flags are entered as places in `flag_sets`, which its owner makes grow."""
+        self._flag_sets = flag_sets
+        self.uids = array("I")
+        self._modseqs = array("Q")
+        self._flags = array("I")
+        self._sizes = array("I")
+        self._seconds = array("q")
+        self._zones = array("h")
+        self._sent_seconds = array("q")
+        self._sent_zones = array("h")
+        self._positions = array("Q")
+        self._emails = bytearray()
+        self._names = bytearray()
+
+    def place(self, uid: int) -> int | None:
+        """Return where a mail stands, None if it is gone."""
+        place = bisect_left(self.uids, uid)
+        return place if place < len(self.uids) and self.uids[place] == uid else None
+
+    def extend(self, mails: Sequence[PlacedMail], flags: Sequence[int]) -> None:
+        """Enter mails with ascending UIDs, greater than all there are."""
+        facts = [mail.facts for mail in mails]
+        sent = [fact.sent for fact in facts]
+        self.uids.extend([mail.placement.uid for mail in mails])
+        self._modseqs.extend([mail.modseq for mail in mails])
+        self._flags.extend(flags)
+        self._sizes.extend([fact.size for fact in facts])
+        self._seconds.extend([fact.date.seconds for fact in facts])
+        self._zones.extend([fact.date.zone_minutes for fact in facts])
+        self._sent_seconds.extend([time.seconds if time else _UNKNOWN for time in sent])
+        self._sent_zones.extend([time.zone_minutes if time else 0 for time in sent])
+        self._positions.extend([fact.position for fact in facts])
+        self._emails += b"".join([fact.email for fact in facts])
+        self._names += b"".join([mail.placement.name for mail in mails])
+
+    def put(self, mail: PlacedMail, flags: int) -> None:
+        """Enter a mail, or what became of it."""
+        uid = mail.placement.uid
+        place = len(self.uids)
+        if place and uid <= self.uids[-1]:
+            place = bisect_left(self.uids, uid)
+        if place < len(self.uids) and self.uids[place] == uid:
+            self._replace(place, place + 1, mail, flags)
+        else:  # in the middle only after a rebuild that lacked another device's log for a while
+            self._replace(place, place, mail, flags)
+
+    def _replace(self, start: int, stop: int, mail: PlacedMail, flags: int) -> None:
+        facts, sent = mail.facts, mail.facts.sent
+        self.uids[start:stop] = array("I", (mail.placement.uid,))
+        self._modseqs[start:stop] = array("Q", (mail.modseq,))
+        self._flags[start:stop] = array("I", (flags,))
+        self._sizes[start:stop] = array("I", (facts.size,))
+        self._seconds[start:stop] = array("q", (facts.date.seconds,))
+        self._zones[start:stop] = array("h", (facts.date.zone_minutes,))
+        self._sent_seconds[start:stop] = array("q", (sent.seconds if sent else _UNKNOWN,))
+        self._sent_zones[start:stop] = array("h", (sent.zone_minutes if sent else 0,))
+        self._positions[start:stop] = array("Q", (facts.position,))
+        self._emails[start * EMAIL_ID_BYTES : stop * EMAIL_ID_BYTES] = facts.email
+        self._names[start * NAME_BYTES : stop * NAME_BYTES] = mail.placement.name
+
+    def remove(self, uids: Sequence[int]) -> None:
+        """Cut out mails that are there; `uids` ascend."""
+        places = [bisect_left(self.uids, uid) for uid in uids]
+        kept = list(zip([0, *(place + 1 for place in places)], [*places, None], strict=True))
+        for column in (
+            self.uids,
+            self._modseqs,
+            self._flags,
+            self._sizes,
+            self._seconds,
+            self._zones,
+            self._sent_seconds,
+            self._sent_zones,
+            self._positions,
+        ):
+            _keep(column, kept)
+        _keep_octets(self._emails, kept, EMAIL_ID_BYTES)
+        _keep_octets(self._names, kept, NAME_BYTES)
+
+    # Reading; mails that are gone are left out.
+
+    def name(self, place: int) -> bytes:
+        """Return the name of the mail's place in the fold."""
+        return bytes(self._names[place * NAME_BYTES : (place + 1) * NAME_BYTES])
+
+    def email(self, place: int) -> bytes:
+        """Return the id of the mail."""
+        return bytes(self._emails[place * EMAIL_ID_BYTES : (place + 1) * EMAIL_ID_BYTES])
+
+    def row(self, place: int) -> MessageRow:
+        """Return a row as a value."""
+        sent = self._sent_seconds[place]
+        return MessageRow(
+            self.uids[place],
+            self._modseqs[place],
+            self._flag_sets[self._flags[place]],
+            self._sizes[place],
+            MailTime(self._seconds[place], self._zones[place]),
+            self.email(place).hex(),
+            None if sent == _UNKNOWN else MailTime(sent, self._sent_zones[place]),
+        )
+
+    def rows(self, uids: Sequence[int]) -> list[MessageRow]:
+        """Return rows in the order of `uids`."""
+        return [self.row(place) for uid in uids if (place := self.place(uid)) is not None]
+
+    def positions(self, uids: Sequence[int]) -> dict[int, int]:
+        """Return the positions of mails in the index, by UID."""
+        run = self._run(uids)
+        if run is not None:
+            return dict(zip(self.uids[run], self._positions[run], strict=True))
+        places = ((uid, self.place(uid)) for uid in uids)
+        return {uid: self._positions[place] for uid, place in places if place is not None}
+
+    def columns(self, uids: Sequence[int]) -> MessageColumns:
+        """Return rows by columns; `uids` ascend."""
+        run = self._run(uids)
+        if run is None:
+            return self._picked([p for uid in uids if (p := self.place(uid)) is not None])
+        return MessageColumns(
+            self.uids[run],
+            self._modseqs[run],
+            self._flags[run],
+            self._flag_sets,
+            self._sizes[run],
+            self._seconds[run],
+            self._zones[run],
+            bytes(self._emails[run.start * EMAIL_ID_BYTES : run.stop * EMAIL_ID_BYTES]),
+        )
+
+    def _run(self, uids: Sequence[int]) -> slice | None:
+        """Return where these mails stand if they stand side by side: as a rule they do."""
+        if not uids:
+            return slice(0, 0)
+        start = bisect_left(self.uids, uids[0])
+        run = slice(start, start + len(uids))
+        wanted = uids if isinstance(uids, array) else array("I", uids)
+        return run if self.uids[run] == wanted else None
+
+    def _picked(self, places: Sequence[int]) -> MessageColumns:
+        def pick(column: array[int]) -> array[int]:
+            return array(column.typecode, map(column.__getitem__, places))
+
+        return MessageColumns(
+            pick(self.uids),
+            pick(self._modseqs),
+            pick(self._flags),
+            self._flag_sets,
+            pick(self._sizes),
+            pick(self._seconds),
+            pick(self._zones),
+            b"".join(map(self.email, places)),
+        )
+
+
+_Spans = Iterable[tuple[int, int | None]]
+
+
+def _keep(column: array[int], kept: _Spans) -> None:
+    """Leave nothing in a column but these spans."""
+    old = column[:]
+    del column[:]
+    for start, stop in kept:
+        column.extend(old[start:stop])
+
+
+def _keep_octets(column: bytearray, kept: _Spans, width: int) -> None:
+    old = bytes(column)
+    column.clear()
+    for start, stop in kept:
+        column += old[start * width : None if stop is None else stop * width]
