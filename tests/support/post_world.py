@@ -47,6 +47,7 @@ from epost.past.versions import Verdict, judge_fresh
 from epost.post.assembly import Layers, Post, make_delegation
 from epost.post.config import PostConfig
 from epost.post.devices import (
+    AccountKeys,
     Device,
     DeviceSecrets,
     NewAccount,
@@ -54,6 +55,7 @@ from epost.post.devices import (
     create_account,
 )
 from epost.post.ports import NodePorts
+from epost.post.recovery import add_device, find_account
 from epost.rings.enrolment import sealing_key_hash
 from epost.simulation.world import EPOCH_MS, SimulatedClock, SimulatedEntropy
 
@@ -502,6 +504,26 @@ class World:
         self.publish(BlockKind.CONTENT, new.keyring)
         machine = Machine(self, name, new, number, certificate)
         self.machines[name] = machine
+        return machine
+
+    async def recover(self, lost: Machine, *, revoke: bool) -> Machine:
+        """Make a second machine for an account from its phrase, read through a third one's ring."""
+        keys = AccountKeys(seed_of("words", lost.name))
+        blocks = NodeStore(next(m for m in self.machines.values() if m.post is not None))
+        number = len(self.machines) + 1
+        label = f"{lost.name}/{number}"
+        node = NodeHandle(RING, seed_of("node", label)[:20], (Address("127.0.0.1", number),))
+        found = await find_account(keys, blocks, HpkeSealing())
+        device = add_device(
+            keys, found, contact=node, revoke=revoke, now_ms=SimulatedClock().wall_ms(),
+            sealing=HpkeSealing(), entropy=SimulatedEntropy(1, "recover", label),
+        )  # fmt: skip
+        self.publish(BlockKind.CONTENT, device.keyring)
+        self.publish(BlockKind.KEY, device.device_block.data)
+        self.publish(BlockKind.KEY, device.identity.data)
+        machine = Machine(self, lost.name, lost.new, number, lost.certificate)
+        machine.node, machine.secrets = node, device.secrets
+        self.machines[label] = machine
         return machine
 
     def publish(self, kind: BlockKind, block: bytes) -> None:

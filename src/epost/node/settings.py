@@ -14,8 +14,7 @@ from epost.foundation.ports import Clock, Entropy, Observer, Sealing, Transport,
 from epost.past.config import PastConfig
 from epost.pastry.config import PastryConfig
 from epost.post.config import PostConfig
-from epost.post.device_block import SecretStore
-from epost.post.devices import DeviceSecrets
+from epost.post.devices import DeviceSecrets, SecretStore
 from epost.rings.config import RingsConfig
 from epost.scribe.config import ScribeConfig
 

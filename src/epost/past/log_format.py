@@ -116,9 +116,9 @@ class Head:
         return Handle(BlockKind.CLUSTER, self.content.cluster)
 
 
-def open_head(data: bytes) -> Head:
-    """Verify a head's signature and frame; raises PeerError, BadSignature."""
-    block = open_key_block(data)
+def open_head(data: bytes, expected: Handle | None = None) -> Head:
+    """Verify a head's signature and frame, and whose it is; raises PeerError, BadSignature."""
+    block = open_key_block(data, expected=expected)
     if block.purpose is not Kind.HEAD:
         raise MalformedPacket("not the head of a log")
     return head_of(block)

@@ -10,10 +10,11 @@ from epost.foundation.ids import NodeHandle
 from epost.post.accounts import Accounts
 from epost.post.announcing import Announcer
 from epost.post.config import PostConfig
+from epost.post.data_keys import DataKeys
 from epost.post.delegation import Delegation
-from epost.post.device_block import DeviceBlock, SecretStore
+from epost.post.device_block import DeviceBlock
 from epost.post.device_log import DeviceLog
-from epost.post.devices import Device
+from epost.post.devices import Device, SecretStore
 from epost.post.directory_cache import CachedDirectory
 from epost.post.dispatch import Dispatch
 from epost.post.endpoint import PostEndpoint
@@ -27,6 +28,7 @@ from epost.post.receipts import Receipts
 from epost.post.reception import Reception
 from epost.post.reference_memory import ReferenceMemory
 from epost.post.services import PostServices
+from epost.post.siblings import Siblings
 
 __all__ = ["Layers", "Post", "make_delegation"]
 
@@ -80,12 +82,27 @@ class Post:
             device=device, node=node, groups=layers.groups, ports=ports, config=config
         )
         accounts = _make_accounts(device, self._layers, ports, config)
+        self.siblings = self._make_siblings(accounts, secret_store)
         reception = self._make_reception(accounts)
         notifications = self._make_notifications(accounts, reception)
         self.endpoint = PostEndpoint(reception, notifications)
         self.services = self._make_services(accounts, notifications)
 
     # Parts.
+
+    def _make_siblings(self, accounts: Accounts, secret_store: SecretStore) -> Siblings:
+        blocks, ports = self._layers.blocks, self._ports
+        data_keys = DataKeys(
+            device=self._device, blocks=blocks, ports=ports, secret_store=secret_store
+        )
+        return Siblings(
+            device=self._device,
+            accounts=accounts,
+            data_keys=data_keys,
+            blocks=blocks,
+            ports=ports,
+            config=self._config,
+        )
 
     def _make_reception(self, accounts: Accounts) -> Reception:
         return Reception(
@@ -129,6 +146,7 @@ class Post:
             accounts=accounts,
             messages=messages,
             log=self.log,
+            siblings=self.siblings,
             notifications=notifications,
             mirror=Mirror(device=device, messages=messages, blocks=blocks, ports=ports),
             clock=ports.clock,
@@ -151,6 +169,7 @@ class Post:
         run_story(self.ledger.keep_checkpoints())
         run_story(self.ledger.keep_forgetting())
         run_story(self.services.mirror.keep_fetching())
+        run_story(self.siblings.keep_following())
         run_story(self.announcer.keep_announcing())
         run_story(self.device_block.keep_prekeys())
 

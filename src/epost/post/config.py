@@ -35,6 +35,10 @@ class PostConfig:
     """A notice that is still only on this machine after so long is reported to its sender."""
     warn_delegated_seconds: float = 3 * DAY_SECONDS
     """The same for one that delegates keep: it is safe, and people are away for a weekend."""
+    sibling_seconds: float = 15.0
+    """How often the logs of the account's other devices are looked at, if nothing is heard."""
+    sibling_seconds_alone: float = 600.0
+    """How often it is looked whether there is another device, while there is none."""
     presence_seconds: float = 60.0
     presence_gap_seconds_min: float = 5.0
     """Presence is published this often, and on a change not more often than the gap."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import KeyBlock, key_block_handle, make_key_block, open_key_block
@@ -27,20 +26,13 @@ from epost.post.account_blocks import (
     decode_device_info,
 )
 from epost.post.config import PostConfig
-from epost.post.devices import Device, DeviceSecrets, with_new_prekey
+from epost.post.devices import Device, SecretStore, with_new_prekey
 from epost.post.ports import BlockStore, NodePorts
 
 TABLE = "post.device"
 _KEY = b"block"
 _TRIES = 5
 _PREKEY_CHECK_SECONDS = 3600.0
-
-
-class SecretStore(Protocol):
-    """Where the device's secrets are kept, encrypted."""
-
-    async def save(self, secrets: DeviceSecrets) -> None:
-        """Return when the secrets are on disk."""
 
 
 class DeviceBlock:
@@ -104,15 +96,14 @@ class DeviceBlock:
 
         The private half is on disk before the public half is sent.
         """
-        secrets = self._device.secrets
-        age_ms = self._ports.clock.wall_ms() - secrets.prekeys[-1].created_at
+        now_ms = self._ports.clock.wall_ms()
+        age_ms = now_ms - self._device.secrets.prekeys[-1].created_at
         if age_ms < self._config.prekey_seconds * 1000:
             return False
-        renewed = with_new_prekey(
-            secrets, self._ports.entropy.token(32), self._ports.clock.wall_ms()
+        seed = self._ports.entropy.token(32)
+        await self._device.change(
+            self._secret_store, lambda secrets: with_new_prekey(secrets, seed, now_ms)
         )
-        await self._secret_store.save(renewed)
-        self._device.use(renewed)
         await self.publish()
         return True
 

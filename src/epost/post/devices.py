@@ -6,8 +6,10 @@ change; no daemon holds it. A device's keys are random, its own, and revocable.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import msgspec
 
@@ -88,6 +90,13 @@ class DeviceSecrets(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
 DEVICE_SECRETS: Format[DeviceSecrets] = Format(DeviceSecrets, size_max=512 * 1024)
 
 
+class SecretStore(Protocol):
+    """Where the device's secrets are kept, encrypted."""
+
+    async def save(self, secrets: DeviceSecrets) -> None:
+        """Return when the secrets are on disk."""
+
+
 class Device:
     """This device at work: its keys, ready for use."""
 
@@ -104,10 +113,20 @@ class Device:
             parse(secrets.certificate, Kind.DEVICE).body
         )
         assert self.certificate.device_key == self.signing.public, "the certificate of another key"
+        self._changing = asyncio.Lock()
         self.use(secrets)
 
+    async def change(
+        self, store: SecretStore, changed: Callable[[DeviceSecrets], DeviceSecrets]
+    ) -> None:
+        """Go on with changed secrets (a new prekey, a new epoch), once they are durable."""
+        async with self._changing:
+            secrets = changed(self._secrets)
+            await store.save(secrets)
+            self.use(secrets)
+
     def use(self, secrets: DeviceSecrets) -> None:
-        """Go on with changed secrets (a new prekey, a new epoch), which are durable already."""
+        """Go on with secrets that are durable already."""
         self._secrets = secrets
         for prekey in secrets.prekeys:
             if prekey.seed not in self._prekeys.values():

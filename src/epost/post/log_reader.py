@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Collection
 
 from epost.foundation.errors import BadSeal
 from epost.foundation.ids import BlockKind, Handle
-from epost.past.log_format import LOG_RECORD, NO_CLUSTER, open_head, split_records
+from epost.past.log_format import LOG_RECORD, NO_CLUSTER, LogRecord, open_head, split_records
 from epost.post.devices import Device
 from epost.post.log_chain import ClusterName
 from epost.post.log_records import Entry, open_record
@@ -63,10 +63,14 @@ class LogReader:
     def open(self, record: bytes) -> tuple[int, Entry]:
         """Return (sequence, entry) of a record; raises BadSeal for an epoch we have no key of."""
         decoded = LOG_RECORD.decode(record)
-        data_key = self._device.log_data_key(decoded.log_key, decoded.epoch)
+        return decoded.sequence, self.entry(decoded)
+
+    def entry(self, record: LogRecord) -> Entry:
+        """Return what a record of any device's log holds; raises as `open`."""
+        data_key = self._device.log_data_key(record.log_key, record.epoch)
         if data_key is None:
-            raise BadSeal(f"no data key of epoch {decoded.epoch}")
-        return decoded.sequence, open_record(decoded, data_key)
+            raise BadSeal(f"no data key of epoch {record.epoch}")
+        return open_record(record, data_key)
 
 
 def number_of(record: bytes) -> int:

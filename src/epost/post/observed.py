@@ -32,6 +32,43 @@ class LogUnreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class SiblingRead:
+    """The log of another device of this account was read up to this record."""
+
+    device: int
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class SiblingUnreadable:
+    """The log of another device of this account could not be read now."""
+
+    device: int
+    error: EpostError
+
+
+@dataclass(frozen=True, slots=True)
+class DataKeysChanged:
+    """The account has a new data key: a device of it was revoked."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRevoked:
+    """This device was revoked by its owner: it must be removed, or enrolled anew."""
+
+    device: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyringUnreadable:
+    """The account's keyring cannot be had, or is not sealed to this device (any more)."""
+
+    error: EpostError
+
+
+@dataclass(frozen=True, slots=True)
 class NoticeRefused:
     """An envelope for this account did not hold what it must."""
 

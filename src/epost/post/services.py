@@ -10,15 +10,17 @@ from epost.post.device_log import DeviceLog
 from epost.post.message_store import MessageStore
 from epost.post.mirror import Mirror
 from epost.post.notification import Notifications
+from epost.post.siblings import Siblings
 
 
 @dataclass(frozen=True)
 class PostServices:
-    """Accounts, messages, the device's log, notifications; and the ports that apps may use."""
+    """Accounts, messages, the logs, notifications; and the ports that applications may use."""
 
     accounts: Accounts
     messages: MessageStore
     log: DeviceLog
+    siblings: Siblings
     notifications: Notifications
     mirror: Mirror
     clock: Clock

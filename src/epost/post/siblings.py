@@ -1,0 +1,234 @@
+"""Follows the logs of the account's other devices and tells the applications (design 6; POST 3.4).
+
+Each device writes its own log; what all of them say together is the account. A log is read from
+where the application has got to, so nothing is kept here and nothing can be missed by a crash. Of a
+revoked device only what stands up to the record that its revocation names is read (crypto 2.2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from epost.crypto.versioned import key_block_handle, open_key_block
+from epost.foundation.errors import (
+    AuthenticityError,
+    NotFoundError,
+    PeerError,
+    UnavailableError,
+)
+from epost.foundation.ids import BlockKind, Handle
+from epost.past.log_format import (
+    LOG_RECORD,
+    NO_CLUSTER,
+    HeadContent,
+    LogRecord,
+    open_head,
+    record_hash,
+    split_records,
+)
+from epost.post.account_blocks import LogName, decode_device_info
+from epost.post.accounts import Accounts, Contact
+from epost.post.app_ids import AppId
+from epost.post.config import PostConfig
+from epost.post.data_keys import DataKeys
+from epost.post.device_log import Origin
+from epost.post.devices import Device
+from epost.post.log_chain import ClusterName
+from epost.post.log_reader import CLUSTERS_WALKED_MAX, LogReader
+from epost.post.log_records import Entry
+from epost.post.observed import DeviceRevoked, SiblingRead, SiblingUnreadable
+from epost.post.ports import BlockStore, NodePorts
+
+RECORDS_PER_TELLING_MAX = 100
+_TROUBLES = (AuthenticityError, NotFoundError, PeerError, UnavailableError)
+"""What keeps one log from being read now without saying anything about the next time."""
+
+
+class Follower(Protocol):
+    """An application that folds the records of all of the account's devices."""
+
+    def read_to(self, device: int) -> int:
+        """Return up to which record of another device's log everything is durable here."""
+        ...
+
+    async def take(self, origin: Origin, entries: Sequence[tuple[int, Entry]]) -> None:
+        """Take (sequence, entry) of another device, in its order; returns when that is durable.
+
+        `entries` may hold none of this application's: then only `read_to` moves.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """Another device of the account; of a revoked one, the last record that counts."""
+
+    number: int
+    logs: tuple[LogName, ...]
+    last: int | None = None
+
+
+class Siblings:
+    """Reads what the other devices of this account log, for ever."""
+
+    def __init__(
+        self,
+        *,
+        device: Device,
+        accounts: Accounts,
+        data_keys: DataKeys,
+        blocks: BlockStore,
+        ports: NodePorts,
+        config: PostConfig,
+    ) -> None:
+        self._device = device
+        self._accounts = accounts
+        self._blocks = blocks
+        self._ports = ports
+        self._config = config
+        self._reader = LogReader(blocks, device)
+        self._data_keys = data_keys
+        self._followers: dict[AppId, Follower] = {}
+        self._woken = asyncio.Event()
+        self.is_revoked = False
+        """Has the owner revoked this device? What it logs counts for nothing then."""
+
+    def register(self, app: AppId, follower: Follower) -> None:
+        """Tell an application of the other devices' records from the next look on."""
+        self._followers[app] = follower
+        self.wake()
+
+    def wake(self) -> None:
+        """Look at once: something was said of another device's log."""
+        self._woken.set()
+
+    async def keep_following(self) -> None:
+        """Look every `sibling_seconds`, and when woken, for ever."""
+        while True:
+            self._woken.clear()
+            pause = self._config.sibling_seconds
+            with suppress(*_TROUBLES):
+                if self._followers and not await self.follow():
+                    pause = self._config.sibling_seconds_alone
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._woken.wait()
+
+    async def follow(self) -> int:
+        """Read what is new in every other device's log; return how many others there are.
+
+        One that cannot be read does not stop the rest. Raises UnavailableError and the like if it
+        cannot be told which devices there are.
+        """
+        me = await self._accounts.resolve(self._accounts.me.name)
+        await self._data_keys.follow(me.identity.keyring)
+        self._look_for_revocation(me)
+        siblings = await self._siblings(me)
+        for sibling in siblings:
+            try:
+                await self._follow(sibling)
+            except _TROUBLES as error:
+                self._ports.observer.record(SiblingUnreadable(sibling.number, error))
+        return len(siblings)
+
+    def _look_for_revocation(self, me: Contact) -> None:
+        if not self.is_revoked and me.revocation(self._device.signing.public) is not None:
+            self.is_revoked = True
+            self._ports.observer.record(DeviceRevoked(self._device.number))
+
+    async def _siblings(self, me: Contact) -> list[Sibling]:
+        found = [
+            Sibling(device.certificate.number, device.info.logs)
+            for device in me.devices
+            if device.info is not None and device.certificate.number != self._device.number
+        ]
+        for revoked in me.identity.revoked:
+            logs = await self._logs_of(revoked.device_key)
+            found.append(Sibling(revoked.number, logs, revoked.log_sequence))
+        return found
+
+    async def _logs_of(self, device_key: bytes) -> tuple[LogName, ...]:
+        handle = key_block_handle(device_key)
+        reading = await self._blocks.lookup_latest(handle)
+        if reading.block is None:
+            return ()
+        return decode_device_info(open_key_block(reading.block, expected=handle).body.content).logs
+
+    async def _follow(self, sibling: Sibling) -> None:
+        wanted = {
+            app: follower.read_to(sibling.number) for app, follower in self._followers.items()
+        }
+        if not wanted or (sibling.last is not None and min(wanted.values()) >= sibling.last):
+            return
+        head = await self._head_of(sibling)
+        after = min(wanted.values())
+        if head is None or head.sequence <= after:
+            return
+        origin = Origin(sibling.number, head.incarnation)
+        batch: list[tuple[int, Entry]] = []
+        async for record in self._records(head, after):
+            if sibling.last is not None and record.sequence > sibling.last:
+                break
+            batch.append((record.sequence, self._reader.entry(record)))
+            if len(batch) >= RECORDS_PER_TELLING_MAX:
+                await self._tell(origin, batch)
+                batch = []
+        if batch:
+            await self._tell(origin, batch)
+        self._ports.observer.record(SiblingRead(sibling.number, head.sequence))
+
+    async def _tell(self, origin: Origin, batch: Sequence[tuple[int, Entry]]) -> None:
+        for follower in list(self._followers.values()):
+            read_to = follower.read_to(origin.device)
+            if new := [(number, entry) for number, entry in batch if number > read_to]:
+                await follower.take(origin, new)
+
+    async def _head_of(self, sibling: Sibling) -> HeadContent | None:
+        """Return the head of the newest of a device's logs that has one."""
+        for name in reversed(sibling.logs):
+            handle = key_block_handle(name.log_key)
+            reading = await self._blocks.lookup_latest(handle)
+            if reading.block is not None:
+                return open_head(reading.block, expected=handle).content
+            if not reading.confirmed:
+                raise UnavailableError("the log's head cannot be confirmed now")
+        return None
+
+    async def _records(self, head: HeadContent, after: int) -> AsyncIterator[LogRecord]:
+        """Yield the records behind `after`, oldest first, as one unbroken chain for each key."""
+        before: tuple[LogRecord, bytes] | None = None
+        async for data in self._stored(head, after):
+            record = LOG_RECORD.decode(data)
+            if before is not None and before[0].log_key == record.log_key:
+                is_next = record.sequence == before[0].sequence + 1
+                if not is_next or record.previous != before[1]:
+                    raise UnavailableError("a replica gave a cluster that was cut short")
+            before = record, record_hash(data)
+            if record.sequence > after:
+                yield record
+
+    async def _stored(self, head: HeadContent, after: int) -> AsyncIterator[bytes]:
+        for name in await self._clusters_since(head, after):
+            body, _ = await self._blocks.lookup_cluster(name.handle)
+            for data in split_records(body):
+                yield data
+        for data in head.tail:
+            yield data
+
+    async def _clusters_since(self, head: HeadContent, after: int) -> list[ClusterName]:
+        """Return the clusters, oldest first, from the one that holds the record after `after`."""
+        names: list[ClusterName] = []
+        if head.tail and LOG_RECORD.decode(head.tail[0]).sequence <= after + 1:
+            return names
+        name = ClusterName.in_head(head)
+        while name.digest != NO_CLUSTER and len(names) < CLUSTERS_WALKED_MAX:
+            names.append(name)
+            if name.first_sequence <= after + 1 or name.previous == NO_CLUSTER:
+                break
+            _, proof = await self._blocks.lookup_cluster(Handle(BlockKind.CLUSTER, name.previous))
+            name = ClusterName.in_head(open_head(proof).content)
+        return names[::-1]
