@@ -105,6 +105,7 @@ class Node:
         """End in good order; the ports stay open for their owner to close."""
         if self.mail is not None:
             await self.mail.stop()
+        self.overlay.leave()  # nobody has to find out by silence
         await self.driver.stop()
 
     # Parts.

@@ -54,15 +54,16 @@ class PastryConfig:
     # Only `org init` makes a ring; everybody else waits until a member answers.
     is_first: bool = False
 
-    # Heartbeats go to the two ring neighbours only: 0.2 messages a second.
+    # Heartbeats go to the predecessor only, which watches us (MSPastry): 0.1 messages a second.
     heartbeat_seconds: float = 10.0
     # A neighbour silent for so long is probed; a node that slept for so long must join again.
     suspect_after_seconds: float = 15.0
     probe_timeout_seconds: float = 1.0
     probe_tries: int = 3
-    # A full leaf set is compared with each of its members once in this time (Pastry's periodic
-    # repair), a smaller one more often, at the same rate of messages.
+    # A full leaf set is compared with each of its members so long after it changed (a smaller one
+    # earlier, at the same rate of messages), and once in the quiet period while nothing changes.
     exchange_seconds: float = 60.0
+    exchange_quiet_seconds: float = 900.0
     # Hints about a node that was found silent are ignored for so long: the time in which all its
     # leaf set learns of a failure.
     burial_seconds: float = 10.0
@@ -81,9 +82,9 @@ class PastryConfig:
     # Contacts that do not answer are asked again after pauses of min, 2 min, ... max.
     seek_seconds_min: float = 1.0
     seek_seconds_max: float = 30.0
-    # A node that has company asks only one contact in this time on average (longer pauses if
-    # there are many): it searches for a part of the ring that was cut off.
-    healing_seconds: float = 10.0
+    # A node that has company asks only one contact in this time, in turn: it searches for a part of
+    # the ring that was cut off. All nodes of both parts do, so the first meeting comes much sooner.
+    healing_seconds: float = 30.0
     absence_kept_seconds: float = 14 * 86_400.0
 
     # FreePastry's period: table holes cost hops, not correctness.
@@ -125,6 +126,7 @@ class PastryConfig:
         times = (
             self.probe_timeout_seconds,
             self.exchange_seconds,
+            self.exchange_quiet_seconds,
             self.hop_timeout_seconds,
             self.quiet_seconds,
             self.table_upkeep_seconds,

@@ -75,9 +75,13 @@ class Contacts:
         for contact in self._contacts.values():
             contact.pause_seconds, contact.tried_at = 0.0, now
 
-    def take_due(self, now: float, pause_seconds_max: float) -> Sequence[NodeHandle]:
-        """Return whom to ask now; their pauses double."""
+    def take_due(
+        self, now: float, pause_seconds_max: float, count_max: int = ABSENT_MAX
+    ) -> Sequence[NodeHandle]:
+        """Return whom to ask now, those that wait longest; their pauses double."""
         due = [c for c in self._contacts.values() if c.due_at(pause_seconds_max) <= now]
+        due.sort(key=lambda contact: contact.due_at(pause_seconds_max))
+        del due[count_max:]
         for contact in due:
             pause = min(contact.pause_seconds, pause_seconds_max)
             contact.pause_seconds = max(2 * pause, self._pause_min)

@@ -53,6 +53,7 @@ class Join:
         self._bootstrap: list[NodeHandle] | None = None
         self._is_begun = False
         self._asked_way_at = -config.seek_seconds_min
+        self._healed_at = -config.healing_seconds
         self.epoch = 0
 
     @property
@@ -88,9 +89,12 @@ class Join:
 
     def arm(self, now: float) -> None:
         """Have the timer ring when the next contact is due."""
-        due_at = self._peers.contacts.next_due_at(self._pause_seconds_max)
-        if self._is_begun and due_at is not None:
-            self._alarm.set_by(due_at, now)
+        due_at = self._peers.contacts.next_due_at(self._config.seek_seconds_max)
+        if not self._is_begun or due_at is None:
+            return
+        if self._has_company:
+            due_at = max(due_at, self._healed_at + self._config.healing_seconds)
+        self._alarm.set_by(due_at, now)
 
     def on_met(self, node: NodeHandle, standing: Standing, now: float) -> None:
         """A node that is no member of our leaf set spoke: a way into its ring, or a neighbour."""
@@ -147,11 +151,17 @@ class Join:
             self._become_ready(now, founded=True)
 
     def _seek(self, now: float) -> None:
-        peers = self._peers
-        if self.is_ready and len(peers.leaf_set):
-            peers.contacts.expire(now - self._config.absence_kept_seconds)
+        peers, config = self._peers, self._config
+        if not self._has_company:
+            due = peers.contacts.take_due(now, config.seek_seconds_max)
+        elif now < self._healed_at + config.healing_seconds:
+            return
+        else:
+            peers.contacts.expire(now - config.absence_kept_seconds)
+            due = peers.contacts.take_due(now, config.seek_seconds_max, count_max=1)
+            self._healed_at = now if due else self._healed_at
         ping = encode(Ping(0, peers.standing))
-        for node in peers.contacts.take_due(now, self._pause_seconds_max):
+        for node in due:
             self._outbox.notify(node, Application.PASTRY, ping)
         if not self.is_ready:
             for node in peers.leaf_set:
@@ -196,11 +206,8 @@ class Join:
         return now >= at
 
     @property
-    def _pause_seconds_max(self) -> float:
-        if not self.is_ready or not len(self._peers.leaf_set):
-            return self._config.seek_seconds_max
-        paced = self._config.healing_seconds * len(self._peers.contacts)
-        return max(self._config.seek_seconds_max, paced)
+    def _has_company(self) -> bool:
+        return self.is_ready and len(self._peers.leaf_set) > 0
 
     def _of_our_ring(self, nodes: Sequence[NodeHandle]) -> list[NodeHandle]:
         return [n for n in nodes if n.ring == self._me.ring and n.node_id != self._me.node_id]

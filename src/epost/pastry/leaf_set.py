@@ -53,6 +53,16 @@ class LeafSet:
         """The members as numbers, for routing decisions."""
         return self._neighbourhood
 
+    @property
+    def successor(self) -> NodeHandle | None:
+        """The next node clockwise, None alone."""
+        return self._members[self._offsets[0][1]] if self._offsets else None
+
+    @property
+    def predecessor(self) -> NodeHandle | None:
+        """The next node counterclockwise, None alone."""
+        return self._members[self._offsets[-1][1]] if self._offsets else None
+
     def get(self, node_id: bytes) -> NodeHandle | None:
         """Return the handle of a member, None of others."""
         return self._members.get(node_id)

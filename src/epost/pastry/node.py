@@ -268,7 +268,7 @@ class PastryNode:
     ) -> None:
         match packet:
             case Heartbeat():
-                self._peers.met(sender, packet.standing)
+                self._peers.on_heartbeat(sender, packet.standing, now)
             case Ping():
                 self._peers.on_ping(sender, packet)
             case Pong():

@@ -82,6 +82,8 @@ class Peers:
         self.changed_at = 0.0
         self._watch_alarm = Alarm(outbox, Application.PASTRY, self.TIMER)
         self._lacks_members = False
+        self._watched = b""
+        self._watched_since = 0.0
         self._standings: dict[bytes, Standing] = {}
         self._heard: dict[bytes, float] = {}  # strangers are swept out at every beat
         self._exchanged: dict[bytes, float] = {}
@@ -127,6 +129,16 @@ class Peers:
             self._standings[node.node_id] = standing
         if standing is Standing.READY:
             self.table.offer(node)
+
+    def on_heartbeat(self, sender: NodeHandle, standing: Standing, now: float) -> None:
+        """The sender lives; if it errs in taking us for its predecessor, compare leaf sets."""
+        node_id = sender.node_id
+        is_news = self._standings.get(node_id) is not standing
+        self.met(sender, standing)
+        if is_news or node_id not in self.leaf_set or node_id == self._successor_id:
+            return
+        if now - self._exchanged[node_id] >= self._config.heartbeat_seconds:
+            self.prober.probe(sender, Reason.ROUTINE, now)
 
     def on_ping(self, sender: NodeHandle, ping: Ping) -> None:
         """Answer that we live."""
@@ -192,19 +204,19 @@ class Peers:
             self.prober.probe(node, reason, now)
 
     def on_beat(self, now: float) -> None:
-        """Tell the ring neighbours that we live, and compare leaf sets that are due."""
-        heartbeat = encode(Heartbeat(self.standing))
-        for node in self.leaf_set.neighbours():
-            self._tell(node, heartbeat)
-        share = len(self.leaf_set) / self._config.leaf_set_size
+        """Tell who watches us that we live, and compare leaf sets that are due."""
+        predecessor = self.leaf_set.predecessor
+        if predecessor is not None:
+            self._tell(predecessor, encode(Heartbeat(self.standing)))
+        period = self._exchange_period(now)
         for node in self.leaf_set:
-            if now - self._exchanged[node.node_id] >= self._config.exchange_seconds * share:
+            if now - self._exchanged[node.node_id] >= period:
                 self.prober.probe(node, Reason.ROUTINE, now)
         self._forget_strangers()
         self._watch(now)
 
     def on_watch_timer(self, now: float) -> None:
-        """Suspect ring neighbours that missed their heartbeats."""
+        """Suspect the successor if it missed its heartbeats."""
         self._watch_alarm.rang()
         self._watch(now)
 
@@ -231,13 +243,32 @@ class Peers:
 
     # Changes
 
+    @property
+    def _successor_id(self) -> bytes:
+        successor = self.leaf_set.successor
+        return successor.node_id if successor else b""
+
     def _watch(self, now: float) -> None:
-        for node in self.leaf_set.neighbours():
-            silent_at = self._heard.get(node.node_id, now) + self._config.suspect_after_seconds
-            if silent_at <= now:
-                self.prober.probe(node, Reason.SUSPECTED, now)
-            else:
-                self._watch_alarm.set_by(silent_at, now)
+        """Each node is watched by its predecessor; a new successor is asked if long unheard."""
+        node = self.leaf_set.successor
+        if node is None:
+            return
+        if node.node_id != self._watched:
+            self._watched, self._watched_since = node.node_id, now
+        patience = self._config.suspect_after_seconds
+        silent_at = self._heard.get(node.node_id, now) + patience
+        if silent_at > now:
+            self._watch_alarm.set_by(silent_at, now)
+        elif now - self._watched_since >= patience:
+            self.prober.probe(node, Reason.SUSPECTED, now)
+        else:
+            self.prober.probe(node, Reason.ROUTINE, now)
+
+    def _exchange_period(self, now: float) -> float:
+        """A leaf set is compared soon after it changed, seldom while it stays the same."""
+        share = len(self.leaf_set) / self._config.leaf_set_size
+        soon = self._config.exchange_seconds * share
+        return min(max(soon, now - self.changed_at), self._config.exchange_quiet_seconds)
 
     def _enter(self, node: NodeHandle, standing: Standing, now: float) -> None:
         node_id = node.node_id
@@ -284,6 +315,7 @@ class Peers:
             notice = encode(FailureNotice((node.node_id,)))
             for member in self.leaf_set:
                 self._tell(member, notice)
+        self._watch(now)
 
     def _seek_replacement(self, lost: bytes, now: float) -> None:
         adviser = self.leaf_set.adviser(lost)

@@ -21,6 +21,7 @@ from epost.pastry.observed import NodeFailed, NodeJoined, PacketRefused, Suspici
 from tests.support.conversation import Conversation, member_of_ring, peer, spot
 from tests.support.ring import RING
 
+QUIET = PastryConfig(exchange_seconds=10_000.0, exchange_quiet_seconds=10_000.0)
 A, B, C = peer(0.1), peer(0.2), peer(0.9)
 SIXTEEN = [peer(0.5 + step / 100) for step in (*range(-8, 0), *range(1, 9))]
 
@@ -76,29 +77,63 @@ def test_a_nearer_node_displaces_a_member_of_a_full_leaf_set() -> None:
     assert not talk.node.members(talk.now)[-1].absent_since
 
 
-def test_the_ring_neighbours_get_heartbeats_the_others_do_not() -> None:
+def test_the_predecessor_gets_heartbeats_the_others_do_not() -> None:
     talk = member_of_ring(*SIXTEEN)
     talk.waits(10.0)
-    assert sorted(to for to, _ in talk.said(Heartbeat)) == [peer(0.49), peer(0.51)]
+    assert [to for to, _ in talk.said(Heartbeat)] == [peer(0.49)]
 
 
-def test_a_silent_neighbour_is_suspected_probed_and_given_up() -> None:
-    config = PastryConfig(exchange_seconds=10_000.0)
-    talk = member_of_ring(A, B, C, config=config)
-    talk.hears(C, Heartbeat(Standing.READY))
+def test_a_silent_successor_is_suspected_probed_and_given_up() -> None:
+    talk = member_of_ring(A, B, C, config=QUIET)
+    talk.hears(B, Heartbeat(Standing.READY))
     talk.waits(14.0)
     assert talk.said(LeafSetProbe) == []
-    talk.hears(C, Heartbeat(Standing.READY))
     talk.waits(1.0)
-    assert [to for to, _ in talk.said(LeafSetProbe)] == [B]
+    assert [to for to, _ in talk.said(LeafSetProbe)] == [C]
     talk.waits(3.0)
-    assert talk.leaves == [A, C]
-    assert talk.observed.of(NodeFailed) == [NodeFailed(talk.me.id, B.id)]
-    assert talk.mailbox.updates[-1] == (B.id, False)
+    assert talk.leaves == [A, B]
+    assert talk.observed.of(NodeFailed) == [NodeFailed(talk.me.id, C.id)]
+    assert talk.mailbox.updates[-1] == (C.id, False)
+
+
+def test_who_becomes_the_successor_unheard_for_long_is_asked_at_once() -> None:
+    talk = member_of_ring(A, B, C, config=QUIET)
+    for _ in range(20):
+        talk.hears(C, Heartbeat(Standing.READY))
+        talk.waits(5.0)
+    talk.unheard.clear()
+    talk.hears(C, Leaving())
+    assert [to for to, _ in talk.said(LeafSetProbe)] == [A]
+
+
+def test_who_errs_in_taking_us_for_its_predecessor_is_told_our_leaf_set() -> None:
+    talk = member_of_ring(A, B, C, config=QUIET)
+    talk.waits(1.0)
+    talk.hears(B, Heartbeat(Standing.READY))
+    assert talk.said(LeafSetProbe) == [], "we have just compared"
+    talk.waits(9.0)
+    talk.hears(C, Heartbeat(Standing.READY))
+    assert talk.said(LeafSetProbe) == [], "it is right"
+    talk.hears(B, Heartbeat(Standing.READY))
+    assert [to for to, _ in talk.said(LeafSetProbe)] == [B]
+
+
+def test_leaf_sets_are_compared_soon_after_a_change_and_seldom_while_all_is_quiet() -> None:
+    talk = member_of_ring(*SIXTEEN)
+    compared = []
+    for second in range(1250):
+        if second % 10 == 0:
+            talk.hears(peer(0.51), Heartbeat(Standing.READY))
+        talk.waits(1.0)
+        probed = [to for to, packet in talk.unheard if isinstance(packet, LeafSetProbe)]
+        compared += [talk.now] * probed.count(peer(0.45))
+        talk.answers()
+    assert len(compared) == 2
+    assert compared[0] < 180.0 < 1000.0 < compared[1]
 
 
 def test_traffic_of_any_application_counts_as_a_heartbeat() -> None:
-    talk = member_of_ring(A, config=PastryConfig(exchange_seconds=10_000.0))
+    talk = member_of_ring(A, config=QUIET)
     for _ in range(40):
         talk.node.heard_from(A, talk.now)
         talk.waits(5.0)
