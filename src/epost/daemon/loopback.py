@@ -1,7 +1,8 @@
-"""Who owns a loopback connection: the uid behind its client end, from /proc/net/tcp and tcp6.
+"""Who owns a loopback connection: the uid behind its client end.
 
-A port on loopback can be reached by every local user. The kernel's tables tell the owner of the
-client's socket; other systems than Linux have no such table, and `is_available` says so.
+A port on loopback can be reached by every local user. The kernel tells the owner of the client's
+socket, asked for that one socket, or in its tables /proc/net/tcp and tcp6; other systems than Linux
+have no such table, and `is_available` says so.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ import sys
 from collections.abc import Callable, Collection
 from concurrent.futures import Executor
 from pathlib import Path
+
+from epost.daemon.socket_owner import Address, owner_of
 
 KERNEL_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 ROOT_UID = 0
@@ -27,8 +30,13 @@ class LoopbackOwnerCheck:
         *,
         allowed_uids: Collection[int] | None = None,
         tables: Collection[Path] = KERNEL_TABLES,
+        asks_kernel: bool = True,
     ) -> None:
-        """The tables are read on `executor`: the kernel takes milliseconds to print them."""
+        """The tables are read on `executor`: the kernel takes milliseconds to print them.
+
+        They are read only where it cannot be asked, or does not know.
+        """
+        self._asks_kernel = asks_kernel
         self._executor = executor
         self._allowed_uids = frozenset(allowed_uids or (os.getuid(), ROOT_UID))
         self._tables = tuple(tables)
@@ -40,16 +48,27 @@ class LoopbackOwnerCheck:
 
     async def allowed(self, peer_host: str, peer_port: int, local_port: int) -> bool:
         """Return whether the client's socket belongs to an allowed uid; unknown: no."""
-        loop = asyncio.get_running_loop()
-        uid = await loop.run_in_executor(
-            self._executor, self.owner_uid, peer_host, peer_port, local_port
-        )
+        uid = self._asked_uid(peer_host, peer_port, local_port) if self._asks_kernel else None
+        if uid is None:
+            loop = asyncio.get_running_loop()
+            uid = await loop.run_in_executor(
+                self._executor, self.owner_uid, peer_host, peer_port, local_port
+            )
         return uid in self._allowed_uids
+
+    def _asked_uid(self, peer_host: str, peer_port: int, local_port: int) -> int | None:
+        try:
+            address = _address(peer_host)
+            mapped = address.ipv4_mapped if address.version == 6 else None
+            end = mapped or address  # on loopback both ends have, as a rule, one address
+            return owner_of(end, peer_port, end, local_port)
+        except (OSError, ValueError):
+            return None
 
     def owner_uid(self, peer_host: str, peer_port: int, local_port: int) -> int | None:
         """Return the uid that owns the client's end of a connection, or None; reads files."""
         try:
-            address = ipaddress.ip_address(peer_host.partition("%")[0])
+            address = _address(peer_host)
         except ValueError:
             return None
         for table in self._tables:
@@ -63,9 +82,14 @@ class LoopbackOwnerCheck:
         return None
 
 
+def _address(host: str) -> Address:
+    """Read an address without its zone; raises ValueError."""
+    return ipaddress.ip_address(host.partition("%")[0])
+
+
 def find_owner(
     rows: bytes,
-    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+    address: Address,
     port: int,
     remote_port: int,
 ) -> int | None:

@@ -56,7 +56,10 @@ def test_garbage_in_the_table_finds_nobody() -> None:
 
 @pytest.mark.skipif(not LoopbackOwnerCheck.is_available(), reason="no /proc/net/tcp")
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_our_own_connection_is_ours_and_foreign_uids_are_refused(host: str) -> None:
+@pytest.mark.parametrize("asks_kernel", [True, False], ids=["asked", "table"])
+def test_our_own_connection_is_ours_and_foreign_uids_are_refused(
+    host: str, asks_kernel: bool
+) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, 0), family=family)
@@ -66,8 +69,10 @@ def test_our_own_connection_is_ours_and_foreign_uids_are_refused(host: str) -> N
         port = listener.getsockname()[1]
         with socket.create_connection((host, port)) as client:
             peer_host, peer_port = client.getsockname()[:2]
-            ours = LoopbackOwnerCheck(executor)
-            others = LoopbackOwnerCheck(executor, allowed_uids=[os.getuid() + 1])
+            ours = LoopbackOwnerCheck(executor, asks_kernel=asks_kernel)
+            others = LoopbackOwnerCheck(
+                executor, allowed_uids=[os.getuid() + 1], asks_kernel=asks_kernel
+            )
             assert ours.owner_uid(peer_host, peer_port, port) == os.getuid()
             assert asyncio.run(ours.allowed(peer_host, peer_port, port))
             assert not asyncio.run(others.allowed(peer_host, peer_port, port))

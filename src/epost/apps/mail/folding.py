@@ -122,8 +122,11 @@ class Folding:
             case _:
                 self._change_folder(record)
 
-    def finish(self, applied: int) -> Folded:
-        """Return what the records since the beginning come to; `applied` is the last sequence."""
+    def finish(self, applied: int, others: Mapping[int, int] | None = None) -> Folded:
+        """Return what the records since the beginning come to.
+
+        `applied` is the last sequence of this device's log, `others` those of other devices'.
+        """
         self._load_facts()
         modseq = self._state.modseq_next
         difference = Difference(modseq, self._facts, self._first_seen)
@@ -135,7 +138,10 @@ class Folding:
         for folder in changes:
             self._put_folder(folder, highest_modseq=modseq)
         state = msgspec.structs.replace(
-            self._state, applied=applied, modseq_next=modseq + bool(changes)
+            self._state,
+            applied=applied,
+            modseq_next=modseq + bool(changes),
+            others=tuple(sorted({**dict(self._state.others), **(others or {})}.items())),
         )
         batch = Batch(
             state,

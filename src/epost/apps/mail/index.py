@@ -47,6 +47,8 @@ class IndexState(msgspec.Struct, frozen=True, array_like=True):
     uid_validity_last: int = 0
     mails: int = 0
     """How many mails were entered: the position of the last one."""
+    others: tuple[tuple[int, int], ...] = ()
+    """(number, sequence) of each other device of the account: up to there its log is in here."""
 
 
 class FolderRow(msgspec.Struct, frozen=True, array_like=True):

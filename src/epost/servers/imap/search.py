@@ -7,10 +7,11 @@ for last, among the few that are left, by the mail application.
 from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import compress
 from typing import assert_never
 
 from epost.apps.mail.mailbox import MessageRow
-from epost.servers.imap.limits import ROWS_PER_SLICE
+from epost.servers.imap.limits import LISTED_PER_SLICE, ROWS_PER_SLICE
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.dates import local_day
 from epost.servers.imap.syntax.errors import NumbersRefused
@@ -38,6 +39,7 @@ from epost.servers.imap.uid_list import UidList
 from epost.servers.imap.view import FolderView
 
 RowTest = Callable[[MessageRow], bool]
+FlagTest = Callable[[frozenset[str]], bool]
 Uids = Sequence[int]  # ascending
 
 
@@ -57,6 +59,8 @@ class Search:
                 return await self._kept(uids, self._members(key).__contains__)
             case Both(keys):
                 return await self._among_all(uids, keys)
+            case _ if (flag_test := self._flag_test(key)) is not None:
+                return await self._flagged(uids, flag_test)
             case _ if (test := self._row_test(key)) is not None:
                 return await self._passing(uids, test)
             case HasText(match):
@@ -71,12 +75,14 @@ class Search:
                 raise AssertionError("every other key is decided by the row")
 
     async def _among_all(self, uids: Uids, keys: Sequence[SearchKey]) -> Uids:
-        """Cheap conditions first: sets, then rows in one pass, then what needs text."""
+        """Cheap conditions first: sets, flags, then rows in one pass, then what needs text."""
         tests: list[RowTest] = []
         expensive: list[SearchKey] = []
         for key in keys:
             if isinstance(key, InSet):
                 uids = await self.among(uids, key)
+            elif (flag_test := self._flag_test(key)) is not None:
+                uids = await self._flagged(uids, flag_test)
             elif (test := self._row_test(key)) is not None:
                 tests.append(test)
             else:
@@ -92,6 +98,16 @@ class Search:
         others = await self._kept(uids, lambda uid: uid not in found)
         either = found.union(await self.among(others, second))
         return await self._kept(uids, either.__contains__)
+
+    async def _flagged(self, uids: Uids, test: FlagTest) -> Uids:
+        """Those whose flags pass a test: many messages share few sets of flags."""
+        found = array("I")
+        for start in range(0, len(uids), LISTED_PER_SLICE):
+            rows = await self._view.folder.columns(uids[start : start + LISTED_PER_SLICE])
+            passes = list(map(test, rows.flag_sets))
+            found.extend(compress(rows.uids, map(passes.__getitem__, rows.flags)))
+            await self._session.client.breathe()
+        return found
 
     async def _passing(self, uids: Uids, test: RowTest) -> Uids:
         """Those whose rows pass a test, loaded slice by slice."""
@@ -114,6 +130,18 @@ class Search:
         if is_numbers and self._session.modes.is_uid_only:
             raise NumbersRefused
         return UidList(self._view.resolve(key.messages, by_uid=key.by_uid, is_strict=False))
+
+    def _flag_test(self, key: SearchKey) -> FlagTest | None:
+        """A test of the flags alone, None if they do not decide."""
+        match key:
+            case HasFlag(flag):
+                (spelled,) = spelled_as(frozenset({flag}), self._view.folder.keywords)
+                return lambda flags: spelled in flags
+            case Not(inner):
+                test = self._flag_test(inner)
+                return None if test is None else lambda flags: not test(flags)
+            case _:
+                return None
 
     def _row_test(self, key: SearchKey) -> RowTest | None:
         """A test of the row alone, None if the row does not decide."""

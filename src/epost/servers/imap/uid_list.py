@@ -39,7 +39,13 @@ class UidList:
         stop = start + len(uids)
         if self._uids[start:stop] == uids:  # side by side, as a rule
             return range(start, stop)
-        return [place for place in map(self.place, uids) if place is not None]
+        return self._places(uids)
+
+    def _places(self, uids: Sequence[int]) -> list[int]:
+        if len(uids) < len(self._uids) // _LOOKUPS_PER_PASS:
+            return [place for place in map(self.place, uids) if place is not None]
+        wanted = frozenset(uids)
+        return [place for place, uid in enumerate(self._uids) if uid in wanted]
 
     def between_places(self, start: int, stop: int) -> "array[int]":
         """The uids at the places `start` to `stop` (exclusive)."""
@@ -61,11 +67,7 @@ class UidList:
 
     def remove(self, uids: Sequence[int]) -> list[int]:
         """Remove ascending uids in one pass; returns the places they had, ascending."""
-        if len(uids) < len(self._uids) // _LOOKUPS_PER_PASS:
-            places = [place for place in map(self.place, uids) if place is not None]
-        else:
-            removed = frozenset(uids)
-            places = [place for place, uid in enumerate(self._uids) if uid in removed]
+        places = self._places(uids)
         kept = array("I")
         begin = 0
         for place in places:

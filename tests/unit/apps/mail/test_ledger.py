@@ -60,10 +60,10 @@ class Desk:
         self.woken = 0
         self.sequence = 0
 
-    def tell(self, *records: Record, is_own: bool = True) -> None:
+    def tell(self, *records: Record) -> None:
         for record in records:
             self.sequence += 1
-            self.ledger.take(self.sequence, encode_record(record), is_own=is_own)
+            self.ledger.take(self.sequence, encode_record(record))
 
     def release(self) -> None:
         self.ledger.release(self._wake)
@@ -181,7 +181,7 @@ def test_numbers_and_renditions_that_are_missing_wake_the_backlog() -> None:
         await asyncio.sleep(1)
         assert desk.woken == 1
         desk.ledger.prepare(name(3), make_rendition(b""))
-        desk.tell(insertion(3), is_own=False)
+        await desk.ledger.take_of(2, [(1, encode_record(insertion(3)))])
         await asyncio.sleep(1)
         assert desk.woken == 2
 
