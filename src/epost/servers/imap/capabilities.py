@@ -22,6 +22,11 @@ _AFTER_LOGIN = (
     b"SEARCHRES",
     b"MULTIAPPEND",
     b"OBJECTID",
+    b"SORT",
+    b"SORT=DISPLAY",
+    b"ESORT",
+    b"THREAD=ORDEREDSUBJECT",
+    b"THREAD=REFERENCES",
 )
 
 ENABLEABLE = {

@@ -15,6 +15,7 @@ from epost.servers.imap.commands import (
     ordinary,
     searching,
     selecting,
+    sorting,
     storing,
 )
 from epost.servers.imap.replies import Condition, Reply, bad, no, reply_for
@@ -41,6 +42,7 @@ VERBS: Mapping[bytes, Verb] = {
     **fetching.VERBS,
     **storing.VERBS,
     **searching.VERBS,
+    **sorting.VERBS,
     **copying.VERBS,
 }
 

@@ -42,20 +42,20 @@ async def search(session: Session, view: FolderView, request: SearchRequest) -> 
     if returns is None and session.modes.is_rev2:
         returns = _ALL
     if returns is None:
-        modseq = await _highest_modseq(view, uids) if with_modseq and numbers else None
-        await session.send_many(_plain_lines(numbers, modseq))
+        modseq = await highest_modseq(view, uids) if with_modseq and numbers else None
+        await session.send_many(plain_lines(b"SEARCH", numbers, modseq))
         return ok("That is all")
     if b"SAVE" in returns:
-        view.saved = array("I", _within(uids, returns))
+        view.saved = array("I", within(uids, returns))
     if returns != {b"SAVE"}:
-        told = _within(uids, returns)
-        modseq = await _highest_modseq(view, told) if with_modseq and numbers else None
-        line = _extended_line(session.tag, returns, numbers, modseq, by_uid=request.by_uid)
+        told = within(uids, returns)
+        modseq = await highest_modseq(view, told) if with_modseq and numbers else None
+        line = extended_line(session.tag, returns, numbers, modseq, by_uid=request.by_uid)
         session.send(line)
     return ok("That is all")
 
 
-def _within(uids: Sequence[int], returns: frozenset[bytes]) -> Sequence[int]:
+def within(uids: Sequence[int], returns: frozenset[bytes]) -> Sequence[int]:
     """What a result with MIN or MAX alone is about (RFC 5182 2.4, RFC 7162 3.1.5)."""
     if not uids or returns & {b"ALL", b"COUNT"} or not returns & {b"MIN", b"MAX"}:
         return uids
@@ -65,7 +65,8 @@ def _within(uids: Sequence[int], returns: frozenset[bytes]) -> Sequence[int]:
     return ends
 
 
-async def _highest_modseq(view: FolderView, uids: Sequence[int]) -> int | None:
+async def highest_modseq(view: FolderView, uids: Sequence[int]) -> int | None:
+    """The highest MODSEQ among messages, None if there are none."""
     highest = None
     for start in range(0, len(uids), ROWS_PER_SLICE):
         rows = await view.folder.rows(uids[start : start + ROWS_PER_SLICE])
@@ -73,15 +74,15 @@ async def _highest_modseq(view: FolderView, uids: Sequence[int]) -> int | None:
     return highest
 
 
-def _plain_lines(numbers: Sequence[int], modseq: int | None) -> Iterator[bytes]:
-    """One untagged SEARCH, in pieces."""
-    yield b"* SEARCH"
+def plain_lines(name: bytes, numbers: Sequence[int], modseq: int | None) -> Iterator[bytes]:
+    """One untagged SEARCH or SORT, in pieces."""
+    yield b"* " + name
     for start in range(0, len(numbers), ROWS_PER_SLICE):
         yield b"".join(b" %d" % number for number in numbers[start : start + ROWS_PER_SLICE])
     yield b"\r\n" if modseq is None else b" (MODSEQ %d)\r\n" % modseq
 
 
-def _extended_line(
+def extended_line(
     tag: bytes,
     returns: frozenset[bytes],
     numbers: Sequence[int],
@@ -110,21 +111,22 @@ def search_request(*, by_uid: bool) -> Callable[[Cursor], SearchRequest]:
     """Return options, charset, keys."""
 
     def grammar(cursor: Cursor) -> SearchRequest:
-        returns = None
-        if cursor.at_word(b"RETURN"):
-            cursor.word()
-            cursor.space()
-            returns = _return_options(cursor)
-            cursor.space()
+        returns = return_options(cursor)
         return SearchRequest(search_keys(cursor), by_uid, returns)
 
     return after_space(grammar)
 
 
-def _return_options(cursor: Cursor) -> frozenset[bytes]:
+def return_options(cursor: Cursor) -> frozenset[bytes] | None:
+    """RETURN with its options and the space behind it (RFC 4466 2.6.1); None without it."""
+    if not cursor.at_word(b"RETURN"):
+        return None
+    cursor.word()
+    cursor.space()
     options = frozenset(cursor.listed_or_none(cursor.word))
     if not options <= _RETURN_OPTIONS:
         raise ImapSyntaxError("Unknown SEARCH return option")
+    cursor.space()
     return options or _ALL
 
 

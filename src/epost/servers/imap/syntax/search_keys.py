@@ -149,9 +149,19 @@ def search_keys(cursor: Cursor) -> SearchKey:
     if cursor.at_word(b"CHARSET"):
         cursor.word()
         cursor.space()
-        if cursor.astring().upper() not in CHARSETS:
-            raise UnknownCharset("Only US-ASCII and UTF-8 are searched")
+        charset(cursor)
         cursor.space()
+    return all_keys(cursor)
+
+
+def charset(cursor: Cursor) -> None:
+    """Take the name of a charset; raises UnknownCharset for all but two."""
+    if cursor.astring().upper() not in CHARSETS:
+        raise UnknownCharset("Only US-ASCII and UTF-8 are searched")
+
+
+def all_keys(cursor: Cursor) -> SearchKey:
+    """Take one or more keys, to the end of the command."""
     keys = [_key(cursor, 1)]
     while not cursor.at_end():
         cursor.space()

@@ -1,0 +1,215 @@
+"""SORT and THREAD and their UID forms (RFC 5256, RFC 5957, RFC 5267 3)."""
+
+from array import array
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import merge
+
+from epost.apps.mail.mailbox import MessageRow
+from epost.apps.mail.mime.headers import HeaderFields, decode_words, read_message_ids
+from epost.servers.imap.commands.searching import (
+    extended_line,
+    highest_modseq,
+    plain_lines,
+    return_options,
+    within,
+)
+from epost.servers.imap.limits import ROWS_PER_SLICE, SORT_CRITERIA_MAX
+from epost.servers.imap.replies import Reply, ok
+from epost.servers.imap.search import Search
+from epost.servers.imap.session import Session
+from epost.servers.imap.sort_order import (
+    Criterion,
+    Place,
+    Sortable,
+    SortKey,
+    fields_needed,
+    fields_of,
+    place,
+    sent_or_received,
+    sortable,
+)
+from epost.servers.imap.subjects import base_subject
+from epost.servers.imap.syntax.cursor import Cursor
+from epost.servers.imap.syntax.errors import ImapSyntaxError
+from epost.servers.imap.syntax.search_keys import (
+    SearchKey,
+    all_keys,
+    charset,
+    is_modseq_search,
+)
+from epost.servers.imap.threads import Node, Threadable, by_references, ordered_by_subject, spelled
+from epost.servers.imap.verbs import FolderVerb, Verb, after_space
+from epost.servers.imap.view import FolderView
+
+_SORT_KEYS = {key.value: key for key in SortKey}
+_THREADED_FIELDS = frozenset({b"message-id", b"references", b"in-reply-to", b"subject"})
+_ALGORITHMS: Mapping[bytes, Callable[[Sequence[Threadable]], list[Node]]] = {
+    b"ORDEREDSUBJECT": ordered_by_subject,
+    b"REFERENCES": by_references,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SortRequest:
+    """In which order, which messages, and how to answer."""
+
+    criteria: Sequence[Criterion]
+    key: SearchKey
+    by_uid: bool
+    returns: frozenset[bytes] | None  # None: a plain SORT
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadRequest:
+    """By which algorithm, and which messages."""
+
+    algorithm: bytes
+    key: SearchKey
+    by_uid: bool
+
+
+async def sort(session: Session, view: FolderView, request: SortRequest) -> Reply:
+    """Find messages and send their numbers or uids in order."""
+    with_modseq = is_modseq_search(request.key)
+    if with_modseq:
+        session.enable_modseq()
+    if request.by_uid:
+        await session.announce(may_expunge=False)
+    found = await Search(session, view).among(view.uids(), request.key)
+    uids = await _in_order(session, view, found, request.criteria)
+    numbers = uids if request.by_uid else [n for n in map(view.number, uids) if n]
+    returns = request.returns
+    if returns is None:
+        modseq = await highest_modseq(view, uids) if with_modseq and numbers else None
+        await session.send_many(plain_lines(b"SORT", numbers, modseq))
+        return ok("That is all")
+    told = within(uids, returns)
+    if b"SAVE" in returns:
+        view.saved = array("I", sorted(told))
+    if returns != {b"SAVE"}:
+        modseq = await highest_modseq(view, told) if with_modseq and numbers else None
+        line = extended_line(session.tag, returns, numbers, modseq, by_uid=request.by_uid)
+        session.send(line)
+    return ok("That is all")
+
+
+async def _in_order(
+    session: Session, view: FolderView, uids: Sequence[int], criteria: Sequence[Criterion]
+) -> Sequence[int]:
+    """Sort slices, then merge them, so that others can work in between."""
+    slices: list[list[tuple[Place, int]]] = []
+    names = fields_needed(criteria)
+    for start in range(0, len(uids), ROWS_PER_SLICE):
+        rows = await view.folder.rows(uids[start : start + ROWS_PER_SLICE])
+        messages = await _sortable(view, rows, names)
+        slices.append(sorted((place(message, criteria), message.row.uid) for message in messages))
+        await session.client.breathe()
+    ordered = array("I")
+    for _, uid in merge(*slices):
+        ordered.append(uid)
+        if len(ordered) % ROWS_PER_SLICE == 0:
+            await session.client.breathe()
+    return ordered
+
+
+async def _sortable(
+    view: FolderView, rows: Sequence[MessageRow], names: frozenset[bytes]
+) -> list[Sortable]:
+    headers = await view.folder.headers([row.uid for row in rows]) if names else {}
+    return [sortable(row, headers.get(row.uid, b""), names) for row in rows]
+
+
+async def thread(session: Session, view: FolderView, request: ThreadRequest) -> Reply:
+    """Find messages and send them as trees."""
+    if request.by_uid:
+        await session.announce(may_expunge=False)
+    found = await Search(session, view).among(view.uids(), request.key)
+    messages: list[Threadable] = []
+    for start in range(0, len(found), ROWS_PER_SLICE):
+        rows = await view.folder.rows(found[start : start + ROWS_PER_SLICE])
+        headers = await view.folder.headers([row.uid for row in rows])
+        messages += (_threadable(row, headers.get(row.uid, b"")) for row in rows)
+        await session.client.breathe()
+    numbered = {message.uid: view.number(message.uid) or 0 for message in messages}
+    shown = {uid: uid for uid in numbered} if request.by_uid else numbered
+    threads = _ALGORITHMS[request.algorithm](messages)
+    await session.send_many(_thread_lines(threads, shown))
+    return ok("That is all")
+
+
+def _thread_lines(threads: Sequence[Node], shown: dict[int, int]) -> Iterator[bytes]:
+    """One untagged THREAD, in pieces."""
+    yield b"* THREAD "
+    yield from spelled(threads, shown)
+    yield b"\r\n"
+
+
+def _threadable(row: MessageRow, header: bytes) -> Threadable:
+    fields = fields_of(header, _THREADED_FIELDS)
+    own = read_message_ids(fields.first("message-id") or "")
+    return Threadable(
+        uid=row.uid,
+        sent=sent_or_received(row),
+        subject=base_subject(decode_words(fields.first("subject") or "")),
+        message_id=own[0] if own else "",
+        references=_references(fields),
+    )
+
+
+def _references(fields: HeaderFields) -> Sequence[str]:
+    """What a message answers: References, else the first id of In-Reply-To (RFC 5256 3)."""
+    named = read_message_ids(fields.first("references") or "")
+    return named or read_message_ids(fields.first("in-reply-to") or "")[:1]
+
+
+def sort_request(*, by_uid: bool) -> Callable[[Cursor], SortRequest]:
+    """Return options, criteria, charset, keys."""
+
+    def grammar(cursor: Cursor) -> SortRequest:
+        returns = return_options(cursor)
+        criteria = cursor.listed(lambda: _criterion(cursor))
+        if len(criteria) > SORT_CRITERIA_MAX:
+            raise ImapSyntaxError("Too many sort criteria")
+        cursor.space()
+        charset(cursor)
+        cursor.space()
+        return SortRequest(criteria, all_keys(cursor), by_uid, returns)
+
+    return after_space(grammar)
+
+
+def _criterion(cursor: Cursor) -> Criterion:
+    name = cursor.word()
+    is_reverse = name == b"REVERSE"
+    if is_reverse:
+        cursor.space()
+        name = cursor.word()
+    if name not in _SORT_KEYS:
+        raise ImapSyntaxError("Unknown sort criterion")
+    return Criterion(_SORT_KEYS[name], is_reverse)
+
+
+def thread_request(*, by_uid: bool) -> Callable[[Cursor], ThreadRequest]:
+    """Algorithm, charset, keys."""
+
+    def grammar(cursor: Cursor) -> ThreadRequest:
+        algorithm = cursor.word()
+        if algorithm not in _ALGORITHMS:
+            raise ImapSyntaxError("Unknown threading algorithm")
+        cursor.space()
+        charset(cursor)
+        cursor.space()
+        return ThreadRequest(algorithm, all_keys(cursor), by_uid)
+
+    return after_space(grammar)
+
+
+VERBS: Mapping[bytes, Verb] = {
+    b"SORT": FolderVerb(sort_request(by_uid=False), sort, numbers_stay=True, speaks_numbers=True),
+    b"UID SORT": FolderVerb(sort_request(by_uid=True), sort),
+    b"THREAD": FolderVerb(
+        thread_request(by_uid=False), thread, numbers_stay=True, speaks_numbers=True
+    ),
+    b"UID THREAD": FolderVerb(thread_request(by_uid=True), thread),
+}

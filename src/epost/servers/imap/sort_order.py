@@ -1,0 +1,158 @@
+"""The order of messages by what SORT names (RFC 5256 3, RFC 5957)."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from epost.apps.mail.mailbox import MessageRow
+from epost.apps.mail.mime.addresses import GroupEnd, GroupStart, MailboxAddress, read_addresses
+from epost.apps.mail.mime.headers import HeaderFields, decode_words, read_fields
+from epost.servers.imap.opened_mail import chosen_fields
+from epost.servers.imap.subjects import base_subject, case_mapped
+from epost.servers.imap.syntax.fetch_items import HeaderChoice
+
+
+class SortKey(Enum):
+    """The value is the name on the wire."""
+
+    ARRIVAL = b"ARRIVAL"
+    CC = b"CC"
+    DATE = b"DATE"
+    DISPLAYFROM = b"DISPLAYFROM"
+    DISPLAYTO = b"DISPLAYTO"
+    FROM = b"FROM"
+    SIZE = b"SIZE"
+    SUBJECT = b"SUBJECT"
+    TO = b"TO"
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One key, perhaps backwards."""
+
+    key: SortKey
+    is_reverse: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sortable:
+    """A message, and the header fields that its place depends on."""
+
+    row: MessageRow
+    fields: HeaderFields
+
+
+_FIELDS = {
+    SortKey.CC: b"cc",
+    SortKey.DISPLAYFROM: b"from",
+    SortKey.DISPLAYTO: b"to",
+    SortKey.FROM: b"from",
+    SortKey.SUBJECT: b"subject",
+    SortKey.TO: b"to",
+}
+_NO_FIELDS = HeaderFields(())
+
+Value = int | str | tuple[int, int]
+
+
+class _Backwards:
+    """Turns an order round."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Value) -> None:
+        self._value = value
+
+    def __lt__(self, other: "_Backwards") -> bool:
+        return other._value < self._value  # type: ignore[operator]  # of one key, so of one type
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Backwards) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+Place = tuple["Value | _Backwards", ...]
+"""What messages are compared by; the uid at its end decides between equals."""
+
+
+def fields_needed(criteria: Iterable[Criterion]) -> frozenset[bytes]:
+    """The header fields that the order depends on, in lower case."""
+    return frozenset(_FIELDS[c.key] for c in criteria if c.key in _FIELDS)
+
+
+def sortable(row: MessageRow, header: bytes, names: frozenset[bytes]) -> Sortable:
+    """Read as much of a header as is needed."""
+    return Sortable(row, fields_of(header, names) if names else _NO_FIELDS)
+
+
+def fields_of(header: bytes, names: frozenset[bytes]) -> HeaderFields:
+    """Read some fields of a header and skip the others."""
+    return read_fields(chosen_fields(header, HeaderChoice(names, is_excluding=False)))
+
+
+def place(message: Sortable, criteria: Sequence[Criterion]) -> Place:
+    """Where a message belongs among others, by these criteria."""
+    values = ((criterion, _VALUES[criterion.key](message)) for criterion in criteria)
+    return (
+        *(_Backwards(value) if criterion.is_reverse else value for criterion, value in values),
+        message.row.uid,
+    )
+
+
+def sent_or_received(row: MessageRow) -> int:
+    """The sent date, or when the message came, in seconds (RFC 5256 2.2)."""
+    return (row.sent or row.internal_date).seconds
+
+
+def _first_address(name: str) -> Callable[[Sortable], str]:
+    """The local part of the first address, or the name of the group it begins with."""
+
+    def value(message: Sortable) -> str:
+        for item in read_addresses(message.fields.first(name) or ""):
+            match item:
+                case MailboxAddress():
+                    return case_mapped(item.local_part)
+                case GroupStart():
+                    return case_mapped(item.name)
+                case GroupEnd():
+                    pass
+        return ""
+
+    return value
+
+
+def _displayed(name: str) -> Callable[[Sortable], str]:
+    """The name that programs show, or the address where there is none (RFC 5957 3)."""
+
+    def value(message: Sortable) -> str:
+        for item in read_addresses(message.fields.first(name) or ""):
+            match item:
+                case MailboxAddress():
+                    address = f"{item.local_part}@{item.domain}"
+                    return case_mapped(decode_words(item.name) or address)
+                case GroupStart():
+                    return case_mapped(decode_words(item.name))
+                case GroupEnd():
+                    pass
+        return ""
+
+    return value
+
+
+def _subject(message: Sortable) -> str:
+    return base_subject(decode_words(message.fields.first("subject") or "")).text
+
+
+_VALUES: Mapping[SortKey, Callable[[Sortable], Value]] = {
+    SortKey.ARRIVAL: lambda message: message.row.internal_date.seconds,
+    SortKey.CC: _first_address("cc"),
+    SortKey.DATE: lambda message: sent_or_received(message.row),
+    SortKey.DISPLAYFROM: _displayed("from"),
+    SortKey.DISPLAYTO: _displayed("to"),
+    SortKey.FROM: _first_address("from"),
+    SortKey.SIZE: lambda message: message.row.size,
+    SortKey.SUBJECT: _subject,
+    SortKey.TO: _first_address("to"),
+}
