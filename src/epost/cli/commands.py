@@ -16,8 +16,11 @@ from epost.cli.views import (
     console,
     show_invitation,
     show_joined,
+    show_nodes,
     show_password,
     show_queue,
+    show_revoked,
+    show_ring,
     show_status,
 )
 from epost.foundation.errors import ConfigError
@@ -103,6 +106,53 @@ def org_init(
         show_joined(joined.as_dict(), data_dir, is_founder=True)
 
 
+@org.command("nodes")
+def org_nodes(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
+    """List the machines of the organisation: whose, since when, in force or revoked."""
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
+
+    with Authority.open(authority_dir, system_world()) as authority:
+        rows = [
+            {
+                "node_id": node.node_id.hex(),
+                "user": name,
+                "enrolled_ms": node.issued_at,
+                "revoked_ms": node.revoked_at,
+            }
+            for node, name in authority.nodes()
+        ]
+    rows.sort(key=lambda row: (row["enrolled_ms"] or 0, row["node_id"]))
+    if as_json:
+        _print_json({"nodes": rows})
+    else:
+        show_nodes(rows)
+
+
+@org.command("revoke-node")
+def org_revoke_node(
+    name_or_id: Annotated[
+        str, typer.Argument(help="Whose machine (bob@example.org), or the start of its node id.")
+    ],
+    authority_dir: AuthorityDir,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take a machine that is lost or gone out of the organisation, for good."""
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
+
+    with Authority.open(authority_dir, system_world()) as authority:
+        node_id = authority.find_node(name_or_id)
+        if not yes:
+            typer.confirm(f"Revoke {node_id.hex()} for good?", abort=True)
+        authority.revoke_node(node_id)
+    if as_json:
+        _print_json({"revoked": node_id.hex()})
+    else:
+        show_revoked(node_id.hex())
+
+
 @app.command()
 def invite(
     authority_dir: AuthorityDir,
@@ -164,6 +214,16 @@ def status(data_dir: DataDir, as_json: AsJson = False) -> None:
         _print_json(answer)
     else:
         show_status(answer)
+
+
+@app.command()
+def ring(data_dir: DataDir, as_json: AsJson = False) -> None:
+    """Show the neighbours on the ring, what lacks copies, and how safe the data is."""
+    answer = _ask_daemon(data_dir, "ring")
+    if as_json:
+        _print_json(answer)
+    else:
+        show_ring(answer)
 
 
 @app.command()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,12 @@ def show_status(status: Mapping[str, Any]) -> None:
     for name, text in _status_rows(status):
         table.add_row(name, text)
     console.print(table)
+    _show_advice(status["advice"])
+
+
+def _show_advice(advice: Sequence[str]) -> None:
+    for text in advice:
+        console.print(f"\n[yellow]{text}[/]", soft_wrap=True)
 
 
 def _status_rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -77,10 +84,69 @@ def _status_rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "held here", f"{_count(storage['unpushed'], 'block')} until the ring has them"
     if storage["below_k"]:
         yield "too few copies", f"{_count(storage['below_k'], 'block')}, being repaired"
+    if ring["ready"] and ring["catching_up"]:
+        yield "catching up", "may have missed something while away; comparing with others"
     waiting = status["queue"]["messages"]
     yield "queue", f"{_count(waiting, 'message')}: epost queue" if waiting else "empty"
     for name, where in status["services"].items():
         yield f"{name} at", where
+
+
+def show_ring(ring: Mapping[str, Any]) -> None:
+    """Show the neighbours, and what is known about the safety of the data."""
+    table = Table("node", "side", "at", "reachable", title="Leaf set", title_justify="left")
+    for node in ring["leaf_set"]:
+        absent = f"[red]no, for {_duration(node['absent_seconds'])}[/]"
+        table.add_row(
+            node["node_id"][:16] + "…",
+            node["side"],
+            ", ".join(node["addresses"]),
+            "yes" if node["reachable"] else absent,
+        )
+    console.print(table)
+    console.print(
+        f"{_count(ring['enrolled'], 'machine')} enrolled, "
+        f"{_count(ring['copies_wanted'], 'copy', 'copies')} of everything; "
+        f"{_count(ring['below_k'], 'block')} with fewer; "
+        f"part of {_count(ring['groups'], 'group')}."
+    )
+    _show_loss(ring["loss"])
+    _show_advice(ring["advice"])
+
+
+def _show_loss(loss: Mapping[str, Any]) -> None:
+    seen = _count(loss["losses_seen"], "loss", "losses")
+    console.print(
+        f"Estimated probability of losing anything within a year: "
+        f"[bold]{loss['yearly_probability']:.1e}[/]\n"
+        f"  It rests on: {loss['copies']} copies, {loss['machines']} machines, "
+        f"{loss['losses_per_machine_year']:.2f} losses per machine and year ({seen} seen in "
+        f"{loss['machine_years_watched']:.2f} machine-years, one in 3 assumed before), a lost copy "
+        f"made anew within {_duration(loss['repair_seconds'])}; losses independent of each other."
+    )
+
+
+def show_nodes(nodes: Sequence[Mapping[str, Any]]) -> None:
+    """Show the machines that the authority ever certified."""
+    table = Table("node", "user", "enrolled", "", title="Machines", title_justify="left")
+    for node in nodes:
+        revoked = node["revoked_ms"]
+        table.add_row(
+            node["node_id"],
+            node["user"] or "(storage only)",
+            _day(node["enrolled_ms"]),
+            f"[red]revoked {_day(revoked)}[/]" if revoked is not None else "in force",
+        )
+    console.print(table)
+
+
+def show_revoked(node_id: str) -> None:
+    """Say what happens after a revocation."""
+    console.print(f"{node_id} is revoked.")
+    console.print(
+        "The daemon of this machine tells the others within a minute; what the lost machine kept "
+        "is copied elsewhere. If the daemon does not run, start it."
+    )
 
 
 def show_queue(queue: Mapping[str, Any]) -> None:
@@ -101,6 +167,18 @@ def show_password(application: str, token: str) -> None:
 
 def _count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _duration(seconds: float) -> str:
+    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= 2 * size:
+            return _count(round(seconds / size), name)
+    return _count(round(seconds), "second")
+
+
+def _day(milliseconds: int) -> str:
+    moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
+    return moment.date().isoformat()
 
 
 def _size(size_bytes: float) -> str:

@@ -59,6 +59,7 @@ class LogSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """What is written to the log: one line per event, never plaintext, keys or names."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
 
 
 class ServiceSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,11 +1,15 @@
-"""The daemon's log: one line per event with ids as 8 hex digits; never plaintext, keys or names."""
+"""The daemon's log: one line per event with ids as 8 hex digits; never plaintext, keys or names.
+
+As text for people, or as one JSON object per line: time, level, event and its facts.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import Field, fields, is_dataclass
 from typing import Any, TypeVar
 
@@ -28,22 +32,47 @@ VALUE_LENGTH_MAX = 200
 ALARMS = (BlockDamaged, CopyingPaused, DeviceExistsTwice, Equivocated, ReplicaWentBack)
 """What its operator should know although the daemon helps itself; besides whatever failed."""
 
+TEXT_FORMAT = "%(asctime)sZ %(levelname)s %(message)s"
+
 logger = logging.getLogger("epost")
 
 
-def start_logging(level: str) -> None:
+def start_logging(level: str, *, as_json: bool = False) -> None:
     """Log to standard error, in UTC; whoever runs the daemon decides where that goes."""
-    formatter = logging.Formatter("%(asctime)sZ %(levelname)s %(message)s")
+    formatter = JsonFormatter() if as_json else logging.Formatter(TEXT_FORMAT)
     formatter.converter = time.gmtime
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     logging.basicConfig(level=LEVELS[level], handlers=[handler], force=True)
 
 
+class JsonFormatter(logging.Formatter):
+    """One JSON object per line; what is no event has its text as `message`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", self.converter(record.created))
+        line: dict[str, Any] = {
+            "time": f"{at}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+        }
+        event = getattr(record, "event", None)
+        if event is None:
+            line["message"] = record.getMessage()
+        else:
+            line["event"] = type(event).__name__
+            line["facts"] = dict(_facts(event))
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
 class LoggingObserver:
     """The daemon's Observer: counts every kind of event and logs it, a few of a kind a minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, count: Callable[[object], None] | None = None) -> None:
+        """`count` is told of every event, too."""
+        self._count = count
         self.counts: dict[str, int] = {}
         self._recent: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._listeners: dict[type, list[Callable[[Any], None]]] = {}
@@ -56,10 +85,13 @@ class LoggingObserver:
         """Count and log; a flood of one kind is counted only."""
         for listener in self._listeners.get(type(event), ()):
             listener(event)
+        if self._count is not None:
+            self._count(event)
         kind = type(event).__name__
         self.counts[kind] = self.counts.get(kind, 0) + 1
         if logger.isEnabledFor(logging.DEBUG) or self._is_news(kind):
-            logger.log(_level(event), "%s %s", kind, _facts(event))
+            facts = " ".join(f"{name}={value}" for name, value in _facts(event))
+            logger.log(_level(event), "%s %s", kind, facts, extra={"event": event})
 
     def _is_news(self, kind: str) -> bool:
         now = time.monotonic()
@@ -79,9 +111,9 @@ def _level(event: object) -> int:
     return logging.WARNING if failed else logging.DEBUG
 
 
-def _facts(event: object) -> str:
+def _facts(event: object) -> Sequence[tuple[str, str]]:
     shown = (f for f in _fields(event) if f.repr)
-    return " ".join(f"{f.name}={_show(getattr(event, f.name))}" for f in shown)
+    return [(f.name, _show(getattr(event, f.name))) for f in shown]
 
 
 def _fields(event: object) -> tuple[Field[object], ...]:

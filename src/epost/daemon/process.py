@@ -16,6 +16,8 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
+from prometheus_client import CollectorRegistry
+
 from epost.crypto.certificates import NODE_CERT, OrganisationTrust
 from epost.crypto.hashing import derive
 from epost.crypto.sealing import HpkeSealing
@@ -24,15 +26,17 @@ from epost.crypto.signing import Kind, SigningKey
 from epost.daemon.authority.upkeep import AuthorityUpkeep
 from epost.daemon.config import NodeConfig, parse_address, parse_contact
 from epost.daemon.control import ControlServer, socket_path
+from epost.daemon.counters import EventCounters
 from epost.daemon.files import make_private_folder
 from epost.daemon.folder import NodeFolder
 from epost.daemon.listeners import MailFronts, MailListeners
 from epost.daemon.logs import LoggingObserver, logger, start_logging
 from epost.daemon.loopback import LoopbackOwnerCheck
 from epost.daemon.mail_index import open_mail_index
-from epost.daemon.metrics import MetricsServer
+from epost.daemon.metrics import Gauges, MetricsServer, read_token
 from epost.daemon.offload import ThreadOffload
 from epost.daemon.privileges import give_up_privileges
+from epost.daemon.ring_report import RingReport
 from epost.daemon.ring_word import RingWord
 from epost.daemon.secret_file import SecretFile
 from epost.daemon.status import NodeStatus
@@ -50,11 +54,11 @@ from epost.past.observed import NodeDistrusted
 from epost.pastry.config import PastryConfig
 from epost.post.config import PostConfig
 from epost.rings.observed import NewsAccepted
-from epost.servers.access import EveryPeer
 
 T = TypeVar("T")
 
 WORKER_THREADS = 4
+WATCH_SECONDS = 60.0
 EXIT_CANNOT_START = 1
 EXIT_FAILED = 2
 
@@ -65,7 +69,7 @@ def run_daemon(data_dir: Path) -> int:
     try:
         folder = NodeFolder(data_dir.resolve())
         config = folder.read_config()
-        start_logging(config.log.level)
+        start_logging(config.log.level, as_json=config.log.format == "json")
         return run(_serve(folder, config))
     except EpostError as error:
         print(f"epost: {error}", file=sys.stderr)  # noqa: T201 - whoever starts the daemon reads it
@@ -123,7 +127,9 @@ class Daemon:
         self._stack = stack
         self._clock = SystemClock()
         self._entropy = SystemEntropy()
-        self._observer = LoggingObserver()
+        self._registry = CollectorRegistry()
+        counters = EventCounters(self._registry, self._clock.now)
+        self._observer = LoggingObserver(counters.count)
         self._executor = ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="worker")
         stack.callback(self._executor.shutdown, wait=False, cancel_futures=True)
         self._membership = folder.read_membership()
@@ -133,8 +139,9 @@ class Daemon:
         self._node_seed = folder.read_node_seed()
         self.metrics_port = 0
         self.node = self._make_node()
+        self._ring = RingReport(self.node, self._clock, self._node_configs().past)
         self._status = NodeStatus(
-            self.node, name=self._name(), key_protection=folder.key_protection()
+            self.node, self._ring, name=self._name(), key_protection=folder.key_protection()
         )
 
     async def start(self) -> None:
@@ -144,6 +151,7 @@ class Daemon:
         await self._start_metrics()
         self.node.start()
         self._stack.push_async_callback(self.node.stop)
+        self.node.driver.run_story(self._watch_ring())
         if self._config.authority.directory:
             upkeep = AuthorityUpkeep(self._config.authority, self.node, self._observer)
             await self._stack.enter_async_context(upkeep)
@@ -272,18 +280,29 @@ class Daemon:
         async def parts(request: Mapping[str, Any]) -> Mapping[str, Any]:
             return await self._status.parts(str(request.get("message_id", "")))
 
-        commands = {"status": status, "queue": queue, "parts": parts}
+        async def ring(_: Mapping[str, Any]) -> Mapping[str, Any]:
+            return self._ring.overview()
+
+        commands = {"status": status, "queue": queue, "parts": parts, "ring": ring}
         control = ControlServer(socket_path(self._folder.path), commands)
         await control.start()
         self._stack.push_async_callback(control.close)
 
+    async def _watch_ring(self) -> None:
+        while True:
+            self._ring.watch()
+            await asyncio.sleep(WATCH_SECONDS)
+
     async def _start_metrics(self) -> None:
         if not self._config.metrics.listen:
             return
-        check = (
-            LoopbackOwnerCheck(self._executor) if LoopbackOwnerCheck.is_available() else EveryPeer()
+        is_checked = LoopbackOwnerCheck.is_available()
+        self._registry.register(Gauges(self._status.metrics))
+        metrics = MetricsServer(
+            self._registry,
+            token=read_token(self._folder.path),
+            peer_check=LoopbackOwnerCheck(self._executor) if is_checked else None,
         )
-        metrics = MetricsServer(self._status.metrics, check)
         await metrics.start(parse_address(self._config.metrics.listen))
         self.metrics_port = metrics.port
         self._stack.push_async_callback(metrics.close)

@@ -10,6 +10,7 @@ from typing import Any
 from epost import __version__
 from epost.apps.mail.mailbox import INBOX, TextMatch, TextPlace
 from epost.apps.mail.records import Stored
+from epost.daemon.ring_report import RingReport
 from epost.foundation.errors import NoSuchMail
 from epost.foundation.ids import BlockKind, Handle
 from epost.node.assembly import Node
@@ -26,8 +27,9 @@ STATE_WORDS = {
 class NodeStatus:
     """Reads a node; changes nothing."""
 
-    def __init__(self, node: Node, *, name: str, key_protection: str) -> None:
+    def __init__(self, node: Node, ring: RingReport, *, name: str, key_protection: str) -> None:
         self._node = node
+        self._ring = ring
         self._name = name
         self._key_protection = key_protection
 
@@ -46,7 +48,9 @@ class NodeStatus:
                 "members": len(node.overlay.neighbours()) + 1,
                 "enrolled": node.issuers.enrolled_storage_nodes(),
                 "copies_wanted": node.issuers.replication_factor(),
+                "catching_up": self._ring.is_catching_up(),
             },
+            "advice": self._ring.advice(),
             "log": self._log_state(),
             "storage": self._storage(),
             "queue": {"messages": self._waiting_count(), "calls": node.driver.calls.open_count},
@@ -84,6 +88,7 @@ class NodeStatus:
         """Return the gauges of /metrics; no names, no addresses."""
         storage = self._storage()
         node = self._node
+        groups = node.scribe.children_by_group
         return {
             "blocks": ("Blocks in the vault", storage["blocks"]),
             "blocks_below_k": ("Blocks known to lie on fewer than k machines", storage["below_k"]),
@@ -97,6 +102,19 @@ class NodeStatus:
             "refused_over_quota": ("Blocks refused since the start: their member's quota was full",
                                    storage["refused_over_quota"]),
             "queue_messages": ("Sent messages that wait for a recipient", self._waiting_count()),
+            "queue_events": ("Messages and timers that wait for their turn",
+                             node.driver.waiting_events),
+            "groups": ("Trees of groups that this node takes part in", len(groups)),
+            "groups_joined": ("Groups that this node is a member of", len(node.scribe.groups)),
+            "group_children": ("Children of this node in all trees", sum(groups.values())),
+            "group_children_most": ("Children of this node in its largest tree",
+                                    max(groups.values(), default=0)),
+            "free_bytes": ("Bytes that may still be stored here", storage["free_bytes"]),
+            "loss_probability_per_year": (
+                "Estimated probability that the ring loses anything within a year",
+                self._ring.loss().yearly_probability),
+            "catching_up": ("1 if this node may have missed something",
+                            float(self._ring.is_catching_up())),
             "queue_calls": ("Requests that wait for an answer", node.driver.calls.open_count),
             "ring_members": ("Live nodes in the leaf set, this one included",
                              len(node.overlay.neighbours()) + 1),

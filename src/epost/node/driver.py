@@ -222,6 +222,11 @@ class Driver:
         for _, machine in sorted(self._machines.items()):
             self._enqueue(partial(machine.on_unreachable, node))
 
+    @property
+    def waiting_events(self) -> int:
+        """How many messages, timers and loads wait for their turn."""
+        return len(self._events)
+
     def is_overloaded(self) -> bool:
         """Return whether requests are turned away now; a transport may then pause reading."""
         return (

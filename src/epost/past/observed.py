@@ -10,11 +10,12 @@ from epost.foundation.ports import Role
 
 @dataclass(frozen=True, slots=True)
 class BlockStored:
-    """A block of another node, or a repaired one, was accepted here."""
+    """A block of another node, or a repaired one, was accepted here; `size` is what came of it."""
 
     handle: Handle
     roles: Role
     repaired: bool
+    size: int
 
 
 @dataclass(frozen=True, slots=True)

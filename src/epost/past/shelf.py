@@ -70,7 +70,7 @@ class Shelf:
         entry = self._entry(admitted)
         self._charge(entry, self._vault.entry(entry.handle))
         self._outbox.write(PutBlock(entry, block))
-        self._observer.record(BlockStored(entry.handle, entry.roles, repaired))
+        self._observer.record(BlockStored(entry.handle, entry.roles, repaired, len(block)))
         self._after_storing(entry, block)
 
     def extend(self, admitted: Admitted, suffix: bytes) -> None:
@@ -78,7 +78,7 @@ class Shelf:
         entry = self._entry(admitted)
         self._charge(entry, self._vault.entry(entry.handle))
         self._outbox.write(ExtendBlock(entry, suffix))
-        self._observer.record(BlockStored(entry.handle, entry.roles, repaired=False))
+        self._observer.record(BlockStored(entry.handle, entry.roles, False, len(suffix)))
 
     def hold(self, proven: Proven, block: bytes, voucher: bytes, roles: Role) -> None:
         """Write a block of this node's own user, as a replica too if it is one of the k."""

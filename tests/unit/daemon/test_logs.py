@@ -1,11 +1,12 @@
 """What the daemon's log says and does not say."""
 
+import json
 import logging
 from dataclasses import dataclass
 
 import pytest
 
-from epost.daemon.logs import LoggingObserver
+from epost.daemon.logs import LoggingObserver, logger, start_logging
 from epost.foundation.errors import DiskFull
 from epost.foundation.ids import BlockKind, Handle
 from epost.node.observed import BlockDamaged
@@ -58,3 +59,37 @@ def test_listeners_hear_their_kind_only() -> None:
     observer.record(Broke(DiskFull("x")))
     observer.record(Arrived(b"", 1))
     assert heard == [Arrived(b"", 1)]
+
+
+def test_as_json_every_line_is_an_object_with_the_facts_of_its_event(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    handle = Handle(BlockKind.CONTENT, b"\xcd" * 32)
+    start_logging("info", as_json=True)
+    LoggingObserver().record(Equivocated(handle, 7, (b"one body", b"another")))
+    logger.info("the node is up")
+    try:
+        raise DiskFull("no room")
+    except DiskFull:
+        logger.exception("it failed")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    start_logging("warning")
+    event, text, failure = lines
+    assert event["event"] == "Equivocated"
+    assert event["facts"] == {"handle": "content:cdcdcdcd", "version": "7"}
+    assert (event["level"], event["time"][-1]) == ("warning", "Z")
+    assert text["message"] == "the node is up"
+    assert "DiskFull" in failure["trace"]
+
+
+def test_as_text_every_line_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    start_logging("info")
+    logger.info("the node is up")
+    start_logging("warning")
+    assert capsys.readouterr().err.endswith("Z INFO the node is up\n")
+
+
+def test_every_event_is_given_to_the_counters() -> None:
+    counted: list[object] = []
+    LoggingObserver(counted.append).record(Arrived(b"", 1))
+    assert counted == [Arrived(b"", 1)]

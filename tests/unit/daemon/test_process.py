@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from epost.cli.commands import app
@@ -173,7 +174,46 @@ def test_metrics_count_and_names_do_not_appear(tmp_path: Path) -> None:
         text = await asyncio.to_thread(lambda: urllib.request.urlopen(url).read().decode())
         assert "epost_blocks " in text
         assert "epost_ring_ready 1.0" in text
+        assert 'epost_events_total{event="BecameReady",part="pastry"} 1.0' in text
+        assert "epost_join_seconds_count 1.0" in text
         assert "alice" not in text
+        assert "127.0.0.1" not in text
+
+    organisation(tmp_path, story)
+
+
+def test_the_command_line_shows_the_ring_and_revokes_machines(tmp_path: Path) -> None:
+    async def cli(*arguments: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, arguments)
+
+    async def story(org: Organisation) -> None:
+        authority = ("--authority-dir", str(org.authority_dir))
+        data = ("--data-dir", str(org.path / "alice"))
+        with Authority.open(org.authority_dir, system_world()) as open_authority:
+            invitations = [open_authority.invite(name) for name in ("bob@example.org", None)]
+        await org.join("bob", invitations[0])
+        await org.join("storage", invitations[1])
+        await org.until("alice", lambda s: s["ring"]["members"] == s["ring"]["enrolled"] == 3)
+        shown = await cli("ring", *data)
+        assert "clockwise" in shown.output
+        assert "It rests on" in shown.output
+        told = json.loads((await cli("ring", "--json", *data)).output)
+        assert len(told["leaf_set"]) == 2
+        storage = (await org.ask("storage", "status"))["node_id"]
+        nodes = json.loads((await cli("org", "nodes", "--json", *authority)).output)["nodes"]
+        users = ["alice@example.org", "bob@example.org", ""]
+        assert [node["user"] for node in nodes] == users
+        assert isinstance(
+            (await cli("org", "revoke-node", "nobody", *authority)).exception, RefusedError
+        )
+        revoked = await cli("org", "revoke-node", storage[:8], "--yes", "--json", *authority)
+        assert json.loads(revoked.output) == {"revoked": storage}
+        asked = await asyncio.to_thread(
+            CliRunner().invoke, app, ["org", "revoke-node", "bob@example.org", *authority], "y\n"
+        )
+        assert "is revoked" in asked.output
+        await org.until("alice", lambda s: s["ring"]["enrolled"] == 1)
+        assert "revoked" in (await cli("org", "nodes", *authority)).output
 
     organisation(tmp_path, story)
 

@@ -66,6 +66,7 @@ from epost.rings.policy import (
 REPLICATION_FACTOR = 3
 ORGANISATION_MODE_BYTES_MIN = 64 * 1024
 SECRET_EPOCH = 1
+ID_PREFIX_DIGITS_MIN = 8
 REPLACED = 1
 """Reason of a revocation: the machine was lost or erased and is enrolled anew."""
 
@@ -207,6 +208,29 @@ class Authority:
             if not self._register.revoke_node(node_id, self._world.clock.wall_ms(), reason):
                 raise RefusedError("no node in force has this id")
             self._publish_policy()
+
+    def nodes(self) -> Sequence[tuple[NodeRow, str]]:
+        """Return every node ever certified with its user's name (empty: a storage machine)."""
+        names = self._register.names_by_member()
+        return [(node, names.get(node.member_tag, "")) for node in self._register.nodes()]
+
+    def find_node(self, name_or_id: str) -> bytes:
+        """Return the id of the one node in force that is meant; raises RefusedError.
+
+        `name_or_id` is the name of a user, or the first 8 hex digits of a node id or more.
+        """
+        wanted = name_or_id.lower()
+        is_prefix = len(wanted) >= ID_PREFIX_DIGITS_MIN
+        found = [
+            node.node_id
+            for node, name in self.nodes()
+            if node.revoked_at is None
+            and (name == wanted or (is_prefix and node.node_id.hex().startswith(wanted)))
+        ]
+        if len(found) != 1:
+            how_many = "more than one node" if found else "no node"
+            raise RefusedError(f"{how_many} in force is {name_or_id}; see epost org nodes")
+        return found[0]
 
     def _certify(
         self,

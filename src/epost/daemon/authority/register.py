@@ -116,6 +116,11 @@ class Register:
         """Return the names of all accounts, sorted."""
         return [n for (n,) in self._database.execute("SELECT name FROM account ORDER BY name")]
 
+    def names_by_member(self) -> dict[bytes, str]:
+        """Return the name of each member by the tag in her nodes' certificates."""
+        rows = self._database.execute("SELECT member_tag, name FROM account")
+        return {bytes(tag): str(name) for tag, name in rows}
+
     def has_account(self, name: str) -> bool:
         """Is there an account of this name?"""
         rows = self._database.execute("SELECT 1 FROM account WHERE name = ?", (name,))

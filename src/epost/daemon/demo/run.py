@@ -21,6 +21,7 @@ from epost.daemon.demo.processes import Daemons
 from epost.daemon.demo.state import DemoNode, node_folder, write_demo_json
 from epost.daemon.files import make_private_folder
 from epost.foundation.errors import ConfigError, EpostError, UnavailableError
+from epost.pastry.config import PastryConfig
 
 WHOLE_TIMEOUT_SECONDS = 90.0
 POLL_SECONDS = 0.2
@@ -169,7 +170,7 @@ def _is_whole(status: Mapping[str, Any], nodes: int) -> bool:
     ring, storage = status["ring"], status["storage"]
     return bool(
         ring["ready"]
-        and ring["members"] >= nodes
+        and ring["members"] >= min(nodes, PastryConfig().leaf_set_size + 1)
         and ring["enrolled"] >= nodes
         and storage["unpushed"] == 0
         and status["log"] in SETTLED_LOGS
