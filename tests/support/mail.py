@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from epost.apps.mail.index import MailIndex
-from epost.apps.mail.ports import LogListener
+from epost.apps.mail.ports import Follower, LogListener
 from epost.apps.mail.service import MailService, MailServices
 from epost.crypto.certificates import AccountCert
 from epost.crypto.signed import sign
@@ -118,10 +118,6 @@ class MemoryLog:
                 if entry.app == app:
                     listener(sequence, entry, origin)
 
-    def hear(self, sequence: int, payload: bytes, origin: Origin) -> None:
-        """A record of another device becomes known."""
-        self._tell(sequence, [Entry(AppId.MAIL, payload)], origin)
-
     def register(self, app: AppId, listener: LogListener) -> None:
         self.listeners.append((int(app), listener))
 
@@ -138,6 +134,23 @@ class MemoryLog:
 
     def payloads(self) -> list[bytes]:
         return [entry.payload for entry in self.entries]
+
+
+@dataclass
+class MemorySiblings:
+    """What the account's other devices log."""
+
+    followers: list[Follower] = field(default_factory=list)
+
+    def register(self, app: AppId, follower: Follower) -> None:
+        assert app is AppId.MAIL
+        self.followers.append(follower)
+
+    async def hear(self, payload: bytes, origin: Origin) -> None:
+        """A record of another device becomes known."""
+        for follower in self.followers:
+            after = follower.read_to(origin.device)
+            await follower.take(origin, after, [(after + 1, Entry(AppId.MAIL, payload))])
 
 
 @dataclass
@@ -277,8 +290,10 @@ class Member:
 
     def build(self) -> None:
         """Make the mail service, as at the start of a process."""
+        self.siblings = MemorySiblings()
         services = MailServices(
             log=self.log,
+            siblings=self.siblings,
             messages=self.messages,
             sending=self,
             names=self.names,

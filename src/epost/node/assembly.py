@@ -205,6 +205,7 @@ class Node:
         return MailService(
             MailServices(
                 log=services.log,
+                siblings=services.siblings,
                 messages=services.messages,
                 sending=services.notifications,
                 names=services.accounts,

@@ -55,12 +55,12 @@ class Follower(Protocol):
         """Return up to which record of another device's log everything is durable here."""
         ...
 
-    async def take(self, origin: Origin, entries: Sequence[tuple[int, Entry]]) -> None:
-        """Take (sequence, entry) of another device, in its order; returns when that is durable.
+    async def take(self, origin: Origin, after: int, entries: Sequence[tuple[int, Entry]]) -> None:
+        """Take all (sequence, entry) of another device behind `after`; returns once durable.
 
-        `entries` may hold none of this application's: then only `read_to` moves.
+        `entries` may hold none of this application's: then only `read_to` moves. Raises
+        UnavailableError if `read_to` is not `after` (any more).
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,17 +175,19 @@ class Siblings:
                 break
             batch.append((record.sequence, self._reader.entry(record)))
             if len(batch) >= RECORDS_PER_TELLING_MAX:
-                await self._tell(origin, batch)
+                await self._tell(origin, batch, wanted)
                 batch = []
         if batch:
-            await self._tell(origin, batch)
+            await self._tell(origin, batch, wanted)
         self._ports.observer.record(SiblingRead(sibling.number, head.sequence))
 
-    async def _tell(self, origin: Origin, batch: Sequence[tuple[int, Entry]]) -> None:
-        for follower in list(self._followers.values()):
-            read_to = follower.read_to(origin.device)
-            if new := [(number, entry) for number, entry in batch if number > read_to]:
-                await follower.take(origin, new)
+    async def _tell(
+        self, origin: Origin, batch: Sequence[tuple[int, Entry]], told: dict[AppId, int]
+    ) -> None:
+        for app, after in told.items():
+            if new := [(number, entry) for number, entry in batch if number > after]:
+                await self._followers[app].take(origin, after, new)
+                told[app] = new[-1][0]
 
     async def _head_of(self, sibling: Sibling) -> HeadContent | None:
         """Return the head of the newest of a device's logs that has one."""

@@ -32,7 +32,8 @@ class Notebook:
     def read_to(self, device: int) -> int:
         return max((number for number, _ in self.pages.get(device, ())), default=0)
 
-    async def take(self, origin: Origin, entries: Sequence[tuple[int, Entry]]) -> None:
+    async def take(self, origin: Origin, after: int, entries: Sequence[tuple[int, Entry]]) -> None:
+        assert after == self.read_to(origin.device)
         self.tellings += 1
         page = self.pages.setdefault(origin.device, [])
         page += [(number, bytes(entry.payload)) for number, entry in entries]

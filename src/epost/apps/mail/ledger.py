@@ -39,7 +39,7 @@ from epost.apps.mail.records import (
     UidRange,
     decode_record,
 )
-from epost.foundation.errors import EpostError, PeerError
+from epost.foundation.errors import EpostError, PeerError, UnavailableError
 from epost.foundation.ports import Observer
 
 WEIGHT_PER_SLICE_MAX = 250
@@ -66,11 +66,12 @@ class Audience(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Logged:
     sequence: int
-    """In this device's own log; 0 for entries of other devices' logs."""
+    """In the log of the device that wrote it."""
     payload: bytes
     record: Record | None
-    """None if it could not be read."""
-    is_own: bool
+    """None if it could not be read, or is another application's."""
+    device: int | None = None
+    """Which other device wrote it; None for this one."""
 
 
 class Ledger:
@@ -82,6 +83,7 @@ class Ledger:
         self._observer = observer
         self._waiting: deque[_Logged] = deque()
         self._expected: dict[bytes, asyncio.Future[None]] = {}
+        self._taken: dict[int, asyncio.Future[None]] = {}
         self._prepared: dict[bytes, Rendition] = {}
         self._audiences: WeakValueDictionary[bytes, Audience] = WeakValueDictionary()
         self._is_held = True
@@ -145,17 +147,38 @@ class Ledger:
 
     # What the log tells.
 
-    def take(self, sequence: int, payload: bytes, *, is_own: bool) -> None:
-        """Queue an entry of a log; `is_own` if this device wrote it.
+    def take(self, sequence: int, payload: bytes) -> None:
+        """Queue an entry of this device's log; it may come twice."""
+        self._queue(_Logged(sequence, payload, self._decoded(sequence, payload)))
 
-        Own entries may come twice. What other devices wrote does not say how far this log is read.
+    async def take_of(self, device: int, entries: Sequence[tuple[int, bytes | None]]) -> None:
+        """Take (sequence, payload) of another device's log; returns when the index has them.
+
+        A payload of None is another application's. Raises UnavailableError if this device's log is
+        read again meanwhile: then these are to be brought again, from `read_to`.
         """
-        record = None
+        for sequence, payload in entries:
+            record = None if payload is None else self._decoded(sequence, payload)
+            self._queue(_Logged(sequence, payload or b"", record, device))
+        taken = self._taken[device] = asyncio.get_running_loop().create_future()
         try:
-            record = decode_record(payload)
+            await taken
+        finally:
+            self._taken.pop(device, None)
+
+    def read_to(self, device: int) -> int:
+        """Return up to which sequence another device's log is in the index."""
+        return dict(self.state.others).get(device, 0)
+
+    def _decoded(self, sequence: int, payload: bytes) -> Record | None:
+        try:
+            return decode_record(payload)
         except PeerError as error:
             self._observer.record(MailRecordSkipped(sequence, error))
-        self._waiting.append(_Logged(sequence if is_own else 0, payload, record, is_own))
+            return None
+
+    def _queue(self, logged: _Logged) -> None:
+        self._waiting.append(logged)
         if not self._is_held and not self._is_scheduled:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._go_on)
@@ -163,6 +186,9 @@ class Ledger:
     def drop_waiting(self) -> None:
         """Forget what is queued: the log is about to be read again."""
         self._waiting.clear()
+        for taken in self._taken.values():
+            if not taken.done():
+                taken.set_exception(UnavailableError("this device's log is read again"))
 
     def expect(self, payload: bytes) -> asyncio.Future[None]:
         """Return what is done when the index has this record of our own, or fails with it."""
@@ -204,7 +230,15 @@ class Ledger:
         for logged in some:
             if future := self._expected.pop(logged.payload, None):
                 future.set_result(None)
+        self._tell_taken(some)
         return bool(self._waiting)
+
+    def _tell_taken(self, some: Sequence[_Logged]) -> None:
+        left = {logged.device for logged in self._waiting} if self._taken else set()
+        for device in sorted({logged.device for logged in some if logged.device is not None}):
+            taken = self._taken.get(device)
+            if taken is not None and device not in left and not taken.done():
+                taken.set_result(None)
 
     async def apply_all(self) -> None:
         """Take in everything that waits, a slice between two turns of the event loop."""
@@ -234,7 +268,7 @@ class Ledger:
 
     def _next_slice(self) -> list[_Logged]:
         """Return entries for some milliseconds of work; drop what the index has already."""
-        while self._waiting and 0 < self._waiting[0].sequence <= self.state.applied:
+        while self._waiting and self._is_known(self._waiting[0]):
             self._waiting.popleft()
         some: list[_Logged] = []
         weight = 0
@@ -245,6 +279,9 @@ class Ledger:
             some.append(logged)
         return some
 
+    def _is_known(self, logged: _Logged) -> bool:
+        return logged.device is None and logged.sequence <= self.state.applied
+
     def _fold(self, some: Sequence[_Logged]) -> Folded:
         folding = Folding(
             self._index,
@@ -254,15 +291,19 @@ class Ledger:
             prepared=self._prepared,
             open_notice=self._open_notice,
         )
+        applied, others = self.state.applied, {}
         for logged in some:
-            is_own = logged.is_own and logged.sequence >= self.state.numbered_from
+            if logged.device is None:
+                applied = max(applied, logged.sequence)
+            else:
+                others[logged.device] = logged.sequence
+            is_own = logged.device is None and logged.sequence >= self.state.numbered_from
             try:
                 if logged.record is not None:
                     folding.apply(logged.record, is_own=is_own)
             except PeerError as error:
                 self._observer.record(MailRecordSkipped(logged.sequence, error))
-        read_to = max(logged.sequence for logged in some)
-        return folding.finish(max(read_to, self.state.applied))
+        return folding.finish(applied, others)
 
     def _adopt(self, folded: Folded) -> None:
         """Follow the index, then tell whoever has the folders open."""

@@ -41,7 +41,7 @@ class Appended(Protocol):
 
 
 class DeviceLog(Protocol):
-    """This device's log, and what it has read of the account's other devices (paper 3.4)."""
+    """This device's log (paper 3.4)."""
 
     async def append(self, entries: Sequence[Entry]) -> Appended:
         """Append; listeners hear of it when it is locally durable, the caller when it is more."""
@@ -53,6 +53,24 @@ class DeviceLog(Protocol):
     def replay(self, app: AppId, after_sequence: int) -> AsyncIterator[tuple[int, bytes]]:
         """Yield (sequence, payload) of this device's own log behind a sequence."""
         ...
+
+
+class Follower(Protocol):
+    """Whoever folds the records of all of the account's devices."""
+
+    def read_to(self, device: int) -> int:
+        """Return up to which sequence another device's log was taken."""
+        ...
+
+    async def take(self, origin: Origin, after: int, entries: Sequence[tuple[int, Entry]]) -> None:
+        """Take the entries behind `after`; returns when that is durable."""
+
+
+class Siblings(Protocol):
+    """The logs of the account's other devices (design 6)."""
+
+    def register(self, app: AppId, follower: Follower) -> None:
+        """Bring a follower what those devices logged and it does not have, from now on."""
 
 
 OFFLOAD_BYTES_MIN = 256 * 1024

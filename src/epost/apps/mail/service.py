@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore, Messages
 from epost.apps.mail.observed import MailIndexCaughtUp, MailIndexStuck
 from epost.apps.mail.open_folder import OpenFolder
-from epost.apps.mail.ports import DeviceLog, Names, Offload, Origin, Sending, in_the_loop
+from epost.apps.mail.ports import DeviceLog, Names, Offload, Origin, Sending, Siblings, in_the_loop
 from epost.apps.mail.records import (
     ModseqRange,
     Numbering,
@@ -33,7 +33,7 @@ from epost.apps.mail.writing import MailWriter
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.foundation.codec import Format
-from epost.foundation.errors import EpostError, PeerError
+from epost.foundation.errors import EpostError, PeerError, UnavailableError
 from epost.foundation.ports import Clock, Entropy, Observer
 from epost.post.app_ids import AppId
 from epost.post.log_records import Entry
@@ -60,6 +60,7 @@ class MailServices:
     """
 
     log: DeviceLog
+    siblings: Siblings
     messages: Messages
     sending: Sending
     names: Names
@@ -170,6 +171,7 @@ class MailService:
         self._log.register(AppId.MAIL, self._on_logged)
         await self._catch_up()
         self._run(self._backlog.run())
+        self._services.siblings.register(AppId.MAIL, self)
 
     async def stop(self) -> None:
         """Stop following, and close the index; the log may still tell, nobody listens."""
@@ -184,6 +186,27 @@ class MailService:
         task = self._services.run_story(story)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    # Following the logs of the account's other devices.
+
+    def read_to(self, device: int) -> int:
+        """Return up to which sequence the index has another device's log."""
+        return self._ledger.read_to(device)
+
+    async def take(self, origin: Origin, after: int, entries: Sequence[tuple[int, Entry]]) -> None:
+        """Take what another device logged behind `after`; returns when the index has it.
+
+        Raises UnavailableError if this index does not go on there (any more).
+        """
+        if not self._is_live or self.read_to(origin.device) != after:
+            raise UnavailableError("the index is made anew")
+        await self._ledger.take_of(
+            origin.device,
+            [
+                (sequence, bytes(entry.payload) if entry.app == AppId.MAIL else None)
+                for sequence, entry in entries
+            ],
+        )
 
     # Following the log.
 
@@ -200,9 +223,7 @@ class MailService:
             self._live.append(logged)
 
     def _take(self, logged: _Logged) -> None:
-        assert self._here is not None
-        is_own = logged.origin.device == self._here.device
-        self._ledger.take(logged.sequence, logged.payload, is_own=is_own)
+        self._ledger.take(logged.sequence, logged.payload)
 
     def _begin_again(self, origin: Origin) -> None:
         """This device exists twice: its log goes on in a new incarnation, and so do its UIDs."""
@@ -286,7 +307,7 @@ class MailService:
             self._live.clear()
             after = self._ledger.state.applied
             async for sequence, payload in self._log.replay(AppId.MAIL, after):
-                self._ledger.take(sequence, payload, is_own=True)
+                self._ledger.take(sequence, payload)
                 entries += 1
                 if entries % REPLAYED_PER_SLICE == 0:
                     await self._ledger.apply_all()

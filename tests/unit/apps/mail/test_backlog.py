@@ -47,7 +47,7 @@ def insertion(number: int, folder: bytes = INBOX_ID) -> bytes:
 def test_mails_of_another_device_are_numbered_in_the_order_in_which_they_came() -> None:
     async def scene(alice: Member) -> None:
         for number in (7, 3, 5):
-            alice.log.hear(number, insertion(number), SIBLING)
+            await alice.siblings.hear(insertion(number), SIBLING)
         await asyncio.sleep(1)
         inbox = await alice.mail.mailbox.open("INBOX")
         emails = [bytes.fromhex(row.email_id) for row in await inbox.rows(inbox.uids())]
@@ -59,9 +59,9 @@ def test_mails_of_another_device_are_numbered_in_the_order_in_which_they_came() 
 def test_a_folder_of_another_device_shows_with_its_mail() -> None:
     async def scene(alice: Member) -> None:
         made = CreateFolder(Stamp(9, 2), b"w" * 16, "Work", "")
-        alice.log.hear(1, insertion(1, b"w" * 16), SIBLING)
+        await alice.siblings.hear(insertion(1, b"w" * 16), SIBLING)
         await asyncio.sleep(1)
-        alice.log.hear(2, encode_record(made), SIBLING)
+        await alice.siblings.hear(encode_record(made), SIBLING)
         await asyncio.sleep(1)
         work = await alice.mail.mailbox.open("Work")
         assert list(work.uids()) == [1]
@@ -73,11 +73,11 @@ def test_a_folder_of_another_device_shows_with_its_mail() -> None:
 def test_a_copy_read_before_its_original_shows_when_that_comes() -> None:
     async def scene(alice: Member) -> None:
         copied = Copy((CopiedMail(b"%16d" % 1, b"c" * 16, ("\\Seen",)),), INBOX_ID)
-        alice.log.hear(1, encode_record(copied), SIBLING)
+        await alice.siblings.hear(encode_record(copied), SIBLING)
         await asyncio.sleep(1)
         inbox = await alice.mail.mailbox.open("INBOX")
         assert not inbox.uids()
-        alice.log.hear(2, insertion(1), SIBLING)
+        await alice.siblings.hear(insertion(1), SIBLING)
         await asyncio.sleep(1)
         assert len(inbox.uids()) == 2
         assert {frozenset(row.flags) for row in await inbox.rows(inbox.uids())} == {
@@ -92,10 +92,10 @@ def test_a_move_that_overtakes_the_numbering_ends_in_one_place() -> None:
     async def scene(alice: Member) -> None:
         folders = {info.name: info for info in await alice.mail.mailbox.folders()}
         archive = bytes.fromhex(folders["Archive"].folder_id)
-        alice.log.hear(1, insertion(1), SIBLING)
+        await alice.siblings.hear(insertion(1), SIBLING)
         await asyncio.sleep(0)
         moved = Move(Stamp(9, 2), (b"%16d" % 1,), archive)
-        alice.log.hear(2, encode_record(moved), SIBLING)
+        await alice.siblings.hear(encode_record(moved), SIBLING)
         await asyncio.sleep(1)
         assert (await alice.mail.mailbox.counters("INBOX")).messages == 0
         assert (await alice.mail.mailbox.counters("Archive")).messages == 1
@@ -125,7 +125,7 @@ def test_what_could_not_be_rendered_is_rendered_later() -> None:
 def test_numbers_that_could_not_be_logged_are_given_later() -> None:
     async def scene(alice: Member) -> None:
         alice.log.error = DiskFull("no room")
-        alice.log.hear(1, insertion(1), SIBLING)
+        await alice.siblings.hear(insertion(1), SIBLING)
         await asyncio.sleep(10)
         assert alice.observer.of(MailWorkFailed)
         alice.log.error = None

@@ -24,7 +24,7 @@ def desk() -> tuple[Journal, Ledger, MemoryLog]:
     ledger.open(IndexState(b"n" * 16, 0), 2, is_new=True)
     log.register(
         AppId.MAIL,
-        lambda sequence, entry, _: ledger.take(sequence, bytes(entry.payload), is_own=True),
+        lambda sequence, entry, _: ledger.take(sequence, bytes(entry.payload)),
     )
     ledger.release(lambda: None)
     journal = Journal(log, ledger)

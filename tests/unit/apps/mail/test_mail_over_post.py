@@ -36,6 +36,7 @@ class Desk:
             self.mail = MailService(
                 MailServices(
                     log=services.log,
+                    siblings=services.siblings,
                     messages=services.messages,
                     sending=services.notifications,
                     names=services.accounts,

@@ -165,12 +165,12 @@ def test_what_other_devices_did_shows_when_this_one_has_numbered_it() -> None:
         heard: list[FolderChange] = []
         inbox.subscribe(heard.append)
         inserted = Insert(b"1" * 16, INBOX_ID, (), 1_600_000_000, 0, 1, Inline(b"1"))
-        alice.log.hear(1_000_001, encode_record(inserted), SIBLING)
+        await alice.siblings.hear(encode_record(inserted), SIBLING)
         await asyncio.sleep(1)
         assert heard == [Appended([1])]
         assert await shown(alice) == [(1, frozenset(), b"1")]
         flagged = ChangeFlags(Stamp(50, 2), (b"1" * 16,), (SEEN,), ())
-        alice.log.hear(1_000_002, encode_record(flagged), SIBLING)
+        await alice.siblings.hear(encode_record(flagged), SIBLING)
         await asyncio.sleep(1)
         assert await shown(alice) == [(1, frozenset({SEEN}), b"1")]
         await inbox.change_flags([1], FlagChange.REMOVE, frozenset({SEEN}))
@@ -186,12 +186,12 @@ def test_a_mail_moved_away_by_another_device_vanishes_here_and_appears_there() -
         archive = await alice.mail.mailbox.open("Archive")
         to = next(i.folder_id for i in await alice.mail.mailbox.folders() if i.name == "Archive")
         moved = Move(Stamp(90, 2), (bytes.fromhex(row.email_id),), bytes.fromhex(to))
-        alice.log.hear(1_000_001, encode_record(moved), SIBLING)
+        await alice.siblings.hear(encode_record(moved), SIBLING)
         await asyncio.sleep(1)
         assert list(inbox.uids()) == []
         assert list(archive.uids()) == [1]
         expunged = Expunge((bytes.fromhex(row.email_id),))
-        alice.log.hear(1_000_002, encode_record(expunged), SIBLING)
+        await alice.siblings.hear(encode_record(expunged), SIBLING)
         await asyncio.sleep(1)
         assert list(archive.uids()) == []
 
