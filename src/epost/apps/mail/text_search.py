@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import binascii
 from collections.abc import Iterator
 
 from epost.apps.mail.mailbox import TextMatch, TextPlace
 from epost.apps.mail.mime.addresses import mailboxes
+from epost.apps.mail.mime.decoding import leaf_text
 from epost.apps.mail.mime.headers import (
     HEADER_BYTES_READ_MAX,
     HeaderFields,
-    decode_text,
     decode_words,
     read_fields,
 )
@@ -18,10 +17,7 @@ from epost.apps.mail.mime.structure import Part, PartKind
 
 BODY_CHARACTERS_MAX = 256 * 1024
 """Text of a mail beyond this is not searched."""
-_ENCODED_PER_DECODED_MAX = 4
 _ADDRESS_FIELDS = frozenset({"from", "to", "cc", "bcc"})
-_BASE64 = bytes(range(ord("A"), ord("Z") + 1)) + bytes(range(ord("a"), ord("z") + 1))
-_NOT_BASE64 = bytes(set(range(256)) - set(_BASE64 + b"0123456789+/"))
 
 
 def header_text(fields: HeaderFields) -> str:
@@ -66,30 +62,12 @@ def matches(match: TextMatch, header: str, body: str) -> bool:
 
 def _texts(octets: bytes, part: Part) -> Iterator[str]:
     if part.kind is PartKind.LEAF and not part.content.is_attachment:
-        yield _leaf_text(octets, part)
+        yield leaf_text(octets, part, BODY_CHARACTERS_MAX)
     for child in part.children:
         if part.kind is PartKind.MESSAGE:  # the header of a nested mail is text of this one
             block = octets[child.header.start : child.header.end][:HEADER_BYTES_READ_MAX]
             yield header_text(read_fields(block))
         yield from _texts(octets, child)
-
-
-def _leaf_text(octets: bytes, part: Part) -> str:
-    encoded = part.body.cut(octets)[: BODY_CHARACTERS_MAX * _ENCODED_PER_DECODED_MAX]
-    raw = _decoded(encoded, part.content.encoding)
-    text = decode_text(raw, part.content.charset)
-    return raw.decode("utf-8", "replace") if text is None else text
-
-
-def _decoded(encoded: bytes, encoding: str) -> bytes:
-    """Undo the transfer encoding, as far as it can be undone."""
-    if encoding == "quoted-printable":
-        return binascii.a2b_qp(encoded)
-    if encoding == "base64":
-        digits = encoded.translate(None, _NOT_BASE64)
-        usable = digits[: len(digits) - (len(digits) % 4 == 1)]
-        return binascii.a2b_base64(usable + b"=" * (-len(usable) % 4))
-    return encoded
 
 
 def _searchable(text: str) -> str:

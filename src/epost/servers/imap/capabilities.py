@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from epost.servers.imap.limits import ImapLimits
 
-_ALWAYS = (b"IMAP4rev1", b"SASL-IR", b"LITERAL+", b"ID", b"ENABLE")
+_ALWAYS = (b"IMAP4rev1", b"IMAP4rev2", b"SASL-IR", b"LITERAL+", b"ID", b"ENABLE")
 _AFTER_LOGIN = (
     b"IDLE",
     b"NAMESPACE",
@@ -18,6 +18,11 @@ _AFTER_LOGIN = (
     b"LIST-STATUS",
     b"STATUS=SIZE",
     b"CONDSTORE",
+    b"QRESYNC",
+    b"BINARY",
+    b"PREVIEW",
+    b"UIDONLY",
+    b"UTF8=ACCEPT",
     b"ESEARCH",
     b"SEARCHRES",
     b"MULTIAPPEND",

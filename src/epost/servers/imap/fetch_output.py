@@ -7,7 +7,8 @@ from itertools import repeat
 from epost.apps.mail.mailbox import MessageColumns, Rendered
 from epost.servers.imap.opened_mail import OpenedMail, header_section
 from epost.servers.imap.syntax.dates import format_date_time
-from epost.servers.imap.syntax.fetch_items import BodyItem, FetchItem, Item
+from epost.servers.imap.syntax.fetch_items import BinaryItem, BodyItem, FetchItem, Item
+from epost.servers.imap.syntax.formats import string
 from epost.servers.imap.view import FolderView
 
 
@@ -30,7 +31,7 @@ class FetchOutput:
 
     def __init__(self, view: FolderView, items: Sequence[FetchItem]) -> None:
         self._view = view
-        self._octets = [i for i in items if isinstance(i, BodyItem) and not i.is_top_header]
+        self._octets = [item for item in items if needs_octets(item)]
         self._names_uids = view.modes.is_uid_only  # UIDFETCH (RFC 9586)
         columns = [
             _column(item)
@@ -51,18 +52,47 @@ class FetchOutput:
         return map(self._response.__mod__, zip(names, *values, strict=True))
 
     def octets(self, mail: OpenedMail) -> Iterator[bytes]:
-        """The rest of a response, in pieces, so that big mails are not copied."""
+        """The rest of a response, in pieces, so that big mails are not copied.
+
+        Raises UnknownEncoding.
+        """
         separator = self._separator
         for item in self._octets:
-            yield separator + _label(item) + b" "
-            yield from _literal(mail.section(item))
+            yield separator
+            yield from _read_item(item, mail)
             separator = b" "
         yield b")\r\n"
 
 
+def needs_octets(item: FetchItem) -> bool:
+    """Whether the mail itself must be read for an item."""
+    return not (item.is_top_header if isinstance(item, BodyItem) else item in _COLUMNS)
+
+
+def _read_item(item: FetchItem, mail: OpenedMail) -> Iterator[bytes]:
+    """An item that is made from the mail itself."""
+    match item:
+        case BodyItem():
+            yield _label(item) + b" "
+            yield from _literal(mail.section(item))
+        case BinaryItem(is_size=True):
+            yield b"%b %d" % (item.label, len(mail.decoded(item.numbers) or b""))
+        case BinaryItem():
+            yield _label(item) + b" "
+            octets = mail.decoded(item.numbers)
+            if octets is not None and item.partial is not None:
+                first, count = item.partial
+                octets = octets[first : first + count]
+            yield b"~" if octets and b"\0" in octets else b""  # literal8
+            yield from _literal(octets)
+        case _:
+            assert item is Item.PREVIEW
+            yield b"PREVIEW " + string(mail.preview().encode("utf-8", "replace"))
+
+
 def _column(item: FetchItem) -> tuple[bytes, _Values]:
     """The form of an item, with a place for one value, and where the values come from."""
-    if isinstance(item, Item):
+    if not isinstance(item, BodyItem):
         return _COLUMNS[item]
 
     def values(messages: Gathered, _view: FolderView) -> Iterable[bytes]:
@@ -72,7 +102,7 @@ def _column(item: FetchItem) -> tuple[bytes, _Values]:
     return _label(item).replace(b"%", b"%%") + b" %b", values
 
 
-def _label(item: BodyItem) -> bytes:
+def _label(item: BodyItem | BinaryItem) -> bytes:
     return item.label if item.partial is None else b"%b<%d>" % (item.label, item.partial[0])
 
 
@@ -90,7 +120,7 @@ def _email_ids(messages: Gathered, _view: FolderView) -> Iterable[bytes]:
     return (email_id.encode("ascii") for email_id in messages.rows.email_ids())
 
 
-_COLUMNS: dict[Item, tuple[bytes, _Values]] = {
+_COLUMNS: dict[FetchItem, tuple[bytes, _Values]] = {
     Item.FLAGS: (b"FLAGS %b", lambda messages, view: view.shown_flags(messages.rows)),
     Item.UID: (b"UID %d", lambda messages, _: messages.rows.uids),
     Item.INTERNALDATE: (b"INTERNALDATE %b", _internal_dates),

@@ -3,8 +3,11 @@
 import re
 from functools import lru_cache
 
-from epost.apps.mail.mime.section import SectionText, locate
-from epost.apps.mail.mime.structure import Part, Span, parse_structure
+from epost.apps.mail.mime.decoding import ENCODINGS, decoded
+from epost.apps.mail.mime.section import SectionText, find_part, locate
+from epost.apps.mail.mime.structure import Part, PartKind, Span, parse_structure
+from epost.apps.mail.preview import preview_of
+from epost.servers.imap.binary_mail import UnknownEncoding
 from epost.servers.imap.syntax.fetch_items import BodyItem, HeaderChoice
 
 _VALUE = rb"[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*"
@@ -31,12 +34,34 @@ class OpenedMail:
             span = Span(start, min(start + count, span.end))
         return span.cut(self._octets)
 
+    def decoded(self, numbers: tuple[int, ...]) -> bytes | None:
+        """A part with its transfer encoding undone, None if there is no such part.
+
+        Raises UnknownEncoding. What has parts of its own comes as it is: they stay encoded.
+        """
+        part = find_part(self._parts(), numbers)
+        if part is None:
+            return None
+        if not numbers or part.kind is not PartKind.LEAF:
+            span = locate(self._parts(), numbers, SectionText.CONTENT)
+            return None if span is None else span.cut(self._octets)
+        if part.content.encoding not in ENCODINGS:
+            raise UnknownEncoding
+        return decoded(part.body.cut(self._octets), part.content.encoding)
+
+    def preview(self) -> str:
+        """The first words of the mail (RFC 8970)."""
+        return preview_of(self._octets, self._parts())
+
     def _locate(self, item: BodyItem) -> Span | None:
         if not item.numbers and item.text is SectionText.CONTENT:
             return Span(0, len(self._octets))
+        return locate(self._parts(), item.numbers, item.text)
+
+    def _parts(self) -> Part:
         if self._structure is None:
             self._structure = parse_structure(self._octets)
-        return locate(self._structure, item.numbers, item.text)
+        return self._structure
 
 
 def header_section(header: bytes, item: BodyItem) -> bytes:

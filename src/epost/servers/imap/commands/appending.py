@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from epost.apps.mail.mailbox import AccountMail, NewMail
 from epost.foundation.errors import NoSuchFolder
+from epost.servers.imap.binary_mail import UnknownEncoding, without_nul
 from epost.servers.imap.replies import Reply, no, ok
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
@@ -28,8 +29,12 @@ async def append(_session: Session, mail: AccountMail, request: AppendRequest) -
     if not all(new.octets for new in request.mails):
         return no("An empty mail is not kept", b"CANNOT")
     try:
+        mails = [replace(new, octets=without_nul(new.octets)) for new in request.mails]
+    except UnknownEncoding:
+        return no("NULs are kept in parts of the encoding binary only", b"UNKNOWN-CTE")
+    try:
         folder = await mail.open(request.name)
-        outcome = await folder.append(_spelled(request.mails, folder.keywords))
+        outcome = await folder.append(_spelled(mails, folder.keywords))
     except NoSuchFolder:
         return no("There is no such folder", b"TRYCREATE")
     code = b"APPENDUID %d %b" % (outcome.uid_validity, format_set(outcome.uids))
@@ -66,7 +71,19 @@ def _new_mail(cursor: Cursor) -> NewMail:
     if cursor.at(b'"'):
         internal_date = date_time(cursor)
         cursor.space()
-    return NewMail(cursor.literal(), flags, internal_date)
+    return NewMail(_octets(cursor), flags, internal_date)
+
+
+def _octets(cursor: Cursor) -> bytes:
+    """A literal or literal8, perhaps wrapped as UTF8 (RFC 6855 4)."""
+    is_wrapped = cursor.at_word(b"UTF8")
+    if is_wrapped:
+        cursor.word()
+        cursor.expect(b" (")
+    octets = cursor.literal()
+    if is_wrapped:
+        cursor.expect(b")")
+    return octets
 
 
 VERBS: Mapping[bytes, Verb] = {b"APPEND": MailVerb(after_space(append_request), append)}

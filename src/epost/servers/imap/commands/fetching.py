@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from epost.apps.mail.mailbox import SEEN, FlagChange, MessageColumns, Rendered
 from epost.foundation.errors import NotFoundError, UnavailableError
-from epost.servers.imap.fetch_output import FetchOutput, Gathered
+from epost.servers.imap.binary_mail import UnknownEncoding
+from epost.servers.imap.fetch_output import FetchOutput, Gathered, needs_octets
 from epost.servers.imap.limits import (
     BODIES_PER_SLICE,
     BODY_BYTES_PER_SLICE,
@@ -19,12 +20,19 @@ from epost.servers.imap.limits import (
     RENDERINGS_PER_SLICE,
 )
 from epost.servers.imap.opened_mail import OpenedMail
-from epost.servers.imap.replies import EXPUNGE_ISSUED, Reply, no, ok
+from epost.servers.imap.replies import EXPUNGE_ISSUED, Reply, bad, no, ok
+from epost.servers.imap.resync import those_in, vanished_earlier
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import NUMBER64_MAX, Cursor
 from epost.servers.imap.syntax.errors import ImapSyntaxError
-from epost.servers.imap.syntax.fetch_items import BodyItem, FetchItem, Item, fetch_items
-from epost.servers.imap.syntax.sequences import MessageSet, message_set
+from epost.servers.imap.syntax.fetch_items import (
+    BinaryItem,
+    BodyItem,
+    FetchItem,
+    Item,
+    fetch_items,
+)
+from epost.servers.imap.syntax.sequences import MessageSet, NumberSet, message_set
 from epost.servers.imap.uid_list import UidList
 from epost.servers.imap.verbs import FolderVerb, Verb, after_space
 from epost.servers.imap.view import FolderView
@@ -41,23 +49,37 @@ class FetchRequest:
     by_uid: bool
     items: Sequence[FetchItem]
     changed_since: int | None
+    with_vanished: bool = False  # RFC 7162 3.2.6
 
 
 async def fetch(session: Session, view: FolderView, request: FetchRequest) -> Reply:
     """Send one response per message, then say whether any is missing."""
+    if request.with_vanished and not session.modes.wants_vanished:
+        return bad("ENABLE QRESYNC first")
     if Item.MODSEQ in request.items:
         session.enable_modseq()
     if request.by_uid:  # the client may name messages that it learnt of by APPENDUID
         await session.announce(may_expunge=False)
+    if request.with_vanished:
+        session.send(*vanished_earlier(await _vanished(view, request)))
     fetcher = _Fetcher(session, view, request.items)
     async for uids in _wanted(view, request, fetcher.slice_size):
         await fetcher.fetch(uids)
     if fetcher.unavailable_count:
         text = f"{fetcher.unavailable_count} mails cannot be read now, please try again later"
         return no(text, b"UNAVAILABLE")
+    if fetcher.undecodable_count:
+        return no("Some parts are in an encoding that is not known here", b"UNKNOWN-CTE")
     if fetcher.gone_count and not request.by_uid:
         return EXPUNGE_ISSUED
     return ok("That is all")
+
+
+async def _vanished(view: FolderView, request: FetchRequest) -> Sequence[int]:
+    """Which of the messages named went since."""
+    vanished = await view.folder.vanished_since(request.changed_since or 0)
+    named = request.messages
+    return those_in(vanished, named) if isinstance(named, NumberSet) else ()
 
 
 async def _wanted(
@@ -103,18 +125,22 @@ class _Fetcher:
         self._view = view
         self._folder = view.folder
         bodies = [item for item in items if isinstance(item, BodyItem)]
+        sections = [item for item in items if isinstance(item, BodyItem | BinaryItem)]
         self._needs_envelope = Item.ENVELOPE in items
         self._needs_rendered = Item.BODY in items or Item.BODYSTRUCTURE in items
         self._needs_header = any(item.is_top_header for item in bodies)
-        self._needs_octets = not all(item.is_top_header for item in bodies)
-        self._sets_seen = not view.is_read_only and any(item.sets_seen for item in bodies)
+        self._needs_octets = any(map(needs_octets, items))
+        self._sets_seen = not view.is_read_only and any(item.sets_seen for item in sections)
         news = (Item.FLAGS, Item.MODSEQ) if session.knows_modseq else (Item.FLAGS,)
         self._output = FetchOutput(view, items)
         self._output_when_seen = FetchOutput(view, (*items, *(i for i in news if i not in items)))
-        is_light = not (self._needs_envelope or self._needs_rendered or bodies)
+        is_light = not (
+            self._needs_envelope or self._needs_rendered or self._needs_octets or bodies
+        )
         self.slice_size = LISTED_PER_SLICE if is_light else RENDERINGS_PER_SLICE
         self.unavailable_count = 0
         self.gone_count = 0
+        self.undecodable_count = 0
 
     async def fetch(self, uids: Sequence[int]) -> None:
         """Answer for one slice."""
@@ -181,7 +207,10 @@ class _Fetcher:
             self._session.send(b"".join(responses))
             return
         for uid, response in zip(rows.uids, responses, strict=True):
-            self._session.send(response, *output.octets(mails[uid]))
+            try:
+                self._session.send(response, *output.octets(mails[uid]))
+            except UnknownEncoding:
+                self.undecodable_count += 1
 
     async def _read(self, uids: Sequence[int]) -> Mapping[int, OpenedMail]:
         """Read mails; those that cannot be had are left out, which the final reply tells."""
@@ -241,24 +270,38 @@ def fetch_request(*, by_uid: bool) -> Callable[[Cursor], FetchRequest]:
         messages = message_set(cursor)
         cursor.space()
         items = fetch_items(cursor)
-        changed_since = _changed_since(cursor) if cursor.skip(b" ") else None
+        changed_since, with_vanished = None, False
+        if cursor.skip(b" "):
+            changed_since, with_vanished = _modifiers(cursor)
+        if with_vanished and not by_uid:
+            raise ImapSyntaxError("VANISHED belongs to UID FETCH")
         if by_uid and Item.UID not in items:
             items = (Item.UID, *items)
         if changed_since is not None and Item.MODSEQ not in items:
             items = (*items, Item.MODSEQ)
-        return FetchRequest(messages, by_uid, items, changed_since)
+        return FetchRequest(messages, by_uid, items, changed_since, with_vanished)
 
     return after_space(grammar)
 
 
-def _changed_since(cursor: Cursor) -> int:
-    cursor.expect(b"(")
-    if cursor.word() != b"CHANGEDSINCE":
-        raise ImapSyntaxError("Unknown FETCH modifier")
-    cursor.space()
-    modseq = cursor.number(NUMBER64_MAX)
-    cursor.expect(b")")
-    return modseq
+def _modifiers(cursor: Cursor) -> tuple[int, bool]:
+    """CHANGEDSINCE with its number, and whether VANISHED stands beside it."""
+    changed_since: int | None = None
+
+    def modifier() -> bytes:
+        nonlocal changed_since
+        name = cursor.word()
+        if name == b"CHANGEDSINCE":
+            cursor.space()
+            changed_since = cursor.number(NUMBER64_MAX)
+        elif name != b"VANISHED":
+            raise ImapSyntaxError("Unknown FETCH modifier")
+        return name
+
+    names = cursor.listed(modifier)
+    if changed_since is None:
+        raise ImapSyntaxError("VANISHED needs CHANGEDSINCE")
+    return changed_since, b"VANISHED" in names
 
 
 VERBS: Mapping[bytes, Verb] = {

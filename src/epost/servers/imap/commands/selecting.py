@@ -1,19 +1,18 @@
 """Which folder is selected: SELECT, EXAMINE, CLOSE, UNSELECT, CHECK."""
 
-from array import array
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from epost.apps.mail.mailbox import AccountMail, FolderCounters
 from epost.servers.imap.announcing import change_line, keyword_lines, size_lines
 from epost.servers.imap.limits import ROWS_PER_SLICE
 from epost.servers.imap.replies import Reply, bad, ok
+from epost.servers.imap.resync import those_in, vanished_earlier
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import NUMBER64_MAX, Cursor
 from epost.servers.imap.syntax.errors import ImapSyntaxError, NumbersRefused
 from epost.servers.imap.syntax.folder_names import folder_name
-from epost.servers.imap.syntax.sequences import NumberSet, format_set, number_set
+from epost.servers.imap.syntax.sequences import NumberSet, number_set
 from epost.servers.imap.verbs import FolderVerb, MailVerb, Verb, after_space, no_arguments
 from epost.servers.imap.view import FolderView
 
@@ -88,8 +87,8 @@ def _describe(session: Session, view: FolderView, counters: FolderCounters) -> N
 async def _tell_changes(session: Session, view: FolderView, resync: Resync) -> None:
     """What a returning client does not know yet (RFC 7162 3.2.5.2)."""
     vanished = await view.folder.vanished_since(resync.modseq)
-    session.send(*vanished_earlier(_known(vanished, resync.known_uids)))
-    changed = _known(await view.folder.changed_since(resync.modseq), resync.known_uids)
+    session.send(*vanished_earlier(those_in(vanished, resync.known_uids)))
+    changed = those_in(await view.folder.changed_since(resync.modseq), resync.known_uids)
     for start in range(0, len(changed), ROWS_PER_SLICE):
         rows = await view.folder.rows(changed[start : start + ROWS_PER_SLICE])
         for row in rows:
@@ -97,22 +96,6 @@ async def _tell_changes(session: Session, view: FolderView, resync: Resync) -> N
             if number is not None:
                 session.send(change_line(number, row, view, with_uid=True))
         await session.client.breathe()
-
-
-def vanished_earlier(uids: Sequence[int]) -> Iterator[bytes]:
-    """One untagged VANISHED about times gone by, or nothing."""
-    if uids:
-        yield b"* VANISHED (EARLIER) %b\r\n" % format_set(uids)
-
-
-def _known(uids: Sequence[int], known: NumberSet | None) -> Sequence[int]:
-    """Those of ascending uids that the client says it knows; without a set, all."""
-    if known is None or not uids:
-        return uids
-    found = array("I")
-    for first, last in known.resolved(uids[-1]):
-        found.extend(uids[bisect_left(uids, first) : bisect_right(uids, last)])
-    return found
 
 
 async def close(session: Session, view: FolderView, _request: None) -> Reply:

@@ -17,7 +17,7 @@ _ASTRING = _ATOM
 _PATTERN = re.compile(rb"[!#$%&'*+,\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~\x80-\xff]+")
 _QUOTED = re.compile(rb'"((?:[^"\\\r\n\0]|\\["\\])*)"')
 _ESCAPED = re.compile(rb'\\(["\\])')
-_LITERAL = re.compile(rb"\{[0-9]{1,10}\+?\}\r\n")
+_LITERAL = re.compile(rb"~?\{[0-9]{1,10}\+?\}\r\n")
 _NUMBER = re.compile(rb"[0-9]{1,20}")
 _NIL = re.compile(rb"[Nn][Ii][Ll](?=[ )]|\Z)")
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*={0,2}")

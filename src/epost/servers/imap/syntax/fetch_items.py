@@ -27,6 +27,7 @@ class Item(Enum):
     MODSEQ = b"MODSEQ"
     EMAILID = b"EMAILID"
     THREADID = b"THREADID"
+    PREVIEW = b"PREVIEW"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,18 @@ class BodyItem:
         return not self.numbers and self.text is SectionText.HEADER
 
 
-FetchItem = Item | BodyItem
+@dataclass(frozen=True, slots=True)
+class BinaryItem:
+    """A part with its transfer encoding undone, or the size of that (RFC 3516 4.2)."""
+
+    label: bytes  # how the response names it, without the partial
+    numbers: tuple[int, ...]
+    is_size: bool = False
+    sets_seen: bool = False
+    partial: tuple[int, int] | None = None
+
+
+FetchItem = Item | BodyItem | BinaryItem
 
 _MACROS = {
     b"FAST": (Item.FLAGS, Item.INTERNALDATE, Item.SIZE),
@@ -66,6 +78,8 @@ _OLD_BODY_ITEMS = {
     b"RFC822.HEADER": BodyItem(b"RFC822.HEADER", text=SectionText.HEADER, sets_seen=False),
     b"RFC822.TEXT": BodyItem(b"RFC822.TEXT", text=SectionText.TEXT),
 }
+_BINARY_NAMES = (b"BINARY", b"BINARY.PEEK", b"BINARY.SIZE")
+_LAZY = re.compile(rb" \(LAZY\)", re.IGNORECASE)
 _ITEMS: dict[bytes, Item] = {item.value: item for item in Item}
 
 
@@ -93,6 +107,10 @@ def _name(cursor: Cursor) -> bytes:
 def _item_named(name: bytes, cursor: Cursor) -> FetchItem:
     if name == b"BODY.PEEK" or (name == b"BODY" and cursor.at(b"[")):
         return _body_item(cursor, sets_seen=name == b"BODY")
+    if name in _BINARY_NAMES:
+        return _binary_item(cursor, name)
+    if name == b"PREVIEW" and cursor.at(b" (") and not cursor.at(b" (C"):
+        cursor.match(_LAZY, "LAZY")  # a preview is made in no time
     if name in _OLD_BODY_ITEMS:
         return _OLD_BODY_ITEMS[name]
     if name not in _ITEMS:
@@ -118,6 +136,21 @@ def _body_item(cursor: Cursor, *, sets_seen: bool) -> BodyItem:
         choice=choice,
         sets_seen=sets_seen,
         partial=_partial(cursor),
+    )
+
+
+def _binary_item(cursor: Cursor, name: bytes) -> BinaryItem:
+    cursor.expect(b"[")
+    numbers = _part_numbers(cursor)
+    cursor.expect(b"]")
+    is_size = name == b"BINARY.SIZE"
+    shown = b"BINARY.SIZE[" if is_size else b"BINARY["
+    return BinaryItem(
+        label=shown + b".".join(b"%d" % number for number in numbers) + b"]",
+        numbers=numbers,
+        is_size=is_size,
+        sets_seen=name == b"BINARY",
+        partial=None if is_size else _partial(cursor),
     )
 
 

@@ -11,7 +11,8 @@ from epost.servers.imap.limits import ImapLimits
 
 _LITERAL = re.compile(rb"(~?)\{([0-9]{1,10})(\+?)\}\Z")
 _TAG = re.compile(rb"([\x21#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+) ")
-_COMMAND_NAME = re.compile(rb"[^ ]+ ([A-Za-z]+)")
+_COMMAND_NAME = re.compile(rb"[^ ]+ (?:UID )?([A-Za-z]+)", re.IGNORECASE)
+_TAKING_MAILS = (b"APPEND", b"REPLACE")
 _FIRST_LINE_BYTES = 512
 
 
@@ -54,6 +55,7 @@ class _Command:
     text: bytearray = field(default_factory=bytearray)
     literals: list[bytes] = field(default_factory=list)
     literal_bytes: int = 0
+    is_binary: bool = False  # the literal being read is a literal8 (RFC 3516)
     poison: Refused | None = None
 
     def tag(self) -> bytes:
@@ -62,7 +64,7 @@ class _Command:
 
     def is_append(self) -> bool:
         match = _COMMAND_NAME.match(self.text)
-        return match is not None and match[1].upper() == b"APPEND"
+        return match is not None and match[1].upper() in _TAKING_MAILS
 
     def refuse(self, text: str, *, is_too_big: bool = False) -> None:
         """Poison the command; the first reason stays."""
@@ -142,8 +144,9 @@ class Framer:
 
     def _announce_literal(self, size: int, marks: bytes) -> FrameEvent | None:
         command, is_unasked = self._command, marks.endswith(b"+")
-        if marks.startswith(b"~"):
-            command.refuse("Binary literals are not offered")
+        command.is_binary = marks.startswith(b"~")
+        if command.is_binary and not command.is_append():
+            command.refuse("Only APPEND takes binary literals")
         elif not self._allows(size):
             command.refuse(f"Literal of {size} octets is too big", is_too_big=True)
         if command.poison is None:
@@ -180,7 +183,7 @@ class Framer:
         self._literal = None
         self._command.literal_bytes += size
         self._command.literals.append(literal)
-        if b"\0" in literal:  # CHAR8 of the grammar
+        if b"\0" in literal and not self._command.is_binary:  # CHAR8 of the grammar
             self._command.refuse("A literal holds no NUL")
         return True
 

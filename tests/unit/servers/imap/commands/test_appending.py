@@ -101,9 +101,9 @@ def test_malformed_appends_are_refused() -> None:
         S: c BAD Literal expected
         C: d APPEND INBOX
         S: d BAD Space expected
-        C: e APPEND INBOX ~{3+}
+        C: e SELECT ~{3+}
         C: abc
-        S: e BAD Binary literals are not offered
+        S: e BAD Only APPEND takes binary literals
         """,
         start="logged in",
     )

@@ -29,7 +29,7 @@ def test_id_tells_the_version_only_after_login() -> None:
         S: * ENABLED
         S: d OK Enabled what can be
         C: e CAPABILITY
-        S: * CAPABILITY IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE ...
+        S: * CAPABILITY IMAP4rev1 IMAP4rev2 SASL-IR LITERAL+ ID ENABLE IDLE ...
         S: e OK That is all
         """,
         start="logged in",

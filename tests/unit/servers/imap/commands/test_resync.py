@@ -94,3 +94,30 @@ def test_others_expunges_are_told_as_uids() -> None:
         """,
         mails=[MAIL] * 3,
     )
+
+
+def test_uid_fetch_tells_what_vanished() -> None:
+    play(
+        r"""
+        C: x ENABLE QRESYNC
+        S: * ENABLED QRESYNC
+        S: * OK [HIGHESTMODSEQ 5] ...
+        S: x OK ...
+        C: a STORE 1,3 +FLAGS.SILENT (\Deleted)
+        S: * 1 FETCH (UID 1 MODSEQ (6))
+        S: * 3 FETCH (UID 3 MODSEQ (6))
+        S: a OK Stored
+        C: b EXPUNGE
+        S: * VANISHED 1,3
+        S: b OK [HIGHESTMODSEQ 7] Expunged
+        C: c UID FETCH 2:* (FLAGS) (CHANGEDSINCE 4 VANISHED)
+        S: * VANISHED (EARLIER) 3
+        S: * 2 FETCH (UID 4 FLAGS (\Recent) MODSEQ (5))
+        S: c OK That is all
+        C: d FETCH 1:* (FLAGS) (CHANGEDSINCE 4 VANISHED)
+        S: d BAD VANISHED belongs to UID FETCH
+        C: e UID FETCH 1:* (FLAGS) (VANISHED)
+        S: e BAD VANISHED needs CHANGEDSINCE
+        """,
+        mails=[MAIL] * 4,
+    )
