@@ -6,7 +6,6 @@ import contextlib
 import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -14,6 +13,7 @@ from random import Random
 import pytest
 
 from tests.support.demo import RunningDemo, compose, running_demo
+from tests.support.disks import small_disk
 from tests.support.imap_wire import imap_wire
 
 pytestmark = [pytest.mark.daemons, pytest.mark.timeout(600), pytest.mark.xdist_group("disks")]
@@ -149,26 +149,6 @@ def test_rotten_blocks_are_read_from_other_machines_and_mended(four: RunningDemo
     four.stop(*four.names())  # what was read was mended: alone, its own disk suffices
     assert four.restart("bob").returncode == 0
     assert snapshot(four, "bob") == after
-
-
-@contextlib.contextmanager
-def small_disk(folder: Path, mib: int) -> Iterator[None]:
-    """Put a folder on a disk of its own of a few MiB; skips where that is not allowed."""
-    content = folder.with_name(folder.name + ".content")
-    folder.rename(content)
-    folder.mkdir(mode=0o700)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=700", "epost-tests", str(folder)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    try:
-        if mounted.returncode != 0:
-            sys.stderr.write(
-                f"\n*** NO TMPFS HERE: a full disk is not tested: {mounted.stderr} ***\n"
-            )
-            pytest.skip("mounting a tmpfs needs root")
-        subprocess.run(["cp", "-a", f"{content}/.", str(folder)], check=True)
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], capture_output=True, check=False)
 
 
 def test_a_full_disk_of_ones_own_is_said_and_loses_nothing_acknowledged(tmp_path: Path) -> None:

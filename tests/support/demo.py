@@ -56,7 +56,7 @@ class RunningDemo:
         for pid in pids:
             os.kill(pid, number)
         for pid in pids:
-            eventually(lambda pid=pid: _is_gone(pid), "the process to be gone")
+            eventually(lambda pid=pid: is_gone(pid), "the process to be gone")
 
     def erase(self, name: str) -> None:
         """What a disk that died leaves: nothing."""
@@ -139,7 +139,11 @@ class RunningDemo:
 
 @contextmanager
 def running_demo(
-    directory: Path, *, nodes: int = 5, users: str = "alice,bob,carol"
+    directory: Path,
+    *,
+    nodes: int = 5,
+    users: str = "alice,bob,carol",
+    start_seconds: float = START_SECONDS,
 ) -> Iterator[RunningDemo]:
     """Start `epost demo`, wait for the ring to be whole and its own mail to be through."""
     (directory / "demo.json").unlink(missing_ok=True)
@@ -156,7 +160,7 @@ def running_demo(
                 "Settings for" in (directory / "demo.out").read_text() or process.poll() is not None
             ),
             "the demo to be up",
-            START_SECONDS,
+            start_seconds,
         )
         assert process.poll() is None, (directory / "demo.out").read_text()[-3000:]
         yield demo
@@ -227,7 +231,8 @@ def eventually(
         time.sleep(every)
 
 
-def _is_gone(pid: int) -> bool:
+def is_gone(pid: int) -> bool:
+    """Has a process ended?"""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
