@@ -86,6 +86,7 @@ def _status_rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "too few copies", f"{_count(storage['below_k'], 'block')}, being repaired"
     if ring["ready"] and ring["catching_up"]:
         yield "catching up", "may have missed something while away; comparing with others"
+    yield "disk check", _disk_check(storage)
     waiting = status["queue"]["messages"]
     yield "queue", f"{_count(waiting, 'message')}: epost queue" if waiting else "empty"
     for name, where in status["services"].items():
@@ -147,6 +148,14 @@ def show_revoked(node_id: str) -> None:
         "The daemon of this machine tells the others within a minute; what the lost machine kept "
         "is copied elsewhere. If the daemon does not run, start it."
     )
+
+
+def _disk_check(storage: Mapping[str, int]) -> str:
+    text = f"{storage['scrubbed_percent']} % of this round read again"
+    if storage["rotten"]:
+        text += f"; {_count(storage['rotten'], 'rotten block')} since the start"
+        text += f", {storage['rotten_missing']} not fetched again yet"
+    return text
 
 
 def show_queue(queue: Mapping[str, Any]) -> None:

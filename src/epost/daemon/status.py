@@ -69,6 +69,7 @@ class NodeStatus:
         vault = self._node.vault
         counts = vault.counts()
         attribution = self._node.replica.attribution()
+        scrub = self._node.replica.scrubbing.report()
         return {
             "blocks": counts.blocks,
             "bytes": counts.bytes,
@@ -77,6 +78,9 @@ class NodeStatus:
             "mirrored": counts.mirrored,
             "unpushed": counts.unpushed,
             "below_k": self._node.blocks.below_k(),
+            "rotten": scrub.rotten,
+            "rotten_missing": scrub.missing,
+            "scrubbed_percent": round(100 * scrub.part_done),
             "free_bytes": vault.free_bytes(),
             "kept_for_members": attribution.members,
             "kept_bytes": attribution.used.octets,
@@ -93,6 +97,12 @@ class NodeStatus:
             "blocks": ("Blocks in the vault", storage["blocks"]),
             "blocks_below_k": ("Blocks known to lie on fewer than k machines", storage["below_k"]),
             "blocks_unpushed": ("Blocks held locally until the ring has them", storage["unpushed"]),
+            "blocks_rotten": ("Blocks found rotten on the own disk since the start",
+                              storage["rotten"]),
+            "blocks_rotten_missing": ("Rotten blocks that have not been fetched again yet",
+                                      storage["rotten_missing"]),
+            "scrubbed_percent": ("How much of the vault the present round has read again",
+                                 storage["scrubbed_percent"]),
             "vault_bytes": ("Bytes of all blocks in the vault", storage["bytes"]),
             "kept_bytes": ("Bytes kept for the ring, each put down to a member",
                            storage["kept_bytes"]),

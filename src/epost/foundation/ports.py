@@ -214,6 +214,10 @@ class Vault(Protocol):
         """Read a body; None if absent or if it fails its own checksum (then reported)."""
         ...
 
+    def is_damaged(self, handle: Handle) -> bool:
+        """Was its body found not to be what was written? It counts as absent until put again."""
+        ...
+
     def note(self, table: str, key: bytes) -> bytes | None:
         """Return a note, or None."""
         ...

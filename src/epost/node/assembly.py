@@ -53,14 +53,7 @@ class Node:
         self._membership = membership
         self._ports = ports
         self.clock_check = ClockCheck(ports.clock)
-        self.driver = Driver(
-            membership.me,
-            clock=ports.clock,
-            entropy=ports.entropy,
-            observer=ports.observer,
-            vault=ports.vault,
-            transport=ports.transport,
-        )
+        self.driver = self._make_driver()
         self.stopped: asyncio.Future[None] = self.driver.stopped
         self.overlay = self._make_overlay(configs)
         self.issuers = self._make_issuers(configs)
@@ -144,6 +137,17 @@ class Node:
             node_key=self._membership.node_key,
             node_certificate=self._membership.node_certificate,
             config=configs.past,
+        )
+
+    def _make_driver(self) -> Driver:
+        ports = self._ports
+        return Driver(
+            self.me,
+            clock=ports.clock,
+            entropy=ports.entropy,
+            observer=ports.observer,
+            vault=ports.vault,
+            transport=ports.transport,
         )
 
     def _make_replica(self, around: Surroundings, upcalls: PendingUpcalls) -> Replica:

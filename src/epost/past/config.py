@@ -66,6 +66,10 @@ class PastConfig:
     mass_absence_ring_min: int = 32
     mass_absence_part: float = 0.3
     mass_absence_seconds: float = 3600.0
+    # The whole own disk is read again in this time, a little at a time and never faster than
+    # that; what rotted is fetched again (a drive loses a sector in years, a store in months).
+    scrub_seconds: float = 30 * 86_400.0
+    scrub_bytes_per_second: int = 4 * MEBIBYTE
     # Pending notices and receipts past their time are looked for this often.
     sweep_seconds: float = 3600.0
 

@@ -38,6 +38,7 @@ from epost.past.messages import (
 from epost.past.observed import BlockRefused, RangeCompared
 from epost.past.pulling import Pulls
 from epost.past.ring_view import Membership, RingView
+from epost.past.scrubbing import Checking, Scrubbing
 from epost.past.shelf import Shelf, is_held
 from epost.past.surroundings import Surroundings
 from epost.past.versions import Verdict
@@ -79,6 +80,7 @@ class Maintenance:
         self._comparisons = Comparisons(around.vault, around.outbox, self, around.config)
         self._pulls = Pulls(around.outbox, around.config)
         self._coverage = Coverage()
+        self.scrubbing = Scrubbing(around, self._fetch_again)
         config = around.config
         self._rows: Rates[NodeId] = Rates(config.rows_per_second, config.rows_burst)
         self._reads: Rates[NodeId] = Rates(config.reads_per_second, config.reads_burst)
@@ -118,6 +120,7 @@ class Maintenance:
             self._due[peer] = now + self._config.recheck_seconds
         self._begin_rounds(now)
         self._pulls.pump(now)
+        self.scrubbing.tick(now)
 
     def on_message(self, sender: NodeHandle, message: Upkeep, now: float) -> None:
         """Take a notification of another replica."""
@@ -145,7 +148,14 @@ class Maintenance:
             self._begin_rounds(now)
         self._pulls.pump(now)
 
-    def on_loaded(self, purpose: Giving, body: bytes | None) -> None:
+    def on_loaded(self, purpose: Giving | Checking, body: bytes | None, now: float) -> None:
+        """A body came off the disk: to be given to a peer, or only to be checked."""
+        if isinstance(purpose, Checking):
+            self.scrubbing.on_checked(purpose, body, now)
+        else:
+            self._give(purpose, body)
+
+    def _give(self, purpose: Giving, body: bytes | None) -> None:
         """Give a block that was wanted, unless it changed or went away meanwhile."""
         entry = self._vault.entry(purpose.handle)
         if body is None:
@@ -157,10 +167,15 @@ class Maintenance:
         self._send(purpose.to, Give(entry.handle, body, head, entry.ticket))
 
     def on_rotten(self, handle: Handle) -> None:
-        """A body could not be read, and by now is gone: fetch it again from the other replicas.
+        """Somebody needed a body that could not be read: fetch it again.
 
         If it was given up meanwhile instead, what comes is recognised as not needed.
         """
+        self.scrubbing.found_rotten(handle)
+        self._fetch_again(handle)
+
+    def _fetch_again(self, handle: Handle) -> None:
+        """Fetch a block that counts as absent by now from the other replicas, if we are one."""
         view = self._membership.view
         if handle.place not in view.own_arc:
             return

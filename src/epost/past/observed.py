@@ -62,6 +62,15 @@ class RangeCompared:
 
 
 @dataclass(frozen=True, slots=True)
+class ScrubDone:
+    """Every block of the own disk was read again; so many were rotten, and are fetched again."""
+
+    checked: int
+    rotten: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class CopyingPaused:
     """Much of the leaf set vanished at once; replicas are not copied elsewhere for now."""
 

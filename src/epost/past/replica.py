@@ -49,6 +49,7 @@ from epost.past.observed import BlockRefused, NodeDistrusted
 from epost.past.pending import PENDING_MARK, claimed_device
 from epost.past.ring_view import Membership
 from epost.past.rivals import Rivals
+from epost.past.scrubbing import Checking
 from epost.past.shelf import Delegation, Shelf, is_held
 from epost.past.surroundings import Surroundings
 from epost.past.tickets import LEASE_MS_MAX, NodeCertificates, Vouchers
@@ -56,7 +57,7 @@ from epost.past.versions import Verdict, judge_fresh, order
 
 ALLOWANCE_WRITE_SECONDS = 60.0
 RELOADS_MAX = 3
-_TICK = "tick"
+TICK = "tick"
 _NOTICES = "notices"
 _ALLOWANCES = "allowances"
 
@@ -92,8 +93,7 @@ class Replica:
     ) -> None:
         """`is_clock_sound` says whether the wall clock agrees with the peers' (crypto 7.2)."""
         self._around = around
-        self._vault = around.vault
-        self._outbox = around.outbox
+        self._vault, self._outbox = around.vault, around.outbox
         config, issuers = around.config, around.issuers
         self.certificates = NodeCertificates(lambda: issuers.trust)
         self.prover = Prover(around.ring, lambda: issuers.trust)
@@ -113,6 +113,7 @@ class Replica:
         self._maintenance = Maintenance(
             around, membership=self.membership, admission=self._admission, shelf=self.shelf
         )
+        self.scrubbing = self._maintenance.scrubbing
         self._notices = NoticeKeeping(around, self.shelf, is_clock_sound=is_clock_sound)
         self._rivals = Rivals(around)
         self._attestor = Attestor(around.node_key, around.node_certificate)
@@ -163,7 +164,7 @@ class Replica:
 
     def on_timer(self, name: str, now: float) -> None:
         """Go on with maintenance, with the notices, or write the allowances."""
-        if name == _TICK:
+        if name == TICK:
             self._tick(now)
         elif name == _NOTICES:
             self._next_notices()
@@ -200,8 +201,8 @@ class Replica:
                 self._answer_fetch(purpose, body)
             case _Differing():
                 self._answer_differing(purpose, body)
-            case Giving():
-                self._maintenance.on_loaded(purpose, body)
+            case Giving() | Checking():
+                self._maintenance.on_loaded(purpose, body, now)
             case FindingPending():
                 self._notices.on_loaded(purpose, body)
             case _:
@@ -230,13 +231,13 @@ class Replica:
 
     def update(self, node: NodeHandle, joined: bool, now: float) -> None:
         """The leaf set changed: look at it soon."""
-        self._outbox.set_timer(Application.PAST, _TICK, 0.0)
+        self._outbox.set_timer(Application.PAST, TICK, 0.0)
 
     # Timers.
 
     def _tick(self, now: float) -> None:
         self._maintenance.tick(now)
-        self._outbox.set_timer(Application.PAST, _TICK, self._around.config.tick_seconds)
+        self._outbox.set_timer(Application.PAST, TICK, self._around.config.tick_seconds)
 
     def _next_notices(self) -> None:
         config = self._around.config

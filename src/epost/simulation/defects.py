@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import Observer, PutBlock, Role, Write
+from epost.foundation.wire import Application
 from epost.node.assembly import Node
 from epost.node.joints import PendingUpcalls
 from epost.past.messages import REQUEST, Accepted, Put
-from epost.past.replica import Replica
+from epost.past.replica import TICK, Replica
 from epost.past.surroundings import Surroundings
 from epost.simulation.invariants.violations import Invariant
 from epost.simulation.vault import DiskConfig, SimulatedDisk, SimulatedVault
@@ -52,7 +54,7 @@ def _is_for_others(write: Write) -> bool:
     )
 
 
-class _ObstinateVault(SimulatedVault):
+class ObstinateVault(SimulatedVault):
     """Keeps the first version of every public-key block of others that it was given."""
 
     def commit(self, writes: Sequence[Write]) -> asyncio.Future[None]:
@@ -65,6 +67,53 @@ class _ObstinateVault(SimulatedVault):
             and not write.entry.roles & ~HELD_FOR_OTHERS
             and self.entry(write.entry.handle) is not None
         )
+
+
+class _GarblingVault(SimulatedVault):
+    """Writes another body than the replica accepted, for every tenth content block of others."""
+
+    def commit(self, writes: Sequence[Write]) -> asyncio.Future[None]:
+        return super().commit([_garbled(write) for write in writes])
+
+
+def _garbled(write: Write) -> Write:
+    if not _is_for_others(write) or not isinstance(write, PutBlock):
+        return write
+    is_hit = write.entry.handle.digest[-1] % 10 == 0
+    return replace(write, body=bytes(write.entry.size)) if is_hit else write
+
+
+class _RollingBackVault(SimulatedVault):
+    """Writes the first version that it was given over every newer one of a public-key block."""
+
+    def commit(self, writes: Sequence[Write]) -> asyncio.Future[None]:
+        return super().commit([self._first_of(write) for write in writes])
+
+    def _first_of(self, write: Write) -> Write:
+        if not isinstance(write, PutBlock) or write.entry.handle.kind is not BlockKind.KEY:
+            return write
+        first = self._firsts.setdefault(write.entry.handle, write)
+        return first if write.entry.version > first.entry.version + 1 else write
+
+    @cached_property
+    def _firsts(self) -> dict[Handle, PutBlock]:
+        return {}
+
+
+class _LazyReplica(Replica):
+    """Compares with nobody: it answers, but asks for nothing."""
+
+    def on_timer(self, name: str, now: float) -> None:
+        if name == TICK:
+            self.membership.refresh(now)
+            self._outbox.set_timer(Application.PAST, TICK, self._around.config.tick_seconds)
+        else:
+            super().on_timer(name, now)
+
+
+class _LazyNode(Node):
+    def _make_replica(self, around: Surroundings, upcalls: PendingUpcalls) -> Replica:
+        return _LazyReplica(around, delegation=upcalls, is_clock_sound=self.clock_check.is_sound)
 
 
 class _CredulousReplica(Replica):
@@ -101,7 +150,7 @@ DEFECTS = (
         "accept-old-version",
         Invariant.NEWEST_WINS,
         "replicas acknowledge new versions of public-key blocks and keep the old ones",
-        vault=_ObstinateVault,
+        vault=ObstinateVault,
     ),
     Defect(
         "skip-disk-sync",
@@ -114,6 +163,24 @@ DEFECTS = (
         Invariant.NOTICES_WAIT,
         "delegates drop a notice for a receipt that nobody signed",
         node=_CredulousNode,
+    ),
+    Defect(
+        "garble-blocks",
+        Invariant.ONLY_AUTHENTIC,
+        "replicas keep content blocks that are not what they accepted",
+        vault=_GarblingVault,
+    ),
+    Defect(
+        "roll-back",
+        Invariant.NEVER_BACK,
+        "replicas write a former version of a public-key block over a newer one",
+        vault=_RollingBackVault,
+    ),
+    Defect(
+        "no-repair",
+        Invariant.SETS_COMPLETE,
+        "replicas never look for what they lack",
+        node=_LazyNode,
     ),
 )
 

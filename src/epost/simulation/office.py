@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from heapq import nsmallest
 
 from epost.apps.mail.ports import in_the_loop
-from epost.foundation.ids import NodeHandle, NodeId
+from epost.foundation.ids import Id, NodeHandle, NodeId, closeness
 from epost.foundation.ports import Write
 from epost.node.assembly import Node
 from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
@@ -84,6 +85,16 @@ class Machine:
         return self.host.me.id
 
     @property
+    def defect(self) -> Defect:
+        """What is wrong with it on purpose: what is with all, or its own dishonesty."""
+        return self._office.liars.get(self.name, self._office.defect)
+
+    @property
+    def is_honest(self) -> bool:
+        """Whether it is not one of the liars."""
+        return self.name not in self._office.liars
+
+    @property
     def node(self) -> Node | None:
         """The node that runs on it now."""
         node = self.host.node
@@ -110,7 +121,7 @@ class Machine:
                 vault=host.vault,
                 transport=host.transport,
             )
-            return office.defect.node(membership, ports, configs, self._user())
+            return self.defect.node(membership, ports, configs, self._user())
 
         self.host = SimulatedHost(
             office.world,
@@ -118,8 +129,8 @@ class Machine:
             membership.me,
             build,
             certificate=membership.node_certificate,
-            disk=office.defect.disk,
-            make_vault=office.defect.vault,
+            disk=self.defect.disk,
+            make_vault=lambda disk, observer: self.defect.vault(disk, observer),
         )
         host = self.host
         host.disk.watch = lambda writes, before: office.on_durable(host, writes, before)
@@ -164,6 +175,8 @@ class Office:
         self.world = World(seed, config.network)
         self.organisation = SimulatedOrganisation(seed, SimulatedClock())
         self.machines: list[Machine] = []
+        self.liars: dict[str, Defect] = {}
+        """Machines, by name, that are dishonest in ways of their own from their next start on."""
         self.crash_listeners: list[CrashListener] = []
         self.disk_watchers: list[DiskWatcher] = []
         self._random = random_for(seed, "office")
@@ -185,6 +198,16 @@ class Office:
     def running(self) -> Sequence[Machine]:
         """The machines whose nodes run."""
         return [machine for machine in self.machines if machine.host.is_running]
+
+    def replicas(self, place: Id) -> Sequence[Machine]:
+        """Return the machines, of those that run now, that should keep what lies at a place."""
+        return nsmallest(
+            self.replication_factor, self.running, key=lambda m: closeness(place, m.node_id)
+        )
+
+    def is_honest(self, host: SimulatedHost) -> bool:
+        """Is it no liar's?"""
+        return all(m.is_honest for m in self.machines if m.host is host)
 
     async def open(self) -> None:
         """Enrol all machines, switch them on one after the other; the first ones have users."""

@@ -13,6 +13,7 @@ from epost.simulation.invariants.violations import Invariant, Violated
 from epost.simulation.report import Report
 from epost.simulation.scenarios.mail import MailConfig, MailScenario
 from epost.simulation.scenarios.scenario import Scenario
+from epost.simulation.scenarios.storage import StorageScenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Kind:
 
 SCENARIOS = {
     "mail": Kind("an office writes mails while its machines come and go", MailScenario),
+    "storage": Kind("storage nodes under every kind of trouble, liars included", StorageScenario),
 }
 
 

@@ -129,6 +129,11 @@ class SimulatedVault:
         self._loop.call_later(delay, self._finish_load, handle, body)
         return body
 
+    def is_damaged(self, handle: Handle) -> bool:
+        """Was its body found not to be what was written?"""
+        stored = self._contents.blocks.get(handle)
+        return stored is not None and stored.is_damaged
+
     def note(self, table: str, key: bytes) -> bytes | None:
         """Return a note, or None."""
         return self._contents.notes.get(table, {}).get(key)

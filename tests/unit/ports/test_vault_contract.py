@@ -417,6 +417,7 @@ def test_a_rotten_body_is_reported_and_absent_until_it_is_put_again(
         assert await vault.load(HANDLE) is None
         assert twin.recorder.events == [BlockDamaged(HANDLE)]
         assert vault.entry(HANDLE) is None
+        assert vault.is_damaged(HANDLE)
         assert await vault.load(HANDLE) is None
         assert places_of(vault.entries_between(point(0), point(0))) == [2]
         assert vault.entries_with(MIRROR) == []
@@ -428,6 +429,7 @@ def test_a_rotten_body_is_reported_and_absent_until_it_is_put_again(
         again = replace(put.entry, roles=REPLICA)
         await vault.commit([PutBlock(again, body)])
         assert vault.entry(HANDLE) == replace(put.entry, roles=MIRROR | REPLICA)
+        assert not vault.is_damaged(HANDLE)
         assert await vault.load(HANDLE) == body
 
     with_vault(twin, before)

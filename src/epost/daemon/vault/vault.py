@@ -107,6 +107,11 @@ class SqliteVault:
         """Return rows that have a role, in handle order."""
         return self._index.with_role(role, after, limit)
 
+    def is_damaged(self, handle: Handle) -> bool:
+        """Was its body found not to be what was written?"""
+        row = self._index.row(handle)
+        return row is not None and row.is_damaged
+
     def note(self, table: str, key: bytes) -> bytes | None:
         """Return a note, or None."""
         return self._index.note(table, key)

@@ -49,6 +49,8 @@ class AcknowledgedBlocks:
 
     def _on_crash(self, host: SimulatedHost, vault: SimulatedVault) -> None:
         """Whatever this host had acknowledged and still kept must be on its disk."""
+        if not self._office.is_honest(host):
+            return
         for handle, version in self._acknowledged[host.me.id].items():
             kept, left = vault.entry(handle), host.disk.durable.entry(handle)
             if kept is None or kept.version < version:
@@ -69,9 +71,9 @@ class AcknowledgedBlocks:
             await self._check_reading(handle, random.choice(self._office.running))
 
     def _held(self) -> Mapping[Handle, Sequence[int]]:
-        """Return for each block the versions of the sound copies that the ring holds."""
+        """Return for each block the versions of the sound copies on honest machines."""
         held: dict[Handle, list[int]] = defaultdict(list)
-        for machine in self._office.running:
+        for machine in filter(lambda each: each.is_honest, self._office.running):
             for handle, stored in machine.host.disk.durable.blocks.items():
                 if is_held(stored.entry) and not stored.is_damaged and stored.is_sound():
                     held[handle].append(stored.entry.version)
@@ -82,13 +84,10 @@ class AcknowledgedBlocks:
         copies = sum(one >= version for one in held.get(handle, ()))
         if handle.kind is BlockKind.PENDING:  # the receipt stands in its place
             copies = max(copies, len(held.get(receipt_handle(handle.digest), ())))
-        wanted = self._wanted()
+        wanted = sum(machine.is_honest for machine in self._office.replicas(handle.place))
         if copies < wanted:
             text = f"{handle}, version {version}, is on {copies} machines instead of {wanted}"
             self._findings.violated(Invariant.BLOCKS_STAY, text)
-
-    def _wanted(self) -> int:
-        return min(self._office.replication_factor, len(self._office.running))
 
     async def _check_reading(self, handle: Handle, machine: Machine) -> None:
         node = machine.node

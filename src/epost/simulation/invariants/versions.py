@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 from epost.crypto.versioned import open_key_block
 from epost.foundation.errors import EpostError, StaleVersion
-from epost.foundation.ids import Handle
+from epost.foundation.ids import Handle, NodeId
 from epost.node.assembly import Node
 from epost.past.client import Reading
 from epost.past.observed import Equivocated, ReplicaWentBack
@@ -24,7 +25,17 @@ class NewestVersions:
     not older than what was ring-durable when it began (paper 3.5; design 3).
     """
 
-    def __init__(self, office: Office, findings: Findings, blocks: AcknowledgedBlocks) -> None:
+    def __init__(
+        self,
+        office: Office,
+        findings: Findings,
+        blocks: AcknowledgedBlocks,
+        *,
+        is_whole: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """While the ring is not whole, what is ring-durable in one part is not in another."""
+        self._office = office
+        self._is_whole = is_whole
         self._findings = findings
         self._blocks = blocks
         self._seen: WeakKeyDictionary[Node, dict[Handle, int]] = WeakKeyDictionary()
@@ -37,14 +48,15 @@ class NewestVersions:
         """Have a running machine read a public-key block."""
         node = machine.node
         assert node is not None
-        floor = self._blocks.ring_durable.get(handle, 0)
+        floor = self._blocks.ring_durable.get(handle, 0) if self._is_whole() else 0
         self.readings += 1
         try:
             reading = await node.blocks.lookup_latest(handle)
         except StaleVersion:
-            self._findings.violated(
-                Invariant.NEWEST_WINS, f"{machine.name} finds only old versions of {handle}"
-            )
+            self.unavailable += 1
+            if floor and self._is_whole():
+                text = f"{machine.name} finds only old versions of {handle}"
+                self._findings.violated(Invariant.NEWEST_WINS, text)
             return
         except (EpostError, OSError):
             self.unavailable += 1
@@ -64,13 +76,13 @@ class NewestVersions:
         memory[handle] = max(seen, version)
         if not reading.confirmed:
             self.unconfirmed += 1
-        elif version < floor:
+        elif version < floor and self._is_whole():
             text = f"version {floor} of {handle} is ring-durable, {machine.name} is given {version}"
             self._findings.violated(Invariant.NEWEST_WINS, text)
 
     def _on_event(self, observed: Observed) -> None:
         match observed.event:
-            case ReplicaWentBack(node, handle):
+            case ReplicaWentBack(node, handle) if self._is_honest(node):
                 text = f"{node[:4].hex()} went back to an older version of {handle}"
             case Equivocated(handle, version):
                 text = f"two bodies of version {version} of {handle}"
@@ -79,3 +91,6 @@ class NewestVersions:
             case _:
                 return
         self._findings.violated(Invariant.NEWEST_WINS, text)
+
+    def _is_honest(self, node: NodeId) -> bool:
+        return all(m.is_honest for m in self._office.machines if m.node_id == node)

@@ -22,6 +22,9 @@ class Invariant(Enum):
     NEWEST_WINS = "nobody is given an older version than one seen, or ring-durable, before"
     DURABLE_FIRST = "nothing acknowledged disappears in a crash"
     NOTICES_WAIT = "a pending notice goes only for a receipt signed by its recipient"
+    ONLY_AUTHENTIC = "nobody is given, and no replica keeps, what nobody inserted"
+    NEVER_BACK = "no replica replaces a block by an older version of it"
+    SETS_COMPLETE = "once nothing fails any more, every replica set becomes complete"
     NO_BUGS = "no assumption of the code is broken"
 
     @property

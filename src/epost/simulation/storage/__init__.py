@@ -1,0 +1,1 @@
+"""A ring of storage nodes under trouble: depositors, faults, liars (`--scenario storage`)."""
