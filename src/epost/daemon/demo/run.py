@@ -24,6 +24,7 @@ from epost.foundation.errors import ConfigError, EpostError, UnavailableError
 from epost.pastry.config import PastryConfig
 
 WHOLE_TIMEOUT_SECONDS = 90.0
+WHOLE_SECONDS_PER_NODE = 4.0
 POLL_SECONDS = 0.2
 SETTLED_LOGS = ("ring-durable", "no user's log on this node")
 
@@ -152,7 +153,8 @@ class Demo:
         )
 
     def _wait_until_whole(self, nodes: Sequence[DemoNode], tick: Any) -> None:
-        deadline = time.monotonic() + WHOLE_TIMEOUT_SECONDS
+        seconds = WHOLE_TIMEOUT_SECONDS + len(nodes) * WHOLE_SECONDS_PER_NODE
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             states = [ask(self._folder(n.name), "status") for n in nodes]
             whole = sum(_is_whole(s, len(nodes)) for s in states)
@@ -161,7 +163,7 @@ class Demo:
                 return
             time.sleep(POLL_SECONDS)
         raise UnavailableError(
-            f"the ring was not whole after {WHOLE_TIMEOUT_SECONDS:.0f} s: see the logs in "
+            f"the ring was not whole after {seconds:.0f} s: see the logs in "
             f"{self._directory / 'logs'}"
         )
 

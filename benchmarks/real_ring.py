@@ -1,0 +1,308 @@
+"""Real daemons under faults: kill -9, stop, continue, erased disks, while mails flow slowly.
+
+Starts `epost demo --nodes N` (three users, the rest storage), injects faults drawn from a seed,
+heals them, and in the end checks what was promised: the ring is whole within 30 s of the last fault
+(every daemon's leaf set is the true one by the ids in demo.json), every mail that was acknowledged
+is read with its octets, and each stored part of those called ring-durable lies on k machines.
+
+A disk is erased only when the last erased one is made good: ring-durable survives k-1 lost disks at
+a time, not more. Prints a JSON object; exit 0 only if all of it held.
+
+    python benchmarks/real_ring.py --nodes 30 --minutes 10 --seed 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import smtplib
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from epost.daemon.control import ask  # noqa: E402 - the tests' demo is not installed
+from epost.foundation.errors import EpostError  # noqa: E402
+from tests.support.demo import RunningDemo, compose, running_demo  # noqa: E402
+
+LEAF_SET_SIDE = 8
+COPIES = 3
+FAULTS_AT_ONCE_MAX = 3
+FAULT_GAP_SECONDS = (3.0, 8.0)
+DOWN_SECONDS = (2.0, 20.0)
+ERASE_GAP_SECONDS = 45.0
+MAIL_GAP_SECONDS = 4.0
+MAIL_BYTES = (1_000, 60_000)
+WHOLE_SECONDS = 30.0
+SETTLE_SECONDS = 180.0
+TICK_SECONDS = 0.2
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass
+class Mail:
+    """One submission: what was sent, to whom, and what the 250 said."""
+
+    recipient: str
+    octets: bytes
+    answer: str
+
+    @property
+    def is_ring_durable(self) -> bool:
+        return "ring-durable" in self.answer
+
+
+class Postman(threading.Thread):
+    """Sends a mail now and then; what is not acknowledged is not counted."""
+
+    def __init__(self, demo: RunningDemo, users: Sequence[str], seed: int) -> None:
+        super().__init__(daemon=True)
+        self._demo, self._users, self._random = demo, users, Random(seed)
+        self._ended = threading.Event()
+        self.mails: dict[str, Mail] = {}
+        self.refused = 0
+
+    def run(self) -> None:
+        while not self._ended.wait(MAIL_GAP_SECONDS):
+            sender, recipient = self._random.sample(self._users, 2)
+            size = self._random.randint(*MAIL_BYTES)
+            addresses = [self._demo.address(recipient)]
+            message_id, octets = compose(self._demo.address(sender), addresses, size=size)
+            try:
+                answer = self._demo.send(sender, [recipient], octets)
+            except (OSError, smtplib.SMTPException, AssertionError):
+                self.refused += 1
+            else:
+                self.mails[message_id] = Mail(recipient, octets, answer)
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join(90)
+
+
+@dataclass
+class Faults:
+    """Injects faults and heals them; `down` has when and how each node that is down comes back."""
+
+    demo: RunningDemo
+    random: Random
+    counts: Counter[str] = field(default_factory=Counter)
+    down: dict[str, tuple[float, Callable[[str], None]]] = field(default_factory=dict)
+    last_fault: float = 0.0
+    last_erase: float = 0.0
+
+    def run(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        next_fault = time.monotonic()
+        while time.monotonic() < end:
+            self.heal()
+            if time.monotonic() >= next_fault and len(self.down) < FAULTS_AT_ONCE_MAX:
+                self.inject()
+                next_fault = time.monotonic() + self.random.uniform(*FAULT_GAP_SECONDS)
+            time.sleep(TICK_SECONDS)
+
+    def inject(self) -> None:
+        up = [name for name in self.demo.names() if name not in self.down]
+        storage = [name for name in up if "user" not in self.demo.node(name)]
+        fault = "erase" if storage and self._may_erase(up) else self.random.choice(("kill", "stop"))
+        name = self.random.choice(storage if fault == "erase" else up)
+        node = self.demo.node(name)
+        self.counts[fault] += 1
+        self.last_fault = time.monotonic()
+        back_at = self.last_fault + self.random.uniform(*DOWN_SECONDS)
+        if fault == "stop":
+            os.kill(node["pid"], signal.SIGSTOP)
+            self.down[name] = back_at, self._continue
+            return
+        self.demo.kill(name)
+        if fault == "erase":
+            self.demo.erase(name)
+            self.last_erase = time.monotonic()
+        self.down[name] = back_at, self._restart
+
+    def heal(self, *, all_now: bool = False) -> None:
+        for name, (back_at, come_back) in list(self.down.items()):
+            if all_now or time.monotonic() >= back_at:
+                come_back(name)
+                del self.down[name]
+
+    def _continue(self, name: str) -> None:
+        os.kill(self.demo.node(name)["pid"], signal.SIGCONT)
+
+    def _restart(self, name: str) -> None:
+        ask(self.demo.directory, "restart-node", name=name)
+
+    def _may_erase(self, up: Sequence[str]) -> bool:
+        """A disk may go when the last one is made good, as far as those that are up know."""
+        if time.monotonic() - self.last_erase < ERASE_GAP_SECONDS:
+            return False
+        states = overviews(self.demo, up)
+        return all(state is not None and state["below_k"] == 0 for state in states.values())
+
+
+def overviews(demo: RunningDemo, names: Sequence[str]) -> dict[str, dict[str, Any] | None]:
+    """What `epost ring` says on each node; None where it cannot be asked."""
+
+    def overview(name: str) -> dict[str, Any] | None:
+        try:
+            return ask(Path(demo.node(name)["data_dir"]), "ring")
+        except (EpostError, OSError):
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        return dict(zip(names, pool.map(overview, names), strict=True))
+
+
+def wrong_leaf_sets(demo: RunningDemo) -> list[str]:
+    """Return the nodes whose leaf set is not the true one by the ids in demo.json."""
+    ids = {node["name"]: node["node_id"] for node in demo.document()["nodes"]}
+    ring = sorted(ids.values())
+    wrong = []
+    for name, told in overviews(demo, list(ids)).items():
+        at = ring.index(ids[name])
+        steps = [s for s in range(-LEAF_SET_SIDE, LEAF_SET_SIDE + 1) if s]
+        true = {ring[(at + step) % len(ring)] for step in steps} - {ids[name]}
+        seen = [n["node_id"] for n in told["leaf_set"] if n["reachable"]] if told else []
+        if told is None or not told["ready"] or set(seen) != true:
+            wrong.append(name)
+    return wrong
+
+
+def wait_until_whole(demo: RunningDemo, since: float) -> tuple[float, list[str]]:
+    """Return how long after a moment the ring was whole, and who was wrong at the end."""
+    while True:
+        wrong = wrong_leaf_sets(demo)
+        passed = time.monotonic() - since
+        if not wrong or passed > SETTLE_SECONDS:
+            return passed, wrong
+        time.sleep(TICK_SECONDS)
+
+
+def missing_mails(demo: RunningDemo, mails: dict[str, Mail], users: Sequence[str]) -> list[str]:
+    """Return the mails that are not in their recipient's mailbox with their octets."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        boxes = {user: demo.inbox(user) for user in users}
+        missing = [i for i, m in mails.items() if boxes[m.recipient].get(i) != m.octets]
+        if not missing or time.monotonic() > deadline:
+            return missing
+        time.sleep(1)
+
+
+def thin_parts(demo: RunningDemo, mails: dict[str, Mail]) -> tuple[int, list[str]]:
+    """Return how many stored parts there are, and those that lie on fewer than k machines."""
+    deadline = time.monotonic() + SETTLE_SECONDS
+    count, thin = 0, []
+    for message_id, mail in mails.items():
+        folder = Path(demo.node(mail.recipient)["data_dir"])
+        while True:
+            parts = ask(folder, "parts", message_id=message_id)["parts"]
+            few = [part["handle"] for part in parts if len(part["holders"]) < COPIES]
+            if not few or time.monotonic() > deadline:
+                break
+            time.sleep(1)
+        count += len(parts)
+        thin += few
+    return count, thin
+
+
+def resident_bytes(demo: RunningDemo) -> int:
+    """Memory of all daemons together."""
+    total = 0
+    for node in demo.document()["nodes"]:
+        try:
+            total += int(Path(f"/proc/{node['pid']}/statm").read_text().split()[1]) * PAGE_BYTES
+        except OSError:
+            continue
+    return total
+
+
+@contextmanager
+def folder(given: Path | None) -> Iterator[Path]:
+    """Yield the folder of the demo; one of our own is removed in the end."""
+    if given is not None:
+        given.mkdir(parents=True, exist_ok=True)
+        yield given
+        return
+    with tempfile.TemporaryDirectory(prefix="real-ring-") as made:
+        yield Path(made)
+
+
+def experiment(directory: Path, *, nodes: int, minutes: float, seed: int) -> dict[str, Any]:
+    """Run it all; return what happened."""
+    users = ("alice", "bob", "carol")
+    loads = [os.getloadavg()[0]]
+    start = time.monotonic()
+    with running_demo(
+        directory, nodes=nodes, users=",".join(users), start_seconds=120 + 12 * nodes
+    ) as demo:
+        up_seconds = time.monotonic() - start
+        postman = Postman(demo, users, seed)
+        postman.start()
+        faults = Faults(demo, Random(seed))
+        faults.run(minutes * 60)
+        loads.append(os.getloadavg()[0])
+        faults.heal(all_now=True)
+        healed = time.monotonic()
+        whole_seconds, wrong = wait_until_whole(demo, faults.last_fault)
+        postman.end()
+        durable = {i: m for i, m in postman.mails.items() if m.is_ring_durable}
+        missing = missing_mails(demo, postman.mails, users)
+        parts, thin = thin_parts(demo, {i: m for i, m in durable.items() if i not in missing})
+        memory = resident_bytes(demo)
+    loads.append(os.getloadavg()[0])
+    return {
+        "nodes": nodes,
+        "minutes": minutes,
+        "seed": seed,
+        "faults": dict(sorted(faults.counts.items())),
+        "start_seconds": round(up_seconds, 1),
+        "last_fault_to_healed_seconds": round(healed - faults.last_fault, 1),
+        "last_fault_to_whole_seconds": round(whole_seconds, 1),
+        "wrong_leaf_sets": wrong,
+        "mails_accepted": len(postman.mails),
+        "mails_ring_durable": len(durable),
+        "mails_not_accepted": postman.refused,
+        "mails_missing": len(missing),
+        "ring_durable_missing": sum(i in durable for i in missing),
+        "parts_checked": parts,
+        "parts_on_fewer_than_k": len(thin),
+        "memory_mb": round(memory / 1e6),
+        "processors": os.cpu_count(),
+        "load_start_end_after": [round(load, 1) for load in loads],
+        "nothing_lost": not missing and not thin,
+        "whole_in_time": not wrong and whole_seconds <= WHOLE_SECONDS,
+    }
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--nodes", type=int, default=30)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--dir", type=Path, help="keep the demo here, logs included")
+    arguments = parser.parse_args()
+    with folder(arguments.dir) as directory:
+        found = experiment(
+            directory, nodes=arguments.nodes, minutes=arguments.minutes, seed=arguments.seed
+        )
+    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+    return 0 if found["nothing_lost"] and found["whole_in_time"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
