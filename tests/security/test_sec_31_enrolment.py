@@ -75,7 +75,7 @@ class Issuer:
 
     async def enrol(self, request: bytes, host: str) -> bytes:
         self.requests.append(request)
-        opened = open_request(request, NOW_MS)
+        opened = open_request(request)
         bound = self.used.setdefault(opened.token, request_hash(request))
         if opened.token != TOKEN or bound != request_hash(request):
             raise NotPermitted("no such invitation")

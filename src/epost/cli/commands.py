@@ -19,6 +19,7 @@ from epost.cli.views import (
     show_nodes,
     show_password,
     show_queue,
+    show_recovered,
     show_revoked,
     show_ring,
     show_status,
@@ -160,6 +161,12 @@ def invite(
     storage_only: Annotated[
         bool, typer.Option("--storage-only", help="Invite a machine without a user.")
     ] = False,
+    another_machine: Annotated[
+        bool,
+        typer.Option(
+            "--another-machine", help="One more machine, or a new one after a loss: epost recover."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make an invitation, good for one machine and 72 hours."""
@@ -169,11 +176,14 @@ def invite(
     if (name is None) != storage_only:
         _stop("Say whom to invite (bob@example.org), or --storage-only, not both.")
     with Authority.open(authority_dir, system_world()) as authority:
-        text = authority.invite(name)
+        if another_machine and name is not None:
+            text = authority.invite_device(name)
+        else:
+            text = authority.invite(name)
     if as_json:
         _print_json({"invite": text, "name": name})
     else:
-        show_invitation(text)
+        show_invitation(text, command="recover" if another_machine else "join")
 
 
 @app.command()
@@ -196,6 +206,47 @@ def join(
         _print_json(joined.as_dict())
     else:
         show_joined(joined.as_dict(), data_dir, is_founder=False)
+
+
+@app.command()
+def recover(
+    invitation: Annotated[str, typer.Argument(help="Of: epost invite --another-machine NAME")],
+    data_dir: DataDir,
+    listen: Listen = "0.0.0.0:4510",
+    advertise: Annotated[
+        list[str] | None, typer.Option(help="Address others should use, if not --listen.")
+    ] = None,
+    words_file: Annotated[
+        Path | None, typer.Option(help="A file with the 24 words; else they are asked for.")
+    ] = None,
+    keep_machines: Annotated[
+        bool,
+        typer.Option(
+            "--keep-machines",
+            help="This machine comes in addition; without this all others are revoked.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring an account back on a new machine with its 24 words, or add a machine to it."""
+    from epost.daemon.recovery import recover_account
+
+    words = words_file.read_text() if words_file else typer.prompt("The 24 words", hide_input=True)
+    joined = asyncio.run(
+        recover_account(
+            invitation,
+            words,
+            data_dir,
+            listen=listen,
+            advertise=advertise or [],
+            revoke=not keep_machines,
+            say=lambda text: sys.stderr.write(text + "\n"),
+        )
+    )
+    if as_json:
+        _print_json(joined.as_dict())
+    else:
+        show_recovered(joined.as_dict(), data_dir, is_only_machine=not keep_machines)
 
 
 @app.command()

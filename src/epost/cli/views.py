@@ -41,10 +41,28 @@ def _show_words(words: list[str]) -> None:
     console.print()
 
 
-def show_invitation(text: str) -> None:
+def show_recovered(recovered: Mapping[str, Any], data_dir: Path, *, is_only_machine: bool) -> None:
+    """Say that the account is here, and what comes of its other machines."""
+    console.print(f"\n{recovered['name']} has this machine now.\n", style="bold")
+    console.print(f"Password for your mail program: [bold]{recovered['password']}[/]")
+    console.print(
+        f"  user name {recovered['name']}, IMAP {recovered['imap']}, SMTP {recovered['smtp']}\n"
+    )
+    console.print("Now start the daemon, and keep it running; your mail comes in then:\n")
+    console.print(f"  epost run --data-dir {data_dir}\n", soft_wrap=True)
+    if is_only_machine:
+        console.print(
+            "Your other machines are revoked: what they write from now on counts for nothing, and "
+            "new mail is closed to them. Whoever runs the organisation should take them out of "
+            "the ring too: epost org revoke-node.\n"
+            "Your 24 words stay the same; keep them.",
+        )
+
+
+def show_invitation(text: str, *, command: str = "join") -> None:
     """Show what to send to the new member."""
     console.print("On the new machine, within 72 hours:\n", style="bold")
-    console.print(f"  epost join {text}\n", soft_wrap=True)
+    console.print(f"  epost {command} {text}\n", soft_wrap=True)
     console.print("The invitation works once. Whoever has it can join: send it privately.")
 
 

@@ -27,8 +27,9 @@ DEVICE_KEYS = "device"
 PENDING_PREFIX = "enrolment-"
 REMEDY = "Join an organisation: epost join INVITATION (or found one: epost org init)."
 RECOVERY_REMEDY = (
-    "This folder has lost its keys. A user's machine needs recovery with the 24 words, which is "
-    "coming in a later version; keep the words, the mail is still in the ring."
+    "This folder has lost its keys. A user's account is brought back with the 24 words, in an "
+    "empty folder: have somebody who runs the organisation say epost invite --another-machine "
+    "NAME, then epost recover INVITATION."
 )
 MEMBERSHIP_SIZE_MAX = 4 * 1024 * 1024
 

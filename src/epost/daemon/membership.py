@@ -20,8 +20,9 @@ from epost.crypto.names import canonical
 from epost.crypto.sealing import HpkeSealing
 from epost.crypto.signing import Kind, SigningKey
 from epost.crypto.versioned import make_key_block, open_key_block
-from epost.daemon.authority.authority import Authority, World
+from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.service import EnrolmentService
+from epost.daemon.authority.world import World
 from epost.daemon.config import (
     AuthoritySection,
     NodeConfig,
@@ -29,15 +30,16 @@ from epost.daemon.config import (
     format_address,
     parse_address,
 )
-from epost.daemon.enrolment import request_enrolment
-from epost.daemon.files import make_private_folder, write_private
-from epost.daemon.folder import PENDING_PREFIX, FirstBlock, Membership, NodeFolder
+from epost.daemon.enrolment.begun import enrol
+from epost.daemon.files import make_private_folder
+from epost.daemon.folder import FirstBlock, Membership, NodeFolder
 from epost.daemon.passwords import PasswordFile
 from epost.daemon.tls import listening
 from epost.daemon.world import SystemClock, SystemEntropy
 from epost.foundation.codec import Format, encode
-from epost.foundation.errors import ConfigError, PeerRefused, RefusedError, UntrustedCertificate
+from epost.foundation.errors import ConfigError, RefusedError, UntrustedCertificate
 from epost.foundation.ids import Address, BlockKind, Bytes32, NodeHandle
+from epost.foundation.ports import Sealing
 from epost.post.account_blocks import decode_device_info
 from epost.post.devices import (
     DEVICE_SECRETS,
@@ -50,13 +52,11 @@ from epost.rings.enrolment import (
     Enrolled,
     MemberRequest,
     StorageRequest,
-    check_answer,
-    open_request,
     request_hash,
     sign_member_request,
     sign_storage_request,
 )
-from epost.rings.invite import Invite, parse_invite, token_hash
+from epost.rings.invite import Invite, parse_invite
 from epost.rings.policy import read_issuer_block
 
 FIRST_APPLICATION = "first mail program"
@@ -131,11 +131,12 @@ def _require_foundable(data_dir: Path, enrolment: Address) -> None:
     """Complain before an authority is made: it cannot be founded twice on one folder."""
     if listening.is_wildcard(enrolment):
         raise ConfigError("invitations name the enrolment address: say one that others can reach")
-    _require_free(NodeFolder(data_dir))
+    require_free(NodeFolder(data_dir))
     listening.listen(enrolment, purpose="enrolment").close()
 
 
-def _require_free(folder: NodeFolder) -> None:
+def require_free(folder: NodeFolder) -> None:
+    """Raise ConfigError if a folder is a member's already."""
     if folder.is_enrolled:
         raise ConfigError(f"{folder.path} is the folder of a member already; choose another")
 
@@ -158,63 +159,41 @@ async def join_organisation(
     world = system_world()
     invite = parse_invite(invitation, world.clock.wall_ms())
     folder = NodeFolder(make_private_folder(data_dir))
-    _require_free(folder)
-    addresses = tuple(parse_address(a) for a in advertise)
-    if not addresses:
-        here = listening.reachable_address(parse_address(listen), invite.addresses[0])
-        addresses = (here,)
-    enrolled, pending = await _enrol(folder, invite, addresses, world)
-    config = config or NodeConfig()
-    contacts = tuple(
-        f"{node.node_id.hex()}@{format_address(a)}"
-        for node in enrolled.answer.contacts
-        for a in node.addresses[:1]
+    require_free(folder)
+    addresses = own_addresses(listen, advertise, invite)
+    enrolled, pending = await enrol(
+        folder, invite, _PENDING, lambda trust: _begin(invite, trust, addresses, world), world.clock
     )
+    config = config or NodeConfig()
     config = msgspec.structs.replace(
         config,
-        ring=RingSection(
-            listen=listen,
-            advertise=tuple(format_address(a) for a in addresses),
-            bootstrap=contacts,
-            founder=founder,
-        ),
+        ring=ring_section(listen, addresses, enrolled, founder=founder),
         authority=authority or config.authority,
     )
     return _settle(folder, config, enrolled, pending, addresses, world)
 
 
-async def _enrol(
-    folder: NodeFolder, invite: Invite, addresses: tuple[Address, ...], world: World
-) -> tuple[Enrolled, _Pending]:
-    path = folder.path / _pending_name(invite)
-    pending: _Pending | None = _read_pending(path)
-
-    def build(trust: OrganisationTrust) -> bytes:
-        nonlocal pending
-        if pending is None:
-            pending = _begin(invite, trust, addresses, world)
-            write_private(path, encode(pending))
-        return pending.request
-
-    try:
-        trust, answer = await request_enrolment(invite, build)
-    except PeerRefused as error:
-        raise RefusedError(error.text) from error
-    assert pending is not None, "the request was built before it was answered"
-    now = world.clock.wall_ms()
-    return check_answer(answer, open_request(pending.request, now), trust, now), pending
+def own_addresses(listen: str, advertise: Sequence[str], invite: Invite) -> tuple[Address, ...]:
+    """Return where others reach this machine: as said, or on the way to the authority."""
+    said = tuple(parse_address(a) for a in advertise)
+    return said or (listening.reachable_address(parse_address(listen), invite.addresses[0]),)
 
 
-def _pending_name(invite: Invite) -> str:
-    """Each invitation has a request of its own: one that failed must not spoil the next."""
-    return PENDING_PREFIX + token_hash(invite.token)[:8].hex()
-
-
-def _read_pending(path: Path) -> _Pending | None:
-    try:
-        return _PENDING.decode(path.read_bytes())
-    except FileNotFoundError:
-        return None
+def ring_section(
+    listen: str, addresses: Sequence[Address], enrolled: Enrolled, *, founder: bool = False
+) -> RingSection:
+    """Return the settings by which the new node finds the ring, and is found."""
+    contacts = tuple(
+        f"{node.node_id.hex()}@{format_address(a)}"
+        for node in enrolled.answer.contacts
+        for a in node.addresses[:1]
+    )
+    return RingSection(
+        listen=listen,
+        advertise=tuple(format_address(a) for a in addresses),
+        bootstrap=contacts,
+        founder=founder,
+    )
 
 
 def _begin(
@@ -292,21 +271,7 @@ def _settle(
         passwords = PasswordFile(folder.path)
         passwords.create(enrolled.account.name)
         password = passwords.add(FIRST_APPLICATION)
-    answer = enrolled.answer
-    folder.write_membership(
-        Membership(
-            1,
-            answer.organisation,
-            answer.issuers,
-            answer.node,
-            answer.account,
-            answer.x509_authorities,
-            answer.x509_leaf,
-            answer.root_block,
-            answer.issuer_blocks,
-            first_blocks,
-        )
-    )
+    folder.write_membership(membership_of(enrolled, first_blocks))
     folder.forget_enrolment()
     return Joined(
         name=enrolled.account.name if enrolled.account else "a storage machine",
@@ -319,21 +284,42 @@ def _settle(
     )
 
 
+def membership_of(enrolled: Enrolled, first_blocks: Sequence[FirstBlock]) -> Membership:
+    """Return what a folder keeps of an enrolment."""
+    answer = enrolled.answer
+    return Membership(
+        1,
+        answer.organisation,
+        answer.issuers,
+        answer.node,
+        answer.account,
+        answer.x509_authorities,
+        answer.x509_leaf,
+        answer.root_block,
+        answer.issuer_blocks,
+        tuple(first_blocks),
+    )
+
+
 def _with_organisation_secret(pending: _Pending, enrolled: Enrolled, world: World) -> DeviceSecrets:
     secrets = DEVICE_SECRETS.decode(pending.secrets)
+    epoch = organisation_secret(enrolled, pending.request, secrets.sealing_seed, world.sealing)
+    return msgspec.structs.replace(secrets, organisation_secrets=(epoch,))
+
+
+def organisation_secret(
+    enrolled: Enrolled, request: bytes, sealing_seed: bytes, sealing: Sealing
+) -> EpochSecret:
+    """Open the organisation's secret in an answer; raises AuthenticityError, PeerError."""
     block = open_key_block(enrolled.answer.issuer_blocks[0])
     _, content = read_issuer_block(block, enrolled.trust.issuers, enrolled.trust.ring)
-    secret = world.sealing.unseal(
-        secrets.sealing_seed,
-        "org-secret",
-        request_hash(pending.request),
-        enrolled.answer.sealed_secret,
+    secret = sealing.unseal(
+        sealing_seed, "org-secret", request_hash(request), enrolled.answer.sealed_secret
     )
     # All members must have been given the same secret: the policy commits to it.
     if derive(secret, "commit").commitment != content.policy.secret_commitment:
         raise UntrustedCertificate("the organisation secret is not the one that the policy names")
-    epoch = EpochSecret(content.policy.secret_epoch, secret)
-    return msgspec.structs.replace(secrets, organisation_secrets=(epoch,))
+    return EpochSecret(content.policy.secret_epoch, secret)
 
 
 def _first_blocks(

@@ -28,7 +28,7 @@ from epost.daemon.config import NodeConfig, parse_address, parse_contact
 from epost.daemon.control import ControlServer, socket_path
 from epost.daemon.counters import EventCounters
 from epost.daemon.files import make_private_folder
-from epost.daemon.folder import NodeFolder
+from epost.daemon.folder import Membership, NodeFolder
 from epost.daemon.listeners import MailFronts, MailListeners
 from epost.daemon.logs import LoggingObserver, logger, start_logging
 from epost.daemon.loopback import LoopbackOwnerCheck
@@ -121,7 +121,15 @@ async def first_done(*futures: asyncio.Future[Any]) -> None:
 class Daemon:
     """Everything of one running daemon; what was opened is closed by the stack, in reverse."""
 
-    def __init__(self, folder: NodeFolder, config: NodeConfig, stack: AsyncExitStack) -> None:
+    def __init__(
+        self,
+        folder: NodeFolder,
+        config: NodeConfig,
+        stack: AsyncExitStack,
+        *,
+        membership: Membership | None = None,
+    ) -> None:
+        """`membership` is the folder's, unless that is not written yet (a recovery)."""
         self._folder = folder
         self._config = config
         self._stack = stack
@@ -132,8 +140,10 @@ class Daemon:
         self._observer = LoggingObserver(counters.count)
         self._executor = ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="worker")
         stack.callback(self._executor.shutdown, wait=False, cancel_futures=True)
-        self._membership = folder.read_membership()
-        folder.forget_enrolment()  # if the machine died before the enrolment itself could
+        if membership is None:
+            membership = folder.read_membership()
+            folder.forget_enrolment()  # if the machine died before the enrolment itself could
+        self._membership = membership
         certificate = NODE_CERT.decode(parse(self._membership.node, Kind.NODE).body)
         self._me = NodeHandle(certificate.ring, certificate.node_id, self._advertised(config))
         self._node_seed = folder.read_node_seed()

@@ -10,11 +10,13 @@ import asyncio
 from contextlib import suppress
 
 from epost.apps.mail.service import MailService, MailServices
+from epost.crypto.versioned import open_key_block
 from epost.foundation.errors import RefusedError
 from epost.foundation.ids import BlockKind, NodeHandle
 from epost.foundation.ports import Vault
 from epost.foundation.wire import Application
 from epost.node.clock_check import ClockCheck
+from epost.node.credentials import NodeCredentials
 from epost.node.directory import NodeDirectory
 from epost.node.disk import NodeDisk
 from epost.node.driver import Driver
@@ -55,8 +57,10 @@ class Node:
         self.clock_check = ClockCheck(ports.clock)
         self.driver = self._make_driver()
         self.stopped: asyncio.Future[None] = self.driver.stopped
-        self.overlay = self._make_overlay(configs)
+        credentials = NodeCredentials(ports.transport, ports.clock)
+        self.overlay = self._make_overlay(configs, credentials)
         self.issuers = self._make_issuers(configs)
+        credentials.issuers = self.issuers
         self._disk = NodeDisk(self.driver, ports.vault)
         self.scribe = Scribe(
             self.overlay, configs.scribe, self.driver.outbox, ports.entropy, ports.observer
@@ -103,7 +107,7 @@ class Node:
 
     # Parts.
 
-    def _make_overlay(self, configs: NodeConfigs) -> PastryNode:
+    def _make_overlay(self, configs: NodeConfigs, credentials: NodeCredentials) -> PastryNode:
         overlay = PastryNode(
             self.me,
             configs.pastry,
@@ -111,6 +115,7 @@ class Node:
             self._ports.entropy,
             self._ports.observer,
             contacts=stored_contacts(self._ports.vault.notes(CONTACT_NOTES)),
+            credentials=credentials,
         )
         self.driver.tell_heard_from(overlay.heard_from)
         return overlay
@@ -241,6 +246,8 @@ class Node:
 
     async def _bring_into_the_ring(self, kind: BlockKind, block: bytes) -> None:
         """Insert a block that the enrolment made, unless it (or a newer version) is here."""
-        if self._ports.vault.entry(handle_of(kind, block)) is None:
+        known = self._ports.vault.entry(handle_of(kind, block))
+        version = open_key_block(block).body.version if kind is BlockKind.KEY else 0
+        if known is None or known.version < version:
             with suppress(RefusedError):
                 await self.blocks.insert(kind, block)

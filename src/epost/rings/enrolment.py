@@ -79,6 +79,21 @@ class MemberRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     at: U63
 
 
+class DeviceRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One more machine for a user who has an account; she proves it with the account key.
+
+    The organisation's secret is sealed to `sealing_key`, which serves for this answer only.
+    """
+
+    format: V1
+    token: Bytes16
+    name: Name
+    account_key: Bytes32
+    sealing_key: SealingKey
+    node_key: Bytes32
+    at: U63
+
+
 class StorageRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A machine without a user, which only stores."""
 
@@ -88,13 +103,18 @@ class StorageRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
     at: U63
 
 
+Request = MemberRequest | DeviceRequest | StorageRequest
+
+
 class _Signers(IntEnum):
     MEMBER = 3
+    DEVICE = 2
     STORAGE = 1
 
 
 class _SignedRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The body, and one signature per key that it names: account, recovery, node; or node."""
+    """The body, and one signature per key that it names: account, recovery, node; account, node;
+    or node."""
 
     format: V1
     body: bytes
@@ -128,6 +148,7 @@ GREETING: Format[Greeting] = Format(Greeting, size_max=GREETING_SIZE_MAX)
 ANSWER: Format[Answer] = Format(Answer, size_max=ANSWER_SIZE_MAX)
 _SIGNED: Format[_SignedRequest] = Format(_SignedRequest, size_max=REQUEST_SIZE_MAX)
 _MEMBER: Format[MemberRequest] = Format(MemberRequest, size_max=REQUEST_SIZE_MAX)
+_DEVICE: Format[DeviceRequest] = Format(DeviceRequest, size_max=REQUEST_SIZE_MAX)
 _STORAGE: Format[StorageRequest] = Format(StorageRequest, size_max=REQUEST_SIZE_MAX)
 
 
@@ -183,31 +204,53 @@ def sign_member_request(
     return encode(_SignedRequest(1, body, signatures))
 
 
+def sign_device_request(request: DeviceRequest, *, account: SigningKey, node: SigningKey) -> bytes:
+    """Sign with both keys that the request names."""
+    body = encode(request)
+    signatures = (account.sign(Kind.ENROL_ACCOUNT, body), node.sign(Kind.ENROL_NODE, body))
+    return encode(_SignedRequest(1, body, signatures))
+
+
 def sign_storage_request(request: StorageRequest, *, node: SigningKey) -> bytes:
     """Sign with the node's key."""
     body = encode(request)
     return encode(_SignedRequest(1, body, (node.sign(Kind.ENROL_NODE, body),)))
 
 
-def open_request(data: bytes, now_ms: int) -> MemberRequest | StorageRequest:
+def open_request(data: bytes) -> Request:
     """Verify a request at the issuer; raises PeerError, AuthenticityError.
 
-    Proves possession of every key; token, name policy and limits are the issuer's to judge.
+    Proves possession of every key; token, name policy, limits and age are the issuer's to judge.
     """
     signed = _SIGNED.decode(data)
-    if len(signed.signatures) == _Signers.STORAGE:
-        request: MemberRequest | StorageRequest = _STORAGE.decode(signed.body)
-    elif len(signed.signatures) == _Signers.MEMBER:
-        request = _MEMBER.decode(signed.body)
-    else:
-        raise MalformedPacket("a request has one or three signatures")
-    if abs(request.at - now_ms) > REQUEST_AGE_MS_MAX:
-        raise MalformedPacket("the clocks are more than a day apart")
+    request = _decode_request(signed)
     _require_points(request.node_key)
     verify(request.node_key, Kind.ENROL_NODE, signed.body, signed.signatures[-1])
-    if isinstance(request, MemberRequest):
-        _check_member(request, signed)
+    match request:
+        case MemberRequest():
+            _check_member(request, signed)
+        case DeviceRequest():
+            _require_points(request.account_key)
+            verify(request.account_key, Kind.ENROL_ACCOUNT, signed.body, signed.signatures[0])
+        case StorageRequest():
+            pass  # it names no other key
     return request
+
+
+def _decode_request(signed: _SignedRequest) -> Request:
+    match len(signed.signatures):
+        case _Signers.STORAGE:
+            return _STORAGE.decode(signed.body)
+        case _Signers.DEVICE:
+            return _DEVICE.decode(signed.body)
+        case _:
+            return _MEMBER.decode(signed.body)
+
+
+def require_recent(request: Request, now_ms: int) -> None:
+    """Refuse a request that was made at another time: a clock is wrong. Raises MalformedPacket."""
+    if abs(request.at - now_ms) > REQUEST_AGE_MS_MAX:
+        raise MalformedPacket("the clocks are more than a day apart")
 
 
 def open_request_device(request: MemberRequest) -> DeviceCert:
@@ -217,10 +260,7 @@ def open_request_device(request: MemberRequest) -> DeviceCert:
 
 
 def check_answer(
-    answer: bytes,
-    request: MemberRequest | StorageRequest,
-    trust: OrganisationTrust,
-    now_ms: int,
+    answer: bytes, request: Request, trust: OrganisationTrust, now_ms: int
 ) -> Enrolled:
     """Verify what the issuer gave against what was asked for; raises PeerError, AuthenticityError.
 
@@ -236,8 +276,15 @@ def check_answer(
     _check_x509(said, node, granted)
     _check_blocks(said, granted)
     account = None
-    if isinstance(request, MemberRequest):
-        account = _check_account(said, request, granted, now_ms)
+    match request:
+        case MemberRequest():
+            account = _check_account(said, request, granted, now_ms)
+        case DeviceRequest():
+            account = granted.verify_account(said.account, now_ms)
+            if (account.name, account.account_key) != (request.name, request.account_key):
+                raise UntrustedCertificate("the certificate of another account")
+        case StorageRequest():
+            pass  # nobody's
     return Enrolled(granted, account, node, said)
 
 

@@ -23,6 +23,7 @@ from epost.foundation.errors import (
 from epost.foundation.ids import Address, NodeId
 from epost.rings.enrolment import (
     Answer,
+    DeviceRequest,
     MemberRequest,
     StorageRequest,
     check_answer,
@@ -31,7 +32,9 @@ from epost.rings.enrolment import (
     open_request,
     open_request_device,
     request_hash,
+    require_recent,
     sealing_key_hash,
+    sign_device_request,
     sign_member_request,
     sign_storage_request,
 )
@@ -141,7 +144,7 @@ def signed(made: MemberRequest) -> bytes:
 
 
 def test_a_request_proves_every_key_that_it_names() -> None:
-    assert open_request(signed(request()), NOW) == request()
+    assert open_request(signed(request())) == request()
     assert open_request_device(request()).device_key == DEVICE.public
     for keys in (
         {"account": NODE, "recovery": RECOVERY, "node": NODE},
@@ -149,15 +152,13 @@ def test_a_request_proves_every_key_that_it_names() -> None:
         {"account": ACCOUNT, "recovery": RECOVERY, "node": ACCOUNT},
     ):
         with pytest.raises(BadSignature):
-            open_request(sign_member_request(request(), **keys), NOW)
+            open_request(sign_member_request(request(), **keys))
     assert request_hash(b"a") != request_hash(b"b")
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"at": NOW - 2 * DAY_MS},
-        {"at": NOW + 2 * DAY_MS},
         {"name": "Alice@example.org"},
         {"device": device(admin=False)},
         {"device": device(sealing_hash=bytes(32))},
@@ -168,20 +169,45 @@ def test_a_request_proves_every_key_that_it_names() -> None:
 )
 def test_a_request_outside_its_rules_is_refused(changes: dict) -> None:
     with pytest.raises(EpostError):
-        open_request(signed(request(**changes)), NOW)
+        open_request(signed(request(**changes)))
 
 
 def test_a_storage_only_node_asks_with_its_key_alone() -> None:
     made = StorageRequest(1, INVITE.token, NODE.public, NOW)
-    assert open_request(sign_storage_request(made, node=NODE), NOW) == made
+    assert open_request(sign_storage_request(made, node=NODE)) == made
     with pytest.raises(BadSignature):
-        open_request(sign_storage_request(made, node=ACCOUNT), NOW)
+        open_request(sign_storage_request(made, node=ACCOUNT))
     two = encode([1, encode(made), [bytes(64), bytes(64)]])
-    with pytest.raises(MalformedPacket, match="one or three"):
-        open_request(two, NOW)
+    with pytest.raises(MalformedPacket):
+        open_request(two)
     keyless = msgspec.structs.replace(made, node_key=bytes(32))
     with pytest.raises(MalformedPacket):
-        open_request(sign_storage_request(keyless, node=NODE), NOW)
+        open_request(sign_storage_request(keyless, node=NODE))
+
+
+def test_a_request_of_another_day_is_refused_unless_it_was_answered_then() -> None:
+    require_recent(request(), NOW + DAY_MS)
+    for now in (NOW + 2 * DAY_MS, NOW - 2 * DAY_MS):
+        with pytest.raises(MalformedPacket, match="clocks"):
+            require_recent(request(), now)
+
+
+def device_request(**changes: object) -> DeviceRequest:
+    made = DeviceRequest(
+        1, INVITE.token, "alice@example.org", ACCOUNT.public, SEALING, NODE.public, NOW
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def test_one_more_machine_is_asked_for_with_the_account_key_and_its_own() -> None:
+    made = device_request()
+    assert open_request(sign_device_request(made, account=ACCOUNT, node=NODE)) == made
+    for account, node in ((NODE, NODE), (ACCOUNT, ACCOUNT)):
+        with pytest.raises(BadSignature):
+            open_request(sign_device_request(made, account=account, node=node))
+    keyless = device_request(account_key=b"\x01" + bytes(31))
+    with pytest.raises(EpostError):
+        open_request(sign_device_request(keyless, account=ACCOUNT, node=NODE))
 
 
 # Answers.
@@ -232,6 +258,11 @@ def test_an_answer_is_checked_against_what_was_asked_for() -> None:
     assert enrolled.account.name == "alice@example.org"
     assert enrolled.node.node_key == NODE.public
     assert enrolled.trust.domain == ORG.domain
+    again = check_answer(grant().but(), device_request(), ORG.trust(), NOW)
+    assert again.account == enrolled.account
+    for changes in ({"name": "bob@example.org"}, {"account_key": NODE.public}):
+        with pytest.raises(UntrustedCertificate, match="another account"):
+            check_answer(grant().but(), device_request(**changes), ORG.trust(), NOW)
     storage = StorageRequest(1, INVITE.token, NODE.public, NOW)
     assert check_answer(grant(member=False).but(), storage, ORG.trust(), NOW).account is None
 

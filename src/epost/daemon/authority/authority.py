@@ -7,55 +7,48 @@ it leaves, and binds the answer durably to the request, so that a crash in betwe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from epost.crypto import x509
 from epost.crypto.certificates import (
-    DAY_MS,
-    AccountCert,
-    NodeCert,
     NodeRole,
     OrganisationTrust,
-    account_id_of,
     authority_fingerprint,
-    certify,
 )
-from epost.crypto.hashing import derive, digest
+from epost.crypto.hashing import derive
 from epost.crypto.names import canonical, canonical_domain
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import KeyBlock, open_key_block
-from epost.daemon.authority.certified_log import EMPTY_LOG, CertifiedRecord, next_record
-from epost.daemon.authority.founding import FIRST_ISSUER, ORGANISATION, Organisation, found
+from epost.daemon.authority.certifying import REPLICATION_FACTOR, Certifier
+from epost.daemon.authority.founding import ORGANISATION, Organisation, found
 from epost.daemon.authority.keys import (
     IssuerKeys,
     load_issuer_keys,
     make_keys,
 )
-from epost.daemon.authority.register import NodeRow, Register
+from epost.daemon.authority.register import InviteRow, NodeRow, Register
+from epost.daemon.authority.world import World
 from epost.daemon.files import make_private_folder, read_required, write_private
 from epost.foundation.codec import encode
 from epost.foundation.errors import ConfigError, NotPermitted, PeerError, RefusedError
-from epost.foundation.ids import Address, Id, NodeHandle, NodeId
-from epost.foundation.ports import Clock, Entropy, Sealing
+from epost.foundation.ids import Address, NodeHandle
 from epost.rings.enrolment import (
     CONTACTS_MAX,
     Answer,
+    DeviceRequest,
     MemberRequest,
+    Request,
     StorageRequest,
     make_greeting,
     open_request,
     request_hash,
-    sealing_key_hash,
+    require_recent,
 )
 from epost.rings.invite import LIFETIME_MS_MAX, Invite, token_hash
-from epost.rings.node_ids import Placed, draw_node_id
 from epost.rings.policy import (
     DEFAULT_LIFETIMES,
     NEXT_UPDATE_MS_MAX,
-    CertifiedLogHead,
     IssuerContent,
     Policy,
     Revocation,
@@ -63,7 +56,6 @@ from epost.rings.policy import (
     read_issuer_block,
 )
 
-REPLICATION_FACTOR = 3
 ORGANISATION_MODE_BYTES_MIN = 64 * 1024
 SECRET_EPOCH = 1
 ID_PREFIX_DIGITS_MIN = 8
@@ -72,15 +64,6 @@ REPLACED = 1
 
 
 _FILE = "organisation"
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """The ports that an authority needs."""
-
-    clock: Clock
-    entropy: Entropy
-    sealing: Sealing
 
 
 class Authority:
@@ -95,6 +78,7 @@ class Authority:
         self._issuer = SigningKey(keys.issuer)
         self._register = Register(directory / "register.db")
         self.trust = OrganisationTrust(public.certificate, [public.issuer])
+        self._certifier = Certifier(self._register, keys, public, self.trust, world)
 
     @classmethod
     def create(cls, directory: Path, domain: str, enrolment: Address, world: World) -> Self:
@@ -164,9 +148,22 @@ class Authority:
         if name is not None:
             name = canonical(name)
             self._require_free(name)
+        return self._make_invite(name, is_device=False)
+
+    def invite_device(self, name: str) -> str:
+        """Make an invitation for one more machine of a user, who proves herself by her phrase.
+
+        Raises RefusedError if there is no such account.
+        """
+        name = canonical(name)
+        if not self._register.has_account(name):
+            raise RefusedError(f"{name} has no account here")
+        return self._make_invite(name, is_device=True)
+
+    def _make_invite(self, name: str | None, *, is_device: bool) -> str:
         token = self._world.entropy.token(16)
         expires_at = self._world.clock.wall_ms() + LIFETIME_MS_MAX
-        self._register.add_invite(token_hash(token), name, expires_at)
+        self._register.add_invite(token_hash(token), name, expires_at, is_device=is_device)
         fingerprint = authority_fingerprint(self.trust.organisation.organisation_key)
         return str(Invite(fingerprint, token, expires_at, (self._public.enrolment,), name or ""))
 
@@ -179,17 +176,17 @@ class Authority:
         another request, expired), RefusedError.
         """
         now = self._world.clock.wall_ms()
-        opened = open_request(request, now)
-        name = opened.name if isinstance(opened, MemberRequest) else None
+        opened = open_request(request)
         bound_to = request_hash(request)
         with self._register.transaction():
             invite = self._register.invite(token_hash(opened.token))
-            if invite is None or invite.name != name:
-                raise NotPermitted("no such invitation")
+            _require_invited(opened, invite)
+            assert invite is not None
             if invite.request_hash is not None:
                 if invite.request_hash != bound_to or invite.answer is None:
                     raise NotPermitted("this invitation was used already")
                 return invite.answer
+            require_recent(opened, now)
             if now >= invite.expires_at:
                 raise NotPermitted("this invitation has expired")
             answer = self._certify(opened, bound_to, now, tuple(contacts[:CONTACTS_MAX]))
@@ -234,7 +231,7 @@ class Authority:
 
     def _certify(
         self,
-        request: MemberRequest | StorageRequest,
+        request: Request,
         bound_to: bytes,
         now: int,
         contacts: tuple[NodeHandle, ...],
@@ -243,11 +240,13 @@ class Authority:
         account, sealed = b"", b""
         if isinstance(request, MemberRequest):
             self._require_free(request.name)
-            account = self._certify_account(request, member_tag, now)
-            sealed = self._world.sealing.seal(
-                request.device_sealing_key, "org-secret", bound_to, self._keys.organisation_secret
-            )
-        node, leaf = self._certify_node(request.node_key, member_tag, now)
+            account = self._certifier.certify_account(request, member_tag, now)
+            sealed = self._certifier.sealed_secret(request.device_sealing_key, bound_to)
+        elif isinstance(request, DeviceRequest):
+            member = self._certifier.member_of(request)
+            account, member_tag = member.certificate, member.member_tag
+            sealed = self._certifier.sealed_secret(request.sealing_key, bound_to)
+        node, leaf = self._certifier.certify_node(request.node_key, member_tag, now)
         self._publish_policy()
         return encode(
             Answer(
@@ -265,84 +264,11 @@ class Authority:
             )
         )
 
-    def _certify_account(self, request: MemberRequest, member_tag: bytes, now: int) -> bytes:
-        account_id = account_id_of(request.account_key)
-        certificate = AccountCert(
-            format=1,
-            issuer=FIRST_ISSUER,
-            ring=self._public.ring,
-            name=request.name,
-            account_id=account_id,
-            generation=0,
-            account_key=request.account_key,
-            recovery_key=request.recovery_key,
-            recovery_sealing_hash=sealing_key_hash(request.recovery_sealing_key),
-            aliases=(),
-            flags=0,
-            version=1,
-            rekey_proof=b"",
-            log_sequence=self._log_statement(request.name.encode(), request.account_key),
-            not_before=now,
-            not_after=now + DEFAULT_LIFETIMES.account_days * DAY_MS,
-        )
-        data = certify(self._issuer, certificate)
-        self._register.add_account(request.name, account_id, data, member_tag)
-        return data
-
-    def _certify_node(self, node_key: bytes, member_tag: bytes, now: int) -> tuple[bytes, bytes]:
-        members = [Placed(NodeId(Id(n.node_id)), n.site.encode()) for n in self._register.nodes()]
-        node_id = draw_node_id(members, b"", REPLICATION_FACTOR, self._world.entropy)
-        certificate = NodeCert(
-            format=1,
-            issuer=FIRST_ISSUER,
-            ring=self._public.ring,
-            node_id=node_id,
-            node_key=node_key,
-            member_tag=member_tag,
-            roles=int(NodeRole.STORAGE),
-            gateway_domains=(),
-            site=b"",
-            quota_class=0,
-            serial=self._world.entropy.token(16),
-            log_sequence=self._log_statement(node_id, node_key),
-            not_before=now,
-            soft_expiry=now + DEFAULT_LIFETIMES.node_soft_days * DAY_MS,
-            not_after=now + DEFAULT_LIFETIMES.node_days * DAY_MS,
-        )
-        data = certify(self._issuer, certificate)
-        self._register.add_node(
-            NodeRow(
-                certificate.serial, node_id, node_key, member_tag, "", certificate.roles, data,
-                certificate.not_after, now,
-            )
-        )  # fmt: skip
-        leaf = x509.make_leaf(
-            self._keys.x509,
-            self._public.x509,
-            node_key=node_key,
-            node_id=node_id,
-            not_before_ms=now,
-        )
-        return data, leaf
-
     def _require_free(self, name: str) -> None:
         if not name.endswith("@" + self.trust.domain):
             raise RefusedError(f"{name} is not a name of {self.trust.domain}")
         if self._register.has_account(name):
             raise RefusedError(f"{name} has an account already")
-
-    def _log_statement(self, subject: bytes, key: bytes) -> int:
-        """Enter who was certified with which key; return the place in the certified log."""
-        statement = digest("certified", subject, key)
-        record: CertifiedRecord = next_record(
-            self._keys.certified_log, self._log_head(), statement, self._world.entropy
-        )
-        self._register.add_certified(record.sequence, record.data)
-        return record.sequence
-
-    def _log_head(self) -> CertifiedLogHead:
-        newest = self._register.newest_certified()
-        return EMPTY_LOG if newest is None else CertifiedRecord(*newest).head
 
     def _newest_block(self) -> KeyBlock:
         data = self._register.block("issuer")
@@ -361,7 +287,7 @@ class Authority:
             next_update=now + NEXT_UPDATE_MS_MAX,
             revoked=_revocations(nodes, now),
             policy=self._policy(nodes, now),
-            certified_log=self._log_head(),
+            certified_log=self._certifier.log_head(),
         )
         block = make_issuer_block(
             self._issuer, ring=self._public.ring, previous=previous, issued_at=now, content=content
@@ -380,6 +306,20 @@ class Authority:
             organisation_mode_bytes_min=ORGANISATION_MODE_BYTES_MIN,
             has_escrow=False,
             lifetimes=DEFAULT_LIFETIMES,
+        )
+
+
+def _require_invited(request: Request, invite: InviteRow | None) -> None:
+    """Raise NotPermitted unless the invitation is for what is requested."""
+    name = None if isinstance(request, StorageRequest) else request.name
+    if invite is None or invite.name != name:
+        raise NotPermitted("no such invitation")
+    if invite.is_device != isinstance(request, DeviceRequest):
+        raise NotPermitted(
+            f"{name} has an account: this invitation is for one more machine of hers. Use it with "
+            "epost recover, and the 24 words"
+            if invite.is_device
+            else f"this invitation is for a new account of {name}. Use it with epost join"
         )
 
 

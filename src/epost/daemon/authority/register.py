@@ -19,7 +19,7 @@ BUSY_TIMEOUT_MS = 5000
 
 _SCHEMA = """
 CREATE TABLE invite (
-  token_hash BLOB PRIMARY KEY, name TEXT, expires_at INTEGER NOT NULL,
+  token_hash BLOB PRIMARY KEY, name TEXT, is_device INTEGER NOT NULL, expires_at INTEGER NOT NULL,
   request_hash BLOB, answer BLOB, used_at INTEGER);
 CREATE TABLE account (
   name TEXT PRIMARY KEY, account_id BLOB NOT NULL UNIQUE, certificate BLOB NOT NULL,
@@ -36,13 +36,27 @@ CREATE TABLE block (purpose TEXT PRIMARY KEY, data BLOB NOT NULL);
 
 @dataclass(frozen=True, slots=True)
 class InviteRow:
-    """One invitation: for a name, or (None) for a storage-only node."""
+    """One invitation: for a name, or (None) for a storage-only node.
+
+    `is_device`: for one more machine of an account that is there already.
+    """
 
     token_hash: bytes
     name: str | None
+    is_device: bool
     expires_at: int
     request_hash: bytes | None
     answer: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """One account: its newest certificate, and the tag in the certificates of its nodes."""
+
+    name: str
+    account_id: bytes
+    certificate: bytes
+    member_tag: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +102,25 @@ class Register:
         """Return a context manager: all or nothing, durable at its end."""
         return self._database
 
-    def add_invite(self, token_hash: bytes, name: str | None, expires_at: int) -> None:
+    def add_invite(
+        self, token_hash: bytes, name: str | None, expires_at: int, *, is_device: bool
+    ) -> None:
         """Remember an invitation (never the token itself)."""
         self._database.execute(
-            "INSERT INTO invite (token_hash, name, expires_at) VALUES (?, ?, ?)",
-            (token_hash, name, expires_at),
+            "INSERT INTO invite (token_hash, name, is_device, expires_at) VALUES (?, ?, ?, ?)",
+            (token_hash, name, is_device, expires_at),
         )
 
     def invite(self, token_hash: bytes) -> InviteRow | None:
         """Return an invitation by the hash of its token."""
         rows = self._database.execute(
-            "SELECT token_hash, name, expires_at, request_hash, answer FROM invite "
+            "SELECT token_hash, name, is_device, expires_at, request_hash, answer FROM invite "
             "WHERE token_hash = ?",
             (token_hash,),
         )
-        row = next(rows, None)
-        return None if row is None else InviteRow(*row)
+        for token, invited, is_device, expires_at, request, answer in rows:
+            return InviteRow(token, invited, bool(is_device), expires_at, request, answer)
+        return None
 
     def use_invite(self, token_hash: bytes, request_hash: bytes, answer: bytes, at: int) -> None:
         """Burn an invitation, bound to the request that used it."""
@@ -125,6 +142,14 @@ class Register:
         """Is there an account of this name?"""
         rows = self._database.execute("SELECT 1 FROM account WHERE name = ?", (name,))
         return next(rows, None) is not None
+
+    def account(self, name: str) -> AccountRow | None:
+        """Return the account of a name."""
+        rows = self._database.execute(
+            "SELECT name, account_id, certificate, member_tag FROM account WHERE name = ?", (name,)
+        )
+        row = next(rows, None)
+        return None if row is None else AccountRow(*row)
 
     def add_account(
         self, name: str, account_id: bytes, certificate: bytes, member_tag: bytes

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from epost.daemon.authority.authority import Authority, World
+from epost.daemon.authority.authority import Authority
+from epost.daemon.authority.world import World
 from epost.daemon.enrolment import EnrolmentServer, serve_enrolment
 from epost.daemon.logs import LoggingObserver
 from epost.foundation.ids import Address, NodeHandle

@@ -10,8 +10,9 @@ from types import TracebackType
 from typing import Self
 
 from epost.crypto.sealing import HpkeSealing
-from epost.daemon.authority.authority import Authority, World
+from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.service import EnrolmentService
+from epost.daemon.authority.world import World
 from epost.daemon.config import AuthoritySection, parse_address
 from epost.daemon.world import SystemClock, SystemEntropy
 from epost.foundation.ids import NodeHandle

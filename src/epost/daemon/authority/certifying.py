@@ -1,0 +1,146 @@
+"""What the authority's issuer certifies, each entered in the certified log before it leaves."""
+
+from __future__ import annotations
+
+from epost.crypto import x509
+from epost.crypto.certificates import (
+    DAY_MS,
+    AccountCert,
+    NodeCert,
+    NodeRole,
+    OrganisationTrust,
+    account_id_of,
+    certify,
+)
+from epost.crypto.hashing import digest
+from epost.crypto.signing import SigningKey
+from epost.daemon.authority.certified_log import EMPTY_LOG, CertifiedRecord, next_record
+from epost.daemon.authority.founding import FIRST_ISSUER, Organisation
+from epost.daemon.authority.keys import IssuerKeys
+from epost.daemon.authority.register import AccountRow, NodeRow, Register
+from epost.daemon.authority.world import World
+from epost.foundation.errors import NotPermitted
+from epost.foundation.ids import Id, NodeId
+from epost.rings.enrolment import DeviceRequest, MemberRequest, sealing_key_hash
+from epost.rings.node_ids import Placed, draw_node_id
+from epost.rings.policy import DEFAULT_LIFETIMES, CertifiedLogHead
+
+REPLICATION_FACTOR = 3
+NODES_PER_MEMBER_MAX = 3
+"""Machines in force at a time (crypto 3.4)."""
+
+
+class Certifier:
+    """The issuer's key at work, on the register."""
+
+    def __init__(
+        self,
+        register: Register,
+        keys: IssuerKeys,
+        public: Organisation,
+        trust: OrganisationTrust,
+        world: World,
+    ) -> None:
+        self._register = register
+        self._keys = keys
+        self._public = public
+        self._trust = trust
+        self._world = world
+        self._issuer = SigningKey(keys.issuer)
+
+    def certify_account(self, request: MemberRequest, member_tag: bytes, now: int) -> bytes:
+        """Certify a new account's keys and enter it; return the certificate."""
+        account_id = account_id_of(request.account_key)
+        certificate = AccountCert(
+            format=1,
+            issuer=FIRST_ISSUER,
+            ring=self._public.ring,
+            name=request.name,
+            account_id=account_id,
+            generation=0,
+            account_key=request.account_key,
+            recovery_key=request.recovery_key,
+            recovery_sealing_hash=sealing_key_hash(request.recovery_sealing_key),
+            aliases=(),
+            flags=0,
+            version=1,
+            rekey_proof=b"",
+            log_sequence=self._log_statement(request.name.encode(), request.account_key),
+            not_before=now,
+            not_after=now + DEFAULT_LIFETIMES.account_days * DAY_MS,
+        )
+        data = certify(self._issuer, certificate)
+        self._register.add_account(request.name, account_id, data, member_tag)
+        return data
+
+    def certify_node(self, node_key: bytes, member_tag: bytes, now: int) -> tuple[bytes, bytes]:
+        """Draw an id for a node and certify it; return certificate and X.509 leaf."""
+        members = [Placed(NodeId(Id(n.node_id)), n.site.encode()) for n in self._register.nodes()]
+        node_id = draw_node_id(members, b"", REPLICATION_FACTOR, self._world.entropy)
+        certificate = NodeCert(
+            format=1,
+            issuer=FIRST_ISSUER,
+            ring=self._public.ring,
+            node_id=node_id,
+            node_key=node_key,
+            member_tag=member_tag,
+            roles=int(NodeRole.STORAGE),
+            gateway_domains=(),
+            site=b"",
+            quota_class=0,
+            serial=self._world.entropy.token(16),
+            log_sequence=self._log_statement(node_id, node_key),
+            not_before=now,
+            soft_expiry=now + DEFAULT_LIFETIMES.node_soft_days * DAY_MS,
+            not_after=now + DEFAULT_LIFETIMES.node_days * DAY_MS,
+        )
+        data = certify(self._issuer, certificate)
+        self._register.add_node(
+            NodeRow(
+                certificate.serial, node_id, node_key, member_tag, "", certificate.roles, data,
+                certificate.not_after, now,
+            )
+        )  # fmt: skip
+        leaf = x509.make_leaf(
+            self._keys.x509,
+            self._public.x509,
+            node_key=node_key,
+            node_id=node_id,
+            not_before_ms=now,
+        )
+        return data, leaf
+
+    def member_of(self, request: DeviceRequest) -> AccountRow:
+        """Return the account that asks for one more machine; raises NotPermitted."""
+        member = self._register.account(request.name)
+        now = self._world.clock.wall_ms()
+        known = None if member is None else self._trust.verify_account(member.certificate, now)
+        if member is None or known is None or known.account_key != request.account_key:
+            raise NotPermitted("these are not the 24 words of this account")
+        nodes = self._register.nodes()
+        live = [n for n in nodes if n.member_tag == member.member_tag and n.revoked_at is None]
+        if len(live) >= NODES_PER_MEMBER_MAX:
+            raise NotPermitted(
+                f"a member has at most {NODES_PER_MEMBER_MAX} machines in the ring: revoke one "
+                "that is gone (epost org revoke-node)"
+            )
+        return member
+
+    def sealed_secret(self, sealing_key: bytes, bound_to: bytes) -> bytes:
+        """Seal the organisation's secret to a new device, for one request only."""
+        secret = self._keys.organisation_secret
+        return self._world.sealing.seal(sealing_key, "org-secret", bound_to, secret)
+
+    def _log_statement(self, subject: bytes, key: bytes) -> int:
+        """Enter who was certified with which key; return the place in the certified log."""
+        statement = digest("certified", subject, key)
+        record: CertifiedRecord = next_record(
+            self._keys.certified_log, self.log_head(), statement, self._world.entropy
+        )
+        self._register.add_certified(record.sequence, record.data)
+        return record.sequence
+
+    def log_head(self) -> CertifiedLogHead:
+        """Return where the certified log is."""
+        newest = self._register.newest_certified()
+        return EMPTY_LOG if newest is None else CertifiedRecord(*newest).head

@@ -1,0 +1,219 @@
+"""A machine for a user who has an account already: the 24 words bring it back (crypto 2.1).
+
+The machine enrols and joins the ring as one that only stores; reads, through the ring, what there
+is of the account; and becomes the user's when all that it needs is on its disk. Its blocks reach
+the ring when the daemon runs. A run that was interrupted goes on with the same invitation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from mnemonic import Mnemonic
+
+from epost.crypto.signing import SigningKey
+from epost.daemon.authority.world import World
+from epost.daemon.config import NodeConfig
+from epost.daemon.enrolment.begun import enrol
+from epost.daemon.files import make_private_folder
+from epost.daemon.folder import FirstBlock, Membership, NodeFolder
+from epost.daemon.membership import (
+    FIRST_APPLICATION,
+    Joined,
+    membership_of,
+    organisation_secret,
+    own_addresses,
+    require_free,
+    ring_section,
+    system_world,
+)
+from epost.daemon.passwords import PasswordFile
+from epost.daemon.process import Daemon
+from epost.foundation.codec import Format
+from epost.foundation.errors import (
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+)
+from epost.foundation.ids import BlockKind, Bytes32
+from epost.post.devices import AccountKeys
+from epost.post.keyring import EpochSecret
+from epost.post.recovery import AccountFound, NewDevice, add_device, find_account
+from epost.rings.enrolment import DeviceRequest, Enrolled, sign_device_request
+from epost.rings.invite import Invite, parse_invite
+
+WORDS = 24
+FIND_SECONDS_MAX = 120.0
+"""How long the ring is asked for the account; a ring that has just been started needs a while."""
+_RETRY_SECONDS = 1.0
+
+Say = Callable[[str], object]
+"""Tells the user what is going on."""
+
+
+class _Begun(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A recovery that was begun; the words are in none of it."""
+
+    format: Annotated[int, msgspec.Meta(ge=1, le=1)]
+    request: bytes
+    node_seed: Bytes32
+    sealing_seed: Bytes32
+
+
+_BEGUN: Format[_Begun] = Format(_Begun, size_max=64 * 1024)
+
+
+def seed_of_words(words: str) -> bytes:
+    """Return the recovery seed of 24 words; raises RefusedError with what is wrong with them."""
+    mnemonic = Mnemonic("english")
+    said = words.lower().split()
+    if len(said) != WORDS:
+        raise RefusedError(f"the recovery phrase has {WORDS} words, these are {len(said)}")
+    known = set(mnemonic.wordlist)
+    for place, word in enumerate(said, 1):
+        if word not in known:
+            raise RefusedError(f"word {place} is not one of the list: is it spelt right?")
+    if not mnemonic.check(" ".join(said)):
+        raise RefusedError("these words do not belong together: is one of them another, or moved?")
+    return bytes(mnemonic.to_entropy(said))
+
+
+async def recover_account(
+    invitation: str,
+    words: str,
+    data_dir: Path,
+    *,
+    listen: str,
+    advertise: Sequence[str] = (),
+    revoke: bool = True,
+    config: NodeConfig | None = None,
+    say: Say = lambda _: None,
+) -> Joined:
+    """Make this machine one of the account's, and with `revoke` the only one.
+
+    Raises RefusedError (words or invitation), ConfigError (a folder in use), UnavailableError (the
+    authority or the ring cannot be reached), AuthenticityError.
+    """
+    keys = AccountKeys(seed_of_words(words))
+    world = system_world()
+    invite = parse_invite(invitation, world.clock.wall_ms())
+    folder = NodeFolder(make_private_folder(data_dir))
+    require_free(folder)
+    addresses = own_addresses(listen, advertise, invite)
+    say("Asking the authority for a place in the ring ...")
+    enrolled, begun = await enrol(
+        folder, invite, _BEGUN, lambda _: _begin(invite, keys, world), world.clock
+    )
+    config = config or NodeConfig()
+    config = msgspec.structs.replace(config, ring=ring_section(listen, addresses, enrolled))
+    secret = organisation_secret(enrolled, begun.request, begun.sealing_seed, world.sealing)
+    return await _Recovery(folder, config, enrolled, begun, secret, world, say).run(
+        keys, revoke=revoke
+    )
+
+
+def _begin(invite: Invite, keys: AccountKeys, world: World) -> _Begun:
+    node_seed, sealing_seed = world.entropy.token(32), world.entropy.token(32)
+    request = DeviceRequest(
+        format=1,
+        token=invite.token,
+        name=invite.name,
+        account_key=keys.account.public,
+        sealing_key=world.sealing.public_key(sealing_seed),
+        node_key=SigningKey(node_seed).public,
+        at=world.clock.wall_ms(),
+    )
+    signed = sign_device_request(request, account=keys.account, node=SigningKey(node_seed))
+    return _Begun(1, signed, node_seed, sealing_seed)
+
+
+class _Recovery:
+    """From the authority's answer to a folder that is the user's."""
+
+    def __init__(
+        self,
+        folder: NodeFolder,
+        config: NodeConfig,
+        enrolled: Enrolled,
+        begun: _Begun,
+        secret: EpochSecret,
+        world: World,
+        say: Say,
+    ) -> None:
+        self._folder = folder
+        self._config = config
+        self._enrolled = enrolled
+        self._begun = begun
+        self._secret = secret
+        self._world = world
+        self._say = say
+
+    async def run(self, keys: AccountKeys, *, revoke: bool) -> Joined:
+        """Read the account through the ring, then write the folder; the membership last."""
+        assert self._enrolled.account is not None, "check_answer has seen to it"
+        self._folder.write_node_key(self._begun.node_seed, self._world.entropy)
+        self._folder.write_config(self._config)
+        device = await self._through_the_ring(keys, revoke=revoke)
+        secrets = msgspec.structs.replace(device.secrets, organisation_secrets=(self._secret,))
+        self._folder.write_device_secrets(secrets, self._world.entropy)
+        passwords = PasswordFile(self._folder.path)
+        name = self._enrolled.account.name
+        passwords.create(name)
+        password = passwords.add(FIRST_APPLICATION)
+        self._folder.write_membership(membership_of(self._enrolled, self._first_blocks(device)))
+        self._folder.forget_enrolment()
+        return Joined(
+            name=name,
+            domain=self._enrolled.trust.domain,
+            node_id=self._enrolled.node.node_id.hex(),
+            recovery_words="",
+            password=password,
+            imap=self._config.mail.imap,
+            smtp=self._config.mail.smtp,
+        )
+
+    async def _through_the_ring(self, keys: AccountKeys, *, revoke: bool) -> NewDevice:
+        """Run as a machine that only stores, for as long as it takes to read the account."""
+        async with AsyncExitStack() as stack:
+            daemon = Daemon(self._folder, self._config, stack, membership=self._as_storage())
+            await daemon.start()
+            self._say("Joining the ring and looking for the account ...")
+            found = await self._find(keys, daemon)
+            numbers = ", ".join(str(device.certificate.number) for device in found.devices)
+            self._say(f"Found it: its machines so far are number {numbers}.")
+            return add_device(
+                keys,
+                found,
+                contact=daemon.node.me,
+                revoke=revoke,
+                now_ms=self._world.clock.wall_ms(),
+                sealing=self._world.sealing,
+                entropy=self._world.entropy,
+            )
+
+    async def _find(self, keys: AccountKeys, daemon: Daemon) -> AccountFound:
+        deadline = self._world.clock.now() + FIND_SECONDS_MAX
+        while True:
+            try:
+                return await find_account(keys, daemon.node.blocks, self._world.sealing)
+            except (UnavailableError, NotFoundError) as error:
+                if self._world.clock.now() > deadline:
+                    raise UnavailableError(f"the account cannot be read: {error}") from error
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    def _as_storage(self) -> Membership:
+        return msgspec.structs.replace(membership_of(self._enrolled, ()), account=b"")
+
+    def _first_blocks(self, device: NewDevice) -> tuple[FirstBlock, ...]:
+        # The identity block last: it makes the others count.
+        return (
+            FirstBlock(BlockKind.CERTIFICATE, self._enrolled.answer.account),
+            FirstBlock(BlockKind.CONTENT, device.keyring),
+            FirstBlock(BlockKind.KEY, device.device_block.data),
+            FirstBlock(BlockKind.KEY, device.identity.data),
+        )
