@@ -14,6 +14,7 @@ import asyncio
 import re
 import textwrap
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from epost.apps.mail.mailbox import NewMail
@@ -108,15 +109,30 @@ class WireClient:
         await self.serving
 
 
+@dataclass
+class HouseClock:
+    """Begins when MemoryMail's mails come, and goes when told to."""
+
+    seconds: float = 0.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def wall_ms(self) -> int:
+        return int((1_700_000_000 + self.seconds) * 1000)
+
+
 class ImapHouse:
     """A server with one account, and its clients."""
 
     def __init__(self, mail: MemoryMail | None = None, limits: ImapLimits | None = None) -> None:
         self.access = Access()
+        self.clock = HouseClock()
         self.mail = mail or MemoryMail()
         self.site = ImapSite(
             authenticator=self.access.authenticator,
             open_mail=self._open_mail,
+            clock=self.clock,
             product_version="1.0",
             limits=limits or ImapLimits(),
         )

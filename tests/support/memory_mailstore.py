@@ -36,6 +36,7 @@ from epost.apps.mail.mailbox import (
     MessageRow,
     NewMail,
     Rendered,
+    Replaced,
     SpecialUse,
     TextMatch,
     TextPlace,
@@ -87,6 +88,7 @@ class MemoryFolder:
     uid_validity: int
     now: Callable[[], MailTime]
     find: Callable[[str], "MemoryFolder"]
+    find_id: Callable[[str], "MemoryFolder"]
     uid_next: int = 1
     highest_modseq: int = 1
     unavailable: set[int] = field(default_factory=set)  # uids whose blocks cannot be reached
@@ -188,7 +190,9 @@ class MemoryFolder:
 
     # FolderWriting
 
-    async def append(self, mails: Sequence[NewMail]) -> AppendOutcome:
+    async def append(
+        self, mails: Sequence[NewMail], replaced: Replaced | None = None
+    ) -> AppendOutcome:
         await self._durable()
         if any(len(mail.octets) > MAIL_SIZE_BYTES_MAX for mail in mails):
             raise MessageTooLarge("more than a mail may have")
@@ -200,6 +204,9 @@ class MemoryFolder:
                 for mail in mails
             ]
         )
+        if replaced is not None:
+            source = self.find_id(replaced.folder_id)
+            source._remove([uid for uid in (replaced.uid,) if uid in source._rows])
         return AppendOutcome(self.uid_validity, uids, Durability.HELD_LOCALLY)
 
     async def change_flags(
@@ -345,6 +352,9 @@ class MemoryMail:
             raise NoSuchFolder(name)
         return self._folders[name]
 
+    def _with_id(self, folder_id: str) -> MemoryFolder:
+        return next(f for f in self._folders.values() if f.info.folder_id == folder_id)
+
     async def folders(self) -> Sequence[FolderInfo]:
         names = sorted(self._folders, key=lambda name: (name != INBOX, name))
         return [self._folders[name].info for name in names]
@@ -392,7 +402,7 @@ class MemoryMail:
         self._made += 1
         folder_id = hashlib.sha256(b"folder %d" % self._made).hexdigest()[:32]
         info = FolderInfo(name, folder_id, special_use)
-        folder = MemoryFolder(info, 1000 + self._made, self._now, self.folder)
+        folder = MemoryFolder(info, 1000 + self._made, self._now, self.folder, self._with_id)
         self._folders[name] = folder
         return folder
 

@@ -91,6 +91,7 @@ class MailListeners:
             ImapSite(
                 self._authenticator,
                 fronts.open_mail,
+                clock,
                 product_version=__version__,
                 limits=ImapLimits(mail_bytes_max=section.message_size_max),
             ),

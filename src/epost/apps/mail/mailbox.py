@@ -126,6 +126,14 @@ class NewMail:
 
 
 @dataclass(frozen=True, slots=True)
+class Replaced:
+    """A message that a new one takes the place of."""
+
+    folder_id: str
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
 class FolderInfo:
     name: str
     folder_id: str  # RFC 8474 MAILBOXID; survives a rename
@@ -254,8 +262,10 @@ class FolderHistory(Protocol):
 class FolderWriting(Protocol):
     """Changes of a folder; each returns when durable."""
 
-    async def append(self, mails: Sequence[NewMail]) -> AppendOutcome:
-        """Add all mails or none (RFC 3502)."""
+    async def append(
+        self, mails: Sequence[NewMail], replaced: Replaced | None = None
+    ) -> AppendOutcome:
+        """Add all mails or none (RFC 3502), and in the same step remove one (RFC 8508)."""
         ...
 
     async def change_flags(

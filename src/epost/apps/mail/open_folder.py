@@ -23,6 +23,7 @@ from epost.apps.mail.mailbox import (
     MessageRow,
     NewMail,
     Rendered,
+    Replaced,
     TextMatch,
     TextPlace,
 )
@@ -200,9 +201,11 @@ class OpenFolder:
 
     # Changes.
 
-    async def append(self, mails: Sequence[NewMail]) -> AppendOutcome:
-        """Add all mails or none."""
-        return await self._writer.append(self._rows, mails)
+    async def append(
+        self, mails: Sequence[NewMail], replaced: Replaced | None = None
+    ) -> AppendOutcome:
+        """Add all mails or none, and in the same step remove one."""
+        return await self._writer.append(self._rows, mails, replaced)
 
     async def change_flags(
         self,

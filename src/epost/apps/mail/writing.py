@@ -22,6 +22,7 @@ from epost.apps.mail.mailbox import (
     MailTime,
     MessageRow,
     NewMail,
+    Replaced,
 )
 from epost.apps.mail.notice import INLINE_BYTES_MAX
 from epost.apps.mail.ports import Offload, work_on
@@ -35,6 +36,7 @@ from epost.apps.mail.records import (
     Inline,
     Insert,
     Move,
+    Record,
     Stored,
 )
 from epost.apps.mail.rendition import read_mail
@@ -97,8 +99,10 @@ class MailWriter:
         self._clock = clock
         self._entropy = entropy
 
-    async def append(self, rows: FolderRows, mails: Sequence[NewMail]) -> AppendOutcome:
-        """Add mails that a client brings; all or none."""
+    async def append(
+        self, rows: FolderRows, mails: Sequence[NewMail], replaced: Replaced | None = None
+    ) -> AppendOutcome:
+        """Add mails that a client brings; all or none. One that they replace goes with it."""
         for mail in mails:
             _require_fitting(mail, rows)
         prepared: list[_Prepared] = []
@@ -106,7 +110,10 @@ class MailWriter:
             prepared.append(await self._prepare(rows, mail))
             if len(mails) > 1:
                 await asyncio.sleep(0)
-        written = await self._journal.write([mail.record for mail in prepared])
+        records: list[Record] = [mail.record for mail in prepared]
+        if replaced is not None:
+            records += self._expunges(replaced)
+        written = await self._journal.write(records)
         machines = await written.durable()
         stored = [mail.machines for mail in prepared if mail.machines is not None]
         return AppendOutcome(
@@ -114,6 +121,13 @@ class MailWriter:
             uids=await self._uids_of([mail.record.email for mail in prepared]),
             durability=promise(machines.combine(*stored)),
         )
+
+    def _expunges(self, replaced: Replaced) -> Iterator[Record]:
+        """Remove a message, if it is still there."""
+        folder = bytes.fromhex(replaced.folder_id)
+        for placed in self._index.folder_rows(folder, replaced.uid - 1, 1):
+            if placed.placement.uid == replaced.uid:
+                yield Expunge((placed.placement.name,))
 
     async def _prepare(self, rows: FolderRows, mail: NewMail) -> _Prepared:
         octets, email = mail.octets, self._entropy.token(16)

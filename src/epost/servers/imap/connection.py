@@ -8,36 +8,17 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from epost.servers.access import Channel, looks_like_foreign_protocol
+from epost.servers.imap.compression import DeflatingWriter, InflatingReader
 from epost.servers.imap.dispatch import perform
 from epost.servers.imap.limits import OUTPUT_BYTES_PER_SLICE, READ_BYTES
 from epost.servers.imap.replies import Condition, bad, no
 from epost.servers.imap.session import Session
 from epost.servers.imap.site import ImapSite
+from epost.servers.imap.streams import Reader, Writer
 from epost.servers.imap.syntax.formats import resp_text
 from epost.servers.imap.syntax.framing import Frame, Framer, Hopeless, LiteralAwaited, Refused
-
-
-class Reader(Protocol):
-    """As much of asyncio.StreamReader as is needed."""
-
-    async def read(self, n: int = -1, /) -> bytes:
-        """Return at most `n` octets, none at the end of the stream."""
-        ...
-
-
-class Writer(Protocol):
-    """As much of asyncio.StreamWriter as is needed."""
-
-    def write(self, data: bytes, /) -> None: ...
-
-    async def drain(self) -> None:
-        """Wait while the peer is slow; raises ConnectionError when it is gone."""
-        ...
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +54,7 @@ class ImapConnection:
         self._framer = Framer(site.limits)
         self._output: list[bytes] = []
         self._is_first_line = True
+        self.can_compress = True
         self._bad_in_a_row = 0
         self._commands_before_login = 0
         self._session = Session(client=self, site=site, channel=channel)
@@ -111,6 +93,8 @@ class ImapConnection:
                     self._session.end(text)
             if self._session.starts_tls:
                 await self._upgrade()
+            if self._session.starts_compression:
+                await self._compress()
         if self._session.farewell:
             self._say_bye(self._session.farewell)
         await self.breathe()
@@ -138,6 +122,13 @@ class ImapConnection:
         secured = await start_tls()
         self._reader, self._writer = secured.reader, secured.writer
         self._session.channel = secured.channel
+
+    async def _compress(self) -> None:
+        self._session.starts_compression = False
+        await self.breathe()
+        self._framer.discard()  # what came before the OK was not compressed: it should not be there
+        self._reader, self._writer = InflatingReader(self._reader), DeflatingWriter(self._writer)
+        self.can_compress = False
 
     # What the session asks of its client (session.Client)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from epost.foundation.errors import EpostError
 from epost.servers.imap.commands import (
     appending,
+    compressing,
     copying,
     fetching,
     folders,
@@ -13,7 +14,10 @@ from epost.servers.imap.commands import (
     listing,
     login,
     ordinary,
+    replacing,
+    rights,
     searching,
+    searching_many,
     selecting,
     sorting,
     storing,
@@ -43,6 +47,10 @@ VERBS: Mapping[bytes, Verb] = {
     **storing.VERBS,
     **searching.VERBS,
     **sorting.VERBS,
+    **searching_many.VERBS,
+    **replacing.VERBS,
+    **rights.VERBS,
+    **compressing.VERBS,
     **copying.VERBS,
 }
 
@@ -79,7 +87,7 @@ async def perform(session: Session, frame: Frame) -> Condition:
         reply = _syntax_reply(error)
     else:
         numbers_stay = command.verb.numbers_stay
-        session.tag = command.tag
+        session.begin(command.tag)
         reply = await _carry_out(session, command)
     await session.announce(may_expunge=not numbers_stay)
     session.send(reply.line(tag_of(frame)))

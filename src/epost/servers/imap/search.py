@@ -10,7 +10,7 @@ from functools import partial
 from itertools import compress
 from typing import assert_never
 
-from epost.apps.mail.mailbox import MessageRow
+from epost.apps.mail.mailbox import MessageRow, TextMatch
 from epost.servers.imap.limits import LISTED_PER_SLICE, ROWS_PER_SLICE
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.dates import local_day
@@ -28,6 +28,7 @@ from epost.servers.imap.syntax.search_keys import (
     Moment,
     Not,
     Nothing,
+    OfAge,
     OfSize,
     OnDay,
     Order,
@@ -64,8 +65,7 @@ class Search:
             case _ if (test := self._row_test(key)) is not None:
                 return await self._passing(uids, test)
             case HasText(match):
-                found = await self._view.folder.matching(match, uids)
-                return await self._kept(uids, found.__contains__)
+                return await self._matching(uids, match)
             case Not(inner):
                 excluded = frozenset(await self.among(uids, inner))
                 return await self._kept(uids, lambda uid: uid not in excluded)
@@ -106,7 +106,7 @@ class Search:
             rows = await self._view.folder.columns(uids[start : start + LISTED_PER_SLICE])
             passes = list(map(test, rows.flag_sets))
             found.extend(compress(rows.uids, map(passes.__getitem__, rows.flags)))
-            await self._session.client.breathe()
+            await self._pause(start, len(uids))
         return found
 
     async def _passing(self, uids: Uids, test: RowTest) -> Uids:
@@ -115,14 +115,28 @@ class Search:
         for start in range(0, len(uids), ROWS_PER_SLICE):
             rows = await self._view.folder.rows(uids[start : start + ROWS_PER_SLICE])
             found.extend(row.uid for row in rows if test(row))
-            await self._session.client.breathe()
+            await self._pause(start, len(uids))
         return found
+
+    async def _matching(self, uids: Uids, match: TextMatch) -> Uids:
+        """Those with a text, looked for slice by slice."""
+        found = array("I")
+        for start in range(0, len(uids), LISTED_PER_SLICE):
+            some = uids[start : start + LISTED_PER_SLICE]
+            hits = await self._view.folder.matching(match, some)
+            found.extend(filter(hits.__contains__, some))
+            await self._pause(start, len(uids))
+        return found
+
+    async def _pause(self, done: int, goal: int) -> None:
+        self._session.tell_progress(done, goal)
+        await self._session.client.breathe()
 
     async def _kept(self, uids: Uids, test: Callable[[int], bool]) -> Uids:
         kept = array("I")
         for start in range(0, len(uids), ROWS_PER_SLICE):
             kept.extend(filter(test, uids[start : start + ROWS_PER_SLICE]))
-            await self._session.client.breathe()
+            await self._pause(start, len(uids))
         return kept
 
     def _members(self, key: InSet) -> UidList:
@@ -168,6 +182,7 @@ class Search:
         | OfSize
         | InSet
         | SinceModseq
+        | OfAge
         | HasEmailId
         | Nothing,
     ) -> RowTest:
@@ -190,6 +205,10 @@ class Search:
                 return lambda row: row.uid in members
             case SinceModseq(modseq):
                 return lambda row: row.modseq >= modseq
+            case OfAge(order, seconds):
+                limit = self._session.site.clock.wall_ms() // 1000 - seconds
+                compare = _COMPARISONS[order]
+                return lambda row: compare(row.internal_date.seconds, limit)
             case HasEmailId(email_id):
                 return lambda row: row.email_id == email_id
             case unexpected:
@@ -201,6 +220,7 @@ _COMPARISONS: dict[Order, Callable[[int, int], bool]] = {
     Order.EQUAL: int.__eq__,
     Order.ABOVE: int.__gt__,
     Order.AT_LEAST: int.__ge__,
+    Order.AT_MOST: int.__le__,
 }
 
 

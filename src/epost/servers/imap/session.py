@@ -7,10 +7,11 @@ from epost.apps.mail.mailbox import AccountMail
 from epost.servers.access import Channel
 from epost.servers.imap import capabilities
 from epost.servers.imap.announcing import announcement_lines, keyword_lines
-from epost.servers.imap.limits import ROWS_PER_SLICE
+from epost.servers.imap.limits import PROGRESS_SECONDS, ROWS_PER_SLICE
 from epost.servers.imap.modes import Modes
 from epost.servers.imap.site import ImapSite
 from epost.servers.imap.syntax.folder_names import encoded_name
+from epost.servers.imap.syntax.formats import string
 from epost.servers.imap.view import FolderView
 
 
@@ -30,6 +31,11 @@ class Client(Protocol):
         ...
 
     @property
+    def can_compress(self) -> bool:
+        """Whether the connection is not compressed yet."""
+        ...
+
+    @property
     def can_start_tls(self) -> bool:
         """Whether STARTTLS is offered, which it is no more once it was used."""
         ...
@@ -46,7 +52,10 @@ class Session:
         self.view: FolderView | None = None
         self.tag = b""  # of the command that is being carried out
         self.modes = Modes()
+        self.account = ""  # whose mail it is, once somebody is logged in
         self.starts_tls = False  # after this command
+        self.starts_compression = False  # after this command
+        self._progress_told = 0.0  # when the client last heard something of the command
         self.farewell: str | None = None  # set: say BYE with this text after the command
 
     def send(self, *pieces: bytes) -> None:
@@ -77,6 +86,20 @@ class Session:
     def shown_name(self, name: str) -> bytes:
         """A folder's name for a response."""
         return encoded_name(name, is_utf8=self.modes.is_utf8)
+
+    def begin(self, tag: bytes) -> None:
+        """A command begins."""
+        self.tag = tag
+        self._progress_told = self.site.clock.now()
+
+    def tell_progress(self, done: int, goal: int) -> None:
+        """Tell now and then how far a command has come that takes long (RFC 9585)."""
+        now = self.site.clock.now()
+        if now - self._progress_told >= PROGRESS_SECONDS and 0 < done < goal:
+            self._progress_told = now
+            self.send(
+                b"* OK [INPROGRESS (%b %d %d)] Still at it\r\n" % (string(self.tag), done, goal)
+            )
 
     def enable_modseq(self) -> None:
         """The client has shown that it knows MODSEQs: tell the folder's, once (RFC 7162 3.1)."""

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from epost.apps.mail.mailbox import AccountMail
+from epost.foundation.ports import Clock
 from epost.servers.access import Authenticator
 from epost.servers.imap.limits import ImapLimits
 
@@ -14,5 +15,6 @@ class ImapSite:
 
     authenticator: Authenticator
     open_mail: Callable[[str], Awaitable[AccountMail]]  # by account; may raise UnavailableError
+    clock: Clock
     product_version: str = ""  # told to clients after login only
     limits: ImapLimits = field(default_factory=ImapLimits)

@@ -48,11 +48,13 @@ class FolderView:
         *,
         is_read_only: bool,
         unclaimed: int,
+        folder_id: str = "",
         modes: Modes | None = None,
     ) -> None:
         """`unclaimed` is how many messages at the end are recent to everybody so far."""
         self.modes = modes or Modes()
         self.folder = folder
+        self.folder_id = folder_id
         self.name = name
         self.is_read_only = is_read_only
         self.farewell: str | None = None  # set: the client must select a folder anew

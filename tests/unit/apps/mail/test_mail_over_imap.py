@@ -9,7 +9,7 @@ from epost.servers.imap.limits import ImapLimits
 from epost.servers.imap.site import ImapSite
 from tests.support.access import Access
 from tests.support.imap_dialogue import WireClient
-from tests.support.mail import ALICE, BOB, Member, living, organisation, simple_mail
+from tests.support.mail import ALICE, BOB, Member, StillClock, living, organisation, simple_mail
 
 Scene = Callable[[Member, Member, Callable[[], Awaitable[WireClient]]], Awaitable[None]]
 MAIL = simple_mail().decode()
@@ -27,6 +27,7 @@ def play(scene: Scene) -> None:
 
         site = ImapSite(
             authenticator=access.authenticator,
+            clock=StillClock(),
             open_mail=open_mail,  # type: ignore[arg-type]
             product_version="1.0",
             limits=ImapLimits(),

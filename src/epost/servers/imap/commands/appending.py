@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from epost.apps.mail.mailbox import AccountMail, NewMail
+from epost.apps.mail.mailbox import AccountMail, AppendOutcome, NewMail
 from epost.foundation.errors import NoSuchFolder
 from epost.servers.imap.binary_mail import UnknownEncoding, without_nul
 from epost.servers.imap.replies import Reply, no, ok
@@ -34,14 +34,18 @@ async def append(_session: Session, mail: AccountMail, request: AppendRequest) -
         return no("NULs are kept in parts of the encoding binary only", b"UNKNOWN-CTE")
     try:
         folder = await mail.open(request.name)
-        outcome = await folder.append(_spelled(mails, folder.keywords))
+        outcome = await folder.append(spelled(mails, folder.keywords))
     except NoSuchFolder:
         return no("There is no such folder", b"TRYCREATE")
-    code = b"APPENDUID %d %b" % (outcome.uid_validity, format_set(outcome.uids))
-    return ok(f"Appended, {outcome.durability.value}", code)
+    return ok(f"Appended, {outcome.durability.value}", append_uid(outcome))
 
 
-def _spelled(mails: Sequence[NewMail], keywords: Sequence[str]) -> list[NewMail]:
+def append_uid(outcome: AppendOutcome) -> bytes:
+    """The code that names the new messages (RFC 4315 3)."""
+    return b"APPENDUID %d %b" % (outcome.uid_validity, format_set(outcome.uids))
+
+
+def spelled(mails: Sequence[NewMail], keywords: Sequence[str]) -> list[NewMail]:
     """The mails with their keywords as they are spelled in the folder, or in the mails before."""
     known = list(keywords)
     spelled = []
@@ -55,13 +59,14 @@ def _spelled(mails: Sequence[NewMail], keywords: Sequence[str]) -> list[NewMail]
 def append_request(cursor: Cursor) -> AppendRequest:
     """A folder name and one or more mails."""
     name = folder_name(cursor)
-    mails = [_new_mail(cursor)]
+    mails = [new_mail(cursor)]
     while not cursor.at_end():
-        mails.append(_new_mail(cursor))
+        mails.append(new_mail(cursor))
     return AppendRequest(name, mails)
 
 
-def _new_mail(cursor: Cursor) -> NewMail:
+def new_mail(cursor: Cursor) -> NewMail:
+    """A space, perhaps flags and a date, and the mail."""
     cursor.space()
     flags: frozenset[str] = frozenset()
     if cursor.at(b"("):

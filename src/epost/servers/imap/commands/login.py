@@ -89,6 +89,7 @@ async def login(session: Session, request: LoginRequest) -> Reply:
 async def _conclude(session: Session, outcome: SaslOutcome) -> Reply:
     match outcome:
         case Accepted(account):
+            session.account = account
             session.mail = await session.site.open_mail(account)
             return ok("Logged in", b"CAPABILITY " + b" ".join(session.capabilities()))
         case Rejected():

@@ -89,9 +89,10 @@ def extended_line(
     modseq: int | None,
     *,
     by_uid: bool,
+    place: bytes = b"",
 ) -> bytes:
     """One ESEARCH; MIN, MAX and ALL are left out when nothing was found."""
-    line = [b"* ESEARCH (TAG %b)" % string(tag)]
+    line = [b"* ESEARCH (TAG %b%b)" % (string(tag), place)]
     if by_uid:
         line.append(b"UID")
     if numbers and b"MIN" in returns:

@@ -54,6 +54,7 @@ async def select(session: Session, mail: AccountMail, request: SelectRequest) ->
         request.name,
         is_read_only=request.is_read_only,
         unclaimed=counters.recent,
+        folder_id=counters.folder_id,
         modes=session.modes,
     )
     session.select(view)

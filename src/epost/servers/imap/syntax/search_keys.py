@@ -29,6 +29,7 @@ class Order(Enum):
     EQUAL = "equal"
     ABOVE = "above"
     AT_LEAST = "at least"
+    AT_MOST = "at most"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,14 @@ class OnDay:
 class OfSize:
     order: Order
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfAge:
+    """The message came before or after a time so long ago (RFC 5032)."""
+
+    order: Order
+    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +120,7 @@ SearchKey = (
     | HasText
     | InSet
     | SinceModseq
+    | OfAge
     | HasEmailId
     | Nothing
     | Not
@@ -238,6 +248,13 @@ def _uid(cursor: Cursor) -> SearchKey:
     return InSet(message_set(cursor), by_uid=True)
 
 
+def _interval(cursor: Cursor) -> int:
+    seconds = cursor.number()
+    if seconds == 0:
+        raise ImapSyntaxError("An interval is at least a second")
+    return seconds
+
+
 def _thread_id(cursor: Cursor) -> SearchKey:
     cursor.astring()
     return Nothing()
@@ -251,6 +268,8 @@ _KEYS: dict[bytes, Callable[[Cursor], SearchKey]] = {
     b"UNKEYWORD": lambda cursor: Not(HasFlag(keyword(cursor))),
     b"LARGER": lambda cursor: OfSize(Order.ABOVE, cursor.number(NUMBER64_MAX)),
     b"SMALLER": lambda cursor: OfSize(Order.BELOW, cursor.number(NUMBER64_MAX)),
+    b"OLDER": lambda cursor: OfAge(Order.AT_MOST, _interval(cursor)),
+    b"YOUNGER": lambda cursor: OfAge(Order.AT_LEAST, _interval(cursor)),
     b"UID": _uid,
     b"MODSEQ": _modseq,
     b"EMAILID": lambda cursor: HasEmailId(cursor.text()),

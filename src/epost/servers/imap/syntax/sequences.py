@@ -20,6 +20,11 @@ class NumberSet:
 
     ranges: tuple[tuple[int, int], ...]
 
+    @property
+    def is_single(self) -> bool:
+        """Whether it can name but one message."""
+        return len(self.ranges) == 1 and self.ranges[0][0] == self.ranges[0][1]
+
     def resolved(self, last: int) -> list[tuple[int, int]]:
         """Ascending, disjoint ranges, with "*" standing for `last`."""
         ends = sorted(sorted((start or last, stop or last)) for start, stop in self.ranges)

@@ -1,0 +1,23 @@
+"""The two ends of a connection, as much of them as the server needs."""
+
+from typing import Protocol
+
+
+class Reader(Protocol):
+    """As much of asyncio.StreamReader as is needed."""
+
+    async def read(self, n: int = -1, /) -> bytes:
+        """Return at most `n` octets, none at the end of the stream."""
+        ...
+
+
+class Writer(Protocol):
+    """As much of asyncio.StreamWriter as is needed."""
+
+    def write(self, data: bytes, /) -> None: ...
+
+    async def drain(self) -> None:
+        """Wait while the peer is slow; raises ConnectionError when it is gone."""
+        ...
+
+    def close(self) -> None: ...
