@@ -22,6 +22,7 @@ from epost.pastry.messages import (
     Transit,
 )
 from epost.pastry.node import PastryNode
+from epost.pastry.secure_routing import Credentials
 from tests.support.ring import RING, Mailbox, Recorder, SeededEntropy
 
 
@@ -44,6 +45,7 @@ class Conversation:
         config: PastryConfig | None = None,
         contacts: Sequence[NodeHandle] = (),
         me: NodeHandle | None = None,
+        credentials: Credentials | None = None,
     ) -> None:
         self.config = config or PastryConfig()
         self.now = 100.0
@@ -60,6 +62,7 @@ class Conversation:
             SeededEntropy(1),
             self.observed,
             contacts=contacts,
+            credentials=credentials,
         )
         self.node.register(Application.PAST, self.mailbox)
         self.node.on_start(self.now)
@@ -137,9 +140,13 @@ class Conversation:
         return list(self.node.neighbours())
 
 
-def member_of_ring(*others: NodeHandle, config: PastryConfig | None = None) -> Conversation:
+def member_of_ring(
+    *others: NodeHandle,
+    config: PastryConfig | None = None,
+    credentials: Credentials | None = None,
+) -> Conversation:
     """Return a node that is ready, in a ring with others."""
-    talk = Conversation(config=config)
+    talk = Conversation(config=config, credentials=credentials)
     talk.joins()
     talk.meets(*(others or (peer(0.1),)))
     assert talk.node.is_ready

@@ -102,6 +102,11 @@ class TestOverlay:
         replica.deliver(key, self.me, body, self._now())
         next(v for v in self._membership.views if v.me == root).wake()
 
+    def route_securely(
+        self, key: Id, size: int, found: Callable[[Sequence[NodeHandle]], None]
+    ) -> None:
+        found([] if self.is_cut_off else self._closest(key, size))
+
     def replica_set(self, key: Id, size: int) -> Sequence[NodeHandle]:
         return self._closest(key, size)
 

@@ -125,11 +125,13 @@ def pastry_vectors() -> dict[str, bytes]:
         pastry.LeafSetReply(6, Standing.READY, leaves),
         pastry.FailureNotice((ID,)),
         pastry.Leaving(),
-        pastry.RowRequest(3),
+        pastry.RowRequest(3, False),
         pastry.Hints(leaves),
         pastry.JoinReply(leaves),
         pastry.Transit(7, b"m" * 16, NODE, b"k" * 20, Application.PAST, 1, b"body"),
         pastry.HopAck(7),
+        pastry.RootSet(b"n" * 16, (pastry.Witnessed(NODE, b"certificate"),)),
+        pastry.RootSetQuery(b"n" * 16),
     )
     return {type(packet).__name__: encode(packet) for packet in packets}
 

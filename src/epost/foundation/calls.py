@@ -91,6 +91,27 @@ class Calls:
             if future.done() and not future.cancelled():
                 future.exception()  # seen: a refusal that arrived too late must not warn
 
+    async def learn(
+        self, ask: Callable[[Callable[[T], None]], None], *, timeout_seconds: float
+    ) -> T:
+        """Return what a machine finds out: `ask(tell)` begins, some later turn calls `tell` once.
+
+        Raises CallTimedOut.
+        """
+        learnt: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+
+        def tell(what: T) -> None:
+            if not learnt.done():
+                learnt.set_result(what)
+
+        ask(tell)
+        self._wake()
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await learnt
+        except TimeoutError:
+            raise CallTimedOut(f"nothing was found within {timeout_seconds} s") from None
+
     def on_answer(self, sender: NodeHandle, message: Message) -> None:
         """Give a RESPONSE or REFUSAL to whoever waits; late and unknown ones are ignored."""
         future = self._waiting.get(message.call_id)

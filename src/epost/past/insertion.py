@@ -185,7 +185,7 @@ class Insertions:
 
     async def _nodes(self, handle: Handle, size: int) -> Sequence[NodeHandle]:
         try:
-            return await self._lookups.replica_set(handle.place, size)
+            return await self._lookups.proven_replica_set(handle.place, size)
         except EpostError:
             return ()  # held locally until the ring can be reached
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -88,6 +88,22 @@ class Lookups:
         if not isinstance(reply, Candidates):
             raise UnexpectedPacket("not the answer to a replica-set query")
         return [node for node in reply.nodes if node.ring == self._around.ring][:size]
+
+    async def proven_replica_set(self, place: Id, size: int) -> Sequence[NodeHandle]:
+        """Return the same although some nodes lie: for what nothing else proves.
+
+        An insertion at nodes that a liar names is lost, and a key block that the true replicas
+        were not asked for may be an old one. Raises UnavailableError.
+        """
+
+        def ask(tell: Callable[[Sequence[NodeHandle]], None]) -> None:
+            self._around.overlay.route_securely(place, size, tell)
+
+        config = self._around.config
+        nodes = await self._calls.learn(ask, timeout_seconds=config.secure_route_seconds)
+        if not nodes:
+            raise UnavailableError("the replica roots could not be proven")
+        return nodes
 
     async def ask(self, node: NodeHandle, request: Request) -> Reply:
         """Ask one node; raises CallTimedOut, PeerRefused, Overloaded, PeerError."""

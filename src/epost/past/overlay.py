@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from epost.foundation.ids import Id, NodeHandle
@@ -38,6 +38,11 @@ class Overlay(Protocol):
 
     def route(self, key: Id, application: Application, body: bytes) -> None:
         """Send to the root of a key, best effort."""
+
+    def route_securely(
+        self, key: Id, size: int, found: Callable[[Sequence[NodeHandle]], None]
+    ) -> None:
+        """Find the nodes closest to a key although some lie; `found` is called once."""
 
     def replica_set(self, key: Id, size: int) -> Sequence[NodeHandle]:
         """Return the live nodes closest to a key, closest first, this node included."""

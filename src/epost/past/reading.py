@@ -128,7 +128,7 @@ class Readings:
         around = self._around
         size = around.issuers.replication_factor() + around.config.stand_ins
         try:
-            nodes = await self._lookups.replica_set(handle.place, size)
+            nodes = await self._lookups.proven_replica_set(handle.place, size)
         except EpostError:
             return _Survey((), ())
         nonce, asked_at = self._lookups.nonce(), around.clock.now()

@@ -39,6 +39,12 @@ BURIED_MAX = 512
 ABSENT_MAX = 64
 """Contacts remembered that do not answer at present."""
 
+SEARCHES_MAX = 256
+"""Keys whose replica roots are looked for securely at one time."""
+
+PROVEN_ARCS_MAX = 64
+"""Arcs that redundant routes have shown."""
+
 CONTACTS_MAX = 64
 """Contacts written to the vault for the next start."""
 
@@ -86,6 +92,13 @@ class PastryConfig:
     # the ring that was cut off. All nodes of both parts do, so the first meeting comes much sooner.
     healing_seconds: float = 30.0
     absence_kept_seconds: float = 14 * 86_400.0
+
+    # Secure routing: how long an answer is waited for; how many copies take the redundant route;
+    # how many nodes beyond the replica roots are asked themselves, in so many rounds at most.
+    root_set_seconds: float = 1.5
+    redundant_copies: int = 32
+    root_set_margin: int = 2
+    root_set_rounds: int = 3
 
     # FreePastry's period: table holes cost hops, not correctness.
     table_upkeep_seconds: float = 900.0

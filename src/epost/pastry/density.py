@@ -10,6 +10,7 @@ redundant route, nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import sqrt
 
 from epost.foundation.ids import RING_SIZE
 
@@ -18,6 +19,12 @@ GAMMA = 1.23
 
 SAMPLES_MAX = 256
 """Gaps from which the own estimate is made."""
+
+CLAIMED_GAPS = 32
+"""Gaps of the claimed set for which GAMMA was chosen (l = 32)."""
+
+GAMMA_MAX = 2.0
+"""Beyond it forged sets would pass."""
 
 
 def mean_gap(arc: Sequence[int]) -> float:
@@ -29,6 +36,16 @@ def mean_gap(arc: Sequence[int]) -> float:
 def looks_genuine(claimed_gap: float, own_gap: float, gamma: float = GAMMA) -> bool:
     """Tell whether a claimed set is dense enough to be what it says."""
     return claimed_gap < gamma * own_gap
+
+
+def gamma_for(claimed_gaps: int, own_gaps: int) -> float:
+    """Return the bound that keeps the rate of false alarms where there are fewer samples.
+
+    It is GAMMA for CLAIMED_GAPS and SAMPLES_MAX, and grows as the deviation of the two means.
+    """
+    published = 1 / CLAIMED_GAPS + 1 / SAMPLES_MAX
+    deviation = sqrt((1 / claimed_gaps + 1 / own_gaps) / published)
+    return min(1 + (GAMMA - 1) * max(1.0, deviation), GAMMA_MAX)
 
 
 class DensityEstimate:
@@ -60,6 +77,14 @@ class DensityEstimate:
         self._total += length
         while self._gaps > SAMPLES_MAX and len(self._arcs) > 1:
             self._drop(next(iter(self._arcs)))
+
+    def accepts(self, arc: Sequence[int], own_arc: Sequence[int]) -> bool:
+        """Tell whether a claimed arc of two nodes or more is as dense as what is known."""
+        own_gaps = self._gaps + len(own_arc) - 1
+        if not own_gaps:
+            return True
+        gamma = gamma_for(len(arc) - 1, own_gaps)
+        return looks_genuine(mean_gap(arc), self.mean_gap(own_arc), gamma)
 
     def mean_gap(self, own_arc: Sequence[int]) -> float:
         """Return the estimate; `own_arc` is this node with its leaf set, clockwise."""

@@ -12,7 +12,7 @@ from epost.foundation.ports import Entropy
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
 from epost.pastry.config import IN_FLIGHT_MAX, PastryConfig
-from epost.pastry.messages import Transit
+from epost.pastry.messages import FindRootSet, Transit
 
 
 @dataclass(slots=True)
@@ -20,7 +20,8 @@ class Journey:
     """A routed message while it is at this node.
 
     `hops` counts its transmissions so far, `reroutes` the times it had to try another way from
-    here; `is_announced` once the application was asked whether it may go on.
+    here; `is_announced` once the application was asked whether it may go on. A `question` is the
+    body of the overlay's own messages, except of the empty ones by which joiners ask their way.
     """
 
     message: bytes
@@ -29,8 +30,19 @@ class Journey:
     application: Application
     hops: int
     body: bytes
+    question: FindRootSet | None = None
     reroutes: int = 0
     is_announced: bool = False
+
+    @property
+    def asks_way(self) -> bool:
+        """Whether a joiner wants to know its neighbours."""
+        return self.application is Application.PASTRY and self.question is None
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether it travels by the tables that nobody can poison."""
+        return self.question is not None and self.question.is_constrained
 
 
 @dataclass(slots=True)

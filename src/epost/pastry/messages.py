@@ -20,6 +20,9 @@ Handles = Annotated[tuple[NodeHandle, ...], msgspec.Meta(max_length=HANDLES_MAX)
 Ids = Annotated[tuple[Bytes20, ...], msgspec.Meta(max_length=HANDLES_MAX)]
 Body = Annotated[bytes, msgspec.Meta(max_length=BODY_SIZE_MAX)]
 
+CERTIFICATE_BYTES_MAX = 2048
+"""Of a node certificate in a RootSet; ordinary ones have 300."""
+
 PACKET_SIZE_MAX = BODY_SIZE_MAX + HANDLES_MAX * 2400
 
 
@@ -82,9 +85,13 @@ class Leaving(_Packet, frozen=True, tag=7):
 
 
 class RowRequest(_Packet, frozen=True, tag=8):
-    """Please hint at the entries of one row of your routing table."""
+    """Please hint at the entries of one row of your routing table, or of your constrained one.
+
+    Neighbours have nearly the same points in their constrained tables, so nearly the same entries.
+    """
 
     row: U8
+    is_constrained: bool
 
 
 class Hints(_Packet, frozen=True, tag=9):
@@ -100,7 +107,8 @@ class JoinReply(_Packet, frozen=True, tag=10):
 
 
 class Transit(_Packet, frozen=True, tag=11):
-    """A routed message on one hop; with Application.PASTRY it asks the root for a JoinReply.
+    """A routed message on one hop; with Application.PASTRY a question of the overlay itself:
+    an empty body asks the root for a JoinReply, else it is a FindRootSet.
 
     `hop` names this transmission, `message` the message end to end, `hops` counts transmissions.
     """
@@ -120,6 +128,39 @@ class HopAck(_Packet, frozen=True, tag=12):
     hop: U63
 
 
+class Witnessed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A node and its NodeCert, so that nobody can show a node that does not exist."""
+
+    node: NodeHandle
+    certificate: Annotated[bytes, msgspec.Meta(max_length=CERTIFICATE_BYTES_MAX)]
+
+
+class RootSet(_Packet, frozen=True, tag=13):
+    """The answer to FindRootSet and RootSetQuery: the sender and its leaf set."""
+
+    nonce: Bytes16
+    members: Annotated[tuple[Witnessed, ...], msgspec.Meta(max_length=HANDLES_MAX)]
+
+
+class RootSetQuery(_Packet, frozen=True, tag=14):
+    """Who are you, and who is in your leaf set?"""
+
+    nonce: Bytes16
+
+
+class FindRootSet(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The body of a Transit with Application.PASTRY: answer the origin with a RootSet.
+
+    By ordinary tables the root of the key answers; by constrained tables the first node that has
+    the key within its leaf set.
+    """
+
+    nonce: Bytes16
+    is_constrained: bool
+
+
+FIND_ROOT_SET: Format[FindRootSet] = Format(FindRootSet, size_max=32)
+
 Packet = (
     Heartbeat
     | Ping
@@ -133,6 +174,8 @@ Packet = (
     | JoinReply
     | Transit
     | HopAck
+    | RootSet
+    | RootSetQuery
 )
 
 PACKET: Format[Packet] = Format(Packet, size_max=PACKET_SIZE_MAX)

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import assert_never
 
 from epost.foundation.codec import encode
@@ -34,6 +34,8 @@ from epost.pastry.messages import (
     Packet,
     Ping,
     Pong,
+    RootSet,
+    RootSetQuery,
     RowRequest,
     Transit,
 )
@@ -42,6 +44,7 @@ from epost.pastry.overlay import Member, OverlayApplication
 from epost.pastry.peers import Peers
 from epost.pastry.prober import Prober, Reason
 from epost.pastry.router import Router
+from epost.pastry.secure_routing import Credentials, SecureRouting
 from epost.pastry.upkeep import TableUpkeep
 
 
@@ -59,8 +62,12 @@ class PastryNode:
         observer: Observer,
         *,
         contacts: Sequence[NodeHandle] = (),
+        credentials: Credentials | None = None,
     ) -> None:
-        """`contacts` are those of `contact_notes.stored_contacts`: empty for a new node."""
+        """`contacts` are those of `contact_notes.stored_contacts`: empty for a new node.
+
+        Without credentials there is no secure routing beyond the own leaf set.
+        """
         self._me = me
         self._config = config
         self._outbox = outbox
@@ -68,7 +75,12 @@ class PastryNode:
         self._stored = contacts
         self._upcalls: dict[Application, OverlayApplication] = {}
         self._peers = Peers(me, config, outbox, entropy, observer, self)
-        self._router = Router(me, config, outbox, entropy, observer, self._peers, self._upcalls)
+        self._router = Router(
+            me, config, outbox, entropy, observer, self._peers, self._upcalls, self._on_question
+        )
+        self._secure = SecureRouting(
+            me, config, outbox, entropy, observer, self._peers, self._router, credentials
+        )
         self._join = Join(
             me, config, outbox, observer, self._peers, self._router.ask_way, self._on_ready
         )
@@ -111,6 +123,19 @@ class PastryNode:
     def route(self, key: Id, application: Application, body: bytes) -> None:
         """Send to the root of a key, best effort; waits for readiness up to hold_seconds."""
         self._router.route(key, application, body)
+
+    def route_securely(
+        self, key: Id, size: int, found: Callable[[Sequence[NodeHandle]], None]
+    ) -> None:
+        """Find the nodes closest to a key although some nodes lie; closest first.
+
+        `found` is called once, perhaps at once, with nobody if none could be proven. Nodes that
+        are not this node's neighbours answered lately or are vouched for by a dense neighbourhood.
+        """
+        if self.covers(key, size):
+            found(self.replica_set(key, size))
+        else:
+            self._secure.find(key, size, found)
 
     def replica_set(self, key: Id, size: int) -> Sequence[NodeHandle]:
         """Return the live nodes closest to a key that are known here, itself included."""
@@ -162,11 +187,10 @@ class PastryNode:
         if not self.heard_from(sender, now):
             return
         try:
-            packet = PACKET.decode(body)
+            self._on_packet(sender, PACKET.decode(body), now)
         except PeerError as error:
             self._observer.record(PacketRefused(self._me.id, sender.id, str(error)))
             return
-        self._on_packet(sender, packet, now)
         self._join.advance(now)
 
     def on_request(self, caller: Caller, body: bytes, now: float) -> None:
@@ -192,6 +216,8 @@ class PastryNode:
                 self._router.on_route_timer(now)
             case Join.TIMER:
                 self._join.on_timer(now)
+            case SecureRouting.TIMER:
+                self._secure.on_timer(now)
             case TableUpkeep.TIMER:
                 self._peers.upkeep.on_timer(now)
             case ContactNotes.TIMER:
@@ -251,17 +277,31 @@ class PastryNode:
             case Leaving():
                 self._peers.on_leaving(sender, now)
             case RowRequest():
-                self._peers.upkeep.on_row_request(sender, packet.row)
+                self._peers.upkeep.on_row_request(sender, packet)
             case Hints():
                 self._peers.on_hints(sender, packet.handles, now)
             case JoinReply():
                 self._peers.consider(sender, (sender, *packet.leaves), now)
+            case Transit() | HopAck() | RootSet() | RootSetQuery():
+                self._on_routing(sender, packet, now)
+            case _:
+                assert_never(packet)
+
+    def _on_routing(
+        self, sender: NodeHandle, packet: Transit | HopAck | RootSet | RootSetQuery, now: float
+    ) -> None:
+        match packet:
             case Transit():
                 self._router.on_transit(sender, packet, now)
             case HopAck():
                 self._router.hops.on_ack(sender, packet.hop)
-            case _:
-                assert_never(packet)
+            case RootSet():
+                self._secure.on_root_set(sender, packet, now)
+            case RootSetQuery():
+                self._secure.on_question(sender, packet.nonce)
+
+    def _on_question(self, origin: NodeHandle, nonce: bytes) -> None:
+        self._secure.on_question(origin, nonce)
 
     def _on_sign_of_life(
         self, sender: NodeHandle, packet: Heartbeat | Ping | Pong, now: float
@@ -284,6 +324,7 @@ class PastryNode:
     def _on_ready(self, now: float) -> None:
         self._notes.on_change(now)
         self._router.on_ready(now)
+        self._secure.on_ready(now)
 
     def _contacts_worth_storing(self) -> Iterable[NodeHandle]:
         """The leaf set, those who are absent, and far nodes in case the whole leaf set dies."""

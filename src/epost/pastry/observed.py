@@ -104,6 +104,25 @@ class PacketRefused:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class RootSetDoubted:
+    """A root showed neighbours too few and far between; the redundant route decides."""
+
+    at: NodeId
+    key: Id
+    root: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class RootSetFound:
+    """Secure routing ended, with so many replica roots."""
+
+    at: NodeId
+    key: Id
+    roots: int
+    redundant: bool
+
+
 Observed = (
     BecameReady
     | CeasedReady
@@ -116,4 +135,6 @@ Observed = (
     | HopFailed
     | MessageDropped
     | PacketRefused
+    | RootSetDoubted
+    | RootSetFound
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,6 +64,14 @@ class Overlay(Protocol):
 
     def route(self, key: Id, application: Application, body: bytes) -> None:
         """Send to the root of a key, best effort; waits for readiness up to hold_seconds."""
+
+    def route_securely(
+        self, key: Id, size: int, found: Callable[[Sequence[NodeHandle]], None]
+    ) -> None:
+        """Find the nodes closest to a key although some lie, closest first.
+
+        `found` is called once, perhaps at once, with nobody if none could be proven.
+        """
 
     def replica_set(self, key: Id, size: int) -> Sequence[NodeHandle]:
         """Return the live nodes closest to a key that this node knows, itself included."""

@@ -7,7 +7,7 @@ Two nodes that enter each other compare leaf sets, so each finds whoever lies be
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from epost.foundation.codec import encode
@@ -36,7 +36,7 @@ from epost.pastry.observed import (
     SuspicionCleared,
 )
 from epost.pastry.prober import Probe, Prober, Reason
-from epost.pastry.routing_table import RoutingTable
+from epost.pastry.routing_table import RoutingTable, closest_to_slot
 from epost.pastry.seen import Seen
 from epost.pastry.upkeep import TableUpkeep
 
@@ -73,10 +73,19 @@ class Peers:
         self.standing = Standing.FRESH
         self.leaf_set = LeafSet(me.id, config.leaf_set_size)
         self.table = RoutingTable(me.id, config.bits_per_digit)
+        self.constrained = RoutingTable(
+            me.id, config.bits_per_digit, closest_to_slot(me.id, config.bits_per_digit)
+        )
         self.contacts = Contacts(config.seek_seconds_min)
         self.prober = Prober(config, outbox, entropy, self._compose)
         self.upkeep = TableUpkeep(
-            self.table, self.prober, config, outbox, entropy, self.heard_since
+            (self.table, self.constrained),
+            self.leaf_set,
+            self.prober,
+            config,
+            outbox,
+            entropy,
+            self.heard_since,
         )
         self.confirmed: set[bytes] = set()
         self.changed_at = 0.0
@@ -104,6 +113,13 @@ class Peers:
         """Whether nodes that this one does not know yet may belong into its leaf set."""
         return self._lacks_members or self.prober.is_out_for(Reason.CANDIDATE)
 
+    def get(self, node_id: bytes) -> NodeHandle | None:
+        """Return the handle of a member or table entry, None of others."""
+        for known in (self.leaf_set, self.table, self.constrained):
+            if (node := known.get(node_id)) is not None:
+                return node
+        return None
+
     def heard_since(self, node_id: bytes, time: float) -> bool:
         """Tell whether a node spoke after a time."""
         return self._heard.get(node_id, time) > time
@@ -119,8 +135,9 @@ class Peers:
         if self.prober.on_heard(node):
             self._observer.record(SuspicionCleared(self._me.id, node.id))
             self._listener.on_settled(node_id, now)
-        if node_id in self.table:
-            self.table.offer(node)
+        for table in (self.table, self.constrained):
+            if node_id in table:
+                table.offer(node)
         return self.leaf_set.refresh(node) if node_id in self.leaf_set else False
 
     def met(self, node: NodeHandle, standing: Standing) -> None:
@@ -129,6 +146,7 @@ class Peers:
             self._standings[node.node_id] = standing
         if standing is Standing.READY:
             self.table.offer(node)
+            self.constrained.offer(node)
 
     def on_heartbeat(self, sender: NodeHandle, standing: Standing, now: float) -> None:
         """The sender lives; if it errs in taking us for its predecessor, compare leaf sets."""
@@ -199,7 +217,7 @@ class Peers:
 
     def suspect(self, node_id: bytes, reason: Reason, now: float) -> None:
         """Ask a member or table entry that was silent when it should have spoken."""
-        node = self.leaf_set.get(node_id) or self.table.get(node_id)
+        node = self.get(node_id)
         if node is not None:
             self.prober.probe(node, reason, now)
 
@@ -227,21 +245,25 @@ class Peers:
 
     def announce_standing(self) -> None:
         """Tell leaf set and table that our standing changed."""
-        told = {node.node_id: node for node in (*self.leaf_set, *self.table)}
-        for node_id in sorted(told):
-            self._tell(told[node_id], encode(Heartbeat(self.standing)))
+        for node in self._known():
+            self._tell(node, encode(Heartbeat(self.standing)))
 
     def start_over(self, now: float) -> None:
         """We were away: all we knew must be confirmed again, and nobody is to blame yet."""
         self.confirmed.clear()
         self.changed_at = now
         self.contacts.hurry(now)
-        for node in (*self.leaf_set, *self.table):
+        for node in self._known():
             self._heard[node.node_id] = now
         for probe in self.prober.clear():
             self._listener.on_settled(probe.node.node_id, now)
 
     # Changes
+
+    def _known(self) -> Sequence[NodeHandle]:
+        known = (*self.leaf_set, *self.table, *self.constrained)
+        by_id = {node.node_id: node for node in known}
+        return [by_id[node_id] for node_id in sorted(by_id)]
 
     @property
     def _successor_id(self) -> bytes:
@@ -295,9 +317,7 @@ class Peers:
         self._listener.on_settled(node_id, now)
 
     def _give_up(self, node: NodeHandle, now: float, *, is_known: bool) -> None:
-        hole = self.table.remove(node.node_id)
-        if hole is not None:
-            self.upkeep.on_hole(hole, now)
+        self.upkeep.on_failed(node.node_id, now)
         self._lacks_members = self._lacks_members or (
             self.leaf_set.is_full and node.node_id in self.leaf_set
         )
@@ -333,8 +353,7 @@ class Peers:
 
     def _forget_strangers(self) -> None:
         for node_id in list(self._heard):
-            known = node_id in self.leaf_set or node_id in self.table
-            if not known and self.prober.get(node_id) is None:
+            if self.get(node_id) is None and self.prober.get(node_id) is None:
                 del self._heard[node_id]
 
     def _is_askable(self, sender: NodeHandle, node: NodeHandle, now: float) -> bool:

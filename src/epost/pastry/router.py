@@ -25,7 +25,14 @@ from epost.pastry.config import (
     PastryConfig,
 )
 from epost.pastry.hops import Hops, Journey
-from epost.pastry.messages import HopAck, JoinReply, Standing, Transit
+from epost.pastry.messages import (
+    FIND_ROOT_SET,
+    FindRootSet,
+    HopAck,
+    JoinReply,
+    Standing,
+    Transit,
+)
 from epost.pastry.observed import Delivered, HopFailed, MessageDropped, PacketRefused, Routed
 from epost.pastry.overlay import OverlayApplication
 from epost.pastry.peers import Peers
@@ -50,7 +57,9 @@ class Router:
         observer: Observer,
         peers: Peers,
         upcalls: Mapping[Application, OverlayApplication],
+        on_question: Callable[[NodeHandle, bytes], None],
     ) -> None:
+        """`on_question(origin, nonce)`: a FindRootSet ends here."""
         self._me = me
         self._config = config
         self._outbox = outbox
@@ -58,6 +67,7 @@ class Router:
         self._observer = observer
         self._peers = peers
         self._upcalls = upcalls
+        self._on_question = on_question
         self.hops = Hops(config, outbox, entropy)
         self._departing: list[Journey] = []
         self._departure = Alarm(outbox, Application.PASTRY, self.TIMER)
@@ -81,6 +91,15 @@ class Router:
         if self.hops.has_room:
             self.hops.send(self._journey(self._me.id, Application.PASTRY, b""), contact, now)
 
+    def ask_root(self, key: Id, question: FindRootSet, now: float) -> None:
+        """Route a question of the overlay to the root of a key."""
+        self._dispatch(self._question(key, question), now)
+
+    def ask_by(self, first: NodeHandle, key: Id, question: FindRootSet, now: float) -> None:
+        """Have a node route a question of the overlay on."""
+        if self.hops.has_room:
+            self.hops.send(self._question(key, question), first, now)
+
     def on_route_timer(self, now: float) -> None:
         """Send off what this node's applications asked for."""
         self._departure.rang()
@@ -102,6 +121,9 @@ class Router:
             return
         # The first hop knows the origin by its link; later ones must take its word.
         origin = sender if transit.hops <= 1 else transit.origin
+        question = None
+        if transit.application is Application.PASTRY and transit.body:
+            question = FIND_ROOT_SET.decode(transit.body)
         journey = Journey(
             transit.message,
             origin,
@@ -109,8 +131,13 @@ class Router:
             transit.application,
             transit.hops,
             transit.body,
+            question,
         )
-        self._dispatch(journey, now)
+        here = self._peers.leaf_set.neighbourhood
+        if journey.is_constrained and here.contains(number(journey.key)):
+            self._arrive(journey, now)
+        else:
+            self._dispatch(journey, now)
 
     def on_hop_timer(self, now: float) -> None:
         """Suspect hops that did not acknowledge, and find other ways."""
@@ -144,6 +171,11 @@ class Router:
         message = self._entropy.token(MESSAGE_ID_BYTES)
         return Journey(message, self._me, key, application, 0, body)
 
+    def _question(self, key: Id, question: FindRootSet) -> Journey:
+        journey = self._journey(key, Application.PASTRY, encode(question))
+        journey.question = question
+        return journey
+
     def _dispatch(self, journey: Journey, now: float) -> None:
         if self._peers.standing is not Standing.READY:
             self._hold(journey, now)
@@ -164,7 +196,7 @@ class Router:
         peers = self._peers
         here = peers.leaf_set.neighbourhood
         usable: Callable[[int], bool] = self._is_usable
-        if journey.application is Application.PASTRY:
+        if journey.asks_way:
             # The root of a joiner's id is whoever would be it without the joiner.
             joiner = number(journey.origin.node_id)
             here = replace(here, leaves=[leaf for leaf in here.leaves if leaf != joiner])
@@ -172,9 +204,10 @@ class Router:
             def usable(node: int) -> bool:
                 return node != joiner and self._is_usable(node)
 
-        hop = next_hop(here, number(journey.key), peers.table, self._config.bits_per_digit, usable)
+        table = peers.constrained if journey.is_constrained else peers.table
+        hop = next_hop(here, number(journey.key), table, self._config.bits_per_digit, usable)
         node_id = hop.to_bytes(20, "big")
-        return peers.leaf_set.get(node_id) or peers.table.get(node_id)
+        return peers.get(node_id)
 
     def _is_usable(self, node: int) -> bool:
         return self._peers.is_usable(node.to_bytes(20, "big"))
@@ -186,7 +219,7 @@ class Router:
         if journey.is_announced:
             return True
         journey.is_announced = True
-        if journey.application is Application.PASTRY:
+        if journey.asks_way:
             self._peers.upkeep.help_joiner(journey.origin, is_first_hop=journey.hops == 1)
             return True
         upcalls = self._upcalls.get(journey.application)
@@ -207,7 +240,9 @@ class Router:
             )
         )
         upcalls = self._upcalls.get(journey.application)
-        if journey.application is Application.PASTRY:
+        if journey.question is not None:
+            self._on_question(journey.origin, journey.question.nonce)
+        elif journey.asks_way:
             self._show_way(journey)
         elif upcalls is not None:
             upcalls.deliver(journey.key, journey.origin, journey.body, now)
@@ -224,7 +259,7 @@ class Router:
     def _reroute(self, journey: Journey, now: float) -> None:
         journey.reroutes += 1
         is_ours = journey.origin.node_id == self._me.node_id
-        if journey.application is Application.PASTRY and is_ours:
+        if journey.asks_way and is_ours:
             return  # asked again by another contact
         if journey.reroutes > REROUTES_MAX:
             self._drop(journey, "no way found")

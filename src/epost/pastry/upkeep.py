@@ -15,6 +15,7 @@ from epost.foundation.ids import NodeHandle
 from epost.foundation.ports import Entropy
 from epost.foundation.wire import Application
 from epost.pastry.config import HANDLES_MAX, PastryConfig
+from epost.pastry.leaf_set import LeafSet
 from epost.pastry.messages import Hints, RowRequest
 from epost.pastry.prober import Prober, Reason
 from epost.pastry.routing_table import RoutingTable
@@ -27,15 +28,20 @@ class TableUpkeep:
 
     def __init__(
         self,
-        table: RoutingTable,
+        tables: tuple[RoutingTable, RoutingTable],
+        leaf_set: LeafSet,
         prober: Prober,
         config: PastryConfig,
         outbox: Outbox,
         entropy: Entropy,
         heard_since: Callable[[bytes, float], bool],
     ) -> None:
-        """`heard_since(node_id, time)` tells whether a node spoke after a time."""
-        self._table = table
+        """`tables` are the ordinary and the constrained one.
+
+        `heard_since(node_id, time)` tells whether a node spoke after a time.
+        """
+        self._table, self._constrained = tables
+        self._leaf_set = leaf_set
         self._prober = prober
         self._config = config
         self._outbox = outbox
@@ -53,26 +59,33 @@ class TableUpkeep:
         self._arm(self._config.table_upkeep_seconds)
         for row in self._table.rows():
             self._ask_for(row, now)
+        for row in self._constrained.rows():
+            self._ask(self._leaf_set.neighbours(reach=2), RowRequest(row, True))
         before = now - self._config.table_upkeep_seconds
-        for node in self._table:
+        for node in dict.fromkeys((*self._table, *self._constrained)):
             if not self._heard_since(node.node_id, before):
                 self._prober.probe(node, Reason.TABLE, now)
 
-    def on_hole(self, row: int, now: float) -> None:
+    def on_failed(self, node_id: bytes, now: float) -> None:
         """An entry failed: ask a row-mate for another, not more often than the row allows."""
+        self._constrained.remove(node_id)
+        row = self._table.remove(node_id)
+        if row is None:
+            return
         if now - self._asked_at.get(row, -self._config.row_repair_seconds) >= (
             self._config.row_repair_seconds
         ):
             self._ask_for(row, now)
 
-    def on_row_request(self, sender: NodeHandle, row: int) -> None:
+    def on_row_request(self, sender: NodeHandle, request: RowRequest) -> None:
         """Hint at the entries of a row."""
-        self._hint(sender, self._table.row(row))
+        table = self._constrained if request.is_constrained else self._table
+        self._hint(sender, table.row(request.row))
 
     def on_hints(self, nodes: Iterable[NodeHandle], now: float) -> None:
-        """Ping those that would fill a hole; their answers fill it."""
+        """Ping those that one of the tables wants; their answers enter them."""
         for node in nodes:
-            if self._table.wants(node.node_id):
+            if self._table.wants(node.node_id) or self._constrained.wants(node.node_id):
                 self._prober.probe(node, Reason.TABLE, now)
 
     def help_joiner(self, joiner: NodeHandle, is_first_hop: bool) -> None:
@@ -83,11 +96,13 @@ class TableUpkeep:
         self._hint(joiner, [node for node in nodes if node.node_id != joiner.node_id])
 
     def _ask_for(self, row: int, now: float) -> None:
-        nodes = self._table.row(row)
+        self._asked_at[row] = now
+        self._ask(self._table.row(row), RowRequest(row, False))
+
+    def _ask(self, nodes: Sequence[NodeHandle], request: RowRequest) -> None:
         if nodes:
             chosen = nodes[int.from_bytes(self._entropy.token(2), "big") % len(nodes)]
-            self._asked_at[row] = now
-            self._outbox.notify(chosen, Application.PASTRY, encode(RowRequest(row)))
+            self._outbox.notify(chosen, Application.PASTRY, encode(request))
 
     def _hint(self, to: NodeHandle, nodes: Sequence[NodeHandle]) -> None:
         if nodes:

@@ -5,7 +5,16 @@ import random
 import pytest
 
 from epost.foundation.ids import RING_SIZE
-from epost.pastry.density import SAMPLES_MAX, DensityEstimate, looks_genuine, mean_gap
+from epost.pastry.density import (
+    CLAIMED_GAPS,
+    GAMMA,
+    GAMMA_MAX,
+    SAMPLES_MAX,
+    DensityEstimate,
+    gamma_for,
+    looks_genuine,
+    mean_gap,
+)
 
 ACCOMPLICES = 0.3
 LEAVES = 32
@@ -28,6 +37,20 @@ def share_accepted(density: float, *, trials: int) -> float:
 )
 def test_the_published_rates_come_out(density: float, accepted: float) -> None:
     assert share_accepted(density, trials=20_000) == pytest.approx(accepted, abs=0.012)
+
+
+def test_fewer_samples_are_judged_less_strictly() -> None:
+    assert gamma_for(CLAIMED_GAPS, SAMPLES_MAX) == pytest.approx(GAMMA)
+    assert GAMMA < gamma_for(16, SAMPLES_MAX) < gamma_for(16, 16) < 1.5
+    assert gamma_for(1, 1) == GAMMA_MAX
+
+
+def test_an_arc_is_accepted_if_it_is_as_dense_as_what_is_known() -> None:
+    estimate = DensityEstimate()
+    own = range(0, 170, 10)
+    assert estimate.accepts(range(1000, 1170, 10), own)
+    assert not estimate.accepts(range(1000, 1480, 30), own)
+    assert estimate.accepts([5, 9], [0]), "who knows nothing doubts nothing"
 
 
 def test_the_mean_gap_of_an_arc_goes_clockwise_over_the_end_of_the_ring() -> None:

@@ -19,9 +19,12 @@ from epost.pastry.messages import (
     Packet,
     Ping,
     Pong,
+    RootSet,
+    RootSetQuery,
     RowRequest,
     Standing,
     Transit,
+    Witnessed,
 )
 from tests.support.conversation import peer, spot
 
@@ -42,11 +45,13 @@ def transit(body: bytes = b"body") -> Transit:
         LeafSetReply(1, Standing.READY, LEAVES),
         FailureNotice((spot(0.1),)),
         Leaving(),
-        RowRequest(3),
+        RowRequest(3, False),
         Hints(LEAVES),
         JoinReply(LEAVES),
         transit(),
         HopAck(7),
+        RootSet(b"n" * 16, (Witnessed(peer(0.1), b"certificate"),)),
+        RootSetQuery(b"n" * 16),
     ],
 )
 def test_packets_come_back_as_they_were_sent(packet: Packet) -> None:

@@ -328,11 +328,11 @@ def test_only_ready_nodes_enter_the_routing_table_by_their_own_word(standing: St
     talk = member_of_ring(*SIXTEEN)
     talk.hears(B, Ping(3, standing))
     assert talk.said() == [(B, Pong(3, Standing.READY))]
-    talk.hears(A, RowRequest(0))
+    talk.hears(A, RowRequest(0, False))
     assert B not in hinted(talk)
     talk.hears(B, Ping(3, Standing.READY))
     talk.said()
-    talk.hears(A, RowRequest(0))
+    talk.hears(A, RowRequest(0, False))
     assert B in hinted(talk)
 
 

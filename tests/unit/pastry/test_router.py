@@ -30,8 +30,9 @@ def transit(
     origin: NodeHandle = A,
     message: bytes = b"m" * 16,
     application: Application = Application.PAST,
+    body: bytes = b"body",
 ) -> Transit:
-    return Transit(hop, message, origin, key, application, hops, b"body")
+    return Transit(hop, message, origin, key, application, hops, body)
 
 
 def sent_on(talk: Conversation) -> list[tuple[NodeHandle, Transit]]:
@@ -248,7 +249,7 @@ def test_what_waits_is_bounded(monkeypatch) -> None:
 def test_a_joiner_is_shown_the_leaf_set_around_its_id() -> None:
     talk = member_of_ring(A, B)
     joiner = peer(0.52)
-    talk.hears(joiner, transit(Id(joiner.node_id), application=Application.PASTRY))
+    talk.hears(joiner, transit(Id(joiner.node_id), application=Application.PASTRY, body=b""))
     said = talk.said()
     assert (joiner, JoinReply((B, A))) in said
     hints = [packet for to, packet in said if isinstance(packet, Hints) and to == joiner]
@@ -259,7 +260,10 @@ def test_a_returning_node_is_shown_the_way_to_whoever_is_root_without_it() -> No
     talk = member_of_ring(A, B, peer(0.52))
     joiner = peer(0.52)
     talk.hears(
-        A, transit(Id(joiner.node_id), hops=2, origin=joiner, application=Application.PASTRY)
+        A,
+        transit(
+            Id(joiner.node_id), hops=2, origin=joiner, application=Application.PASTRY, body=b""
+        ),
     )
     assert (joiner, JoinReply((B, A))) in talk.said()
 
@@ -267,7 +271,7 @@ def test_a_returning_node_is_shown_the_way_to_whoever_is_root_without_it() -> No
 def test_on_the_way_to_its_root_a_joiner_gets_hints() -> None:
     talk = member_of_ring(A, B)
     joiner = peer(0.89)
-    talk.hears(joiner, transit(Id(joiner.node_id), application=Application.PASTRY))
+    talk.hears(joiner, transit(Id(joiner.node_id), application=Application.PASTRY, body=b""))
     said = talk.said()
     assert [to for to, packet in said if isinstance(packet, Transit)] == [B]
     assert [to for to, packet in said if isinstance(packet, Hints)] == [joiner]
@@ -277,14 +281,16 @@ def test_who_is_no_member_shows_nobody_the_way() -> None:
     talk = Conversation()
     talk.joins(A)
     talk.said()
-    talk.hears(B, transit(Id(B.node_id), application=Application.PASTRY))
+    talk.hears(B, transit(Id(B.node_id), application=Application.PASTRY, body=b""))
     talk.meets(A)
     assert talk.said(JoinReply) == []
 
 
 def test_our_own_request_for_the_way_does_not_come_back_to_us() -> None:
     talk = member_of_ring(A, B)
-    talk.hears(A, transit(talk.me.id, hops=2, origin=talk.me, application=Application.PASTRY))
+    talk.hears(
+        A, transit(talk.me.id, hops=2, origin=talk.me, application=Application.PASTRY, body=b"")
+    )
     assert talk.said(JoinReply) == []
 
 

@@ -28,16 +28,16 @@ def test_hints_fill_holes_once_the_nodes_themselves_answered() -> None:
     talk.hears(NEAR[0], Hints((FAR, FARTHER, peer(0.21))))
     ((to, ping),) = talk.said(Ping)
     assert to == FAR
-    talk.hears(NEAR[0], RowRequest(0))
+    talk.hears(NEAR[0], RowRequest(0, False))
     assert FAR not in talk.said(Hints)[0][1].handles
     talk.hears(FAR, Pong(ping.nonce, Standing.READY))
-    talk.hears(NEAR[0], RowRequest(0))
+    talk.hears(NEAR[0], RowRequest(0, False))
     assert FAR in talk.said(Hints)[0][1].handles
 
 
 def test_an_empty_row_is_not_worth_an_answer() -> None:
     talk = node_with()
-    talk.hears(NEAR[0], RowRequest(30))
+    talk.hears(NEAR[0], RowRequest(30, False))
     assert talk.said() == []
 
 
@@ -49,7 +49,7 @@ def test_a_failed_entry_is_removed_and_its_row_mates_asked() -> None:
     ((to, request),) = talk.said(RowRequest)
     assert to in (peer(0.2), peer(0.9))
     assert request.row == 0
-    talk.hears(NEAR[0], RowRequest(0))
+    talk.hears(NEAR[0], RowRequest(0, False))
     assert FAR not in talk.said(Hints)[0][1].handles
 
 
