@@ -43,7 +43,9 @@ COPIES = 3
 FAULTS_AT_ONCE_MAX = 3
 FAULT_GAP_SECONDS = (3.0, 8.0)
 DOWN_SECONDS = (2.0, 20.0)
-ERASE_GAP_SECONDS = 45.0
+ERASE_GAP_SECONDS = 20.0
+CALM_SECONDS_MAX = 40.0
+"""If copies are still missing then, this disk is spared and the other faults go on."""
 MAIL_GAP_SECONDS = 4.0
 MAIL_BYTES = (1_000, 60_000)
 WHOLE_SECONDS = 30.0
@@ -102,23 +104,29 @@ class Faults:
     counts: Counter[str] = field(default_factory=Counter)
     down: dict[str, tuple[float, Callable[[str], None]]] = field(default_factory=dict)
     last_fault: float = 0.0
-    last_erase: float = 0.0
+    last_erase: float = field(default_factory=time.monotonic)
 
     def run(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         next_fault = time.monotonic()
         while time.monotonic() < end:
             self.heal()
-            if time.monotonic() >= next_fault and len(self.down) < FAULTS_AT_ONCE_MAX:
-                self.inject()
+            if time.monotonic() - self.last_erase > ERASE_GAP_SECONDS + CALM_SECONDS_MAX:
+                self.last_erase = time.monotonic()
+                self.counts["erase spared"] += 1
+            if self._wants_calm():
+                if not self.down and self._is_whole():
+                    self.inject("erase")
+            elif time.monotonic() >= next_fault and len(self.down) < FAULTS_AT_ONCE_MAX:
+                self.inject(self.random.choice(("kill", "stop")))
                 next_fault = time.monotonic() + self.random.uniform(*FAULT_GAP_SECONDS)
             time.sleep(TICK_SECONDS)
 
-    def inject(self) -> None:
+    def inject(self, fault: str) -> None:
         up = [name for name in self.demo.names() if name not in self.down]
-        storage = [name for name in up if "user" not in self.demo.node(name)]
-        fault = "erase" if storage and self._may_erase(up) else self.random.choice(("kill", "stop"))
-        name = self.random.choice(storage if fault == "erase" else up)
+        if fault == "erase":  # a user's machine is not made good without its user
+            up = [name for name in up if "user" not in self.demo.node(name)]
+        name = self.random.choice(up)
         node = self.demo.node(name)
         self.counts[fault] += 1
         self.last_fault = time.monotonic()
@@ -145,11 +153,12 @@ class Faults:
     def _restart(self, name: str) -> None:
         ask(self.demo.directory, "restart-node", name=name)
 
-    def _may_erase(self, up: Sequence[str]) -> bool:
-        """A disk may go when the last one is made good, as far as those that are up know."""
-        if time.monotonic() - self.last_erase < ERASE_GAP_SECONDS:
-            return False
-        states = overviews(self.demo, up)
+    def _wants_calm(self) -> bool:
+        """Is it time for the next disk to go, for which the last must be made good?"""
+        return time.monotonic() - self.last_erase > ERASE_GAP_SECONDS
+
+    def _is_whole(self) -> bool:
+        states = overviews(self.demo, self.demo.names())
         return all(state is not None and state["below_k"] == 0 for state in states.values())
 
 

@@ -38,6 +38,7 @@ OF_THE_DAEMON = (CertifiedLogForked, EnrolmentRefused)
 """Events of the daemon's own, which has no module for them."""
 ROUTE_HOPS = (0, 1, 2, 3, 4, 5, 6, 8, 12, 16)
 JOIN_SECONDS = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
+CALL_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 FAN_OUT = (0, 1, 2, 4, 8, 16, 32, 64, 128)
 VISITS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -73,6 +74,7 @@ class EventCounters:
         }
         self._make_measures(registry)
         self._measures: dict[type, Callable[[Any], None]] = {
+            node.CallAnswered: self._on_answered,
             pastry.Delivered: self._on_delivered,
             pastry.BecameReady: self._on_ready,
             pastry.CeasedReady: self._on_ceased,
@@ -102,6 +104,11 @@ class EventCounters:
         self._join = histogram(
             "epost_join_seconds", "Time until this node was a member (again)", JOIN_SECONDS
         )
+        self._calls = histogram(
+            "epost_call_seconds",
+            "Time until others answered, over all hops and tries",
+            CALL_SECONDS,
+        )
         self._fan_out = histogram(
             "epost_group_fan_out", "Nodes to which news of a group were passed on", FAN_OUT
         )
@@ -118,6 +125,9 @@ class EventCounters:
 
     def _on_delivered(self, event: pastry.Delivered) -> None:
         self._hops.observe(event.hops)
+
+    def _on_answered(self, event: node.CallAnswered) -> None:
+        self._calls.observe(event.seconds)
 
     def _on_ready(self, _: pastry.BecameReady) -> None:
         if self._unready_since is not None:

@@ -15,7 +15,7 @@ from epost.foundation.codec import Format
 from epost.foundation.effects import Outbox
 from epost.foundation.errors import CallTimedOut, EpostError, Overloaded, PeerError, PeerRefused
 from epost.foundation.ids import NodeHandle
-from epost.foundation.ports import Entropy
+from epost.foundation.ports import Clock, Entropy
 from epost.foundation.wire import Application, Form, Message, Refusal, RefusalCode
 
 T = TypeVar("T")
@@ -35,11 +35,24 @@ class Answer:
 class Calls:
     """The calls that wait for an answer, by unguessable id."""
 
-    def __init__(self, *, outbox: Outbox, entropy: Entropy, wake: Callable[[], None]) -> None:
-        """`wake` makes the driver perform the outbox soon (stories run outside of turns)."""
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        entropy: Entropy,
+        clock: Clock,
+        wake: Callable[[], None],
+        on_answered: Callable[[float], None],
+    ) -> None:
+        """`wake` makes the driver perform the outbox soon (stories run outside of turns).
+
+        `on_answered` is told how many seconds each call took until its answer, tries included.
+        """
         self._outbox = outbox
         self._entropy = entropy
+        self._clock = clock
         self._wake = wake
+        self._on_answered = on_answered
         self._waiting: dict[int, asyncio.Future[Answer]] = {}
 
     @property
@@ -76,15 +89,18 @@ class Calls:
         call_id = int.from_bytes(self._entropy.token(8), "big")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting[call_id] = future
+        asked_at = self._clock.now()
         try:
             for _ in range(tries):
                 send(call_id)
                 self._wake()
                 try:
                     async with asyncio.timeout(timeout_seconds):
-                        return await asyncio.shield(future)
+                        answer = await asyncio.shield(future)
                 except TimeoutError:
                     continue
+                self._on_answered(self._clock.now() - asked_at)
+                return answer
             raise CallTimedOut(f"no answer within {timeout_seconds} s, {tries} tries")
         finally:
             del self._waiting[call_id]

@@ -40,7 +40,7 @@ from epost.foundation.ports import Clock, Entropy, Observer, Transport, Vault, W
 from epost.foundation.wire import REFUSAL_TEXT_MAX, Application, Form, Message, unpack
 from epost.node.background import Background
 from epost.node.loads import Loads
-from epost.node.observed import MessageRejected, NodeFailed
+from epost.node.observed import CallAnswered, MessageRejected, NodeFailed
 from epost.node.refusals import refusal_code
 from epost.node.timers import Timers
 
@@ -101,7 +101,13 @@ class Driver:
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self.outbox = Outbox()
-        self.calls = Calls(outbox=self.outbox, entropy=entropy, wake=self.wake)
+        self.calls = Calls(
+            outbox=self.outbox,
+            entropy=entropy,
+            clock=clock,
+            wake=self.wake,
+            on_answered=lambda seconds: observer.record(CallAnswered(me.id, seconds)),
+        )
         self.stopped: asyncio.Future[None] = self._loop.create_future()
         self._machines: dict[Application, Machine] = {}
         self._handlers: dict[Application, AsyncHandler] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from epost.foundation.errors import EpostError
-from epost.foundation.ids import Handle, NodeHandle
+from epost.foundation.ids import Handle, NodeHandle, NodeId
 from epost.foundation.wire import Application
 
 
@@ -16,6 +16,14 @@ class MessageRejected:
     sender: NodeHandle
     application: Application | None
     error: EpostError
+
+
+@dataclass(frozen=True, slots=True)
+class CallAnswered:
+    """A request to other nodes (a routed look-up, an insertion) was answered after so long."""
+
+    at: NodeId
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)

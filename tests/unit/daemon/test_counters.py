@@ -12,6 +12,7 @@ from epost.daemon.counters import MODULES, EventCounters, counted_events, events
 from epost.foundation.ids import BlockKind, Handle, Id, NodeId
 from epost.foundation.ports import Role
 from epost.foundation.wire import Application
+from epost.node.observed import CallAnswered
 from epost.past.observed import BlockStored
 from epost.pastry.observed import BecameReady, CeasedReady, Delivered, NodeJoined
 from epost.scribe.observed import AnycastEnded, MulticastReceived
@@ -92,9 +93,11 @@ def test_hops_fan_out_and_visits_are_measured() -> None:
     counters.count(Delivered(NODE, KEY, Application.PAST, NODE, 3))
     counters.count(MulticastReceived(NODE, KEY, b"m" * 16, 5, True))
     counters.count(AnycastEnded(NODE, KEY, 7, True))
+    counters.count(CallAnswered(NODE, 0.03))
     assert registry.get_sample_value("epost_route_hops_sum") == 3.0
     assert registry.get_sample_value("epost_group_fan_out_sum") == 5.0
     assert registry.get_sample_value("epost_anycast_visits_sum") == 7.0
+    assert registry.get_sample_value("epost_call_seconds_bucket", {"le": "0.05"}) == 1.0
 
 
 def test_the_time_to_become_a_member_is_measured_at_each_time() -> None:
