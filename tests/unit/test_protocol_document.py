@@ -33,9 +33,10 @@ from epost.past import messages as past
 from epost.past.blocks import content_handle
 from epost.past.log_format import split_records
 from epost.past.pending import ENVELOPE, Envelope
+from epost.past.space.words import SpaceWord
 from epost.pastry import messages as pastry
 from epost.post.app_ids import AppId
-from epost.post.messages import ANSWERED, POST_MESSAGE, Deliver, Settle
+from epost.post.messages import ANSWERED, POST_MESSAGE, Deliver, Grew, Settle
 from epost.post.records import POST_RECORD, PostRecord
 from epost.rings.enrolment import open_request
 from epost.rings.invite import parse_invite
@@ -96,8 +97,8 @@ def test_every_number_that_travels_is_in_the_document() -> None:
 @pytest.mark.parametrize(
     "union",
     [
-        *(pastry.Packet, scribe.Packet, RingsMessage, past.Request, past.Reply, past.Upkeep),
-        *(Deliver | Settle, Certificate, PostRecord, Record),
+        *(pastry.Packet, scribe.Packet, RingsMessage, past.Request, past.Reply, past.Upkeep, SpaceWord),
+        *(Deliver | Settle | Grew, Certificate, PostRecord, Record),
     ],
 )
 def test_every_message_and_record_is_in_the_document(union: object) -> None:

@@ -18,6 +18,7 @@ from epost.post.devices import Device, SecretStore
 from epost.post.directory_cache import CachedDirectory
 from epost.post.dispatch import Dispatch
 from epost.post.endpoint import PostEndpoint
+from epost.post.inheritance import Inheritance
 from epost.post.ledger import Ledger
 from epost.post.message_store import MessageStore
 from epost.post.mirror import Mirror
@@ -85,21 +86,22 @@ class Post:
         self.siblings = self._make_siblings(accounts, secret_store)
         reception = self._make_reception(accounts)
         notifications = self._make_notifications(accounts, reception)
-        self.endpoint = PostEndpoint(reception, notifications)
+        self.siblings.leave_to(Inheritance(log=self.log, ports=ports, resume=notifications.resume))
+        self.endpoint = PostEndpoint(reception, notifications, self.siblings)
         self.services = self._make_services(accounts, notifications)
 
     # Parts.
 
     def _make_siblings(self, accounts: Accounts, secret_store: SecretStore) -> Siblings:
-        blocks, ports = self._layers.blocks, self._ports
+        ports = self._ports
         data_keys = DataKeys(
-            device=self._device, blocks=blocks, ports=ports, secret_store=secret_store
+            device=self._device, blocks=self._layers.blocks, ports=ports, secret_store=secret_store
         )
         return Siblings(
             device=self._device,
             accounts=accounts,
             data_keys=data_keys,
-            blocks=blocks,
+            layers=self._layers,
             ports=ports,
             config=self._config,
         )
@@ -169,7 +171,9 @@ class Post:
         run_story(self.ledger.keep_checkpoints())
         run_story(self.ledger.keep_forgetting())
         run_story(self.services.mirror.keep_fetching())
+        self.log.on_published(self.siblings.tell_soon)
         run_story(self.siblings.keep_following())
+        run_story(self.siblings.keep_telling())
         run_story(self.announcer.keep_announcing())
         run_story(self.device_block.keep_prekeys())
 

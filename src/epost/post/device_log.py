@@ -95,6 +95,7 @@ class DeviceLog:
         self._config = config
         self._listeners: dict[int, list[Listener]] = {}
         self._reached: list[Callable[[], None]] = []
+        self._published: list[Callable[[], None]] = []
         self._reader = LogReader(blocks, device)
         self._forks = Forks(blocks, ports.disk, self._reader, device_block.logs)
         self._publication = Publication(blocks)
@@ -123,6 +124,10 @@ class DeviceLog:
     def on_reached(self, reached: Callable[[], None]) -> None:
         """Call this whenever the ring is found: after the start, and after an absence."""
         self._reached.append(reached)
+
+    def on_published(self, published: Callable[[], None]) -> None:
+        """Call this whenever the ring has taken new records."""
+        self._published.append(published)
 
     @property
     def is_confirmed(self) -> bool:
@@ -266,6 +271,8 @@ class DeviceLog:
             self._tell_reached()
         if durability.ring_durable:
             self._durable_sequence = max(self._durable_sequence, sequence)
+            for published in self._published:
+                published()
             self._delay_seconds = self._config.log_retry_seconds_min
         else:
             self._ports.observer.record(LogHeldLocally(sequence, error))

@@ -8,17 +8,21 @@ from epost.foundation.codec import encode
 from epost.foundation.errors import UnexpectedPacket
 from epost.foundation.ids import NodeHandle
 from epost.past.pending import claimed_receipt
-from epost.post.messages import POST_MESSAGE, Answered, Deliver, Settle
+from epost.post.messages import POST_MESSAGE, Answered, Deliver, Grew, Settle
 from epost.post.notification import Notifications
 from epost.post.reception import Reception
+from epost.post.siblings import Siblings
 
 
 class PostEndpoint:
     """The handler that a node registers for Application.POST."""
 
-    def __init__(self, reception: Reception, notifications: Notifications) -> None:
+    def __init__(
+        self, reception: Reception, notifications: Notifications, siblings: Siblings
+    ) -> None:
         self._reception = reception
         self._notifications = notifications
+        self._siblings = siblings
 
     async def on_request(self, sender: NodeHandle, body: bytes) -> bytes:
         """Answer a request; an EpostError becomes a refusal."""
@@ -29,6 +33,9 @@ class PostEndpoint:
             case Settle(receipt):
                 pending = claimed_receipt(receipt).pending
                 await self._notifications.on_settle(pending, receipt)
+                return b""
+            case Grew():
+                self._siblings.on_grew(sender)
                 return b""
         assert_never(message)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from epost.foundation.codec import Format
+from epost.foundation.ids import U8
 from epost.past.pending import PENDING_SIZE_MAX, RECEIPT_SIZE_MAX
 
 MESSAGE_BYTES_MAX = PENDING_SIZE_MAX + 1024
@@ -25,11 +26,22 @@ class Settle(msgspec.Struct, tag=2, frozen=True, array_like=True, forbid_unknown
     receipt: Annotated[bytes, msgspec.Meta(max_length=RECEIPT_SIZE_MAX)]
 
 
+class Grew(msgspec.Struct, tag=3, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Request to another device of the same account: this device's log has new records.
+
+    A hint and no more: what was logged is read from the ring and proves itself.
+    """
+
+    device: U8
+
+
 class Answered(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The recipient's signed receipt."""
 
     receipt: Annotated[bytes, msgspec.Meta(max_length=RECEIPT_SIZE_MAX)]
 
 
-POST_MESSAGE: Format[Deliver | Settle] = Format(Deliver | Settle, size_max=MESSAGE_BYTES_MAX)
+POST_MESSAGE: Format[Deliver | Settle | Grew] = Format(
+    Deliver | Settle | Grew, size_max=MESSAGE_BYTES_MAX
+)
 ANSWERED: Format[Answered] = Format(Answered, size_max=MESSAGE_BYTES_MAX)

@@ -94,6 +94,10 @@ class Notifications:
         self._delivery.resume()
         self._ports.stories.run_story(self._delivery.keep_offering())
 
+    def resume(self) -> None:
+        """Offer at once everything that is open."""
+        self._delivery.resume()
+
     async def send(self, app: AppId, content: Content, recipients: Sequence[str]) -> Sent:
         """Notify users by name; returns when all is ring-durable or `send_deadline_seconds` are
         over, and goes on.

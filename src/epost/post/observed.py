@@ -62,6 +62,13 @@ class DeviceRevoked:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxInherited:
+    """So many messages that a revoked device had not delivered are sent from here."""
+
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class KeyringUnreadable:
     """The account's keyring cannot be had, or is not sealed to this device (any more)."""
 

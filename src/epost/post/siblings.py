@@ -11,16 +11,19 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 from epost.crypto.versioned import key_block_handle, open_key_block
+from epost.foundation.codec import encode
 from epost.foundation.errors import (
     AuthenticityError,
     NotFoundError,
     PeerError,
     UnavailableError,
 )
-from epost.foundation.ids import BlockKind, Handle
+from epost.foundation.ids import BlockKind, Handle, NodeHandle
+from epost.foundation.wire import Application
 from epost.past.log_format import (
     LOG_RECORD,
     NO_CLUSTER,
@@ -40,10 +43,13 @@ from epost.post.devices import Device
 from epost.post.log_chain import ClusterName
 from epost.post.log_reader import CLUSTERS_WALKED_MAX, LogReader
 from epost.post.log_records import Entry
+from epost.post.messages import Grew
 from epost.post.observed import DeviceRevoked, SiblingRead, SiblingUnreadable
-from epost.post.ports import BlockStore, NodePorts
+from epost.post.ports import Layers, NodePorts
 
 RECORDS_PER_TELLING_MAX = 100
+LOOK_GAP_SECONDS = 0.25
+"""Between two looks, and two hints, whoever asks for them."""
 _TROUBLES = (AuthenticityError, NotFoundError, PeerError, UnavailableError)
 """What keeps one log from being read now without saying anything about the next time."""
 
@@ -61,6 +67,17 @@ class Follower(Protocol):
         `entries` may hold none of this application's: then only `read_to` moves. Raises
         UnavailableError if `read_to` is not `after` (any more).
         """
+
+
+class Heir(Protocol):
+    """Takes over what a revoked device left undone."""
+
+    def is_due(self, device_key: bytes) -> bool:
+        """Is that still to be done for this device?"""
+        ...
+
+    async def take_over(self, device_key: bytes, entries: AsyncIterator[Entry]) -> None:
+        """Read all that counts of its log, and do it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +98,21 @@ class Siblings:
         device: Device,
         accounts: Accounts,
         data_keys: DataKeys,
-        blocks: BlockStore,
+        layers: Layers,
         ports: NodePorts,
         config: PostConfig,
     ) -> None:
         self._device = device
         self._accounts = accounts
-        self._blocks = blocks
+        self._blocks = layers.blocks
+        self._requests = layers.requests
         self._ports = ports
         self._config = config
-        self._reader = LogReader(blocks, device)
+        self._reader = LogReader(layers.blocks, device)
+        self._contacts: dict[bytes, NodeHandle] = {}
+        self._heir: Heir | None = None
+        self._has_grown = asyncio.Event()
+        self._looked_up_at = -inf
         self._data_keys = data_keys
         self._followers: dict[AppId, Follower] = {}
         self._woken = asyncio.Event()
@@ -101,6 +123,10 @@ class Siblings:
         """Tell an application of the other devices' records from the next look on."""
         self._followers[app] = follower
         self.wake()
+
+    def leave_to(self, heir: Heir) -> None:
+        """Name who takes over what revoked devices left undone."""
+        self._heir = heir
 
     def wake(self) -> None:
         """Look at once: something was said of another device's log."""
@@ -117,6 +143,44 @@ class Siblings:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._woken.wait()
+            await asyncio.sleep(LOOK_GAP_SECONDS)
+
+    def on_grew(self, sender: NodeHandle) -> None:
+        """A node says that a device there has logged something: believed enough to look.
+
+        A node that is not known as one of ours may be a new device's; it makes us look it up, but
+        not more often than we would anyway.
+        """
+        now = self._ports.clock.now()
+        if sender.node_id not in self._contacts:
+            if now < self._looked_up_at + self._config.sibling_seconds:
+                return
+            self._looked_up_at = now
+            self._accounts.forget(self._accounts.me.name)
+        self.wake()
+
+    def tell_soon(self) -> None:
+        """The ring has new records of this device: the others need not wait to find out."""
+        self._has_grown.set()
+
+    async def keep_telling(self) -> None:
+        """Tell the other devices whenever this one's log has grown, for ever."""
+        while True:
+            await self._has_grown.wait()
+            self._has_grown.clear()
+            grew = encode(Grew(self._device.number))
+            for contact in list(self._contacts.values()):
+                self._ports.stories.run_story(self._tell_contact(contact, grew))
+            await asyncio.sleep(LOOK_GAP_SECONDS)
+
+    async def _tell_contact(self, contact: NodeHandle, grew: bytes) -> None:
+        with suppress(*_TROUBLES):  # it looks by itself soon
+            await self._requests.call(
+                contact,
+                Application.POST,
+                grew,
+                timeout_seconds=self._config.direct_timeout_seconds,
+            )
 
     async def follow(self) -> int:
         """Read what is new in every other device's log; return how many others there are.
@@ -140,15 +204,32 @@ class Siblings:
             self.is_revoked = True
             self._ports.observer.record(DeviceRevoked(self._device.number))
 
+    async def _inherit(self, device_key: bytes, sibling: Sibling) -> None:
+        if self._heir is not None and self._heir.is_due(device_key):
+            await self._heir.take_over(device_key, self._all_entries(sibling))
+
+    async def _all_entries(self, sibling: Sibling) -> AsyncIterator[Entry]:
+        head = await self._head_of(sibling)
+        if head is not None:
+            async for record in self._records(head, 0):
+                if sibling.last is not None and record.sequence > sibling.last:
+                    break
+                yield self._reader.entry(record)
+
     async def _siblings(self, me: Contact) -> list[Sibling]:
-        found = [
-            Sibling(device.certificate.number, device.info.logs)
+        others = [
+            (device.certificate.number, device.info)
             for device in me.devices
             if device.info is not None and device.certificate.number != self._device.number
         ]
+        self._contacts = {info.contact.node_id: info.contact for _, info in others}
+        found = [Sibling(number, info.logs) for number, info in others]
         for revoked in me.identity.revoked:
             logs = await self._logs_of(revoked.device_key)
-            found.append(Sibling(revoked.number, logs, revoked.log_sequence))
+            lost = Sibling(revoked.number, logs, revoked.log_sequence)
+            found.append(lost)
+            with suppress(*_TROUBLES):
+                await self._inherit(revoked.device_key, lost)
         return found
 
     async def _logs_of(self, device_key: bytes) -> tuple[LogName, ...]:

@@ -8,13 +8,21 @@ from dataclasses import dataclass, field
 import pytest
 
 from epost.crypto.sealing import HpkeSealing
+from epost.foundation.codec import encode
 from epost.foundation.errors import NoSuchUser
 from epost.foundation.ids import BlockKind
 from epost.post.app_ids import AppId
 from epost.post.device_log import Origin
 from epost.post.devices import AccountKeys
 from epost.post.log_records import Entry
-from epost.post.observed import DataKeysChanged, DeviceRevoked, KeyringUnreadable, SiblingUnreadable
+from epost.post.messages import Grew
+from epost.post.observed import (
+    DataKeysChanged,
+    DeviceRevoked,
+    KeyringUnreadable,
+    OutboxInherited,
+    SiblingUnreadable,
+)
 from epost.post.records import DeliveryState
 from epost.post.recovery import find_account
 from epost.simulation.clock import run
@@ -82,6 +90,36 @@ def test_after_the_loss_of_a_machine_the_phrase_brings_everything_back() -> None
     run(story())
 
 
+def test_what_a_lost_machine_had_sent_and_not_delivered_arrives_once() -> None:
+    async def story() -> None:
+        world = World()
+        alice, bob = world.enrol("alice"), world.enrol("bob")
+        await start(alice)
+        await start(bob)
+        await send(alice, b"arrived before", "bob")
+        await settle(30)
+        await bob.stop()
+        world.delegates.clear()
+        sent = await send(alice, b"on its way", "bob", "alice")
+        assert DeliveryState.DELEGATED in [s.state for s in sent.states]
+        await settle(30)
+        world.pending.clear()
+        await alice.stop()
+        await start(bob)
+        again = await world.recover(alice, revoke=True)
+        await start(again)
+        await settle(120)
+        assert await folder(bob) == [b"arrived before", b"on its way"]
+        assert again.observer.of(OutboxInherited) == [OutboxInherited(1)]
+        await again.stop()
+        await start(again)
+        await settle(120)
+        assert not again.observer.of(OutboxInherited), "once is enough"
+        await world.stop()
+
+    run(story())
+
+
 def test_what_a_revoked_device_writes_afterwards_counts_for_nothing() -> None:
     async def story() -> None:
         world = World()
@@ -122,6 +160,45 @@ def test_two_devices_read_each_other_whatever_was_written_first() -> None:
         told = second_notes.tellings
         await settle(300)
         assert second_notes.tellings == told, "nothing is told twice"
+        await world.stop()
+
+    run(story())
+
+
+def test_devices_that_are_on_know_of_each_other_s_records_within_two_seconds() -> None:
+    async def story() -> None:
+        world = World()
+        alice, bob = world.enrol("alice"), world.enrol("bob")
+        first_notes = await start(alice)
+        await start(bob)
+        await settle(100)
+        second = await world.recover(alice, revoke=False)
+        second_notes = await start(second)
+        await settle(2)
+        await write(second, b"from the second")
+        await settle(2)
+        assert first_notes.texts(2) == [b"from the second"], "a device that it had not heard of"
+        await write(alice, b"from the first")
+        await settle(2)
+        assert second_notes.texts(1) == [b"from the first"]
+        await world.stop()
+
+    run(story())
+
+
+def test_strangers_who_say_that_a_log_has_grown_make_nobody_busy() -> None:
+    async def story() -> None:
+        world = World()
+        alice, bob = world.enrol("alice"), world.enrol("bob")
+        await start(alice)
+        await start(bob)
+        await settle(100)
+        before = alice.lookups
+        assert alice.post is not None
+        for _ in range(1000):
+            await alice.post.endpoint.on_request(bob.node, encode(Grew(1)))
+            await settle(0.01)
+        assert alice.lookups - before <= 3
         await world.stop()
 
     run(story())

@@ -28,7 +28,7 @@ from epost.post.keyring import EpochSecret, make_keyring, open_keyring
 from epost.post.log_chain import Position, sign_head
 from epost.post.log_records import Entry, open_record, seal_record
 from epost.post.message_store import Chunk, Manifest, organisation_convergence
-from epost.post.messages import POST_MESSAGE, Answered, Deliver, Settle
+from epost.post.messages import POST_MESSAGE, Answered, Deliver, Grew, Settle
 from epost.post.notices import (
     Notice,
     decode_signed_notice,
@@ -144,6 +144,7 @@ def fixed() -> dict[str, bytes]:
         "record warned": encode(Warned(b"m" * 16, 0, AT)),
         "message deliver": encode(Deliver(b"envelope")),
         "message settle": encode(Settle(b"receipt")),
+        "message grew": encode(Grew(2)),
         "message answered": encode(Answered(b"receipt")),
     }
 
