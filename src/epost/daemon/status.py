@@ -50,11 +50,26 @@ class NodeStatus:
                 "copies_wanted": node.issuers.replication_factor(),
                 "catching_up": self._ring.is_catching_up(),
             },
-            "advice": self._ring.advice(),
+            "advice": [*self._ring.advice(), *self._device_advice()],
             "log": self._log_state(),
+            "devices": self._devices(),
             "storage": self._storage(),
             "queue": {"messages": self._waiting_count(), "calls": node.driver.calls.open_count},
         }
+
+    def _devices(self) -> dict[str, Any]:
+        post = self._node.post
+        if post is None:
+            return {"others": 0, "revoked": False}
+        return {"others": post.siblings.others, "revoked": post.siblings.is_revoked}
+
+    def _device_advice(self) -> list[str]:
+        if not self._devices()["revoked"]:
+            return []
+        return [
+            "This machine was revoked by the account's owner: it takes no mail and no changes any "
+            "more. Read here what you need, then remove its data folder."
+        ]
 
     def _log_state(self) -> str:
         post = self._node.post

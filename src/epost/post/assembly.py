@@ -104,6 +104,7 @@ class Post:
             layers=self._layers,
             ports=ports,
             config=self._config,
+            on_revoked=self.log.end,
         )
 
     def _make_reception(self, accounts: Accounts) -> Reception:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from epost.foundation.errors import EpostError, Overloaded
+from epost.foundation.errors import EpostError, Overloaded, RefusedError
 from epost.foundation.ports import Write
 from epost.past.client import Conflict
 from epost.past.durability import Durability
@@ -108,6 +108,7 @@ class DeviceLog:
         self._rival: bytes | None = None
         self._is_confirmed = False
         self._is_away = False
+        self._is_ended = False
         self._running: set[str] = set()
         self._durable_sequence = self._writer.base.sequence
         self._delay_seconds = config.log_retry_seconds_min
@@ -128,6 +129,10 @@ class DeviceLog:
     def on_published(self, published: Callable[[], None]) -> None:
         """Call this whenever the ring has taken new records."""
         self._published.append(published)
+
+    def end(self) -> None:
+        """Take no more entries, for good: this device was revoked, and they would not count."""
+        self._is_ended = True
 
     @property
     def is_confirmed(self) -> bool:
@@ -153,10 +158,12 @@ class DeviceLog:
     def submit(self, entries: Sequence[Entry]) -> asyncio.Future[Appended]:
         """Begin to append; the future is done as `append` is.
 
-        Raises MessageTooLarge, Overloaded at once: then nothing is appended; and DiskFull for
-        entries that carry mail.
+        Raises MessageTooLarge, Overloaded, RefusedError (a revoked device) at once: then nothing
+        is appended; and DiskFull for entries that carry mail.
         """
         assert entries, "nothing to append"
+        if self._is_ended:
+            raise RefusedError("this machine was revoked by the owner of the account")
         require_size(entries)
         if (largest := max(len(entry.payload) for entry in entries)) >= MAIL_BYTES_MIN:
             self._ports.disk.require_room(largest)

@@ -8,7 +8,7 @@ revoked device only what stands up to the record that its revocation names is re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
@@ -101,7 +101,9 @@ class Siblings:
         layers: Layers,
         ports: NodePorts,
         config: PostConfig,
+        on_revoked: Callable[[], None],
     ) -> None:
+        """`on_revoked` is called once if this device turns out to be revoked."""
         self._device = device
         self._accounts = accounts
         self._blocks = layers.blocks
@@ -109,6 +111,7 @@ class Siblings:
         self._ports = ports
         self._config = config
         self._reader = LogReader(layers.blocks, device)
+        self._on_revoked = on_revoked
         self._contacts: dict[bytes, NodeHandle] = {}
         self._heir: Heir | None = None
         self._has_grown = asyncio.Event()
@@ -118,6 +121,11 @@ class Siblings:
         self._woken = asyncio.Event()
         self.is_revoked = False
         """Has the owner revoked this device? What it logs counts for nothing then."""
+
+    @property
+    def others(self) -> int:
+        """How many other devices the account has, as far as is known."""
+        return len(self._contacts)
 
     def register(self, app: AppId, follower: Follower) -> None:
         """Tell an application of the other devices' records from the next look on."""
@@ -202,6 +210,7 @@ class Siblings:
     def _look_for_revocation(self, me: Contact) -> None:
         if not self.is_revoked and me.revocation(self._device.signing.public) is not None:
             self.is_revoked = True
+            self._on_revoked()
             self._ports.observer.record(DeviceRevoked(self._device.number))
 
     async def _inherit(self, device_key: bytes, sibling: Sibling) -> None:

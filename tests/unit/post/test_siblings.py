@@ -9,7 +9,7 @@ import pytest
 
 from epost.crypto.sealing import HpkeSealing
 from epost.foundation.codec import encode
-from epost.foundation.errors import NoSuchUser
+from epost.foundation.errors import NoSuchUser, RefusedError
 from epost.foundation.ids import BlockKind
 from epost.post.app_ids import AppId
 from epost.post.device_log import Origin
@@ -136,6 +136,8 @@ def test_what_a_revoked_device_writes_afterwards_counts_for_nothing() -> None:
         assert alice.post is not None
         assert alice.post.siblings.is_revoked
         assert alice.observer.of(DeviceRevoked) == [DeviceRevoked(1)]
+        with pytest.raises(RefusedError, match="revoked"):
+            await write(alice, b"too late")
         assert again.secrets.data_keys[-1] not in alice.secrets.data_keys
         await world.stop()
 
