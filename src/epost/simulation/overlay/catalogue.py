@@ -12,6 +12,7 @@ from enum import Enum
 from functools import partial
 from random import Random
 
+from epost.simulation.group_trees import group_figures
 from epost.simulation.overlay.adversaries import Infiltrated
 from epost.simulation.overlay.churn import SESSIONS, ChurnOutcome, churn
 from epost.simulation.overlay.density_trials import density_trials
@@ -286,6 +287,11 @@ def density(scale: Scale, progress: Progress) -> Sequence[Figure]:
     ]
 
 
+def groups(scale: Scale, progress: Progress) -> Sequence[Figure]:
+    """Scribe's trees: delays and children per node."""
+    return group_figures(progress, full=scale is Scale.FULL)
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     "hops-static": Experiment("mean hops with ideal tables", hops_static),
     "hops-protocol": Experiment("mean hops in a ring that grew by joins", hops_protocol),
@@ -294,5 +300,6 @@ EXPERIMENTS: dict[str, Experiment] = {
     "churn-poisson": Experiment("exponential sessions", partial(churn_figures, "Poisson")),
     "churn-weibull": Experiment("sessions as in Gnutella", partial(churn_figures, "Weibull")),
     "malicious": Experiment("plain and redundant routes among accomplices", malicious),
+    "scribe": Experiment("delays and children in group trees", groups),
     "density": Experiment("errors of the density failure test", density),
 }
