@@ -1,0 +1,93 @@
+"""What people read on the screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from epost.cli import views
+from epost.cli.views import show_nodes, show_revoked, show_ring
+
+LOSS = {
+    "copies": 3,
+    "machines": 5,
+    "losses_seen": 1,
+    "machine_years_watched": 0.25,
+    "losses_per_machine_year": 0.62,
+    "repair_seconds": 900.0,
+    "yearly_probability": 2.9e-09,
+}
+
+
+@pytest.fixture(autouse=True)
+def wide_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views.console, "width", 200)
+
+
+def neighbour(number: int, absent_seconds: int = 0) -> dict[str, Any]:
+    return {
+        "node_id": f"{number:040x}",
+        "addresses": [f"192.0.2.{number}:4510"],
+        "side": "clockwise",
+        "reachable": not absent_seconds,
+        "absent_seconds": absent_seconds,
+    }
+
+
+def ring(**changed: object) -> dict[str, Any]:
+    known = {
+        "leaf_set": [neighbour(1), neighbour(2, absent_seconds=7300)],
+        "enrolled": 5,
+        "copies_wanted": 3,
+        "below_k": 1,
+        "groups": 2,
+        "loss": LOSS,
+        "advice": [],
+    }
+    return known | changed
+
+
+def test_the_ring_is_shown_with_who_is_away_and_since_when(capsys: Any) -> None:
+    show_ring(ring())
+    text = capsys.readouterr().out
+    assert "192.0.2.1:4510" in text
+    assert "no, for 2 hours" in text
+    assert "1 block with fewer" in text
+
+
+def test_the_odds_of_losing_data_are_shown_with_what_they_rest_on(capsys: Any) -> None:
+    show_ring(ring())
+    text = capsys.readouterr().out
+    assert "2.9e-09" in text
+    assert "3 copies, 5 machines, 0.62 losses per machine and year (1 loss seen" in text
+    assert "made anew within 15 minutes" in text
+
+
+def test_advice_stands_below(capsys: Any) -> None:
+    show_ring(ring(advice=["Revoke it: epost org revoke-node abcd"]))
+    assert "epost org revoke-node abcd" in capsys.readouterr().out
+
+
+def test_machines_are_listed_with_their_users_and_revocations(capsys: Any) -> None:
+    day = 86_400_000
+    rows = [
+        {"node_id": "aa" * 20, "user": "", "enrolled_ms": day, "revoked_ms": 2 * day},
+        {"node_id": "bb" * 20, "user": "bob@example.org", "enrolled_ms": day, "revoked_ms": None},
+    ]
+    show_nodes(rows)
+    show_revoked("aa" * 20)
+    text = capsys.readouterr().out
+    assert "revoked 1970-01-03" in text
+    assert "bob@example.org" in text
+    assert "in force" in text
+    assert "is revoked" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 seconds"), (1, "1 second"), (119, "119 seconds"), (120, "2 minutes"),
+     (7200, "2 hours"), (172_800, "2 days")],
+)  # fmt: skip
+def test_durations_are_said_in_the_largest_unit_that_fits_twice(seconds: int, words: str) -> None:
+    assert views._duration(seconds) == words
