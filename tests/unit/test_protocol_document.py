@@ -145,7 +145,7 @@ def re_encoded(file: str) -> Callable[[str, bytes], bytes]:
     formats = {"replica-set query": past.REPLICA_SET_QUERY}
     formats |= dict.fromkeys(("put", "extend", "fetch", "has"), past.REQUEST)
     formats |= dict.fromkeys(
-        ("summary", "agreed", "listing", "offer", "have", "want", "give", "gone"), past.UPKEEP
+        ("summary", "agreed", "compared", "offer", "have", "want", "give", "gone"), past.UPKEEP
     )
     readers: dict[str, Callable[[str, bytes], bytes]] = {
         "pastry": lambda _, data: encode(pastry.PACKET.decode(data)),

@@ -185,6 +185,17 @@ class VaultCounts:
     unpushed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Of all blocks held for the ring on some arc: how many, and a digest of what they are.
+
+    Equal only if handles, versions and marks are (protocol 13.5).
+    """
+
+    count: int
+    digest: bytes
+
+
 class Vault(Protocol):
     """One node's disk: a synchronous index, and bodies that are loaded.
 
@@ -208,6 +219,11 @@ class Vault(Protocol):
         self, role: Role, *, after: Handle | None = None, limit: int = 1000
     ) -> Sequence[VaultEntry]:
         """Return rows that have a role, in handle order, continuing behind `after`."""
+        ...
+
+    def fingerprint(self, start: Id, end: Id) -> Fingerprint | None:
+        """Return the fingerprint of the clockwise arc (start, end], start == end meaning the whole
+        ring; cheap. None for a while after the start, until everything has been counted."""
         ...
 
     def load(self, handle: Handle) -> asyncio.Future[bytes | None]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from epost.foundation.ids import RING_SIZE, Id, number, point
 
+DIGIT_BITS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Arc:
@@ -51,6 +53,24 @@ class Arc:
             return []
         rest = Arc((other.before + other.size) % RING_SIZE, RING_SIZE - other.size)
         return self.shared_with(rest)
+
+    def parts(self) -> list[Arc]:
+        """Cut the arc between points with as many trailing zero digits as possible: 2 to 16 parts.
+
+        Everybody cuts alike, parts get shorter by a digit each time, and the cuts are those of
+        the vault's fingerprints. An arc of one point is its own only part.
+        """
+        first, last = self.before + 1, self.before + self.size
+        step = RING_SIZE
+        while step > 1 and last // step == first // step:
+            step >>= DIGIT_BITS
+        cuts = range((first // step + 1) * step, last + 1, step)
+        starts = [first, *cuts]
+        ends = [*(cut - 1 for cut in cuts), last]
+        return [
+            Arc((start - 1) % RING_SIZE, end - start + 1)
+            for start, end in zip(starts, ends, strict=True)
+        ]
 
 
 WHOLE_RING = Arc(0, RING_SIZE)

@@ -1,27 +1,47 @@
-"""Comparing what two nodes hold, a slice of the ring at a time (design 3, 4).
+"""Comparing what two nodes hold: range-based set reconciliation (Meyer 2023; design 3, 4).
 
-A round with one peer goes through two kinds of keys. On the arcs that both should hold, digests
-of slices are compared, and lists where they differ. What only the peer should hold and this node
-still does (as a stand-in, or since the replica set shifted) is offered. One question at a time is
-open per peer, so no callback looks at more than a slice, and a lost message only ends the round.
+A round with one peer goes through two kinds of keys. On the arcs that both should hold, their
+fingerprints are compared; where they differ, those of ever smaller parts, until the peer lists the
+few blocks of a part. So a round in which nothing differs is one question and one answer, and else
+the cost grows with the difference and the logarithm of the store. What only the peer should hold
+and this node still does (as a stand-in, or since the replica set shifted) is offered.
+
+One question at a time is open per peer. Both sides cut ranges alike, by themselves, so a peer that
+lies can neither choose ranges nor keep a round going for ever: each answer makes ranges shorter by
+a digit, and a round ends after so many answers. What it claims to hold is believed when it comes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from epost.foundation.codec import encode
 from epost.foundation.effects import Outbox
+from epost.foundation.errors import UnexpectedPacket
 from epost.foundation.ids import RING_SIZE, Handle, Id, NodeHandle, NodeId
-from epost.foundation.ports import Role, SetRoles, Vault, VaultEntry
+from epost.foundation.ports import Vault
 from epost.foundation.wire import Application
 from epost.past.arcs import Arc, arc_between
 from epost.past.config import ROWS_MAX, PastConfig
-from epost.past.messages import Agreed, Have, Listing, Offer, Row, Summary, Upkeep
-from epost.past.rows import held_slice, is_newer, row_of, summary
+from epost.past.messages import (
+    SPANS_MAX,
+    Compared,
+    Have,
+    Listing,
+    Offer,
+    Parts,
+    Row,
+    Span,
+    Summary,
+    Upkeep,
+)
+from epost.past.rows import held_slice, is_newer, row_of
 from epost.past.shelf import is_held
+
+LISTED_MAX = 32
+"""A range with at most so many blocks is listed; with more it is cut."""
 
 _SERIALS = 1 << 32
 _NO_ANSWER_AWAITED = 0
@@ -44,7 +64,7 @@ class Findings(Protocol):
         """A peer holds something that is missing here, or older."""
 
     def on_confirmed(self, handle: Handle, peer: NodeId) -> None:
-        """A peer holds, at least as new, a block that this node keeps for others."""
+        """A peer holds, at least as new, a block that was offered to it."""
 
     def is_settled(self, handle: Handle) -> bool:
         """Is this a notice that was offered before, and whose recipient has signed for it?"""
@@ -65,6 +85,7 @@ class _Round:
     asked_at: float
     question: Summary | Offer | None = None
     slice_end: Id = field(default=Id(b""), init=False)
+    answers: int = 0
     missing: int = 0
     lacking: int = 0
 
@@ -111,30 +132,22 @@ class Comparisons:
 
     # The side that asks.
 
-    def on_agreed(self, sender: NodeHandle, agreed: Agreed, now: float) -> None:
-        """The peer holds the same on the slice."""
+    def on_compared(self, sender: NodeHandle, answer: Compared, now: float) -> None:
+        """The peer says where it holds other than we do; raises UnexpectedPacket for nonsense."""
         opened = self._rounds.get(sender.id)
-        if opened and _answers(opened, agreed.start, agreed.end):
-            _advance(opened.shared, Id(agreed.end))
-            self._go_on(opened, now)
-
-    def on_listing(self, sender: NodeHandle, listing: Listing, now: float) -> None:
-        """The peer holds something else: find out what either side lacks."""
-        opened = self._rounds.get(sender.id)
-        if opened is None or not _answers(opened, listing.start, listing.end):
+        if opened is None or not isinstance(opened.question, Summary):
             return
-        slice_ = arc_between(listing.start, listing.end)
-        theirs = {row.handle: row for row in listing.rows if row.handle.place in slice_}
-        ours = self._rows_between(Id(listing.start), Id(listing.end))
-        missing = [row for row in theirs.values() if is_newer(row, ours.get(row.handle))]
-        for row in missing:
-            self._findings.on_missing(row, sender)
-        lacking = [row for row in ours.values() if is_newer(row, theirs.get(row.handle))]
-        if lacking:
-            self._send(sender, Offer(_NO_ANSWER_AWAITED, tuple(lacking[:ROWS_MAX])))
-        opened.missing += len(missing)
-        opened.lacking += len(lacking)
-        _advance(opened.shared, Id(listing.end))
+        if answer.serial != opened.question.serial:
+            return
+        spans = opened.question.spans
+        opened.answers += 1
+        mentioned = [one.span for one in answer.parts] + [one.span for one in answer.listings]
+        if len(set(mentioned)) < len(mentioned) or max(mentioned, default=0) >= len(spans):
+            raise UnexpectedPacket("the answer to another comparison")
+        for parts in answer.parts:
+            opened.shared += self._differing(_arc(spans[parts.span]), parts)
+        for listing in answer.listings:
+            self._take_listing(opened, _arc(spans[listing.span]), listing)
         self._go_on(opened, now)
 
     def on_have(self, sender: NodeHandle, have: Have, now: float) -> None:
@@ -152,23 +165,51 @@ class Comparisons:
         _advance(opened.surplus, opened.slice_end)
         self._go_on(opened, now)
 
+    def _differing(self, arc: Arc, parts: Parts) -> Iterator[Arc]:
+        cut = arc.parts()
+        if len(cut) != len(parts.digests):
+            raise UnexpectedPacket("a range was cut in another way")
+        for part, digest in zip(cut, parts.digests, strict=True):
+            if self._digest(part) != digest:
+                yield part
+
+    def _take_listing(self, opened: _Round, arc: Arc, listing: Listing) -> None:
+        """Find out what either side lacks of a range that the peer has listed."""
+        theirs = {row.handle: row for row in listing.rows if row.handle.place in arc}
+        for row in theirs.values():
+            if is_newer(row, self._held(row.handle)):
+                self._findings.on_missing(row, opened.peer)
+                opened.missing += 1
+        entries = self._vault.entries_between(arc.start, arc.end, limit=ROWS_MAX)
+        if len(entries) == ROWS_MAX:
+            opened.surplus.append(arc)  # the peer has next to nothing: it is offered in slices
+            return
+        ours = [row_of(entry) for entry in entries if is_held(entry)]
+        lacking = tuple(row for row in ours if is_newer(row, theirs.get(row.handle)))
+        if lacking:
+            self._send(opened.peer, Offer(_NO_ANSWER_AWAITED, lacking))
+        opened.lacking += len(lacking)
+
     def _go_on(self, opened: _Round, now: float) -> None:
         opened.asked_at = now
-        opened.question = self._next_summary(opened) or self._next_offer(opened)
+        opened.question = None
+        if opened.answers < self._config.answers_max:
+            opened.question = self._next_summary(opened) or self._next_offer(opened)
         if opened.question is not None:
             self._send(opened.peer, opened.question)
             return
         del self._rounds[opened.peer.id]
-        done = RoundDone(opened.peer, opened.compared, opened.missing, opened.lacking)
+        compared = opened.compared if not opened.shared else ()
+        done = RoundDone(opened.peer, compared, opened.missing, opened.lacking)
         self._findings.on_round_done(done, now)
 
     def _next_summary(self, opened: _Round) -> Summary | None:
-        if not opened.shared:
+        arcs = opened.shared[-SPANS_MAX:]  # the last ones: deep first, so that few are remembered
+        if not arcs:
             return None
-        arc = opened.shared[0]
-        entries, end = held_slice(self._vault, arc.start, arc.end, self._config.slice_rows)
-        self._become_replica(entries)
-        return Summary(arc.start, end, summary(entries))
+        del opened.shared[-SPANS_MAX:]
+        spans = tuple(Span(arc.start, arc.end, self._digest(arc)) for arc in arcs)
+        return Summary(self._next_serial(), spans)
 
     def _next_offer(self, opened: _Round) -> Offer | None:
         while opened.surplus:
@@ -178,53 +219,72 @@ class Comparisons:
                 opened.surplus.pop(0)
                 continue
             opened.slice_end = end
-            self._serial = self._serial % (_SERIALS - 1) + 1
-            return Offer(self._serial, tuple(row_of(entry) for entry in entries))
+            return Offer(self._next_serial(), tuple(row_of(entry) for entry in entries))
         return None
 
-    def _become_replica(self, entries: Sequence[VaultEntry]) -> None:
-        """What was kept for an absent node is ours by now: the arc has grown over it."""
-        for entry in entries:
-            if not entry.roles & Role.REPLICA:
-                self._outbox.write(SetRoles(entry.handle, add=Role.REPLICA, remove=Role.STAND_IN))
+    def _next_serial(self) -> int:
+        self._serial = self._serial % (_SERIALS - 1) + 1
+        return self._serial
 
     # The side that answers.
 
     def on_summary(self, sender: NodeHandle, asked: Summary) -> None:
-        """Say that we hold the same, or what we hold."""
-        start, end = Id(asked.start), Id(asked.end)
-        entries, reached = held_slice(self._vault, start, end, ROWS_MAX)
-        if reached == end and summary(entries) == asked.digest:
-            self._send(sender, Agreed(start, end))
-        else:
-            self._send(sender, Listing(start, reached, tuple(row_of(e) for e in entries)))
+        """Say what we hold of the ranges on which it is not the same; nothing while counting."""
+        if not self.is_ready:
+            return
+        parts: list[Parts] = []
+        listings: list[Listing] = []
+        for number, span in enumerate(asked.spans):
+            arc = _arc(span)
+            held = self._vault.fingerprint(arc.start, arc.end)
+            assert held is not None, "it was ready"
+            if held.digest == span.digest:
+                continue
+            if held.count > LISTED_MAX and arc.size > 1:
+                digests = tuple(self._digest(part) for part in arc.parts())
+                parts.append(Parts(number, digests))
+            else:
+                listings.append(Listing(number, self._rows_on(arc)))
+        self._send(sender, Compared(asked.serial, tuple(parts), tuple(listings)))
+
+    @property
+    def is_ready(self) -> bool:
+        """Has the vault counted what it holds?"""
+        return self._vault.fingerprint(_ANY, _ANY) is not None
 
     def on_offer(self, sender: NodeHandle, offer: Offer, own_arc: Arc) -> None:
         """Say what of it is here already, and fetch what should be."""
         have: list[Handle] = []
         for row in offer.rows:
-            entry = self._vault.entry(row.handle)
-            held = row_of(entry) if entry and is_held(entry) else None
+            held = self._held(row.handle)
             if not is_newer(row, held) or self._findings.is_settled(row.handle):
                 have.append(row.handle)
             elif held or row.handle.place in own_arc:
                 self._findings.on_missing(row, sender)
         self._send(sender, Have(offer.serial, tuple(have)))
 
-    def _rows_between(self, start: Id, end: Id) -> dict[Handle, Row]:
-        entries = self._vault.entries_between(start, end, limit=2 * ROWS_MAX)
-        return {entry.handle: row_of(entry) for entry in entries if is_held(entry)}
+    def _digest(self, arc: Arc) -> bytes:
+        held = self._vault.fingerprint(arc.start, arc.end)
+        assert held is not None, "rounds begin when the vault has counted"
+        return held.digest
+
+    def _rows_on(self, arc: Arc) -> tuple[Row, ...]:
+        entries = self._vault.entries_between(arc.start, arc.end, limit=ROWS_MAX)
+        return tuple(row_of(entry) for entry in entries if is_held(entry))
+
+    def _held(self, handle: Handle) -> Row | None:
+        entry = self._vault.entry(handle)
+        return row_of(entry) if entry and is_held(entry) else None
 
     def _send(self, to: NodeHandle, message: Upkeep) -> None:
         self._outbox.notify(to, Application.PAST, encode(message))
 
 
-def _answers(opened: _Round, start: bytes, end: bytes) -> bool:
-    """Does an answer for (start, end] fit the question? It may cover its first part only."""
-    question = opened.question
-    if not isinstance(question, Summary) or question.start != start:
-        return False
-    return end in arc_between(question.start, question.end)
+_ANY = Id(bytes(20))
+
+
+def _arc(span: Span) -> Arc:
+    return arc_between(span.start, span.end)
 
 
 def _advance(arcs: list[Arc], reached: Id) -> None:

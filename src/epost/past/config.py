@@ -51,16 +51,26 @@ class PastConfig:
 
     # A missing replica is copied elsewhere after this; `epost demo` sets 20 s (design 4).
     repair_delay_seconds: float = 900.0
-    # Every member is compared with this often even if nothing seems to have changed.
+    # Every member is compared with this often even if nothing seems to have changed; after a
+    # change sooner, at an eighth, a quarter and half of it.
     maintenance_interval_seconds: float = 600.0
-    # A comparison that found differences is repeated soon, to see them settled.
+    # A comparison that found differences is repeated soon, to see them settled; as long as it
+    # finds the same, after twice the time each time.
     recheck_seconds: float = 10.0
     tick_seconds: float = 1.0
     reply_seconds: float = 10.0
     rounds_open_max: int = 4
+    # Answers of a peer in one round, then it ends: a difference of a million blocks takes as many.
+    answers_max: int = 10_000
     slice_rows: int = 400
     pulls_open_max: int = 16
+    pulls_open_per_source_max: int = 8
     pull_timeout_seconds: float = 20.0
+    # A node that does not give what it said it holds, so often within so long, is not asked again
+    # for as long: it lies, or its disk fails.
+    broken_claims_max: int = 8
+    broken_claims_seconds: float = 60.0
+    unreliable_seconds: float = 300.0
     repair_bytes_per_second: int = 8 * MEBIBYTE
     # Surplus of a shifted replica set is kept so long after all k members confirmed (design 4).
     surplus_kept_seconds: float = 14 * 86_400.0

@@ -15,7 +15,7 @@ from epost.crypto.hashing import u64
 from epost.foundation.codec import encode
 from epost.foundation.errors import EpostError
 from epost.foundation.ids import BlockKind, Handle, NodeHandle, NodeId
-from epost.foundation.ports import DeleteNote, PutNote, Role
+from epost.foundation.ports import DeleteNote, PutNote, Role, SetRoles
 from epost.foundation.wire import Application
 from epost.past.admission import Admission
 from epost.past.arcs import Arc
@@ -24,11 +24,10 @@ from epost.past.comparing import Comparisons, RoundDone
 from epost.past.coverage import Coverage
 from epost.past.limits import Rates
 from epost.past.messages import (
-    Agreed,
+    Compared,
     Give,
     Gone,
     Have,
-    Listing,
     Offer,
     Row,
     Summary,
@@ -36,6 +35,7 @@ from epost.past.messages import (
     Want,
 )
 from epost.past.observed import BlockRefused, RangeCompared
+from epost.past.pauses import Pauses
 from epost.past.pulling import Pulls
 from epost.past.ring_view import Membership, RingView
 from epost.past.scrubbing import Checking, Scrubbing
@@ -43,6 +43,8 @@ from epost.past.shelf import Shelf, is_held
 from epost.past.surroundings import Surroundings
 from epost.past.versions import Verdict
 
+ROWS_PER_SPAN = 64
+"""What answering about one range costs at most, in rows read."""
 CONFIRMED_MAX = 10_000
 SETTLED_MAX = 10_000
 SURPLUS_NOTES = "past.surplus"
@@ -87,6 +89,10 @@ class Maintenance:
         self._epoch = -1
         self._arcs: dict[NodeId, tuple[Sequence[Arc], Sequence[Arc]]] = {}
         self._due: dict[NodeId, float] = {}
+        self._next_due = 0.0
+        self._pauses = Pauses(config)
+        self._is_adopting = True
+        self._adopted: Handle | None = None
         self._has_room = False
         self._lacking: dict[NodeId, int] = {}
         self._confirmed: BoundedDict[Handle, frozenset[NodeId]] = BoundedDict(CONFIRMED_MAX)
@@ -118,6 +124,8 @@ class Maintenance:
             self._on_view_changed(now)
         for peer in self._comparisons.expire(now):
             self._due[peer] = now + self._config.recheck_seconds
+            self._next_due = 0.0
+        self._adopt()
         self._begin_rounds(now)
         self._pulls.pump(now)
         self.scrubbing.tick(now)
@@ -126,12 +134,10 @@ class Maintenance:
         """Take a notification of another replica."""
         match message:
             case Summary():
-                self._rows.take(sender.id, now, self._config.slice_rows)
+                self._rows.take(sender.id, now, len(message.spans) * ROWS_PER_SPAN)
                 self._comparisons.on_summary(sender, message)
-            case Agreed():
-                self._comparisons.on_agreed(sender, message, now)
-            case Listing():
-                self._comparisons.on_listing(sender, message, now)
+            case Compared():
+                self._comparisons.on_compared(sender, message, now)
             case Offer():
                 self._rows.take(sender.id, now, len(message.rows))
                 self._comparisons.on_offer(sender, message, self._membership.view.own_arc)
@@ -191,7 +197,9 @@ class Maintenance:
         self._pulls.add(row.handle, source)
 
     def on_confirmed(self, handle: Handle, peer: NodeId) -> None:
-        """Give the block up once all who should hold it do."""
+        """Give the block up once all who should hold it do, unless this node should."""
+        if handle.place in self._membership.view.own_arc:
+            return
         confirmed = (self._confirmed.get(handle) or frozenset()) | {peer}
         self._confirmed.put(handle, confirmed)
         view = self._membership.view
@@ -207,10 +215,8 @@ class Maintenance:
         peer, differed = done.peer.id, bool(done.missing or done.lacking)
         self._coverage.note(peer, done.compared)
         self._lacking[peer] = done.lacking
-        pause = (
-            self._config.recheck_seconds if differed else self._config.maintenance_interval_seconds
-        )
-        self._due[peer] = now + pause
+        self._due[peer] = now + self._pauses.after(done)
+        self._next_due = 0.0
         self._has_room = True
         self._observer.record(RangeCompared(peer, differed))
 
@@ -230,18 +236,40 @@ class Maintenance:
         moved = [view.arc(peer) for peer in self._arcs if peer in changed]
         due = {p: any(arc.shared_with(view.arc(p)) for arc in moved) for p in self._arcs}
         self._due = {p: now if is_due else self._due.get(p, now) for p, is_due in due.items()}
+        self._pauses.forget(changed)
+        self._is_adopting, self._adopted, self._next_due = True, None, 0.0
         self._lacking = {peer: n for peer, n in self._lacking.items() if peer in self._arcs}
 
     def _begin_rounds(self, now: float) -> None:
         self._has_room = False
+        if now < self._next_due or not self._comparisons.is_ready:
+            return
+        self._next_due = float("inf")
         view = self._membership.view
         for node in view.live:
             if len(self._comparisons) >= self._config.rounds_open_max or self._pulls.is_crowded:
+                self._next_due = 0.0
                 return
-            if node.id in self._comparisons or self._due.setdefault(node.id, now) > now:
+            if node.id in self._comparisons:
+                continue
+            if (due := self._due.setdefault(node.id, now)) > now:
+                self._next_due = min(self._next_due, due)
                 continue
             shared, surplus = self._arcs[node.id]
             self._comparisons.begin(node, shared, surplus, now)
+
+    def _adopt(self) -> None:
+        """What was kept for an absent node, and is on the own arc since that has grown, is ours."""
+        if not self._is_adopting:
+            return
+        limit = self._config.slice_rows
+        page = self._vault.entries_with(Role.STAND_IN, after=self._adopted, limit=limit)
+        for entry in page:
+            if entry.handle.place in self._membership.view.own_arc:
+                self._outbox.write(SetRoles(entry.handle, add=Role.REPLICA, remove=Role.STAND_IN))
+        self._is_adopting = len(page) == limit
+        if page:
+            self._adopted = page[-1].handle
 
     # Blocks.
 

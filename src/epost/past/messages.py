@@ -29,6 +29,12 @@ MARK_BYTES = 8
 WANTED_MAX = 16
 ROUTED_SIZE_MAX = 64
 
+SPANS_MAX = 8
+"""Ranges compared in one message."""
+
+PARTS_MAX = 16
+"""Parts of one range (`Arc.parts`)."""
+
 Body = Annotated[bytes, msgspec.Meta(max_length=CONTENT_SIZE_MAX)]
 Proof = Annotated[bytes, msgspec.Meta(max_length=PROOF_SIZE_MAX)]
 Voucher = Annotated[bytes, msgspec.Meta(max_length=VOUCHER_SIZE_MAX)]
@@ -147,50 +153,67 @@ class Row(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=Tr
 Rows = Annotated[tuple[Row, ...], msgspec.Meta(max_length=ROWS_MAX)]
 
 
-class Summary(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The digest of the rows that the sender holds on (start, end], which both should hold."""
+Place = Annotated[int, msgspec.Meta(ge=0, le=SPANS_MAX - 1)]
+
+
+class Span(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The fingerprint of what a node holds on the arc (start, end]."""
 
     start: Bytes20
     end: Bytes20
     digest: Digest32
 
 
-class Agreed(msgspec.Struct, tag=2, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The sender holds the same on (start, end]."""
+class Summary(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What the sender holds of what both should hold: where does the receiver hold other?"""
 
-    start: Bytes20
-    end: Bytes20
+    serial: U32
+    spans: Annotated[tuple[Span, ...], msgspec.Meta(min_length=1, max_length=SPANS_MAX)]
 
 
-class Listing(msgspec.Struct, tag=3, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """All that the sender holds on (start, end]; `end` may come before that of the summary."""
+class Parts(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The fingerprints of the parts of one span (`Arc.parts`), as the answering node holds them."""
 
-    start: Bytes20
-    end: Bytes20
+    span: Place
+    digests: Annotated[tuple[Digest32, ...], msgspec.Meta(min_length=2, max_length=PARTS_MAX)]
+
+
+class Listing(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """All that the answering node holds on one span."""
+
+    span: Place
     rows: Rows
 
 
-class Offer(msgspec.Struct, tag=4, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Compared(msgspec.Struct, tag=2, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The answer to a summary; on spans that it does not mention both hold the same."""
+
+    serial: U32
+    parts: Annotated[tuple[Parts, ...], msgspec.Meta(max_length=SPANS_MAX)]
+    listings: Annotated[tuple[Listing, ...], msgspec.Meta(max_length=SPANS_MAX)]
+
+
+class Offer(msgspec.Struct, tag=3, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Blocks that the receiver should hold, for it to fetch what it lacks."""
 
     serial: U32
     rows: Rows
 
 
-class Have(msgspec.Struct, tag=5, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Have(msgspec.Struct, tag=4, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Those of an offer that are here already, at least as new."""
 
     serial: U32
     handles: Annotated[tuple[Handle, ...], msgspec.Meta(max_length=ROWS_MAX)]
 
 
-class Want(msgspec.Struct, tag=6, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Want(msgspec.Struct, tag=5, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Please give these."""
 
     handles: Annotated[tuple[Handle, ...], msgspec.Meta(max_length=WANTED_MAX)]
 
 
-class Give(msgspec.Struct, tag=7, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Give(msgspec.Struct, tag=6, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A block that was wanted, with its head and its inserter's voucher."""
 
     handle: Handle
@@ -199,13 +222,13 @@ class Give(msgspec.Struct, tag=7, frozen=True, array_like=True, forbid_unknown_f
     voucher: Voucher
 
 
-class Gone(msgspec.Struct, tag=8, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Gone(msgspec.Struct, tag=7, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A block that was wanted cannot be given."""
 
     handle: Handle
 
 
-Upkeep = Summary | Agreed | Listing | Offer | Have | Want | Give | Gone
+Upkeep = Summary | Compared | Offer | Have | Want | Give | Gone
 
 REQUEST: Format[Request] = Format(Request, size_max=MESSAGE_SIZE_MAX)
 REPLY: Format[Reply] = Format(Reply, size_max=MESSAGE_SIZE_MAX)

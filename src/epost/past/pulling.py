@@ -5,6 +5,7 @@ Only what was asked for is taken, so nobody can store here by calling it repair.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from epost.foundation.codec import encode
@@ -12,7 +13,11 @@ from epost.foundation.effects import Outbox
 from epost.foundation.ids import Handle, NodeHandle, NodeId
 from epost.foundation.wire import Application
 from epost.past.config import PULLS_WAITING_MAX, PastConfig
+from epost.past.limits import Distrust
 from epost.past.messages import WANTED_MAX, Want
+
+LOOKED_AT_MAX = 256
+"""Missing blocks looked at in one turn for one whose sources are not busy."""
 
 
 @dataclass(slots=True)
@@ -30,6 +35,11 @@ class Pulls:
         self._config = config
         self._waiting: dict[Handle, _Pull] = {}
         self._asked: dict[Handle, _Pull] = {}
+        self._unreliable = Distrust(
+            config.broken_claims_max, config.broken_claims_seconds, config.unreliable_seconds
+        )
+        self._open: Counter[NodeId] = Counter()
+        self._now = 0.0
         self._budget = float(config.repair_bytes_per_second)
         self._budget_at = 0.0
 
@@ -45,7 +55,12 @@ class Pulls:
         return len(self) >= PULLS_WAITING_MAX // 2
 
     def add(self, handle: Handle, source: NodeHandle) -> None:
-        """Want a block from a node that has it; another node that has it is a second source."""
+        """Want a block from a node that has it; another node that has it is a second source.
+
+        Nothing is wanted from a node that did not keep its word lately.
+        """
+        if self._unreliable.is_refused(source.id, self._now):
+            return
         pull = self._waiting.get(handle) or self._asked.get(handle)
         if pull is None:
             if len(self) >= PULLS_WAITING_MAX:
@@ -56,23 +71,42 @@ class Pulls:
 
     def pump(self, now: float) -> None:
         """Ask for as much as the bounds allow; give up on what did not come in time."""
+        self._now = now
         self._expire(now)
         self._refill(now)
         by_source: dict[NodeHandle, list[Handle]] = {}
-        while self._waiting and len(self._asked) < self._config.pulls_open_max and self._budget > 0:
+        looked_at = min(len(self._waiting), LOOKED_AT_MAX)
+        for _ in range(looked_at):
+            if len(self._asked) >= self._config.pulls_open_max or self._budget <= 0:
+                break
             handle, pull = next(iter(self._waiting.items()))
             del self._waiting[handle]
-            if not pull.sources:
-                continue
-            source = pull.sources.pop(0)
-            pull.asked = source.id
-            pull.deadline = now + self._config.pull_timeout_seconds
-            self._asked[handle] = pull
-            by_source.setdefault(source, []).append(handle)
+            source = self._choose(pull)
+            if source is not None:
+                self._ask(handle, pull, source)
+                by_source.setdefault(source, []).append(handle)
+            elif pull.sources:
+                self._waiting[handle] = pull  # behind the others: its sources are busy
         for source, handles in by_source.items():
             for at in range(0, len(handles), WANTED_MAX):
                 body = encode(Want(tuple(handles[at : at + WANTED_MAX])))
                 self._outbox.notify(source, Application.PAST, body)
+
+    def _choose(self, pull: _Pull) -> NodeHandle | None:
+        """Take a source that is not to be avoided and has little to give at the moment."""
+        limit = self._config.pulls_open_per_source_max
+        pull.sources = [s for s in pull.sources if not self._unreliable.is_refused(s.id, self._now)]
+        for source in pull.sources:
+            if self._open[source.id] < limit:
+                pull.sources.remove(source)
+                return source
+        return None
+
+    def _ask(self, handle: Handle, pull: _Pull, source: NodeHandle) -> None:
+        pull.asked = source.id
+        pull.deadline = self._now + self._config.pull_timeout_seconds
+        self._asked[handle] = pull
+        self._open[source.id] += 1
 
     def is_expected(self, handle: Handle, sender: NodeId) -> bool:
         """Was this block asked of this node?"""
@@ -81,18 +115,27 @@ class Pulls:
 
     def done(self, handle: Handle, size: int) -> None:
         """A block that was asked for has come."""
-        del self._asked[handle]
+        self._end(handle)
         self._budget -= size
 
     def failed(self, handle: Handle, sender: NodeId) -> None:
         """The node asked cannot give the block, or gave a bad one: ask the next."""
         if self.is_expected(handle, sender):
-            self._ask_next(handle, self._asked.pop(handle))
+            self._unreliable.blame(sender, self._now)  # unlike silence, which the network may cause
+            self._ask_next(handle, self._end(handle))
+
+    def _end(self, handle: Handle) -> _Pull:
+        pull = self._asked.pop(handle)
+        assert pull.asked is not None, "it was asked of somebody"
+        self._open[pull.asked] -= 1
+        if not self._open[pull.asked]:
+            del self._open[pull.asked]
+        return pull
 
     def _expire(self, now: float) -> None:
         late = [handle for handle, pull in self._asked.items() if now >= pull.deadline]
         for handle in late:
-            self._ask_next(handle, self._asked.pop(handle))
+            self._ask_next(handle, self._end(handle))
 
     def _ask_next(self, handle: Handle, pull: _Pull) -> None:
         pull.asked = None

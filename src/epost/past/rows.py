@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-
 from epost.foundation.ids import BlockKind, Id
 from epost.foundation.ports import Vault, VaultEntry
 from epost.past.messages import MARK_BYTES, Row
 from epost.past.shelf import is_held
 
-_VERSION_BYTES = 8
-
 
 def row_of(entry: VaultEntry) -> Row:
     """Return what others need to know of a block held here."""
     return Row(entry.handle, entry.version, entry.body_hash[:MARK_BYTES])
-
-
-def summary(entries: Sequence[VaultEntry]) -> bytes:
-    """Return the digest of entries in the order of the vault."""
-    hasher = hashlib.sha256()
-    for entry in entries:
-        hasher.update(entry.handle.kind.to_bytes(1, "big") + entry.handle.digest)
-        hasher.update(entry.version.to_bytes(_VERSION_BYTES, "big") + entry.body_hash[:MARK_BYTES])
-    return hasher.digest()
 
 
 def is_newer(row: Row, held: Row | None) -> bool:

@@ -17,10 +17,22 @@ from random import Random
 
 from epost.foundation.errors import DiskFull
 from epost.foundation.ids import Handle, Id
-from epost.foundation.ports import Observer, Role, VaultCounts, VaultEntry, Write
+from epost.foundation.ports import (
+    DeleteNote,
+    Fingerprint,
+    Observer,
+    PutNote,
+    Role,
+    VaultCounts,
+    VaultEntry,
+    Write,
+)
+from epost.node.fingerprints import Fingerprints
 from epost.node.observed import BlockDamaged
-from epost.node.vault_rows import require_valid
+from epost.node.vault_rows import handle_of, require_valid
 from epost.simulation.contents import Contents
+
+COUNTED_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +113,7 @@ class SimulatedVault:
         self._disk = disk
         self._observer = observer
         self._contents = disk.live = disk.durable.copy()
+        self._fingerprints = Fingerprints(self._rows)
         self._under_way: deque[asyncio.Future[None]] = deque()
         self._last_done = 0.0
         self._failure: BaseException | None = None
@@ -114,13 +127,19 @@ class SimulatedVault:
         self, start: Id, end: Id, *, after: Handle | None = None, limit: int = 1000
     ) -> Sequence[VaultEntry]:
         """Return rows on the clockwise arc (start, end] by (place from start, handle)."""
-        return list(islice(self._contents.walk(start, end, after), limit))
+        return self._rows(start, end, after, limit)
 
     def entries_with(
         self, role: Role, *, after: Handle | None = None, limit: int = 1000
     ) -> Sequence[VaultEntry]:
         """Return rows that have a role, in handle order."""
         return self._contents.entries_with(role, after, limit)
+
+    def fingerprint(self, start: Id, end: Id) -> Fingerprint | None:
+        """Return the fingerprint of the clockwise arc (start, end]."""
+        while not self._fingerprints.is_whole:
+            self._fingerprints.count_more(COUNTED_AT_ONCE)
+        return self._fingerprints.between(start, end)
 
     def load(self, handle: Handle) -> asyncio.Future[bytes | None]:
         """Read a body, as it is when the disk gets to it."""
@@ -151,7 +170,8 @@ class SimulatedVault:
             _settle(done, self._failure)
             return done
         if self._failure is None:
-            self._contents.apply(writes)
+            for write in writes:
+                self._apply(write)
             if self._disk.is_full or self._free_on_disk() < 0:
                 self._failure = DiskFull("the simulated disk is full")
             else:
@@ -190,6 +210,18 @@ class SimulatedVault:
         for done in self._under_way:
             _settle(done, self._failure)
         self._under_way.clear()
+
+    def _apply(self, write: Write) -> None:
+        if isinstance(write, PutNote | DeleteNote):
+            self._contents.apply((write,))
+            return
+        handle = handle_of(write)
+        before = self._contents.entry(handle)
+        self._contents.apply((write,))
+        self._fingerprints.replace(before, self._contents.entry(handle))
+
+    def _rows(self, start: Id, end: Id, after: Handle | None, limit: int) -> Sequence[VaultEntry]:
+        return list(islice(self._contents.walk(start, end, after), limit))
 
     def _free_on_disk(self) -> int:
         if self._disk.is_full:
@@ -233,6 +265,7 @@ class SimulatedVault:
             body.set_result(stored.body)
         else:
             self._disk.mark_damaged(handle)
+            self._fingerprints.replace(stored.entry, None)
             self._observer.record(BlockDamaged(handle))
             body.set_result(None)
 

@@ -90,5 +90,5 @@ def test_the_messages_decode_in_their_group_only() -> None:
         assert REQUEST.decode(vectors[name])
     for name in ("accepted", "settled", "differs", "incomplete", "found", "absent", "holds"):
         assert REPLY.decode(vectors[name]) is not None
-    for name in ("summary", "agreed", "listing", "offer", "have", "want", "give", "gone"):
+    for name in ("summary", "agreed", "compared", "offer", "have", "want", "give", "gone"):
         assert UPKEEP.decode(vectors[name])

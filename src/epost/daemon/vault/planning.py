@@ -18,14 +18,18 @@ from epost.foundation.ports import (
     VaultEntry,
     Write,
 )
+from epost.node.fingerprints import Fingerprints
 from epost.node.vault_rows import BlockWrite, Totals, handle_of, row_after
 
 
 class Planner:
     """Turns writes into changes, noting in the index what will be; counts the totals."""
 
-    def __init__(self, index: Index, totals: Totals, next_body: int) -> None:
+    def __init__(
+        self, index: Index, fingerprints: Fingerprints, totals: Totals, next_body: int
+    ) -> None:
         self._index = index
+        self._fingerprints = fingerprints
         self._next_body = next_body
         self.totals = totals
 
@@ -42,13 +46,22 @@ class Planner:
                     self._index.pending.put_note(table, key, None)
                     changes.append(write)
                 case _:
+                    handle = handle_of(write)
+                    before = self._sound(handle)
                     changes += self._to_block(write)
+                    self._fingerprints.replace(before, self._sound(handle))
         return changes
 
     def mark_damaged(self, number: int, row: Row) -> Sequence[Change]:
         """Return the change that lets a block count as absent."""
         self._index.pending.begin(number)
-        return self._with_row(row, replace(row, is_damaged=True))
+        changes = self._with_row(row, replace(row, is_damaged=True))
+        self._fingerprints.replace(row.sound(), None)
+        return changes
+
+    def _sound(self, handle: Handle) -> VaultEntry | None:
+        row = self._index.row(handle)
+        return None if row is None else row.sound()
 
     def _to_block(self, write: BlockWrite) -> Sequence[Change]:
         handle = handle_of(write)
