@@ -97,7 +97,8 @@ def test_every_number_that_travels_is_in_the_document() -> None:
 @pytest.mark.parametrize(
     "union",
     [
-        *(pastry.Packet, scribe.Packet, RingsMessage, past.Request, past.Reply, past.Upkeep, SpaceWord),
+        *(pastry.Packet, scribe.Packet, RingsMessage, past.Request, past.Reply),
+        *(past.Upkeep, SpaceWord),
         *(Deliver | Settle | Grew, Certificate, PostRecord, Record),
     ],
 )

@@ -93,13 +93,22 @@ class Transport(Protocol):
 
 
 class Role(IntFlag):
-    """Why a block lies in the vault; a block kept for several reasons is on disk once."""
+    """Why a block lies in the vault; a block kept for several reasons is on disk once.
+
+    DIVERTED: kept in place of a node without room. POINTER: this is that node (or the next one),
+    and the row has no body. CACHED: in spare space. TRASH: its lease is over. The last three end
+    when the block is put again.
+    """
 
     NONE = 0
     REPLICA = 1
     STAND_IN = 2
     MIRROR = 4
     UNPUSHED = 8
+    DIVERTED = 16
+    POINTER = 32
+    CACHED = 64
+    TRASH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +117,7 @@ class VaultEntry:
 
     `version` orders mutable blocks and clusters, 0 for others. `proof` is what a storage node
     must keep beside the body (a cluster's head; empty otherwise). `ticket` names the inserter.
-    `stand_in_for` is the node that should hold it, empty unless Role.STAND_IN.
+    `stand_in_for` is the node that should hold it (STAND_IN, DIVERTED) or that does (POINTER).
     """
 
     handle: Handle
@@ -147,6 +156,14 @@ class SetRoles:
 
 
 @dataclass(frozen=True, slots=True)
+class SetTicket:
+    """Replace the ticket of a block, and its lease with it; unknown blocks are ignored."""
+
+    handle: Handle
+    ticket: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteBlock:
     """Remove a block whatever its roles."""
 
@@ -170,7 +187,7 @@ class DeleteNote:
     key: bytes
 
 
-Write = PutBlock | ExtendBlock | SetRoles | DeleteBlock | PutNote | DeleteNote
+Write = PutBlock | ExtendBlock | SetRoles | SetTicket | DeleteBlock | PutNote | DeleteNote
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +200,12 @@ class VaultCounts:
     stand_ins: int
     mirrored: int
     unpushed: int
+    diverted: int = 0
+    pointers: int = 0
+    cached: int = 0
+    cached_bytes: int = 0
+    trashed: int = 0
+    trashed_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,14 +14,19 @@ from epost.foundation.ports import (
     PutNote,
     Role,
     SetRoles,
+    SetTicket,
     VaultCounts,
     VaultEntry,
     Write,
 )
 
 NOTE_SIZE_MAX = 1024 * 1024
-CONTRIBUTED = Role.REPLICA | Role.STAND_IN
-"""Roles that use up the space contributed to the ring; a mirror is its owner's own affair."""
+CONTRIBUTED = Role.REPLICA | Role.STAND_IN | Role.DIVERTED | Role.TRASH
+"""Roles that use up the space contributed to the ring; a mirror is its owner's own affair, and what
+is cached gives way."""
+WITH_PARTNER = Role.STAND_IN | Role.DIVERTED | Role.POINTER
+"""Roles for which a row names another node."""
+ENDED_BY_PUT = Role.POINTER | Role.CACHED | Role.TRASH
 
 Position = tuple[bytes, int, bytes]
 """Where a row stands in the order along the ring: place, kind, digest."""
@@ -29,7 +34,7 @@ Position = tuple[bytes, int, bytes]
 _LAST_PLACE = b"\xff" * ID_BYTES
 _BEFORE_ALL: Position = (b"", 0, b"")
 
-BlockWrite = PutBlock | ExtendBlock | SetRoles | DeleteBlock
+BlockWrite = PutBlock | ExtendBlock | SetRoles | SetTicket | DeleteBlock
 
 
 def handle_of(write: BlockWrite) -> Handle:
@@ -44,7 +49,7 @@ def require_valid(write: Write) -> None:
             assert entry.size == len(body), f"{entry.handle}: {entry.size} is not its size"
         case PutNote(table, _, value):
             assert len(value) <= NOTE_SIZE_MAX, f"a note of {len(value)} bytes in {table}"
-        case ExtendBlock() | SetRoles() | DeleteBlock() | DeleteNote():
+        case ExtendBlock() | SetRoles() | SetTicket() | DeleteBlock() | DeleteNote():
             pass
 
 
@@ -66,22 +71,25 @@ def row_after(row: VaultEntry | None, write: BlockWrite) -> VaultEntry | None:
             return _united(row, entry)
         case SetRoles(_, add, remove):
             return None if row is None else _with_roles(row, (row.roles | add) & ~remove)
+        case SetTicket(_, ticket):
+            return None if row is None else replace(row, ticket=ticket)
         case DeleteBlock():
             return None
 
 
 def _united(old: VaultEntry | None, new: VaultEntry) -> VaultEntry:
-    """A new row keeps the roles of the old one, and for whom that stood in."""
+    """A new row keeps the lasting roles of the old one, and for whom that stood in."""
     if old is None:
         return new
-    stand_in_for = new.stand_in_for or old.stand_in_for
-    return replace(new, roles=old.roles | new.roles, stand_in_for=stand_in_for)
+    roles = old.roles & ~ENDED_BY_PUT | new.roles
+    partner = new.stand_in_for or (old.stand_in_for if roles & WITH_PARTNER else b"")
+    return replace(new, roles=roles, stand_in_for=partner)
 
 
 def _with_roles(row: VaultEntry, roles: Role) -> VaultEntry | None:
     if not roles:
         return None
-    stand_in_for = row.stand_in_for if roles & Role.STAND_IN else b""
+    stand_in_for = row.stand_in_for if roles & WITH_PARTNER else b""
     return replace(row, roles=roles, stand_in_for=stand_in_for)
 
 
@@ -96,6 +104,12 @@ class Totals:
     mirrored: int = 0
     unpushed: int = 0
     contributed_bytes: int = 0
+    diverted: int = 0
+    pointers: int = 0
+    cached: int = 0
+    cached_bytes: int = 0
+    trashed: int = 0
+    trashed_bytes: int = 0
 
     def after(self, old: VaultEntry | None, new: VaultEntry | None) -> Totals:
         """Return the totals after one row was replaced by another."""
@@ -110,6 +124,12 @@ class Totals:
             self.stand_ins,
             self.mirrored,
             self.unpushed,
+            self.diverted,
+            self.pointers,
+            self.cached,
+            self.cached_bytes,
+            self.trashed,
+            self.trashed_bytes,
         )
 
     def _plus(self, row: VaultEntry | None, sign: int) -> Totals:
@@ -126,7 +146,13 @@ class Totals:
             self.stand_ins + one_if(Role.STAND_IN),
             self.mirrored + one_if(Role.MIRROR),
             self.unpushed + one_if(Role.UNPUSHED),
-            self.contributed_bytes + (sign * row.size if row.roles & CONTRIBUTED else 0),
+            self.contributed_bytes + one_if(CONTRIBUTED) * row.size,
+            self.diverted + one_if(Role.DIVERTED),
+            self.pointers + one_if(Role.POINTER),
+            self.cached + one_if(Role.CACHED),
+            self.cached_bytes + one_if(Role.CACHED) * row.size,
+            self.trashed + one_if(Role.TRASH),
+            self.trashed_bytes + one_if(Role.TRASH) * row.size,
         )
 
 

@@ -6,9 +6,9 @@ Nothing is written here; the result says what was found.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from epost.crypto.certificates import NodeCert
 from epost.foundation.errors import (
@@ -20,8 +20,8 @@ from epost.foundation.errors import (
     PeerError,
     UnavailableError,
 )
-from epost.foundation.ids import BlockKind, Handle, NodeId
-from epost.foundation.ports import VaultEntry
+from epost.foundation.ids import BlockKind, Handle, Id, NodeId
+from epost.foundation.ports import Role, VaultEntry
 from epost.past.allowances import Allowances, PendingAllowances
 from epost.past.blocks import SIZE_MAX, Proven, Prover
 from epost.past.limits import Rates
@@ -36,6 +36,7 @@ from epost.past.log_format import (
     split_records,
 )
 from epost.past.pending import FINAL_STATUSES, PENDING_MARK, RECEIPT_MARK, PendingMark
+from epost.past.space.placement import DIVERTED_PART, PRIMARY_PART, fits
 from epost.past.surroundings import Surroundings
 from epost.past.tickets import FRESH_MS, LEASE_MS_MAX, Vouched, Vouchers
 from epost.past.versions import Verdict, judge_fresh, judge_repair
@@ -63,6 +64,8 @@ class Admitted:
     verdict: Verdict
     inserter: NodeCert
     voucher: bytes
+    fits: bool = True
+    """False: one of the k, but without room; a neighbour may keep it instead."""
 
 
 class InvalidBlock(AuthenticityError):  # noqa: N818 - reads better without "Error"
@@ -72,8 +75,17 @@ class InvalidBlock(AuthenticityError):  # noqa: N818 - reads better without "Err
 class Admission:
     """Judges blocks for one node."""
 
-    def __init__(self, around: Surroundings, *, prover: Prover, vouchers: Vouchers) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        *,
+        prover: Prover,
+        vouchers: Vouchers,
+        is_own: Callable[[Id], bool] = lambda _: True,
+    ) -> None:
+        """`is_own` says whether this node is one of the k for a place."""
         config = around.config
+        self._is_own = is_own
         self._vault = around.vault
         self._issuers = around.issuers
         self._clock = around.clock
@@ -111,13 +123,12 @@ class Admission:
         fresh = inserter is not None
         with _blaming():
             proven = self._prover.prove(handle, block, proof=proof, now_ms=now_ms, is_fresh=fresh)
-        stored = self._vault.entry(handle)
+        stored = self._stored(handle)
         verdict = self.judge(proven, fresh=fresh)
         if verdict is Verdict.STORE and stored and handle.kind is BlockKind.CLUSTER:
             verdict = _judge_chain(stored, proven, block, fresh=fresh)
         admitted = Admitted(proven, verdict, vouched.inserter, voucher)
-        self._require_room(admitted, stored)
-        return admitted
+        return replace(admitted, fits=self._has_room(admitted, stored))
 
     def admit_extension(
         self,
@@ -157,8 +168,12 @@ class Admission:
             with _blaming():
                 check_extension(cluster, held, suffix, opened)
         admitted = Admitted(proven, verdict, vouched.inserter, voucher)
-        self._require_room(admitted, stored)
+        self._has_room(admitted, stored)
         return admitted
+
+    def room(self) -> int:
+        """Return how many octets this node would still take for the ring."""
+        return max(0, self._vault.free_bytes() - self._config.disk_reserve_bytes)
 
     def is_settled(self, pending: Handle, mark: PendingMark) -> bool:
         """Has the account that the notice is for signed a final receipt that is kept here?"""
@@ -199,7 +214,7 @@ class Admission:
     def judge(self, proven: Proven, *, fresh: bool = True) -> Verdict:
         """Judge a verified block against what is stored here; raises NotPermitted."""
         handle = proven.handle
-        stored = self._vault.entry(handle)
+        stored = self._stored(handle)
         if handle.kind is BlockKind.PENDING:
             if self.is_settled(handle, PENDING_MARK.decode(proven.proof)):
                 return Verdict.SETTLED
@@ -222,20 +237,40 @@ class Admission:
             return None
         return stored
 
-    def _require_room(self, admitted: Admitted, stored: VaultEntry | None) -> None:
-        """Judge the space; repairs too, else what was refused could be offered as one."""
+    def _stored(self, handle: Handle) -> VaultEntry | None:
+        """Return what is here to compare with; a cached copy or a mere pointer is nothing yet."""
+        stored = self._vault.entry(handle)
+        if stored is None or not stored.roles & ~(Role.CACHED | Role.POINTER):
+            return None
+        return stored
+
+    def _has_room(self, admitted: Admitted, stored: VaultEntry | None) -> bool:
+        """Judge the space; repairs too, else what was refused could be offered as one.
+
+        Returns False for a content block that is too large for this node, one of the k. Raises
+        DiskFull, QuotaExceeded. Other kinds are small, and what a full ring needs to get emptier.
+        """
         if admitted.verdict is not Verdict.STORE:
-            return
+            return True
         proven = admitted.proven
         growth = proven.size - (stored.size if stored else 0)
-        if growth + self._config.disk_reserve_bytes > self._vault.free_bytes():
-            raise DiskFull("no room left here")
         if proven.handle.kind is BlockKind.PENDING:
             mark = PENDING_MARK.decode(proven.proof)
             self.pending_allowances.require(admitted.inserter.ring, mark, proven.size)
         else:
             is_of_log = proven.handle.kind in _OF_LOGS
             self.allowances.require(admitted.inserter, growth, is_of_log=is_of_log)
+        room = self.room()
+        if proven.handle.kind is not BlockKind.CONTENT:
+            if growth > room:
+                raise DiskFull("no room left here")
+            return True
+        is_own = self._is_own(proven.handle.place)
+        if fits(growth, room, PRIMARY_PART if is_own else DIVERTED_PART):
+            return True
+        if not is_own:
+            raise DiskFull("too little room left here")
+        return False
 
 
 def _judge_chain(stored: VaultEntry, proven: Proven, body: bytes, *, fresh: bool) -> Verdict:

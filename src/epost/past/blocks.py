@@ -77,7 +77,7 @@ class Proven:
             self.body_hash,
             self.proof,
             ticket,
-            stand_in_for if roles & Role.STAND_IN else b"",
+            stand_in_for if roles & (Role.STAND_IN | Role.DIVERTED) else b"",
         )
 
 

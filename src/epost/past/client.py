@@ -27,7 +27,7 @@ from epost.past.own_logs import prove_extension
 from epost.past.pusher import Pusher
 from epost.past.reading import Answered, Reading, Readings
 from epost.past.replica import Replica
-from epost.past.shelf import is_held
+from epost.past.shelf import is_held, is_pointer
 from epost.past.surroundings import Surroundings
 from epost.past.tickets import BLOCKS_MAX
 from epost.past.versions import Verdict, judge_repair, order
@@ -42,6 +42,8 @@ class Insertion:
 
     handle: Handle
     durability: Durability
+    found_no_room: bool = False
+    """Some of the k have no room for it: under another handle it may find k that have."""
 
 
 class BlockStore:
@@ -79,7 +81,7 @@ class BlockStore:
         proven = self._prove_own(kind, block)
         voucher = self._insertions.voucher([(proven.handle, proven.size)])
         pushed = await self._insert(proven, block, voucher, mirror=mirror)
-        return Insertion(proven.handle, pushed.durability)
+        return Insertion(proven.handle, pushed.durability, pushed.found_no_room)
 
     async def insert_many(
         self, blocks: Sequence[tuple[BlockKind, bytes]], *, mirror: bool = True
@@ -198,7 +200,8 @@ class BlockStore:
             return Pushed((), Durability(wanted, wanted, ring_durable=True))
         roles = Role.UNPUSHED | (Role.MIRROR if mirror else Role.NONE)
         stored = self._vault.entry(proven.handle)
-        if verdict is Verdict.STORED_ALREADY and stored and is_held(stored):
+        is_here = stored is not None and is_held(stored) and not is_pointer(stored)
+        if verdict is Verdict.STORED_ALREADY and is_here:
             self._around.outbox.write(SetRoles(proven.handle, add=roles))
         else:
             if proven.handle.kind is BlockKind.CONTENT:  # others are small, and end what was begun
@@ -207,7 +210,8 @@ class BlockStore:
         return await self._insertions.push(put_parcel(proven, block, voucher))
 
     async def _own(self, handle: Handle) -> bytes | None:
-        if self._vault.entry(handle) is None:
+        entry = self._vault.entry(handle)
+        if entry is None or is_pointer(entry):
             return None
         body = await self._vault.load(handle)
         if body is None:

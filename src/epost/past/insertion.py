@@ -98,6 +98,8 @@ class Pushed:
 
     acks: tuple[Ack, ...]
     durability: Durability
+    found_no_room: bool = False
+    """A machine that should keep the block could not, nor could it have another do so."""
 
 
 class Insertions:
@@ -181,7 +183,8 @@ class Insertions:
         proven = parcel.proven
         observer = self._around.observer
         observer.record(BlockInserted(proven.handle, proven.version, machines, wanted))
-        return Pushed(acks, durability)
+        found_no_room = acked < wanted and any(map(_is_for_room, outcome.failures))
+        return Pushed(acks, durability, found_no_room)
 
     async def _nodes(self, handle: Handle, size: int) -> Sequence[NodeHandle]:
         try:
@@ -311,6 +314,10 @@ def _raise_if_refused(acks: Sequence[Ack], failures: Sequence[EpostError], me: N
     ]
     if len(definite) == len(failures):
         raise definite[0]
+
+
+def _is_for_room(error: EpostError) -> bool:
+    return isinstance(error, PeerRefused) and error.code == RefusalCode.DISK_FULL
 
 
 def _leave(task: asyncio.Future[None]) -> None:

@@ -22,6 +22,7 @@ from epost.past.messages import (
     REPLY,
     Absent,
     Candidates,
+    Elsewhere,
     Fetch,
     Found,
     Has,
@@ -178,6 +179,8 @@ class Lookups:
 
     async def _fetch_from(self, node: NodeHandle, handle: Handle, version_min: int) -> Fetched:
         reply = await self.ask(node, Fetch(handle, b""))
+        if isinstance(reply, Elsewhere):  # once only: whoever keeps it does not pass it on
+            reply = await self.ask(reply.holder, Fetch(handle, b""))
         match reply:
             case Found(block, proof, _, _):
                 fetched = Fetched(block, self._prove(handle, block, proof))

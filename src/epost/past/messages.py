@@ -132,7 +132,13 @@ class Candidates(msgspec.Struct, tag=8, frozen=True, array_like=True, forbid_unk
     nodes: Annotated[tuple[NodeHandle, ...], msgspec.Meta(max_length=SET_SIZE_MAX)]
 
 
-Reply = Accepted | Settled | Differs | Incomplete | Found | Absent | Holds | Candidates
+class Elsewhere(msgspec.Struct, tag=9, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """There was no room for the block here; this neighbour keeps it."""
+
+    holder: NodeHandle
+
+
+Reply = Accepted | Settled | Differs | Incomplete | Found | Absent | Holds | Candidates | Elsewhere
 
 
 class ReplicaSetQuery(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -19,6 +19,14 @@ class BlockStored:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplicaDiverted:
+    """This node had no room for a replica of its own; a neighbour keeps it."""
+
+    handle: Handle
+    holder: NodeId
+
+
+@dataclass(frozen=True, slots=True)
 class BlockRefused:
     """A node offered a block that was not accepted."""
 

@@ -18,25 +18,21 @@ from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
 from epost.foundation.errors import EpostError, NotPermitted, PeerError, UnavailableError
 from epost.foundation.ids import MUTABLE_KINDS, BlockKind, Handle, Id, NodeHandle, NodeId
-from epost.foundation.ports import VaultEntry
 from epost.foundation.wire import Application, RefusalCode
 from epost.past.admission import Admission, Admitted, InvalidBlock
 from epost.past.allowances import Attribution
-from epost.past.attestations import NONCE_BYTES, Attestor, Deposit, Statement, Stored
+from epost.past.attestations import Attestor, Deposit, Stored
 from epost.past.blocks import Proven, Prover
 from epost.past.limits import Distrust, Rates
 from epost.past.maintenance import Giving, Maintenance
 from epost.past.messages import (
     REPLICA_SET_QUERY,
     REQUEST,
-    UPKEEP,
-    Absent,
     Accepted,
     Candidates,
     Differs,
     Extend,
     Fetch,
-    Found,
     Has,
     Holds,
     Incomplete,
@@ -50,26 +46,18 @@ from epost.past.pending import PENDING_MARK, claimed_device
 from epost.past.ring_view import Membership
 from epost.past.rivals import Rivals
 from epost.past.scrubbing import Checking
-from epost.past.shelf import Delegation, Shelf, is_held
+from epost.past.serving import Fetching, Serving
+from epost.past.shelf import Delegation, Shelf, is_held, is_pointer
+from epost.past.space.elsewhere import Elsewhere
+from epost.past.space.words import NOTIFICATION, SpaceWord
 from epost.past.surroundings import Surroundings
 from epost.past.tickets import LEASE_MS_MAX, NodeCertificates, Vouchers
 from epost.past.versions import Verdict, judge_fresh, order
 
 ALLOWANCE_WRITE_SECONDS = 60.0
-RELOADS_MAX = 3
 TICK = "tick"
 _NOTICES = "notices"
 _ALLOWANCES = "allowances"
-
-
-@dataclass(frozen=True, slots=True)
-class _Fetching:
-    """Purpose of a load: somebody asked for the block, whose row was this."""
-
-    caller: Caller
-    nonce: bytes
-    entry: VaultEntry
-    loads: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +87,12 @@ class Replica:
         self.prover = Prover(around.ring, lambda: issuers.trust)
         self.membership = Membership(around)
         vouchers = Vouchers(self.certificates, around.ring)
-        self._admission = Admission(around, prover=self.prover, vouchers=vouchers)
+        self._admission = Admission(
+            around,
+            prover=self.prover,
+            vouchers=vouchers,
+            is_own=lambda place: place in self.membership.view.own_arc,
+        )
         self._delegation = delegation
         node = NODE_CERT.decode(parse(around.node_certificate, Kind.NODE).body)
         self.is_storage_node = bool(node.roles & NodeRole.STORAGE)
@@ -109,7 +102,9 @@ class Replica:
             admission=self._admission,
             delegation=delegation,
             is_storage_node=self.is_storage_node,
+            divert=lambda admitted, block: self._elsewhere.divert(admitted, block),
         )
+        self._elsewhere = Elsewhere(around, self.membership, self._admission, self.shelf)
         self._maintenance = Maintenance(
             around, membership=self.membership, admission=self._admission, shelf=self.shelf
         )
@@ -117,6 +112,7 @@ class Replica:
         self._notices = NoticeKeeping(around, self.shelf, is_clock_sound=is_clock_sound)
         self._rivals = Rivals(around)
         self._attestor = Attestor(around.node_key, around.node_certificate)
+        self._serving = Serving(around, self._maintenance, self._attestor, self._elsewhere.holder)
         self._reads: Rates[NodeId] = Rates(config.reads_per_second, config.reads_burst)
         self._distrust = Distrust(
             config.invalid_blocks_max, config.invalid_blocks_seconds, config.distrust_seconds
@@ -174,8 +170,14 @@ class Replica:
             self._outbox.set_timer(Application.PAST, _ALLOWANCES, ALLOWANCE_WRITE_SECONDS)
 
     def on_notify(self, sender: NodeHandle, body: bytes, now: float) -> None:
-        """Maintenance between replicas."""
-        self._maintenance.on_message(sender, UPKEEP.decode(body), now)
+        """Maintenance between replicas, and words about replicas that do not fit."""
+        word = NOTIFICATION.decode(body)
+        if isinstance(word, SpaceWord):
+            self._reads.take(sender.id, now)
+            if self.is_storage_node:
+                self._elsewhere.on_word(sender, word, now)
+        else:
+            self._maintenance.on_message(sender, word, now)
 
     def on_request(self, caller: Caller, body: bytes, now: float) -> None:
         """Serve a put, an extension, a fetch or a question."""
@@ -187,7 +189,7 @@ class Replica:
                 self._extend(caller, request, now)
             case Fetch(handle, nonce):
                 self._reads.take(caller.node.id, now)
-                self._fetch(caller, handle, nonce)
+                self._serving.fetch(caller, handle, nonce)
             case Has(handles):
                 self._reads.take(caller.node.id, now)
                 self._reply(caller, Holds(tuple(h for h in handles if self._holds(h))))
@@ -197,8 +199,8 @@ class Replica:
     def on_loaded(self, purpose: object, body: bytes | None, now: float) -> None:
         """A body came off the disk, for whatever it was needed."""
         match purpose:
-            case _Fetching():
-                self._answer_fetch(purpose, body)
+            case Fetching():
+                self._serving.on_loaded(purpose, body)
             case _Differing():
                 self._answer_differing(purpose, body)
             case Giving() | Checking():
@@ -237,6 +239,7 @@ class Replica:
 
     def _tick(self, now: float) -> None:
         self._maintenance.tick(now)
+        self._elsewhere.tick(now)
         self._outbox.set_timer(Application.PAST, TICK, self._around.config.tick_seconds)
 
     def _next_notices(self) -> None:
@@ -251,6 +254,8 @@ class Replica:
         admitted = self._admit(caller, put, now)
         handle = admitted.proven.handle
         match admitted.verdict:
+            case Verdict.STORE if not admitted.fits:
+                self._elsewhere.divert(admitted, put.block, caller)
             case Verdict.STORE:
                 self._require_signer_in_force(handle, put.block)
                 self.shelf.store(admitted, put.block)
@@ -359,42 +364,11 @@ class Replica:
             differs = Differs(True, (body, purpose.block))
         self._outbox.reply_when_durable(purpose.caller, encode(differs))
 
-    # Fetching.
-
-    def _fetch(self, caller: Caller, handle: Handle, nonce: bytes) -> None:
-        entry = self._vault.entry(handle)
-        if entry is None:
-            statement = self._statement(handle, nonce, None)
-            self._reply(caller, Absent(self._maintenance.is_catching_up(handle), statement))
-        else:
-            self._outbox.load(Application.PAST, handle, _Fetching(caller, nonce, entry, 1))
-
-    def _answer_fetch(self, purpose: _Fetching, body: bytes | None) -> None:
-        handle = purpose.entry.handle
-        entry = self._vault.entry(handle)
-        if body is None or entry is None:
-            self._maintenance.on_rotten(handle)
-            self._reply(purpose.caller, Absent(True, self._statement(handle, purpose.nonce, None)))
-        elif order(entry) != order(purpose.entry) and purpose.loads < RELOADS_MAX:
-            # Replaced while its body was read: row and body must be of one version.
-            again = _Fetching(purpose.caller, purpose.nonce, entry, purpose.loads + 1)
-            self._outbox.load(Application.PAST, handle, again)
-        else:
-            head = purpose.entry.proof if handle.kind is BlockKind.CLUSTER else b""
-            statement = self._statement(handle, purpose.nonce, purpose.entry)
-            is_catching_up = self._maintenance.is_catching_up(handle)
-            self._reply(purpose.caller, Found(body, head, is_catching_up, statement))
-
-    def _statement(self, handle: Handle, nonce: bytes, entry: VaultEntry | None) -> bytes:
-        if len(nonce) != NONCE_BYTES:
-            return b""
-        version, body_hash = (entry.version, entry.body_hash) if entry else (0, b"")
-        now_ms = self._around.clock.wall_ms()
-        return self._attestor.statement(Statement(1, nonce, handle, version, body_hash, now_ms))
-
     def _holds(self, handle: Handle) -> bool:
         entry = self._vault.entry(handle)
-        return entry is not None and is_held(entry)
+        if entry is None or not is_held(entry):
+            return False
+        return not is_pointer(entry) or self._elsewhere.holder(entry) is not None
 
     def _reply(self, caller: Caller, reply: Reply) -> None:
         self._outbox.reply(caller, encode(reply))

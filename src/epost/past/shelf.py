@@ -6,11 +6,12 @@ receipt drops its notice for good.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
 
 from epost.crypto.certificates import DeviceCert
-from epost.foundation.ids import BlockKind, Handle
+from epost.foundation.ids import BlockKind, Handle, NodeId
 from epost.foundation.ports import (
     DeleteBlock,
     ExtendBlock,
@@ -27,8 +28,9 @@ from epost.past.ring_view import Membership
 from epost.past.surroundings import Surroundings
 from epost.past.tickets import recall_inserter
 
-HELD = Role.REPLICA | Role.STAND_IN
-"""Roles in which a block counts as one of the ring's copies."""
+HELD = Role.REPLICA | Role.STAND_IN | Role.DIVERTED
+"""Roles in which a block counts as one of the ring's copies. A replica that is also a pointer lies
+with the neighbour that it names."""
 
 
 class Delegation(Protocol):
@@ -56,7 +58,9 @@ class Shelf:
         admission: Admission,
         delegation: Delegation | None,
         is_storage_node: bool,
+        divert: Callable[[Admitted, bytes], None],
     ) -> None:
+        """`divert` finds another node for a block that does not fit here."""
         self._vault = around.vault
         self._outbox = around.outbox
         self._observer = around.observer
@@ -64,14 +68,48 @@ class Shelf:
         self._admission = admission
         self._delegation = delegation
         self._is_storage_node = is_storage_node
+        self._divert = divert
 
     def store(self, admitted: Admitted, block: bytes, *, repaired: bool = False) -> None:
-        """Write a whole block in the role that its place gives this node."""
+        """Write a whole block in the role that its place gives this node, or have it diverted."""
+        handle = admitted.proven.handle
+        if self._has_inherited(handle):
+            self._outbox.write(SetRoles(handle, add=Role.REPLICA))
+            return
+        if not admitted.fits:
+            self._divert(admitted, block)
+            return
+        self.take(admitted, block, repaired=repaired)
+
+    def _has_inherited(self, handle: Handle) -> bool:
+        """Does a pointer here lead to a replica of a node whose place this one has taken?"""
+        stored, view = self._vault.entry(handle), self._membership.view
+        if stored is None or not is_pointer(stored) or handle.place not in view.own_arc:
+            return False
+        return any(node.node_id == stored.stand_in_for for node in view.live)
+
+    def take(self, admitted: Admitted, block: bytes, *, repaired: bool = False) -> None:
+        """Write a whole block here, however little room is left."""
         entry = self._entry(admitted)
         self._charge(entry, self._vault.entry(entry.handle))
         self._outbox.write(PutBlock(entry, block))
         self._observer.record(BlockStored(entry.handle, entry.roles, repaired, len(block)))
         self._after_storing(entry, block)
+
+    def keep_for(self, primary: NodeId, admitted: Admitted, block: bytes) -> None:
+        """Write a block in place of a neighbour that has no room for it."""
+        entry = admitted.proven.entry(Role.DIVERTED, ticket=admitted.voucher, stand_in_for=primary)
+        self._charge(entry, self._vault.entry(entry.handle))
+        self._outbox.write(PutBlock(entry, block))
+        self._observer.record(
+            BlockStored(entry.handle, entry.roles, repaired=False, size=entry.size)
+        )
+
+    def point(self, handle: Handle, voucher: bytes, holder: bytes, *, is_primary: bool) -> None:
+        """Note who keeps a block; the primary answers for it as for a replica of its own."""
+        roles = Role.POINTER | (Role.REPLICA if is_primary else Role.NONE)
+        entry = VaultEntry(handle, 0, roles, ticket=voucher, stand_in_for=holder)
+        self._outbox.write(PutBlock(entry, b""))
 
     def extend(self, admitted: Admitted, suffix: bytes) -> None:
         """Append to a cluster that is here already."""
@@ -139,7 +177,7 @@ class Shelf:
     def _charge(self, entry: VaultEntry, stored: VaultEntry | None) -> None:
         """Put what is written down to its inserter, and what it replaces no longer to its own."""
         allowances = self._admission.allowances
-        was_held = stored is not None and is_held(stored)
+        was_held = stored is not None and is_held(stored) and not is_pointer(stored)
         if stored is not None and was_held and stored.ticket:
             allowances.charge(recall_inserter(stored.ticket), -stored.size, **_one(stored, -1))
         if not entry.ticket:
@@ -151,7 +189,7 @@ class Shelf:
             self._admission.pending_allowances.add(inserter.ring, mark, entry.size)
 
     def _uncharge(self, entry: VaultEntry) -> None:
-        if not is_held(entry) or not entry.ticket:
+        if not is_held(entry) or is_pointer(entry) or not entry.ticket:
             return
         inserter = recall_inserter(entry.ticket)
         self._admission.allowances.charge(inserter, -entry.size, **_one(entry, -1))
@@ -186,3 +224,8 @@ def _one(entry: VaultEntry, sign: int) -> dict[str, int]:
 def is_held(entry: VaultEntry) -> bool:
     """Does this row count as one of the ring's copies?"""
     return bool(entry.roles & HELD)
+
+
+def is_pointer(entry: VaultEntry) -> bool:
+    """Does the body lie at another node?"""
+    return bool(entry.roles & Role.POINTER)

@@ -23,6 +23,7 @@ from epost.foundation.ports import (
     PutNote,
     Role,
     SetRoles,
+    SetTicket,
     Vault,
     VaultCounts,
     VaultEntry,
@@ -346,6 +347,44 @@ def test_counts_follow_every_write(twin: Twin) -> None:
         assert vault.counts() == VaultCounts(2, 15, 1, 1, 1, 0)
         vault.commit([put_at(2, b""), DeleteBlock(handle_at(1))])
         assert vault.counts() == VaultCounts(1, 0, 1, 0, 0, 0)
+
+    with_vault(twin, story)
+
+
+def test_a_put_ends_what_was_only_pointed_to_or_cached_or_trash(twin: Twin) -> None:
+    async def story(vault: Vault) -> None:
+        for role in (Role.POINTER, Role.CACHED, Role.TRASH):
+            pointer = replace(entry_at(HANDLE, b"", roles=role), stand_in_for=b"somebody")
+            await vault.commit([PutBlock(pointer, b"")])
+            assert vault.entry(HANDLE) == pointer
+            await vault.commit([PutBlock(entry_at(HANDLE), b"body")])
+            assert vault.entry(HANDLE) == entry_at(HANDLE)
+            assert await vault.load(HANDLE) == b"body"
+            await vault.commit([DeleteBlock(HANDLE)])
+
+    with_vault(twin, story)
+
+
+def test_each_role_is_counted_and_found_by_itself(twin: Twin) -> None:
+    async def story(vault: Vault) -> None:
+        roles = (Role.DIVERTED, Role.POINTER, Role.CACHED, Role.TRASH)
+        await vault.commit([put_at(n, b"body", roles=role) for n, role in enumerate(roles)])
+        counts = vault.counts()
+        assert (counts.diverted, counts.pointers, counts.cached, counts.trashed) == (1, 1, 1, 1)
+        assert (counts.cached_bytes, counts.trashed_bytes) == (4, 4)
+        for n, role in enumerate(roles):
+            assert [e.handle for e in vault.entries_with(role)] == [handle_at(n)]
+
+    with_vault(twin, story)
+
+
+def test_a_lease_is_renewed_with_its_ticket(twin: Twin) -> None:
+    async def story(vault: Vault) -> None:
+        await vault.commit([PutBlock(entry_at(HANDLE), b"body"), SetTicket(HANDLE, b"newer")])
+        assert vault.entry(HANDLE) == replace(entry_at(HANDLE), ticket=b"newer")
+        assert await vault.load(HANDLE) == b"body"
+        await vault.commit([SetTicket(handle_at(9), b"of nothing")])
+        assert vault.entry(handle_at(9)) is None
 
     with_vault(twin, story)
 

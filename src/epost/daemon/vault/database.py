@@ -18,13 +18,21 @@ from epost.foundation.errors import ConfigError, DiskFull
 
 APPLICATION_ID = 0x65504F53
 """Says that the file is ours: "ePOS"."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_MS = 5000
 WRITER_CACHE_KIBIBYTES = 32 * 1024
 READER_CACHE_KIBIBYTES = 16 * 1024
 CHECKPOINT_PAGES = 2000
 """Pages of 4 KiB in the log before they are moved into the database file."""
 REMEDY = "Restore it, or move the folder away: the blocks come back from the ring."
+
+_INDEXES_OF_2 = """
+CREATE INDEX diverted ON blocks (kind, digest) WHERE roles & 16;
+CREATE INDEX pointers ON blocks (kind, digest) WHERE roles & 32;
+CREATE INDEX cached ON blocks (kind, digest) WHERE roles & 64;
+CREATE INDEX trashed ON blocks (kind, digest) WHERE roles & 128;"""
+_FROM_1_TO_2 = f"{_INDEXES_OF_2} PRAGMA user_version = 2;"
+"""A vault of format 1 keeps the pages that it frees for itself; one made today gives them back."""
 
 _SCHEMA = f"""
 CREATE TABLE blocks (
@@ -39,6 +47,7 @@ CREATE INDEX replicas ON blocks (kind, digest) WHERE roles & 1;
 CREATE INDEX stand_ins ON blocks (kind, digest) WHERE roles & 2;
 CREATE INDEX mirrored ON blocks (kind, digest) WHERE roles & 4;
 CREATE INDEX unpushed ON blocks (kind, digest) WHERE roles & 8;
+{_INDEXES_OF_2}
 CREATE TABLE bodies (id INTEGER PRIMARY KEY, checksum BLOB NOT NULL, body BLOB);
 CREATE INDEX in_files ON bodies (id) WHERE body IS NULL;
 CREATE TABLE notes (
@@ -108,12 +117,17 @@ DISK_ERRORS = _DiskErrors()
 def _require_ours(connection: apsw.Connection, path: Path) -> None:
     is_new = connection.pragma("schema_version") == 0
     if is_new:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         with connection:
             connection.execute(_SCHEMA)
         return
     if connection.pragma("application_id") != APPLICATION_ID:
         raise ConfigError(f"{path}: a database of another program. {REMEDY}")
     version = connection.pragma("user_version")
+    if version == 1:
+        with connection:
+            connection.execute(_FROM_1_TO_2)
+        return
     if version != SCHEMA_VERSION:
         raise ConfigError(
             f"{path}: format {version}, this program knows {SCHEMA_VERSION}. "

@@ -19,7 +19,15 @@ from epost.daemon.vault import SqliteVault, database
 from epost.daemon.vault import vault as vault_module
 from epost.daemon.vault.database import DISK_ERRORS, open_to_write
 from epost.foundation.errors import ConfigError, DiskFull
-from epost.foundation.ports import ExtendBlock, PutBlock, PutNote, Role, VaultEntry
+from epost.foundation.ports import (
+    DeleteBlock,
+    ExtendBlock,
+    PutBlock,
+    PutNote,
+    Role,
+    SetRoles,
+    VaultEntry,
+)
 from epost.node.observed import BlockDamaged
 from tests.support.nodes import content_handle, entry_for
 from tests.support.vault_load import body_of, extended_of
@@ -145,6 +153,38 @@ def test_a_part_that_the_disk_put_elsewhere_is_damage(tmp_path: Path) -> None:
     with_vault(tmp_path, after, recorder)
 
 
+def test_a_vault_of_the_version_before_goes_on(tmp_path: Path) -> None:
+    async def before(vault: SqliteVault) -> None:
+        await vault.commit([put(b"one")])
+
+    async def after(vault: SqliteVault) -> None:
+        assert await vault.load(content_handle(b"one")) == b"one"
+        await vault.commit([SetRoles(content_handle(b"one"), add=Role.TRASH)])
+        assert len(vault.entries_with(Role.TRASH)) == 1
+
+    with_vault(tmp_path, before)
+    connection = apsw.Connection(str(tmp_path / "vault.db"))
+    for index in ("diverted", "pointers", "cached", "trashed"):
+        connection.execute(f"DROP INDEX {index}")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with_vault(tmp_path, after)
+    with_vault(tmp_path, after)
+
+
+def test_the_disk_gets_back_what_was_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("epost.daemon.vault.writer.FREE_PAGES_KEPT", 16)
+    bodies = [b"%d" % n + bytes(100_000) for n in range(40)]
+
+    async def story(vault: SqliteVault) -> None:
+        await vault.commit([put(body) for body in bodies])
+        await vault.commit([DeleteBlock(content_handle(body)) for body in bodies])
+        await vault.commit([put(b"a later one")])
+
+    with_vault(tmp_path, story)
+    assert (tmp_path / "vault.db").stat().st_size < 1_000_000
+
+
 def test_only_one_process_uses_a_folder(tmp_path: Path) -> None:
     async def story(_: SqliteVault) -> None:
         with pytest.raises(ConfigError, match=r"vault\.lock: another epost"):
@@ -185,7 +225,7 @@ def make_folder(path: Path) -> None:
     ("make", "complaint"),
     [
         (make_foreign, "another program"),
-        (make_newer, "format 2"),
+        (make_newer, "format 3"),
         (make_rubbish, "not a vault"),
         (make_torn, "damaged"),
         (make_folder, "cannot be opened"),
