@@ -189,18 +189,18 @@ class SqliteMailIndex:
         return None if value is None else _content.decode(value)
 
     def contents(self, positions: Collection[int]) -> Mapping[int, Content]:
-        found = self._among("SELECT key, value FROM content WHERE key IN ", positions)
+        found = self._at("SELECT key, value FROM content WHERE key ", positions)
         return {key: _content.decode(value) for key, value in found}
 
     def envelopes(self, positions: Collection[int]) -> Mapping[int, bytes]:
-        return dict(self._among("SELECT key, value FROM envelope WHERE key IN ", positions))
+        return dict(self._at("SELECT key, value FROM envelope WHERE key ", positions))
 
     def structures(self, positions: Collection[int]) -> Mapping[int, tuple[bytes, bytes]]:
-        query = "SELECT key, body, bodystructure FROM structure WHERE key IN "
-        return {key: (body, whole) for key, body, whole in self._among(query, positions)}
+        found = self._at("SELECT key, body, bodystructure FROM structure WHERE key ", positions)
+        return {key: (body, whole) for key, body, whole in found}
 
     def headers(self, positions: Collection[int]) -> Mapping[int, bytes | None]:
-        return dict(self._among("SELECT key, value FROM header WHERE key IN ", positions))
+        return dict(self._at("SELECT key, value FROM header WHERE key ", positions))
 
     def containing(self, match: TextMatch, positions: Collection[int]) -> frozenset[int]:
         header = "SELECT key, value FROM searched_header WHERE "
@@ -223,7 +223,7 @@ class SqliteMailIndex:
     ) -> Sequence[tuple[Any, ...]]:
         """Have the database look: what does not match never becomes a string of ours."""
         wanted = match.text.casefold()
-        return self._among(f"{query} instr(value, ?) AND key IN ", positions, wanted)
+        return self._at(f"{query} instr(value, ?) AND key ", positions, wanted)
 
     def vanished(self, folder: bytes, after_modseq: int) -> Sequence[int]:
         query = "SELECT uid FROM vanished WHERE folder = ? AND modseq > ?"
@@ -268,15 +268,28 @@ class SqliteMailIndex:
             self._db.execute(forget, (folder, last))
         return 0 if last is None else last + 1
 
-    def _among(
-        self, query: str, names: Collection[bytes] | Collection[int], *others: str
-    ) -> Sequence[tuple[Any, ...]]:
+    def _among(self, query: str, names: Collection[bytes]) -> Sequence[tuple[Any, ...]]:
         """Run a query that ends with IN for these names; the columns are of our own schema."""
         if not names:
             return ()
         with self._errors():
             places = ",".join("?" * len(names))
-            return self._db.execute(f"{query} ({places})", (*others, *names)).fetchall()
+            return self._db.execute(f"{query} ({places})", tuple(names)).fetchall()
+
+    def _at(
+        self, query: str, positions: Collection[int], *others: str
+    ) -> Sequence[tuple[Any, ...]]:
+        """Run a query that ends with a key, for these positions, which as a rule are a run."""
+        wanted = frozenset(positions)
+        if not wanted:
+            return ()
+        first, last = min(wanted), max(wanted)
+        with self._errors():
+            if last - first + 1 == len(wanted):
+                query += "BETWEEN ? AND ?"
+                return self._db.execute(query, (*others, first, last)).fetchall()
+            query += f"IN ({','.join('?' * len(wanted))})"
+            return self._db.execute(query, (*others, *wanted)).fetchall()
 
     def _connect(self) -> apsw.Connection:
         db = apsw.Connection(str(self._path))

@@ -10,7 +10,6 @@ from typing import TypeVar
 from epost.apps.mail.backlog import Backlog
 from epost.apps.mail.folder_rows import FolderRows
 from epost.apps.mail.index import ROWS_SLICE, SLICE, MailIndex, Rendition
-from epost.apps.mail.journal import in_chunks
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.mailbox import (
@@ -158,8 +157,9 @@ class OpenFolder:
         """Those of `uids` whose text contains `match.text`."""
         found: set[int] = set()
         reads_bodies = match.place is not TextPlace.HEADER
-        for some in in_chunks(uids, SLICE if reads_bodies else ROWS_SLICE):
-            positions = self._rows.positions(some)
+        at_once = SLICE if reads_bodies else ROWS_SLICE
+        for start in range(0, len(uids), at_once):
+            positions = self._rows.positions(uids[start : start + at_once])
             hits = self._index.containing(match, positions.values())
             if hits:
                 found.update(uid for uid, position in positions.items() if position in hits)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import compress
 
 from epost.apps.mail.index import PlacedMail
 from epost.apps.mail.mailbox import EMAIL_ID_BYTES, MailTime, MessageColumns, MessageRow
 
 NAME_BYTES = 16
+LOOKUPS_PER_PASS = 20
+"""Looking a UID up costs as much as passing over so many."""
 _UNKNOWN = -(2**63)
 """In the column of seconds: the mail does not say when it was sent."""
 
@@ -136,7 +139,7 @@ class RowTable:
         """Return rows by columns; `uids` ascend."""
         run = self._run(uids)
         if run is None:
-            return self._picked([p for uid in uids if (p := self.place(uid)) is not None])
+            return self._picked(self._places(uids))
         return MessageColumns(
             self.uids[run],
             self._modseqs[run],
@@ -157,9 +160,17 @@ class RowTable:
         wanted = uids if isinstance(uids, array) else array("I", uids)
         return run if self.uids[run] == wanted else None
 
+    def _places(self, uids: Sequence[int]) -> list[int]:
+        if len(uids) < len(self.uids) // LOOKUPS_PER_PASS:
+            return [place for uid in uids if (place := self.place(uid)) is not None]
+        is_wanted = frozenset(uids).__contains__
+        return list(compress(range(len(self.uids)), map(is_wanted, self.uids)))
+
     def _picked(self, places: Sequence[int]) -> MessageColumns:
         def pick(column: array[int]) -> array[int]:
-            return array(column.typecode, map(column.__getitem__, places))
+            return array(column.typecode, [column[place] for place in places])
+
+        starts = [place * EMAIL_ID_BYTES for place in places]
 
         return MessageColumns(
             pick(self.uids),
@@ -169,7 +180,7 @@ class RowTable:
             pick(self._sizes),
             pick(self._seconds),
             pick(self._zones),
-            b"".join(map(self.email, places)),
+            b"".join([self._emails[at : at + EMAIL_ID_BYTES] for at in starts]),
         )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from epost.apps.mail.mailbox import MessageColumns, Rendered
-from epost.servers.imap.opened_mail import OpenedMail, header_section
+from epost.servers.imap.opened_mail import OpenedMail, header_reader
 from epost.servers.imap.syntax.dates import format_date_time
 from epost.servers.imap.syntax.fetch_items import BinaryItem, BodyItem, FetchItem, Item
 from epost.servers.imap.syntax.formats import string
@@ -95,9 +95,11 @@ def _column(item: FetchItem) -> tuple[bytes, _Values]:
     if not isinstance(item, BodyItem):
         return _COLUMNS[item]
 
+    read = header_reader(item)
+
     def values(messages: Gathered, _view: FolderView) -> Iterable[bytes]:
-        sections = (header_section(header, item) for header in messages.headers)
-        return (b"".join(_literal(section)) for section in sections)
+        sections = map(read, messages.headers)
+        return (b"{%d}\r\n%b" % (len(s), s) if s else b'""' for s in sections)
 
     return _label(item).replace(b"%", b"%%") + b" %b", values
 

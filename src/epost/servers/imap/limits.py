@@ -28,8 +28,8 @@ PROGRESS_SECONDS = 10.0  # between two words about a command that takes long
 ROWS_PER_SLICE = 500
 LISTED_PER_SLICE = 2000  # rows that are formatted by columns
 RENDERINGS_PER_SLICE = 500
-BODIES_PER_SLICE = 250
 BODY_BYTES_PER_SLICE = 1 << 20
+LISTED_BYTES_PER_SLICE = 1 << 24  # mails whose headers are held in memory together
 OUTPUT_BYTES_PER_SLICE = 256 * 1024
 READ_BYTES = 64 * 1024
 

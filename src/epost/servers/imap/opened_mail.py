@@ -1,6 +1,7 @@
 """Octets of one mail, and the cutting of sections out of them (RFC 3501 6.4.5)."""
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 from epost.apps.mail.mime.decoding import ENCODINGS, decoded
@@ -11,6 +12,7 @@ from epost.servers.imap.binary_mail import UnknownEncoding
 from epost.servers.imap.syntax.fetch_items import BodyItem, HeaderChoice
 
 _VALUE = rb"[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*"
+_FindFields = Callable[[bytes], list[bytes]]
 _ANY_FIELD = re.compile(rb"\n(?P<name>[!-9;-~]+)" + _VALUE)
 
 
@@ -64,9 +66,12 @@ class OpenedMail:
         return self._structure
 
 
-def header_section(header: bytes, item: BodyItem) -> bytes:
-    """The same for an item that needs the mail's header block only."""
-    return partial(header if item.choice is None else chosen_fields(header, item.choice), item)
+def header_reader(item: BodyItem) -> Callable[[bytes], bytes]:
+    """Return what cuts out of a mail's header block what an item asks for."""
+    choose = _chooser(item.choice) if item.choice is not None else None
+    if item.partial is None:
+        return choose or bytes
+    return lambda header: partial(choose(header) if choose else header, item)
 
 
 def partial(octets: bytes, item: BodyItem) -> bytes:
@@ -79,24 +84,37 @@ def partial(octets: bytes, item: BodyItem) -> bytes:
 
 def chosen_fields(header: bytes, choice: HeaderChoice) -> bytes:
     """HEADER.FIELDS: the fields as they stand, and an empty line."""
-    if not header.endswith(b"\n"):  # a header that ends with the mail
-        header += b"\r\n"
-    lines = b"\n" + header
-    if choice.is_excluding:
+    return _chooser(choice)(header)
+
+
+def _chooser(choice: HeaderChoice) -> Callable[[bytes], bytes]:
+    find = _fields_except(choice.names) if choice.is_excluding else _fields_named(choice.names)
+
+    def choose(header: bytes) -> bytes:
+        if not header.endswith(b"\n"):  # a header that ends with the mail
+            header += b"\r\n"
+        # What is found begins with the line end before it and lacks its own.
+        found = find(b"\n" + header)
+        return b"".join(found)[1:] + b"\n\r\n" if found else b"\r\n"
+
+    return choose
+
+
+def _fields_except(names: frozenset[bytes]) -> _FindFields:
+    def find(lines: bytes) -> list[bytes]:
         fields = _ANY_FIELD.finditer(lines)
-        found = [match[0] for match in fields if match["name"].lower() not in choice.names]
-    else:
-        found = _fields_named(choice.names).findall(lines)
-    # Each begins with the line end before it and lacks its own.
-    return b"".join(found)[1:] + b"\n\r\n" if found else b"\r\n"
+        return [match[0] for match in fields if match["name"].lower() not in names]
+
+    return find
 
 
 @lru_cache(maxsize=256)
-def _fields_named(names: frozenset[bytes]) -> "re.Pattern[bytes]":
+def _fields_named(names: frozenset[bytes]) -> _FindFields:
     """Looks at the first letter before it tries names: there are many lines and few of them."""
     nonempty = sorted(names - {b""})
     if not nonempty:
-        return re.compile(rb"(?!)")
+        return lambda _lines: []
     letters = b"".join(sorted({re.escape(name[:1]) for name in nonempty}))
     either = b"|".join(map(re.escape, nonempty))
-    return re.compile(rb"\n(?=[" + letters + rb"])(?:" + either + rb")" + _VALUE, re.IGNORECASE)
+    named = re.compile(rb"\n(?=[" + letters + rb"])(?:" + either + rb")" + _VALUE, re.IGNORECASE)
+    return named.findall

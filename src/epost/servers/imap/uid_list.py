@@ -3,6 +3,7 @@
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 
 _LOOKUPS_PER_PASS = 20  # looking a uid up costs as much as passing over so many
 
@@ -44,8 +45,12 @@ class UidList:
     def _places(self, uids: Sequence[int]) -> list[int]:
         if len(uids) < len(self._uids) // _LOOKUPS_PER_PASS:
             return [place for place in map(self.place, uids) if place is not None]
-        wanted = frozenset(uids)
-        return [place for place, uid in enumerate(self._uids) if uid in wanted]
+        is_wanted = frozenset(uids).__contains__
+        return list(compress(range(len(self._uids)), map(is_wanted, self._uids)))
+
+    def at(self, place: int) -> int:
+        """The uid at a place that there is."""
+        return self._uids[place]
 
     def between_places(self, start: int, stop: int) -> "array[int]":
         """The uids at the places `start` to `stop` (exclusive)."""

@@ -148,11 +148,13 @@ class FolderView:
 
     def _resolve_numbers(self, wanted: NumberSet, *, is_strict: bool) -> "array[int]":
         """A range may reach beyond the last message, but must begin before it; "*" always may."""
-        found = array("I")
-        for start, stop in wanted.resolved(self.exists):
-            if is_strict and start > max(self.exists, 1):
+        found, exists = array("I"), self.exists
+        for start, stop in wanted.resolved(exists):
+            if is_strict and start > max(exists, 1):
                 raise ImapSyntaxError("There is no message with this number")
-            if start > 0:
+            if start == stop and 0 < start <= exists:
+                found.append(self._uids.at(start - 1))
+            elif start > 0:
                 found += self._uids.between_places(start - 1, stop)
         return found
 

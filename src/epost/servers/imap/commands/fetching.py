@@ -14,8 +14,8 @@ from epost.foundation.errors import NotFoundError, UnavailableError
 from epost.servers.imap.binary_mail import UnknownEncoding
 from epost.servers.imap.fetch_output import FetchOutput, Gathered, needs_octets
 from epost.servers.imap.limits import (
-    BODIES_PER_SLICE,
     BODY_BYTES_PER_SLICE,
+    LISTED_BYTES_PER_SLICE,
     LISTED_PER_SLICE,
     RENDERINGS_PER_SLICE,
 )
@@ -134,10 +134,10 @@ class _Fetcher:
         news = (Item.FLAGS, Item.MODSEQ) if session.knows_modseq else (Item.FLAGS,)
         self._output = FetchOutput(view, items)
         self._output_when_seen = FetchOutput(view, (*items, *(i for i in news if i not in items)))
-        is_light = not (
+        self._is_light = not (
             self._needs_envelope or self._needs_rendered or self._needs_octets or bodies
         )
-        self.slice_size = LISTED_PER_SLICE if is_light else RENDERINGS_PER_SLICE
+        self.slice_size = LISTED_PER_SLICE if self._is_light else RENDERINGS_PER_SLICE
         self.unavailable_count = 0
         self.gone_count = 0
         self.undecodable_count = 0
@@ -146,11 +146,13 @@ class _Fetcher:
         """Answer for one slice."""
         rows = await self._folder.columns(uids)
         self.gone_count += len(uids) - len(rows)
-        if self._needs_octets or self._needs_header:
-            for group in _groups(rows):
-                await self._fetch_group(group)
-        else:
-            await self._fetch_group(rows.uids)
+        if self._is_light:
+            self._send(self._output, rows, _Forms(), {})
+            await self._session.client.breathe()
+            return
+        octets_max = BODY_BYTES_PER_SLICE if self._needs_octets else LISTED_BYTES_PER_SLICE
+        for group in _groups(rows, octets_max):
+            await self._fetch_group(group)
 
     async def _fetch_group(self, uids: Sequence[int]) -> None:
         forms = _Forms()
@@ -202,6 +204,15 @@ class _Fetcher:
     ) -> None:
         rows = await self._folder.columns(uids)
         self.gone_count += len(uids) - len(rows)
+        self._send(output, rows, forms, mails)
+
+    def _send(
+        self,
+        output: FetchOutput,
+        rows: MessageColumns,
+        forms: _Forms,
+        mails: Mapping[int, OpenedMail],
+    ) -> None:
         responses = output.responses(forms.gathered(rows, self._view.numbers(rows.uids)))
         if not self._needs_octets:
             self._session.send(b"".join(responses))
@@ -249,18 +260,20 @@ def _in_order(values: Mapping[int, T], uids: Sequence[int]) -> Sequence[T]:
     return list(map(values.__getitem__, uids)) if values else ()
 
 
-def _groups(rows: MessageColumns) -> Iterator[Sequence[int]]:
-    """Messages of which much is held in memory together: few, and not too big."""
+def _groups(rows: MessageColumns, octets_max: int) -> Iterator[Sequence[int]]:
+    """Messages of which much is held in memory together: not too big, unless it is one alone."""
+    if sum(rows.sizes) <= octets_max:
+        yield rows.uids
+        return
     group: list[int] = []
     size = 0
     for uid, uid_size in zip(rows.uids, rows.sizes, strict=True):
-        if group and (len(group) == BODIES_PER_SLICE or size + uid_size > BODY_BYTES_PER_SLICE):
+        if group and size + uid_size > octets_max:
             yield group
             group, size = [], 0
         group.append(uid)
         size += uid_size
-    if group:
-        yield group
+    yield group
 
 
 def fetch_request(*, by_uid: bool) -> Callable[[Cursor], FetchRequest]:

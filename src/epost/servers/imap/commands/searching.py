@@ -37,7 +37,7 @@ async def search(session: Session, view: FolderView, request: SearchRequest) -> 
     if request.by_uid:
         await session.announce(may_expunge=False)
     uids = await Search(session, view).among(view.uids(), request.key)
-    numbers = list(uids) if request.by_uid else [n for n in map(view.number, uids) if n]
+    numbers = list(uids) if request.by_uid else view.numbers(array("I", uids))
     returns = request.returns
     if returns is None and session.modes.is_rev2:
         returns = _ALL

@@ -58,18 +58,17 @@ def local_day(moment: MailTime) -> int:
 
 def format_date_time(moment: MailTime) -> bytes:
     """A quoted date-time; the day is padded with a space."""
-    days, second = divmod(moment.seconds + moment.zone_minutes * 60, _DAY_SECONDS)
-    zone = abs(moment.zone_minutes)
-    sign = b"-" if moment.zone_minutes < 0 else b"+"
-    return b'"%b %02d:%02d:%02d %b%02d%02d"' % (
-        _format_day(days),
-        second // 3600,
-        second // 60 % 60,
-        second % 60,
-        sign,
-        zone // 60,
-        zone % 60,
-    )
+    zone = moment.zone_minutes
+    days, second = divmod(moment.seconds + zone * 60, _DAY_SECONDS)
+    minute, second = divmod(second, 60)
+    shown = (_format_day(days), minute // 60, minute % 60, second, _format_zone(zone))
+    return b'"%b %02d:%02d:%02d %b"' % shown
+
+
+@lru_cache(maxsize=64)
+def _format_zone(minutes: int) -> bytes:
+    hours, rest = divmod(abs(minutes), 60)
+    return b"%b%02d%02d" % (b"-" if minutes < 0 else b"+", hours, rest)
 
 
 @lru_cache(maxsize=4096)

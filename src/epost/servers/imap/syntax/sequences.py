@@ -9,6 +9,7 @@ from epost.servers.imap.syntax.cursor import NUMBER_MAX, Cursor
 from epost.servers.imap.syntax.errors import ImapSyntaxError
 
 _SET = re.compile(rb"[0-9*:,]+")
+_NUMBERS = re.compile(rb"[1-9][0-9]{0,8}(?:,[1-9][0-9]{0,8})*\Z")  # all below NUMBER_MAX
 _RANGE = re.compile(rb"([1-9][0-9]{0,9}|\*)(?::([1-9][0-9]{0,9}|\*))?\Z")
 
 LAST = 0  # stands for "*", the greatest number in use
@@ -27,7 +28,8 @@ class NumberSet:
 
     def resolved(self, last: int) -> list[tuple[int, int]]:
         """Ascending, disjoint ranges, with "*" standing for `last`."""
-        ends = sorted(sorted((start or last, stop or last)) for start, stop in self.ranges)
+        pairs = [(start or last, stop or last) for start, stop in self.ranges]
+        ends = sorted([(a, b) if a <= b else (b, a) for a, b in pairs])
         merged: list[tuple[int, int]] = []
         for start, stop in ends:
             if merged and start <= merged[-1][1] + 1:
@@ -52,7 +54,11 @@ def message_set(cursor: Cursor) -> MessageSet:
 
 def number_set(cursor: Cursor) -> NumberSet:
     """Take a sequence-set."""
-    return NumberSet(tuple(map(_range, cursor.match(_SET, "Message set").split(b","))))
+    text = cursor.match(_SET, "Message set")
+    if _NUMBERS.match(text):  # clients name thousands of single messages
+        numbers = list(map(int, text.split(b",")))
+        return NumberSet(tuple(zip(numbers, numbers, strict=True)))
+    return NumberSet(tuple(map(_range, text.split(b","))))
 
 
 def _range(text: bytes) -> tuple[int, int]:
