@@ -61,9 +61,8 @@ class CachingClient:
     async def catch_up(self) -> None:
         """Ask for what is new, as a program does."""
         await self.command("NOOP")
-        known = [uid for uid in self.uids if uid]
-        if len(known) < len(self.uids):
-            await self.command(f"UID FETCH {(known[-1] if known else 0) + 1}:* (FLAGS)")
+        if None in self.uids:
+            await self.command("UID FETCH 1:* (FLAGS)")
         assert None not in self.uids
 
     async def resync(self) -> None:
@@ -103,7 +102,9 @@ class CachingClient:
         if is_uid:
             uid = number
             if uid not in self.uids:
-                self.uids[self.uids.index(None)] = uid
+                self.uids.remove(None)
+                known = sorted(known for known in (uid, *self.uids) if known)
+                self.uids = [*known, *[None] * self.uids.count(None)]
         else:
             known = self.uids[number - 1]
             assert named is None or known in (None, int(named[1]))

@@ -60,6 +60,7 @@ class Command:
     """A command that follows the grammar."""
 
     tag: bytes
+    name: bytes
     verb: Verb
     act: Action
 
@@ -75,7 +76,7 @@ def read_command(frame: Frame, *, is_utf8: bool = False) -> Command:
     verb = VERBS.get(name)
     if verb is None:
         raise ImapSyntaxError("Unknown command")
-    return Command(tag, verb, verb.read(cursor))
+    return Command(tag, name, verb, verb.read(cursor))
 
 
 async def perform(session: Session, frame: Frame) -> Condition:
@@ -105,6 +106,9 @@ def tag_of(frame: Frame) -> bytes:
 async def _carry_out(session: Session, command: Command) -> Reply:
     if command.verb.speaks_numbers and session.modes.is_uid_only:
         return bad(str(NumbersRefused()), b"UIDREQUIRED")
+    if command.name.startswith(b"UID "):
+        # The client may name messages of which it learnt in another way, e.g. by APPENDUID.
+        await session.announce(may_expunge=False)
     try:
         return await command.act(session)
     except ImapSyntaxError as error:

@@ -58,8 +58,6 @@ async def fetch(session: Session, view: FolderView, request: FetchRequest) -> Re
         return bad("ENABLE QRESYNC first")
     if Item.MODSEQ in request.items:
         session.enable_modseq()
-    if request.by_uid:  # the client may name messages that it learnt of by APPENDUID
-        await session.announce(may_expunge=False)
     if request.with_vanished:
         session.send(*vanished_earlier(await _vanished(view, request)))
     fetcher = _Fetcher(session, view, request.items)

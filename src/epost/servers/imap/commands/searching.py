@@ -34,8 +34,6 @@ async def search(session: Session, view: FolderView, request: SearchRequest) -> 
     with_modseq = is_modseq_search(request.key)
     if with_modseq:
         session.enable_modseq()
-    if request.by_uid:
-        await session.announce(may_expunge=False)
     uids = await Search(session, view).among(view.uids(), request.key)
     numbers = list(uids) if request.by_uid else view.numbers(array("I", uids))
     returns = request.returns

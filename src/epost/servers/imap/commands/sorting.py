@@ -74,8 +74,6 @@ async def sort(session: Session, view: FolderView, request: SortRequest) -> Repl
     with_modseq = is_modseq_search(request.key)
     if with_modseq:
         session.enable_modseq()
-    if request.by_uid:
-        await session.announce(may_expunge=False)
     found = await Search(session, view).among(view.uids(), request.key)
     uids = await _in_order(session, view, found, request.criteria)
     numbers = uids if request.by_uid else [n for n in map(view.number, uids) if n]
@@ -122,8 +120,6 @@ async def _sortable(
 
 async def thread(session: Session, view: FolderView, request: ThreadRequest) -> Reply:
     """Find messages and send them as trees."""
-    if request.by_uid:
-        await session.announce(may_expunge=False)
     found = await Search(session, view).among(view.uids(), request.key)
     messages: list[Threadable] = []
     for start in range(0, len(found), ROWS_PER_SLICE):
