@@ -93,10 +93,11 @@ class PastryConfig:
     healing_seconds: float = 30.0
     absence_kept_seconds: float = 14 * 86_400.0
 
-    # Secure routing: how long an answer is waited for; how many copies take the redundant route;
-    # how many nodes beyond the replica roots are asked themselves, in so many rounds at most.
+    # Secure routing: how long an answer is waited for; how many copies take the redundant route at
+    # most (32 fail for 1 % of keys among 100,000 nodes with 30 % accomplices); how many nodes beyond
+    # the replica roots are asked themselves, in so many rounds at most.
     root_set_seconds: float = 1.5
-    redundant_copies: int = 32
+    redundant_copies: int = 64
     root_set_margin: int = 2
     root_set_rounds: int = 3
 

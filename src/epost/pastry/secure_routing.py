@@ -215,12 +215,17 @@ class SecureRouting:
         search.shown = {number(self._me.node_id): self._me}
         search.shown |= {number(node.node_id): node for node in self._peers.leaf_set}
         question = FindRootSet(nonce, True)
-        leaves = self._peers.leaf_set.neighbourhood.leaves
-        for first in diverse_first_hops(leaves, self._config.redundant_copies):
-            node = search.shown[first]
+        for node in self._first_hops():
             if self._peers.is_usable(node.node_id):
                 self._ways.ask_by(node, search.key, question, now)
         self._alarm.set_by(search.deadline, now)
+
+    def _first_hops(self) -> Sequence[NodeHandle]:
+        leaf_set, table = self._peers.leaf_set, self._peers.constrained
+        rows = [[number(node.node_id) for node in table.row(row)] for row in table.rows()]
+        nodes = {number(node.node_id): node for node in (*leaf_set, *table)}
+        leaves = leaf_set.neighbourhood.leaves
+        return [nodes[n] for n in diverse_first_hops(leaves, self._config.redundant_copies, rows)]
 
     def _confirm(self, nonce: bytes, search: _Search, now: float) -> None:
         """Ask the closest of all shown themselves, until they know of nobody closer."""

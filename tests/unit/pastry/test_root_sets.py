@@ -35,3 +35,9 @@ def test_the_arc_holds_the_replica_roots(nodes: set[int], key: int, size: int) -
 def test_first_hops_are_spread_over_the_leaf_set() -> None:
     assert diverse_first_hops(range(16), 4) == [0, 4, 8, 12]
     assert diverse_first_hops([1, 2], 4) == [1, 2]
+
+
+def test_first_hops_beyond_the_leaf_set_come_from_the_deepest_rows_each_node_once() -> None:
+    rows = [[7, 8], [5, 2], [6]]
+    assert diverse_first_hops([1, 2], 5, rows) == [1, 2, 6, 5, 7]
+    assert diverse_first_hops([1, 2], 9, rows) == [1, 2, 6, 5, 7, 8]
