@@ -122,10 +122,15 @@ class Device:
         self.folders.update((row.state.folder, row) for row in folded.batch.folders)
 
     def can_do(self, record: Record) -> bool:
-        """A device copies only what it has; read from a log, a copy may come before its mail."""
-        if not isinstance(record, Copy):
-            return True
-        return {copied.email for copied in record.mails} <= self.index.facts(MAILS).keys()
+        """A device moves and copies only what it has; read from a log, that may come before."""
+        match record:
+            case Copy():
+                return {copied.email for copied in record.mails} <= self.index.facts(MAILS).keys()
+            case Move():
+                known = self.index.placements(record.placements)
+                return all(name in known and known[name][0].email for name in record.placements)
+            case _:
+                return True
 
     def adoption(self) -> list[Record]:
         """What this device logs to number mails that the other one put into folders."""
