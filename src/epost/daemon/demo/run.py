@@ -25,6 +25,7 @@ from epost.pastry.config import PastryConfig
 
 WHOLE_TIMEOUT_SECONDS = 90.0
 WHOLE_SECONDS_PER_NODE = 4.0
+STARTING_AT_ONCE_MAX = 6
 POLL_SECONDS = 0.2
 SETTLED_LOGS = ("ring-durable", "no user's log on this node")
 
@@ -84,10 +85,12 @@ class Demo:
         nodes = self.organisation.startable()
         with _progress(self._console) as progress:
             task = progress.add_task("Starting daemons", total=len(nodes))
-            for node in nodes:
+            for rank, node in enumerate(nodes):
                 self._daemons.start(node.name, self._folder(node.name))
+                if rank >= STARTING_AT_ONCE_MAX:  # many would keep each other from starting in time
+                    self._wait_until_up(nodes[rank - STARTING_AT_ONCE_MAX])
             for node in nodes:
-                self._daemons.wait_until_ready(node.name, self._folder(node.name))
+                self._wait_until_up(node)
                 progress.update(task, advance=1, description=f"{node.name} is up")
             task = progress.add_task("Waiting until the ring is whole", total=len(nodes))
             self._wait_until_whole(nodes, lambda done: progress.update(task, completed=done))
@@ -143,6 +146,9 @@ class Demo:
 
     def _folder(self, name: str) -> Path:
         return node_folder(self._directory, name)
+
+    def _wait_until_up(self, node: DemoNode) -> None:
+        self._daemons.wait_until_ready(node.name, self._folder(node.name))
 
     def _publish(self) -> None:
         write_demo_json(
