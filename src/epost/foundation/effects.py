@@ -76,6 +76,11 @@ class Outbox:
     def __init__(self) -> None:
         self._effects: list[Effect] = []
 
+    @property
+    def is_empty(self) -> bool:
+        """Has nothing been asked for?"""
+        return not self._effects
+
     def drain(self) -> Sequence[Effect]:
         """Hand over what has been asked for and start anew."""
         effects, self._effects = self._effects, []

@@ -334,13 +334,15 @@ class Driver:
         self._machines[load.application].on_loaded(load.purpose, body, now)
 
     def _perform(self) -> None:
+        if self.outbox.is_empty:
+            return
         writes: list[Write] = []
         durable_sends: list[SendWhenDurable] = []
         loads: list[Load] = []
         for effect in self.outbox.drain():
             match effect:
-                case Send(to, message):
-                    self._transport.send(to, message)
+                case Send():
+                    self._transport.send(effect.to, effect.message)
                 case SendWhenDurable():
                     durable_sends.append(effect)
                 case SetTimer(application, name, delay_seconds):

@@ -35,9 +35,10 @@ class Pusher:
             failed = await self.push_all()
             if not failed:
                 pause = config.push_backoff_seconds_min
-            if await self._ring_changes_within(pause):
+                await asyncio.sleep(pause)
+            elif await self._ring_changes_within(pause):
                 pause = config.push_backoff_seconds_min
-            elif failed:
+            else:
                 pause = min(2 * pause, config.push_backoff_seconds_max)
 
     async def push_all(self) -> int:

@@ -24,7 +24,7 @@ class ChurnConfig:
     session_seconds_mean: float = 1800.0
     down_seconds_min: float = 5.0
     down_seconds_mean: float = 90.0
-    down_seconds_max: float = 600.0
+    down_seconds_max: float = 300.0
     disk_lost_part: float = 0.3
     """How many of the departures of machines without a user take the disk along."""
     power_cut_part: float = 0.5

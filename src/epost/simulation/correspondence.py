@@ -18,7 +18,7 @@ from epost.crypto.certificates import DAY_MS
 from epost.crypto.signing import SigningKey
 from epost.foundation.codec import encode
 from epost.foundation.errors import EpostError, NoSuchBlock
-from epost.foundation.ids import BlockKind, Handle, NodeHandle
+from epost.foundation.ids import ID_BYTES, BlockKind, Handle, Id, NodeHandle
 from epost.foundation.ports import VaultEntry
 from epost.foundation.wire import Application
 from epost.node.assembly import Node
@@ -47,8 +47,8 @@ LEASE_MS = 400 * DAY_MS
 class CorrespondenceConfig:
     """How busy the members are; times in seconds, sizes in bytes."""
 
-    mail_every_seconds: float = 90.0
-    """Mean time between two mails of one user."""
+    mail_every_seconds: float = 120.0
+    """Mean time between two mails of one user: 600 an hour from 20."""
     recipients_max: int = 3
     large_part: float = 0.15
     """Share of mails with an attachment, whose parts are stored."""
@@ -57,8 +57,10 @@ class CorrespondenceConfig:
     attachment_size_max: int = 200_000
     attachments: int = 20
     """So many different ones go round."""
-    lookup_every_seconds: float = 0.5
-    """Mean time between two look-ups in the whole office."""
+    lookup_every_seconds: float = 1.0
+    """Mean time between two look-ups of blocks in the whole office."""
+    root_every_seconds: float = 0.3
+    """Mean time between two messages to the root of some key: 12,000 an hour."""
     forgery_every_seconds: float = 30.0
 
 
@@ -220,6 +222,27 @@ class Readers:
             self._findings.violated(Invariant.BLOCKS_STAY, text)
         except (EpostError, OSError):
             self.failed += 1
+
+
+class Askers:
+    """Members who send to the root of some key, wherever that is: the plain look-up of Pastry."""
+
+    def __init__(self, office: Office, random: Random, config: CorrespondenceConfig) -> None:
+        self._office = office
+        self._random = random
+        self._config = config
+        self.asked = 0
+
+    async def run(self) -> None:
+        """Ask for ever; who delivers it, and whether rightly, is for the invariant to see."""
+        while True:
+            await asyncio.sleep(self._random.expovariate(1 / self._config.root_every_seconds))
+            node = self._random.choice(self._office.running).node
+            assert node is not None
+            self.asked += 1
+            # The authority's machine takes what is routed to it, and does nothing with it.
+            node.overlay.route(Id(self._random.randbytes(ID_BYTES)), Application.RINGS, b"")
+            node.driver.wake()
 
 
 class Forger:

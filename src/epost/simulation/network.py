@@ -8,7 +8,6 @@ link that broke with messages on the way; real links lose less, so what works he
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,6 +45,7 @@ class SimulatedTransport:
         self._network = network
         self._links: dict[bytes, SimulatedTransport] = {}
         self.me = me
+        self.my_id = me.node_id
         self.my_certificate = certificate
         self.events: TransportEvents | None = None
 
@@ -77,13 +77,15 @@ class SimulatedTransport:
 
     def link_to(self, other: SimulatedTransport) -> None:
         """Remember whom this node has a link to."""
-        self._links[other.me.node_id] = other
+        self._links[other.my_id] = other
 
 
 @dataclass(slots=True)
 class _Path:
     """The way from one node to another, as long as the run lasts."""
 
+    sender: bytes
+    receiver: bytes
     latency_seconds: float
     last_arrival: float = 0.0
     queued_bytes: int = 0
@@ -117,9 +119,9 @@ class SimulatedNetwork:
         if self._running.get(node) is transport:
             del self._running[node]
         for other in linked:
-            there, back = other.me.node_id, node
-            if self._is_open(there, back) and self._is_open(back, there):
-                self._give_up_after(self._latency(self._path(back, there)), other, transport.me)
+            there, back = self._path(other.my_id, node), self._path(node, other.my_id)
+            if self._is_open(there) and self._is_open(back):
+                self._give_up_after(self._latency(back), other, transport.me)
 
     def machine_down(self, node: NodeId) -> None:
         """The whole machine of a node is off: nobody refuses, there is only silence."""
@@ -143,11 +145,11 @@ class SimulatedNetwork:
 
     def carry(self, sender: SimulatedTransport, to: NodeHandle, message: bytes) -> None:
         """Take a message on its way, or find out in time that it cannot arrive."""
-        path = self._path(sender.me.node_id, to.node_id)
+        path = self._path(sender.my_id, to.node_id)
         receiver = self._running.get(to.node_id)
         if receiver is sender:
             self._loop.call_soon(self._deliver, sender, receiver, message)
-        elif not self._is_open(sender.me.node_id, to.node_id):
+        elif not self._is_open(path):
             self._give_up_after(self._config.silence_seconds, sender, to)
         elif receiver is None:
             self._give_up_after(2 * self._latency(path), sender, to)
@@ -165,15 +167,15 @@ class SimulatedNetwork:
             latency = random_for(self._seed, "latency", *names).uniform(
                 self._config.latency_seconds_min, self._config.latency_seconds_max
             )
-            path = self._paths[sender, receiver] = _Path(latency)
+            path = self._paths[sender, receiver] = _Path(sender, receiver, latency)
         return path
 
-    def _is_open(self, sender: bytes, receiver: bytes) -> bool:
+    def _is_open(self, path: _Path) -> bool:
         """Whether a message can pass there now."""
         return (
-            receiver not in self._machines_down
-            and self._sides.get(sender) == self._sides.get(receiver)
-            and not self._path(sender, receiver).is_cut
+            path.receiver not in self._machines_down
+            and not path.is_cut
+            and (not self._sides or self._sides.get(path.sender) == self._sides.get(path.receiver))
         )
 
     def _latency(self, path: _Path) -> float:
@@ -191,9 +193,8 @@ class SimulatedNetwork:
         if self._random.random() < self._config.reorder:
             arrival += self._random.uniform(0, self._config.reorder_seconds_max)
         else:
-            # Later than the one before, not equal: equal deadlines have no order.
-            arrival = max(arrival, math.nextafter(path.last_arrival, math.inf))
-            path.last_arrival = arrival
+            # Not before the one sent before; what is equal arrives in the order of sending.
+            arrival = path.last_arrival = max(arrival, path.last_arrival)
         self._loop.call_at(arrival, self._arrive, path, sender, receiver, message)
 
     def _arrive(
@@ -204,7 +205,7 @@ class SimulatedNetwork:
         message: bytes,
     ) -> None:
         path.queued_bytes -= len(message)
-        if receiver.events is None or not self._is_open(sender.me.node_id, receiver.me.node_id):
+        if receiver.events is None or not self._is_open(path):
             return  # the process that had this link is gone, or the cable is
         sender.link_to(receiver)
         receiver.link_to(sender)
@@ -214,11 +215,11 @@ class SimulatedNetwork:
         self, sender: SimulatedTransport, receiver: SimulatedTransport, message: bytes
     ) -> None:
         if receiver.events is not None:
-            self._trace.absorb(sender.me.node_id, receiver.me.node_id, message)
+            self._trace.absorb(sender.my_id, receiver.my_id, message)
             receiver.events.on_message(sender.me, message)
 
     def _give_up_after(self, seconds: float, sender: SimulatedTransport, to: NodeHandle) -> None:
-        path = self._path(sender.me.node_id, to.node_id)
+        path = self._path(sender.my_id, to.node_id)
         if not path.is_being_given_up:
             path.is_being_given_up = True
             self._loop.call_later(seconds, self._give_up, path, sender, to)
@@ -226,5 +227,5 @@ class SimulatedNetwork:
     def _give_up(self, path: _Path, sender: SimulatedTransport, to: NodeHandle) -> None:
         path.is_being_given_up = False
         if sender.events is not None:
-            self._trace.absorb(b"unreachable", sender.me.node_id, to.node_id)
+            self._trace.absorb(b"unreachable", sender.my_id, to.node_id)
             sender.events.on_unreachable(to.id)

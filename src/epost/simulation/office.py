@@ -41,7 +41,7 @@ class OfficeConfig:
     users: int = 20
     nodes: NodeConfigs = field(default_factory=NodeConfigs)
     network: NetworkConfig = field(default_factory=NetworkConfig)
-    opening_gap_seconds: float = 0.2
+    opening_gap_seconds: float = 0.05
     """Between two machines that are switched on for the first time."""
     publication_seconds: float = 5.0
     """How soon the authority's changes reach the ring, if its machine runs."""

@@ -8,7 +8,6 @@ a deliberate defect, to show that the checkers would find one.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -231,9 +230,8 @@ class SimulatedVault:
     def _next_done(self) -> float:
         config = self._disk.config
         seconds = self._disk.random.uniform(config.commit_seconds_min, config.commit_seconds_max)
-        # Later than the one before, not equal: equal deadlines have no order.
-        earliest = math.nextafter(self._last_done, math.inf)
-        self._last_done = max(self._loop.time() + seconds, earliest)
+        # Commits finish in order; those of one moment do, too.
+        self._last_done = max(self._loop.time() + seconds, self._last_done)
         return self._last_done
 
     def _finish_commit(self, done: asyncio.Future[None], failure: BaseException | None) -> None:

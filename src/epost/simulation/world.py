@@ -99,7 +99,7 @@ class Trace:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._hash = hashlib.sha256()
+        self._hash = hashlib.blake2b(digest_size=32)
         self._listeners: list[Callable[[Observed], None]] = []
         self.last: deque[Observed] = deque(maxlen=EVENTS_KEPT)
         self.count = 0
@@ -119,10 +119,8 @@ class Trace:
 
     def absorb(self, *facts: bytes) -> None:
         """Let frequent facts (messages) count in the hash only."""
-        self._hash.update(repr(self._loop.time()).encode())
-        for fact in facts:
-            self._hash.update(len(fact).to_bytes(8, "big"))
-            self._hash.update(fact)
+        sizes = f"{self._loop.time()!r} {[*map(len, facts)]}"
+        self._hash.update(b"".join((sizes.encode(), *facts)))
         self.count += 1
 
     def digest(self) -> str:

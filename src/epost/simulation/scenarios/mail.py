@@ -15,7 +15,7 @@ from typing import Any
 from epost.node.settings import NodeConfigs
 from epost.past.config import PastConfig
 from epost.simulation.churn import Churn, ChurnConfig
-from epost.simulation.correspondence import CorrespondenceConfig, Forger, Readers, Writers
+from epost.simulation.correspondence import Askers, CorrespondenceConfig, Forger, Readers, Writers
 from epost.simulation.defects import Defect
 from epost.simulation.invariants.blocks import AcknowledgedBlocks
 from epost.simulation.invariants.mails import MailsArrive
@@ -30,7 +30,9 @@ NODES = NodeConfigs(
     past=PastConfig(
         repair_delay_seconds=20.0,
         # What changes in the leaf set is looked at at once; this is for what only time changes.
-        tick_seconds=5.0,
+        tick_seconds=10.0,
+        # Insertions push what they can themselves; this is for what a crash left behind.
+        push_backoff_seconds_min=5.0,
         # The churn never takes more than a repair can follow, so copying need never pause.
         mass_absence_part=1.0,
         # Surplus copies go within the run, so that giving them up too early would be seen.
@@ -51,7 +53,7 @@ class MailConfig:
     inbox_check_seconds: float = 600.0
     convergence_seconds: float = 120.0
     """After which no message may reach a wrong root any more."""
-    healing_seconds: float = 600.0
+    healing_seconds: float = 420.0
     """Without faults, before it is judged what is there."""
     blocks_read: int = 300
     """At the end, of all that were acknowledged."""
@@ -80,6 +82,7 @@ class MailScenario:
             versions=self._versions,
             findings=findings,
         )
+        self._askers = Askers(self.office, random_for(seed, "askers"), config.correspondence)
         self._forger = Forger(self.office, random_for(seed, "forger"), config.correspondence)
         self._writers: Writers | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -104,6 +107,7 @@ class MailScenario:
             self._churn.run(),
             writers.run(),
             self._readers.run(),
+            self._askers.run(),
             self._forger.run(),
             self._look_into_inboxes(),
         ):
@@ -118,7 +122,8 @@ class MailScenario:
         healing = asyncio.get_running_loop().create_task(self._churn.heal())
         while not healing.done():
             await self.world.run_for(1.0)
-        self._begin(self._readers.run())
+        for story in (self._readers.run(), self._askers.run()):
+            self._begin(story)
         await self.world.run_for(config.convergence_seconds)
         self._roots.is_calm = True
         await self.world.run_for(config.healing_seconds - config.convergence_seconds)
@@ -157,11 +162,12 @@ class MailScenario:
             "blocks ring-durable": len(self._blocks.ring_durable),
             "notices settled": self._notices.settled,
             "receipts forged": self._forger.tried,
-            "look-ups": self._readers.lookups,
+            "look-ups of blocks": self._readers.lookups,
             "look-ups failed": self._readers.failed,
             "readings": versions.readings,
             "readings unconfirmed": versions.unconfirmed,
             "readings failed": versions.unavailable,
+            "roots asked for": self._askers.asked,
             "messages routed": roots.delivered,
             "hops in the mean": roots.hops / max(1, roots.delivered),
             "at a wrong node": roots.misdelivered,
