@@ -174,6 +174,7 @@ class MemoryRing:
         self.prover = Prover(RING, lambda: organisation.trust)
         self.inserted: list[Handle] = []
         self.clones_may_run = False
+        self.full_parts = 0
 
     def put(self, handle: Handle, block: bytes, *, proof: bytes, now_ms: int) -> None:
         if handle.kind is BlockKind.KEY:
@@ -259,8 +260,13 @@ class NodeStore:
         self._machine = machine
         self._world = machine.world
 
-    async def insert(self, kind: BlockKind, block: bytes, *, mirror: bool = True) -> Insertion:
+    async def insert(
+        self, kind: BlockKind, block: bytes, *, mirror: bool = True, only_with_room: bool = False
+    ) -> Insertion:
         handle = handle_of(kind, block)
+        if only_with_room and self._world.ring.full_parts > 0:
+            self._world.ring.full_parts -= 1
+            return replace(self._held(handle), found_no_room=True)
         self._machine.disk.vault[handle] = (block, b"")
         if not await self._reach():
             return self._held(handle)

@@ -72,15 +72,21 @@ class BlockStore:
 
     # Inserting.
 
-    async def insert(self, kind: BlockKind, block: bytes, *, mirror: bool = True) -> Insertion:
+    async def insert(
+        self, kind: BlockKind, block: bytes, *, mirror: bool = True, only_with_room: bool = False
+    ) -> Insertion:
         """Store a block on k nodes and, as a mirror, here; or hold it here until that is possible.
 
-        Durable at least here when it returns. Inserting what is stored already is harmless.
-        Raises Conflict (with the block that is not older), RefusedError, DiskFull.
+        Durable at least here when it returns, unless `only_with_room` and the result says that it
+        `found_no_room`: then it is given up. Inserting what is stored already is harmless. Raises Conflict (with the block that is not older), RefusedError, DiskFull.
         """
         proven = self._prove_own(kind, block)
         voucher = self._insertions.voucher([(proven.handle, proven.size)])
         pushed = await self._insert(proven, block, voucher, mirror=mirror)
+        if only_with_room and pushed.found_no_room:
+            given_up = Role.UNPUSHED | Role.MIRROR | Role.STAND_IN
+            self._around.outbox.write(SetRoles(proven.handle, remove=given_up))
+            self._disk.wake()
         return Insertion(proven.handle, pushed.durability, pushed.found_no_room)
 
     async def insert_many(

@@ -26,6 +26,7 @@ from epost.foundation.errors import (
 from epost.foundation.ids import U63, BlockKind, Bytes32, Handle
 from epost.foundation.ports import Entropy
 from epost.past.durability import Durability
+from epost.past.space.placement import PLACES_TRIED_MAX
 from epost.post.config import PostConfig
 from epost.post.devices import Device
 from epost.post.frames import (
@@ -183,9 +184,15 @@ class MessageStore:
         assert_never(mode)
 
     async def _insert(self, framed: bytes, codec: Codec, raw_length: int, mode: Secrecy) -> Stored:
-        key = self._content_key(mode, framed)
-        block = seal_frame(key, framed)
-        insertion = await self._blocks.insert(BlockKind.CONTENT, block)
+        for places_left in reversed(range(PLACES_TRIED_MAX)):
+            key = self._content_key(mode, framed)
+            block = seal_frame(key, framed)
+            insertion = await self._blocks.insert(
+                BlockKind.CONTENT, block, only_with_room=places_left > 0
+            )
+            if not insertion.found_no_room or places_left == 0:
+                break
+            mode = Secrecy.UNIQUE  # another key, another handle, another part of the ring
         reference = Reference(insertion.handle.digest, key, mode, int(codec), raw_length)
         assert reference.digest == digest("blk/content", block)
         return Stored(reference, insertion.durability)

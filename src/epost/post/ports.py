@@ -61,8 +61,13 @@ class NodePorts:
 class BlockStore(Protocol):
     """PAST as the services use it (paper section 2)."""
 
-    async def insert(self, kind: BlockKind, block: bytes, *, mirror: bool = True) -> Insertion:
-        """Store a block on k nodes, or hold it locally; raises RefusedError, Conflict."""
+    async def insert(
+        self, kind: BlockKind, block: bytes, *, mirror: bool = True, only_with_room: bool = False
+    ) -> Insertion:
+        """Store a block on k nodes, or hold it locally; raises RefusedError, Conflict.
+
+        With `only_with_room` it is given up if it `found_no_room`.
+        """
         ...
 
     async def extend(self, cluster: Handle, records: Sequence[bytes], head: bytes) -> Insertion:

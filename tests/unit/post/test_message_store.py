@@ -243,6 +243,25 @@ async def test_manifests_that_lie_are_found_out(alice, messages) -> None:
 
 
 @with_store
+async def test_a_full_part_of_the_ring_is_avoided_by_another_key_and_handle(
+    alice, messages
+) -> None:
+    alice.world.ring.full_parts = 2
+    stored = await messages.store(b"to be had elsewhere", secrecy=Secrecy.CONVERGENT)
+    assert stored.durability.ring_durable
+    assert stored.reference.mode is Secrecy.UNIQUE
+    assert await messages.fetch(stored.reference) == b"to be had elsewhere"
+
+
+@with_store
+async def test_where_every_part_is_full_the_last_try_is_kept(alice, messages) -> None:
+    alice.world.ring.full_parts = 100
+    stored = await messages.store(b"nowhere to be had")
+    assert alice.world.ring.full_parts == 97
+    assert await messages.fetch(stored.reference) == b"nowhere to be had"
+
+
+@with_store
 async def test_what_was_held_locally_is_inserted_again_when_it_is_stored_again(
     alice, messages
 ) -> None:

@@ -126,6 +126,10 @@ def test_where_no_neighbour_has_room_the_insertion_is_held_locally() -> None:
         insertion = await inserter.store.insert(CONTENT, BLOCK)
         assert not insertion.durability.ring_durable
         assert insertion.found_no_room
+        assert ring.roles(HANDLE)
+        await inserter.store.insert(CONTENT, BLOCK, only_with_room=True)
+        await ring.world.run_for(1.0)
+        assert ring.roles(HANDLE) == {}, "given up, to be tried elsewhere"
 
     in_ring(story, NAMES, config=TIGHT, prepare=without_room(*range(10)))
 
