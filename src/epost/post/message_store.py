@@ -184,18 +184,19 @@ class MessageStore:
         assert_never(mode)
 
     async def _insert(self, framed: bytes, codec: Codec, raw_length: int, mode: Secrecy) -> Stored:
-        for places_left in reversed(range(PLACES_TRIED_MAX)):
+        places_left = PLACES_TRIED_MAX
+        while True:
+            places_left -= 1
             key = self._content_key(mode, framed)
             block = seal_frame(key, framed)
             insertion = await self._blocks.insert(
                 BlockKind.CONTENT, block, only_with_room=places_left > 0
             )
             if not insertion.found_no_room or places_left == 0:
-                break
+                reference = Reference(insertion.handle.digest, key, mode, int(codec), raw_length)
+                assert reference.digest == digest("blk/content", block)
+                return Stored(reference, insertion.durability)
             mode = Secrecy.UNIQUE  # another key, another handle, another part of the ring
-        reference = Reference(insertion.handle.digest, key, mode, int(codec), raw_length)
-        assert reference.digest == digest("blk/content", block)
-        return Stored(reference, insertion.durability)
 
     async def _store_chunks(self, plaintext: bytes, sha256: bytes, mode: Secrecy) -> Stored:
         async def store_chunk(start: int) -> Stored:
