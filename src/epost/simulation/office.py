@@ -140,14 +140,29 @@ class Machine:
         self.account = self._office.organisation.create_account(self.name, self.host.me)
         self._secret_disk = _SecretDisk(self.account.secrets)
 
+    async def take_account(self, account: Account, *, revoke: bool) -> None:
+        """Become one more machine of a user, from the next start; `revoke` her other ones.
+
+        The node must run: the account is read through it.
+        """
+        assert self.node is not None
+        organisation, me = self._office.organisation, self.host.me
+        blocks = self.node.blocks
+        self.account = await organisation.add_device(account, blocks, me, revoke=revoke)
+        self._secret_disk = _SecretDisk(self.account.secrets)
+
     def crash(self, *, with_machine: bool) -> None:
         """End at once, as a power cut or a kill does."""
         vault = self.host.vault
         self.host.crash(with_machine=with_machine)
         if self._random.random() < INDEX_LOST_PART:
-            self._index = SimulatedMailIndex()
+            self.lose_index()
         for listener in self._office.crash_listeners:
             listener(self.host, vault)
+
+    def lose_index(self) -> None:
+        """Have the mail index made anew at the next start."""
+        self._index = SimulatedMailIndex()
 
     def lose_disk(self) -> None:
         """End at once and for good: what comes back is another machine under this name."""

@@ -8,7 +8,7 @@ only the outcome matters here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -30,8 +30,10 @@ from epost.crypto.versioned import KeyBlock
 from epost.foundation.ids import Address, BlockKind, NodeHandle, NodeId
 from epost.foundation.ports import Clock, Sealing
 from epost.node.settings import NodeMembership
-from epost.post.devices import DeviceSecrets, NewAccount, create_account
+from epost.past.client import BlockStore
+from epost.post.devices import AccountKeys, DeviceSecrets, NewAccount, create_account
 from epost.post.keyring import EpochSecret
+from epost.post.recovery import add_device, find_account
 from epost.rings.enrolment import sealing_key_hash
 from epost.rings.node_ids import Placed, draw_node_id
 from epost.rings.policy import (
@@ -66,6 +68,8 @@ class Account:
     certificate: bytes = field(repr=False)
     secrets: DeviceSecrets = field(repr=False)
     first_blocks: Sequence[tuple[BlockKind, bytes]] = field(repr=False)
+    recovery_seed: bytes = field(repr=False)
+    """What the owner has on paper."""
 
 
 class SimulatedOrganisation:
@@ -130,8 +134,9 @@ class SimulatedOrganisation:
     def create_account(self, local_part: str, contact: NodeHandle) -> Account:
         """Make an account whose one device is the machine `contact`."""
         name = f"{local_part}@{self._domain}"
+        recovery_seed = self._entropy.token(32)
         new = create_account(
-            self._entropy.token(32),
+            recovery_seed,
             contact=contact,
             now_ms=self._clock.wall_ms(),
             sealing=self._sealing,
@@ -148,6 +153,36 @@ class SimulatedOrganisation:
                 (BlockKind.KEY, new.identity.data),
                 (BlockKind.CONTENT, new.keyring),
                 (BlockKind.KEY, new.device_block.data),
+            ),
+            recovery_seed,
+        )
+
+    async def add_device(
+        self, account: Account, blocks: BlockStore, contact: NodeHandle, *, revoke: bool
+    ) -> Account:
+        """Return the account as a further machine has it, which its owner adds with her phrase.
+
+        What there is of it is read through `blocks`; with `revoke` the new machine is the only one.
+        """
+        keys = AccountKeys(account.recovery_seed)
+        found = await find_account(keys, blocks, self._sealing)
+        device = add_device(
+            keys,
+            found,
+            contact=contact,
+            revoke=revoke,
+            now_ms=self._clock.wall_ms(),
+            sealing=self._sealing,
+            entropy=self._entropy,
+        )
+        secret = EpochSecret(SECRET_EPOCH, self._secret)
+        return replace(
+            account,
+            secrets=msgspec.structs.replace(device.secrets, organisation_secrets=(secret,)),
+            first_blocks=(
+                (BlockKind.CONTENT, device.keyring),
+                (BlockKind.KEY, device.device_block.data),
+                (BlockKind.KEY, device.identity.data),
             ),
         )
 
