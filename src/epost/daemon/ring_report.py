@@ -23,7 +23,8 @@ from epost.pastry.overlay import Member
 
 SMALL_RING = COMPARISONS_NEEDED + 1
 """In rings of so many machines each needs all others to be sure that it missed nothing."""
-LONG_ABSENCE_SECONDS = 14 * 86_400.0
+LONG_ABSENCE_SECONDS = 7 * 86_400.0
+"""From then on somebody should ask where it is; the overlay forgets it after twice that time."""
 
 
 class RingReport:
@@ -80,11 +81,14 @@ class RingReport:
         absent = [member for member in self._members() if not member.live]
         enrolled = node.issuers.enrolled_storage_nodes()
         missing = enrolled - 1 - len(node.overlay.neighbours())
-        if enrolled <= SMALL_RING and missing > 0:
+        if missing <= 0:
+            return []  # who is away is revoked already
+        if enrolled <= SMALL_RING:
             return [self._small_ring_advice(enrolled, missing, absent)]
         return [
             f"{_named([member])} has been away for {self._away(member)}. If it is gone for good, "
-            f"say so: epost org revoke-node {member.node.node_id.hex()[:16]}"
+            "revoke it on the machine with the authority, unless that is done: "
+            f"epost org revoke-node {member.node.node_id.hex()[:16]}"
             for member in absent
             if self._absence(member) > LONG_ABSENCE_SECONDS
         ]
