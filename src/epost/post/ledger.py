@@ -60,7 +60,11 @@ class Ledger:
         self._folded = 0 if stored is None else _FOLDED.decode(stored).sequence
         async for sequence, payload in self._log.replay(AppId.POST, self._folded):
             self._apply(sequence, payload)
-        self._folded = max(self._folded, self._log.sequence)
+        if self._log.sequence > self._folded:
+            # Records of other applications make no checkpoint: have one written, or every start
+            # reads again what this one has read.
+            self._folded = self._log.sequence
+            self._is_dirty.set()
 
     async def keep_checkpoints(self) -> None:
         """Write a checkpoint some time after every change, for ever."""
