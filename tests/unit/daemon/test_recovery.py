@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from epost.cli.commands import app
 from epost.daemon.authority.authority import Authority
 from epost.daemon.folder import NodeFolder
 from epost.daemon.membership import system_world
@@ -26,16 +29,22 @@ def invite_device(org: Organisation, name: str) -> str:
         return authority.invite_device(f"{name}@example.org")
 
 
-async def recover(org: Organisation, name: str, folder: str, *, revoke: bool = True) -> None:
-    joined = await recover_account(
-        invite_device(org, name),
-        org.words[name],
-        org.path / folder,
-        listen=f"127.0.0.1:{next(org.ports)}",
-        revoke=revoke,
-    )
-    assert joined.name == f"{name}@example.org"
-    org.passwords[name] = joined.password
+async def epost(*arguments: str) -> dict[str, str]:
+    """What the command line prints as JSON."""
+    result = await asyncio.to_thread(CliRunner().invoke, app, [*arguments, "--json"])
+    assert result.exit_code == 0, result.output
+    return dict(json.loads(result.stdout))
+
+
+async def recover(org: Organisation, name: str, folder: str) -> None:
+    address, paper = f"{name}@example.org", org.path / "paper"
+    paper.write_text(org.words[name])
+    where = ("--authority-dir", str(org.authority_dir))
+    invitation = (await epost("invite", address, "--another-machine", *where))["invite"]
+    here = ("--data-dir", str(org.path / folder), "--listen", f"127.0.0.1:{next(org.ports)}")
+    joined = await epost("recover", invitation, *here, "--words-file", str(paper))
+    assert joined["name"] == address
+    org.passwords[name] = joined["password"]
     org.set_mail_ports(folder)
     await org.start(folder)
 
