@@ -42,6 +42,12 @@ ABSENT_MAX = 64
 SEARCHES_MAX = 256
 """Keys whose replica roots are looked for securely at one time."""
 
+ROUND_TRIPS_MAX = 256
+"""Nodes whose round trip is remembered: leaf set, tables and candidates for them."""
+
+APPROACH_STEPS_MAX = 8
+"""Rows that a newcomer looks at on its way to a member nearby."""
+
 PROVEN_ARCS_MAX = 64
 """Arcs that redundant routes have shown."""
 
@@ -75,7 +81,7 @@ class PastryConfig:
     burial_seconds: float = 10.0
 
     # After one silent try another way is taken while the hop is probed (MSPastry); copies that
-    # arrive twice are recognised.
+    # arrive twice are recognised. Both timeouts adapt to the node's round trip (round_trips.py).
     hop_timeout_seconds: float = 1.0
     hop_tries: int = 1
     # A message that arrives before this node is ready waits at most so long.
@@ -94,8 +100,8 @@ class PastryConfig:
     absence_kept_seconds: float = 14 * 86_400.0
 
     # Secure routing: how long an answer is waited for; how many copies take the redundant route at
-    # most (32 fail for 1 % of keys among 100,000 nodes with 30 % accomplices); how many nodes beyond
-    # the replica roots are asked themselves, in so many rounds at most.
+    # most (32 fail for 1 % of keys among 100,000 nodes with 30 % accomplices); how many nodes
+    # beyond the replica roots are asked themselves, in so many rounds at most.
     root_set_seconds: float = 1.5
     redundant_copies: int = 64
     root_set_margin: int = 2

@@ -13,6 +13,7 @@ from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
 from epost.pastry.config import IN_FLIGHT_MAX, PastryConfig
 from epost.pastry.messages import FindRootSet, Transit
+from epost.pastry.round_trips import RoundTrips
 
 
 @dataclass(slots=True)
@@ -52,6 +53,7 @@ class _Flight:
     packet: bytes
     tries: int
     deadline: float
+    sent_at: float = 0.0
 
 
 class Hops:
@@ -59,13 +61,16 @@ class Hops:
 
     TIMER = "hops"
 
-    def __init__(self, config: PastryConfig, outbox: Outbox, entropy: Entropy) -> None:
+    def __init__(
+        self, config: PastryConfig, outbox: Outbox, entropy: Entropy, round_trips: RoundTrips
+    ) -> None:
         self._config = config
         self._outbox = outbox
         self._alarm = Alarm(outbox, Application.PASTRY, self.TIMER)
         # Random start: a restarted node must not repeat ids that its neighbours remember.
         self._next_hop_id = int.from_bytes(entropy.token(6), "big")
-        self._flights: dict[int, _Flight] = {}  # oldest deadline first
+        self._round_trips = round_trips
+        self._flights: dict[int, _Flight] = {}
 
     @property
     def has_room(self) -> bool:
@@ -90,11 +95,13 @@ class Hops:
         )
         self._transmit(hop, _Flight(to, journey, packet, 0, 0.0), now)
 
-    def on_ack(self, sender: NodeHandle, hop: int) -> None:
+    def on_ack(self, sender: NodeHandle, hop: int, now: float) -> None:
         """Forget a transmission that arrived; only its receiver can say so."""
         flight = self._flights.get(hop)
         if flight is not None and flight.to.node_id == sender.node_id:
             del self._flights[hop]
+            if flight.tries == 1:
+                self._round_trips.learn(sender.node_id, now - flight.sent_at)
 
     def take_failed(self, now: float) -> Sequence[tuple[NodeHandle, Journey]]:
         """Send again what is due; take and return what was sent often enough."""
@@ -102,14 +109,14 @@ class Hops:
         failed = []
         for hop, flight in list(self._flights.items()):
             if flight.deadline > now:
-                break
+                continue
             del self._flights[hop]
             if flight.tries < self._config.hop_tries:
                 self._transmit(hop, flight, now)
             else:
                 failed.append((flight.to, flight.journey))
         if self._flights:
-            self._alarm.set_by(next(iter(self._flights.values())).deadline, now)
+            self._alarm.set_by(min(flight.deadline for flight in self._flights.values()), now)
         return failed
 
     def take_for(self, node_id: bytes) -> Sequence[tuple[NodeHandle, Journey]]:
@@ -120,7 +127,9 @@ class Hops:
 
     def _transmit(self, hop: int, flight: _Flight, now: float) -> None:
         flight.tries += 1
-        flight.deadline = now + self._config.hop_timeout_seconds
+        usual = self._config.hop_timeout_seconds
+        patience = self._round_trips.patience(flight.to.node_id, usual)
+        flight.sent_at, flight.deadline = now, now + patience
         self._flights[hop] = flight
         self._outbox.notify(flight.to, Application.PASTRY, flight.packet)
         self._alarm.set_by(flight.deadline, now)

@@ -19,6 +19,7 @@ from epost.foundation.ids import NodeHandle
 from epost.foundation.ports import Observer
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
+from epost.pastry.approach import Approach
 from epost.pastry.config import PastryConfig
 from epost.pastry.messages import Ping, Standing
 from epost.pastry.observed import BecameReady, CeasedReady
@@ -49,6 +50,7 @@ class Join:
         self._peers = peers
         self._ask_way = ask_way
         self._on_ready = on_ready
+        self._approach = Approach(config, outbox, peers.round_trips)
         self._alarm = Alarm(outbox, Application.PASTRY, self.TIMER)
         self._bootstrap: list[NodeHandle] | None = None
         self._is_begun = False
@@ -88,7 +90,9 @@ class Join:
             self.arm(now)
 
     def arm(self, now: float) -> None:
-        """Have the timer ring when the next contact is due."""
+        """Have the timer ring when the next contact, or step of the approach, is due."""
+        if self._approach.is_under_way:
+            self._alarm.set_by(self._approach.deadline, now)
         due_at = self._peers.contacts.next_due_at(self._config.seek_seconds_max)
         if not self._is_begun or due_at is None:
             return
@@ -103,14 +107,19 @@ class Join:
         if self.is_ready:
             self._heal(node, standing, now)
         elif standing is Standing.READY:
-            self._ask_way_in_time(node, now)
+            self._come_near(node, now)
             return
         if self._peers.leaf_set.admits(node.node_id):
             self._peers.prober.probe(node, Reason.CANDIDATE, now)
 
+    def on_hints(self, sender: NodeHandle, nodes: Sequence[NodeHandle], now: float) -> None:
+        """A member on the way named others, perhaps nearer ones."""
+        self._approach.on_hints(sender, nodes, now)
+
     def advance(self, now: float) -> None:
         """Become ready as soon as that is allowed."""
         peers = self._peers
+        self._approach.advance(now, self._ask_way)
         if self.is_ready or not self._is_begun or not len(peers.leaf_set):
             return
         unconfirmed = [n for n in peers.leaf_set if n.node_id not in peers.confirmed]
@@ -175,6 +184,17 @@ class Join:
             standing is not Standing.READY or self._ask_way_in_time(node, now)
         ):
             contacts.remove(node.node_id)
+
+    def _come_near(self, contact: NodeHandle, now: float) -> None:
+        """Newcomers look for a member nearby first; whoever was here before knows some."""
+        if self._approach.is_under_way or now - self._asked_way_at < self._config.seek_seconds_min:
+            return
+        self._asked_way_at = now
+        if self._peers.standing is Standing.FRESH and not len(self._peers.leaf_set):
+            self._approach.begin(contact, now)
+            self._alarm.set_by(self._approach.deadline, now)
+        else:
+            self._ask_way(contact, now)
 
     def _ask_way_in_time(self, contact: NodeHandle, now: float) -> bool:
         if now - self._asked_way_at < self._config.seek_seconds_min:

@@ -280,6 +280,7 @@ class PastryNode:
                 self._peers.upkeep.on_row_request(sender, packet)
             case Hints():
                 self._peers.on_hints(sender, packet.handles, now)
+                self._join.on_hints(sender, packet.handles, now)
             case JoinReply():
                 self._peers.consider(sender, (sender, *packet.leaves), now)
             case Transit() | HopAck() | RootSet() | RootSetQuery():
@@ -294,7 +295,7 @@ class PastryNode:
             case Transit():
                 self._router.on_transit(sender, packet, now)
             case HopAck():
-                self._router.hops.on_ack(sender, packet.hop)
+                self._router.hops.on_ack(sender, packet.hop, now)
             case RootSet():
                 self._secure.on_root_set(sender, packet, now)
             case RootSetQuery():
@@ -312,7 +313,7 @@ class PastryNode:
             case Ping():
                 self._peers.on_ping(sender, packet)
             case Pong():
-                self._peers.on_pong(sender, packet)
+                self._peers.on_pong(sender, packet, now)
         self._join.on_met(sender, packet.standing, now)
 
     def _notice_absence(self, now: float) -> None:

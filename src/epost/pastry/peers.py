@@ -36,6 +36,7 @@ from epost.pastry.observed import (
     SuspicionCleared,
 )
 from epost.pastry.prober import Probe, Prober, Reason
+from epost.pastry.round_trips import RoundTrips
 from epost.pastry.routing_table import RoutingTable, closest_to_slot
 from epost.pastry.seen import Seen
 from epost.pastry.upkeep import TableUpkeep
@@ -72,16 +73,18 @@ class Peers:
         self._listener = listener
         self.standing = Standing.FRESH
         self.leaf_set = LeafSet(me.id, config.leaf_set_size)
-        self.table = RoutingTable(me.id, config.bits_per_digit)
+        self.round_trips = RoundTrips()
+        self.table = RoutingTable(me.id, config.bits_per_digit, self.round_trips.is_nearer)
         self.constrained = RoutingTable(
             me.id, config.bits_per_digit, closest_to_slot(me.id, config.bits_per_digit)
         )
         self.contacts = Contacts(config.seek_seconds_min)
-        self.prober = Prober(config, outbox, entropy, self._compose)
+        self.prober = Prober(config, outbox, entropy, self._compose, self.round_trips)
         self.upkeep = TableUpkeep(
             (self.table, self.constrained),
             self.leaf_set,
             self.prober,
+            self.round_trips,
             config,
             outbox,
             entropy,
@@ -153,7 +156,10 @@ class Peers:
         node_id = sender.node_id
         is_news = self._standings.get(node_id) is not standing
         self.met(sender, standing)
-        if is_news or node_id not in self.leaf_set or node_id == self._successor_id:
+        if node_id not in self.leaf_set:
+            self.upkeep.on_hints((sender,), now)  # perhaps it is nearer than whom we have
+            return
+        if is_news or node_id == self._successor_id:
             return
         if now - self._exchanged[node_id] >= self._config.heartbeat_seconds:
             self.prober.probe(sender, Reason.ROUTINE, now)
@@ -163,9 +169,9 @@ class Peers:
         self._tell(sender, encode(Pong(ping.nonce, self.standing)))
         self.met(sender, ping.standing)
 
-    def on_pong(self, sender: NodeHandle, pong: Pong) -> None:
+    def on_pong(self, sender: NodeHandle, pong: Pong, now: float) -> None:
         """A table entry, a candidate for one, or a lost contact lives."""
-        self.prober.answered(sender.node_id, pong.nonce)
+        self.prober.answered(sender.node_id, pong.nonce, now)
         self.met(sender, pong.standing)
 
     def on_leaf_set_probe(self, sender: NodeHandle, probe: LeafSetProbe, now: float) -> None:
@@ -176,7 +182,7 @@ class Peers:
 
     def on_leaf_set_reply(self, sender: NodeHandle, reply: LeafSetReply, now: float) -> None:
         """Enter a node that confirms us. An answer nobody waits for is only a sign of life."""
-        probe = self.prober.answered(sender.node_id, reply.nonce)
+        probe = self.prober.answered(sender.node_id, reply.nonce, now)
         if probe is None:
             self.met(sender, reply.standing)
             return

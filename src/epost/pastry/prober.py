@@ -15,6 +15,7 @@ from epost.foundation.ports import Entropy
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
 from epost.pastry.config import PROBES_MAX, TABLE_PROBES_MAX, PastryConfig
+from epost.pastry.round_trips import RoundTrips
 
 
 class Reason(IntEnum):
@@ -36,7 +37,10 @@ class Reason(IntEnum):
 
 @dataclass(slots=True)
 class Probe:
-    """A question that is out; `began_at` is when the first try left."""
+    """A question that is out; `began_at` is when the first try left.
+
+    `tries` begins anew when the node is heard otherwise, `sendings` of one nonce do not.
+    """
 
     node: NodeHandle
     reason: Reason
@@ -44,6 +48,8 @@ class Probe:
     began_at: float
     deadline: float
     tries: int
+    sendings: int = 0
+    sent_at: float = 0.0
 
     @property
     def is_suspicious(self) -> bool:
@@ -62,11 +68,13 @@ class Prober:
         outbox: Outbox,
         entropy: Entropy,
         compose: Callable[[Reason, int], bytes],
+        round_trips: RoundTrips,
     ) -> None:
         """`compose(reason, nonce)` makes the packet; called again for each try."""
         self._config = config
         self._outbox = outbox
         self._compose = compose
+        self._round_trips = round_trips
         self._alarm = Alarm(outbox, Application.PASTRY, self.TIMER)
         self._probes: dict[bytes, Probe] = {}
         self._nonce = int.from_bytes(entropy.token(4), "big")
@@ -97,14 +105,16 @@ class Prober:
             probe.reason = reason
             if was_ping:
                 # A new nonce: the answer to the ping must not pass for one to this question.
-                probe.nonce, probe.tries = self._next_nonce(), 0
+                probe.nonce, probe.tries, probe.sendings = self._next_nonce(), 0, 0
                 self._send(probe, now)
 
-    def answered(self, node_id: bytes, nonce: int) -> Probe | None:
+    def answered(self, node_id: bytes, nonce: int, now: float) -> Probe | None:
         """Take the probe that this answer ends; None if it is late or was not asked for."""
         probe = self._probes.get(node_id)
         if probe is None or probe.nonce != nonce:
             return None
+        if probe.sendings == 1:
+            self._round_trips.learn(node_id, now - probe.sent_at)
         return self._probes.pop(node_id)
 
     def on_heard(self, node: NodeHandle) -> bool:
@@ -154,7 +164,11 @@ class Prober:
 
     def _send(self, probe: Probe, now: float) -> None:
         probe.tries += 1
-        probe.deadline = now + self._config.probe_timeout_seconds
+        probe.sendings += 1
+        usual = self._config.probe_timeout_seconds
+        # Never less than usual: a verdict of death needs its time, another way for a message not.
+        patience = max(usual, self._round_trips.patience(probe.node.node_id, usual))
+        probe.sent_at, probe.deadline = now, now + patience
         self._outbox.notify(
             probe.node, Application.PASTRY, self._compose(probe.reason, probe.nonce)
         )

@@ -68,7 +68,7 @@ class Router:
         self._peers = peers
         self._upcalls = upcalls
         self._on_question = on_question
-        self.hops = Hops(config, outbox, entropy)
+        self.hops = Hops(config, outbox, entropy, peers.round_trips)
         self._departing: list[Journey] = []
         self._departure = Alarm(outbox, Application.PASTRY, self.TIMER)
         self._held: deque[tuple[float, Journey]] = deque()

@@ -18,6 +18,7 @@ from epost.pastry.config import HANDLES_MAX, PastryConfig
 from epost.pastry.leaf_set import LeafSet
 from epost.pastry.messages import Hints, RowRequest
 from epost.pastry.prober import Prober, Reason
+from epost.pastry.round_trips import RoundTrips
 from epost.pastry.routing_table import RoutingTable
 
 
@@ -31,6 +32,7 @@ class TableUpkeep:
         tables: tuple[RoutingTable, RoutingTable],
         leaf_set: LeafSet,
         prober: Prober,
+        round_trips: RoundTrips,
         config: PastryConfig,
         outbox: Outbox,
         entropy: Entropy,
@@ -43,6 +45,7 @@ class TableUpkeep:
         self._table, self._constrained = tables
         self._leaf_set = leaf_set
         self._prober = prober
+        self._round_trips = round_trips
         self._config = config
         self._outbox = outbox
         self._entropy = entropy
@@ -78,15 +81,28 @@ class TableUpkeep:
             self._ask_for(row, now)
 
     def on_row_request(self, sender: NodeHandle, request: RowRequest) -> None:
-        """Hint at the entries of a row."""
+        """Hint at the entries of a row, of the deepest one if the table has fewer rows.
+
+        An empty answer tells a newcomer that it need not wait for one.
+        """
         table = self._constrained if request.is_constrained else self._table
-        self._hint(sender, table.row(request.row))
+        row = min(request.row, max(table.rows(), default=0))
+        hints = Hints(tuple(table.row(row)[-HANDLES_MAX:]))
+        self._outbox.notify(sender, Application.PASTRY, encode(hints))
 
     def on_hints(self, nodes: Iterable[NodeHandle], now: float) -> None:
-        """Ping those that one of the tables wants; their answers enter them."""
+        """Ping those that one of the tables wants or may want; their answers enter them."""
         for node in nodes:
-            if self._table.wants(node.node_id) or self._constrained.wants(node.node_id):
+            if self._may_want(node.node_id):
                 self._prober.probe(node, Reason.TABLE, now)
+
+    def _may_want(self, node_id: bytes) -> bool:
+        """Whoever was never measured may be nearer than the node that has its slot."""
+        return (
+            self._table.wants(node_id)
+            or self._constrained.wants(node_id)
+            or (self._round_trips.of(node_id) is None and self._table.rival_of(node_id) is not None)
+        )
 
     def help_joiner(self, joiner: NodeHandle, is_first_hop: bool) -> None:
         """Send a joiner the row it shares with us; the first hop sends the rows above it too."""

@@ -5,6 +5,7 @@ from epost.pastry import hops as hops_module
 from epost.pastry.config import PastryConfig
 from epost.pastry.hops import Hops, Journey
 from epost.pastry.messages import PACKET, Transit
+from epost.pastry.round_trips import RoundTrips
 from tests.support.conversation import peer, spot
 from tests.support.ring import SeededEntropy
 
@@ -16,7 +17,8 @@ def journey(body: bytes = b"") -> Journey:
 class Bench:
     def __init__(self, seed: int = 1) -> None:
         self.outbox = Outbox()
-        self.hops = Hops(PastryConfig(hop_tries=2), self.outbox, SeededEntropy(seed))
+        self.trips = RoundTrips()
+        self.hops = Hops(PastryConfig(hop_tries=2), self.outbox, SeededEntropy(seed), self.trips)
 
     def sent(self) -> list[tuple[NodeHandle, Transit]]:
         packets = [
@@ -33,16 +35,16 @@ def test_an_acknowledged_transmission_is_forgotten() -> None:
     ((to, transit),) = bench.sent()
     assert to == peer(0.3)
     assert transit.hops == 1
-    bench.hops.on_ack(peer(0.3), transit.hop)
+    bench.hops.on_ack(peer(0.3), transit.hop, 0.5)
     assert list(bench.hops.take_failed(9.0)) == []
-    bench.hops.on_ack(peer(0.3), transit.hop)
+    bench.hops.on_ack(peer(0.3), transit.hop, 0.5)
 
 
 def test_only_the_receiver_can_acknowledge() -> None:
     bench = Bench()
     bench.hops.send(journey(), peer(0.3), 0.0)
     ((_, transit),) = bench.sent()
-    bench.hops.on_ack(peer(0.4), transit.hop)
+    bench.hops.on_ack(peer(0.4), transit.hop, 0.5)
     assert list(bench.hops.take_failed(1.0)) == []
     assert len(bench.sent()) == 1
 

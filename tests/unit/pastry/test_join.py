@@ -4,11 +4,13 @@ from epost.foundation.wire import Application
 from epost.pastry.config import PastryConfig
 from epost.pastry.messages import (
     Heartbeat,
+    Hints,
     JoinReply,
     LeafSetProbe,
     LeafSetReply,
     Ping,
     Pong,
+    RowRequest,
     Standing,
     Transit,
 )
@@ -46,6 +48,9 @@ def test_a_new_node_asks_its_bootstrap_for_the_way_and_its_neighbours_to_confirm
     ((to, ping),) = talk.said(Ping)
     assert to == A
     talk.hears(A, Pong(ping.nonce, Standing.READY))
+    ((to, row),) = talk.said(RowRequest)
+    assert (to, row.row) == (A, 255)
+    talk.hears(A, Hints(()))
     ((to, request),) = talk.said(Transit)
     assert (to, request.key, request.application) == (A, talk.me.node_id, Application.PASTRY)
     talk.hears(B, JoinReply((C,)))

@@ -2,6 +2,7 @@ from epost.foundation.effects import Outbox, Send, SetTimer
 from epost.foundation.ids import NodeHandle
 from epost.pastry.config import PROBES_MAX, TABLE_PROBES_MAX, PastryConfig
 from epost.pastry.prober import Prober, Reason
+from epost.pastry.round_trips import RoundTrips
 from tests.support.conversation import peer, spot
 from tests.support.ring import SeededEntropy
 
@@ -9,11 +10,13 @@ from tests.support.ring import SeededEntropy
 class Bench:
     def __init__(self) -> None:
         self.outbox = Outbox()
+        self.trips = RoundTrips()
         self.prober = Prober(
             PastryConfig(),
             self.outbox,
             SeededEntropy(1),
             lambda reason, nonce: reason.name.encode(),
+            self.trips,
         )
 
     def sent(self) -> list[tuple[NodeHandle, bytes]]:
@@ -40,9 +43,9 @@ def test_an_answer_ends_the_probe_if_it_fits() -> None:
     bench.prober.probe(peer(0.1), Reason.ROUTINE, 0.0)
     probe = bench.prober.get(spot(0.1))
     assert probe is not None
-    assert bench.prober.answered(spot(0.1), probe.nonce + 1) is None
-    assert bench.prober.answered(spot(0.2), probe.nonce) is None
-    assert bench.prober.answered(spot(0.1), probe.nonce) is probe
+    assert bench.prober.answered(spot(0.1), probe.nonce + 1, 0.5) is None
+    assert bench.prober.answered(spot(0.2), probe.nonce, 0.5) is None
+    assert bench.prober.answered(spot(0.1), probe.nonce, 0.5) is probe
     assert bench.silent(9.0) == []
 
 
@@ -70,7 +73,7 @@ def test_the_answer_to_a_ping_does_not_answer_the_probe_it_became() -> None:
     assert ping is not None
     nonce = ping.nonce
     bench.prober.probe(peer(0.1), Reason.CANDIDATE, 0.1)
-    assert bench.prober.answered(spot(0.1), nonce) is None
+    assert bench.prober.answered(spot(0.1), nonce, 0.5) is None
     assert bench.prober.is_out_for(Reason.CANDIDATE)
 
 

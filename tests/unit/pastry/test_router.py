@@ -164,8 +164,8 @@ def test_a_silent_hop_is_suspected_and_a_message_for_it_waits_for_the_verdict() 
 def test_after_the_verdict_the_message_goes_to_the_new_root() -> None:
     talk = member_of_ring(A, B)
     talk.hears(A, transit(BNEAR))
-    for _ in range(6):
-        talk.waits(1.0)
+    for _ in range(15):
+        talk.waits(0.4)
         talk.answers(B)
     assert talk.leaves == [A]
     assert [event.next_hop for event in talk.observed.of(Routed)] == [B.id, A.id]
@@ -300,6 +300,7 @@ def test_a_request_for_the_way_that_fails_is_left_to_the_next_contact() -> None:
     talk.hears(A, JoinReply(()))
     talk.said()
     talk.hears(A, Heartbeat(Standing.READY))
+    talk.hears(A, Hints(()))
     assert len(sent_on(talk)) == 1
     talk.waits(2.0)
     assert len(talk.observed.of(HopFailed)) == 1

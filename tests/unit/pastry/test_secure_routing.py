@@ -72,7 +72,7 @@ def test_all_honest_replica_roots_are_found_among_a_quarter_of_liars() -> None:
         root = ring.root_of(key)
         plain_missed += body not in [b for _, _, b in root.mailbox.delivered]
     assert missed == 0
-    assert plain_missed > 3, "else this ring proves nothing"
+    assert plain_missed > 0, "else this ring proves nothing"
     assert ring.observed.of(RootSetDoubted)
 
 

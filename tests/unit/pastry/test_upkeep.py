@@ -1,14 +1,17 @@
 """The routing table: filled by hints that were verified, repaired row by row."""
 
-from epost.foundation.ids import NodeHandle
+from epost.foundation.ids import NodeHandle, number, shared_digits
 from epost.pastry.messages import (
     Heartbeat,
     Hints,
+    LeafSetProbe,
+    LeafSetReply,
     Ping,
     Pong,
     RowRequest,
     Standing,
 )
+from epost.pastry.round_trips import RoundTrips
 from tests.support.conversation import Conversation, member_of_ring, peer, spot
 
 NEAR = [peer(0.5 + step / 1000) for step in (*range(-8, 0), *range(1, 9))]
@@ -26,8 +29,9 @@ def node_with(*entries: float) -> Conversation:
 def test_hints_fill_holes_once_the_nodes_themselves_answered() -> None:
     talk = node_with(0.2)
     talk.hears(NEAR[0], Hints((FAR, FARTHER, peer(0.21))))
-    ((to, ping),) = talk.said(Ping)
-    assert to == FAR
+    pings = dict(talk.said(Ping))
+    assert set(pings) == {FAR, peer(0.21)}, "a hole, and one that may be nearer than FARTHER"
+    ping = pings[FAR]
     talk.hears(NEAR[0], RowRequest(0, False))
     assert FAR not in talk.said(Hints)[0][1].handles
     talk.hears(FAR, Pong(ping.nonce, Standing.READY))
@@ -35,10 +39,51 @@ def test_hints_fill_holes_once_the_nodes_themselves_answered() -> None:
     assert FAR in talk.said(Hints)[0][1].handles
 
 
-def test_an_empty_row_is_not_worth_an_answer() -> None:
-    talk = node_with()
-    talk.hears(NEAR[0], RowRequest(30, False))
-    assert talk.said() == []
+def test_beyond_the_last_row_the_deepest_one_is_told() -> None:
+    talk = node_with(0.2)
+    deepest = max(shared_digits(talk.me.node_id, node.node_id) for node in NEAR)
+    talk.hears(NEAR[0], RowRequest(255, False))
+    told = talk.said(Hints)[0][1].handles
+    assert {shared_digits(talk.me.node_id, node.node_id) for node in told} == {deepest}
+
+
+def test_who_knows_nobody_says_so() -> None:
+    talk = Conversation()
+    talk.hears(FAR, RowRequest(0, False))
+    assert talk.said() == [(FAR, Hints(()))]
+
+
+def test_a_nearer_node_takes_the_slot_of_a_farther_one() -> None:
+    talk = node_with(0.2)
+    rival = peer(0.21)
+    for node, seconds in ((FARTHER, 0.2), (rival, 0.1)):
+        if node is FARTHER:
+            talk.node.on_unreachable(node.id, talk.now)
+            talk.perform()
+            ping = dict(talk.said(LeafSetProbe))[node]
+            talk.waits(seconds)
+            talk.hears(node, LeafSetReply(ping.nonce, Standing.READY, ()))
+        else:
+            talk.hears(NEAR[0], Hints((node,)))
+            ping = dict(talk.said(Ping))[node]
+            talk.waits(seconds)
+            talk.hears(node, Pong(ping.nonce, Standing.READY))
+    talk.hears(NEAR[0], RowRequest(0, False))
+    told = talk.said(Hints)[-1][1].handles
+    assert rival in told
+    assert FARTHER not in told
+
+
+def test_a_node_that_is_little_nearer_does_not() -> None:
+    trips = RoundTrips()
+    near, far = number(spot(0.1)), number(spot(0.2))
+    assert not trips.is_nearer(near, far)
+    trips.learn(spot(0.1), 0.09)
+    trips.learn(spot(0.2), 0.10)
+    assert not trips.is_nearer(near, far)
+    for _ in range(30):
+        trips.learn(spot(0.1), 0.05)
+    assert trips.is_nearer(near, far)
 
 
 def test_a_failed_entry_is_removed_and_its_row_mates_asked() -> None:
