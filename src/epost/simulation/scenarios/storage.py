@@ -27,8 +27,8 @@ from epost.simulation.storage.sleeping import sleepy
 from epost.simulation.storage.trouble import Trouble, TroubleConfig
 from epost.simulation.world import random_for
 
-SIZES = (50, 50, 50, 50, 60, 80, 100, 200)
-"""How many machines a run has: one of these, drawn from the seed."""
+SIZES = (*(50,) * 12, 75, 100, 150, 200)
+"""How many machines a run has: one of these, drawn from the seed; most are small, for their number."""
 
 NODES = NodeConfigs(
     past=PastConfig(

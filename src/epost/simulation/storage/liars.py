@@ -9,8 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from epost.crypto.hashing import digest
+from epost.foundation.codec import encode
+from epost.foundation.ids import BlockKind, Digest, Handle, NodeHandle
 from epost.foundation.ports import PutBlock, Write
+from epost.foundation.wire import Application
 from epost.node.joints import PendingUpcalls
+from epost.past.arcs import arc_between
+from epost.past.messages import UPKEEP, Compared, Listing, Parts, Row, Summary
 from epost.past.notice_keeping import FindingPending
 from epost.past.replica import Replica
 from epost.past.surroundings import Surroundings
@@ -33,6 +39,50 @@ class _RottenNode(SleepyNode):
         return _RottenReplica(around, delegation=upcalls, is_clock_sound=self.clock_check.is_sound)
 
 
+class _PretendingReplica(Replica):
+    """Answers comparisons with what comes to its mind, and gives nothing that it claims to have."""
+
+    def on_notify(self, sender: NodeHandle, body: bytes, now: float) -> None:
+        """Lie about every range in turn: all the same, all other, blocks that do not exist."""
+        message = UPKEEP.decode(body)
+        if not isinstance(message, Summary):
+            super().on_notify(sender, body, now)
+            return
+        lies = (_agree, _differ_everywhere, _claim)
+        answer = lies[message.serial % len(lies)](message)
+        self._outbox.notify(sender, Application.PAST, encode(answer))
+
+
+def _agree(asked: Summary) -> Compared:
+    return Compared(asked.serial, (), ())
+
+
+def _differ_everywhere(asked: Summary) -> Compared:
+    arcs = [arc_between(span.start, span.end) for span in asked.spans]
+    parts = [
+        Parts(number, tuple(digest("lie", bytes([part])) for part in range(len(arc.parts()))))
+        for number, arc in enumerate(arcs)
+        if arc.size > 1
+    ]
+    return Compared(asked.serial, tuple(parts), ())
+
+
+def _claim(asked: Summary) -> Compared:
+    """Claim blocks at the end of every range that nobody has."""
+    listings = [
+        Listing(number, (Row(Handle(BlockKind.CONTENT, Digest(span.end + bytes(12))), 0, b""),))
+        for number, span in enumerate(asked.spans)
+    ]
+    return Compared(asked.serial, (), tuple(listings))
+
+
+class _PretendingNode(SleepyNode):
+    def _make_replica(self, around: Surroundings, upcalls: PendingUpcalls) -> Replica:
+        return _PretendingReplica(
+            around, delegation=upcalls, is_clock_sound=self.clock_check.is_sound
+        )
+
+
 class _EmptyVault(SimulatedVault):
     """Says that it keeps what others insert, and keeps nothing."""
 
@@ -51,6 +101,7 @@ def _rotten(body: bytes | None) -> bytes | None:
 
 LIARS = (
     Defect("serves rotten blocks", None, "gives blocks with a flipped bit", node=_RottenNode),
+    Defect("pretends", None, "lies in comparing replicas", node=_PretendingNode),
     Defect("keeps nothing", None, "acknowledges and forgets", vault=_EmptyVault, node=SleepyNode),
     Defect(
         "keeps old versions",
