@@ -74,10 +74,12 @@ class PastConfig:
     repair_bytes_per_second: int = 8 * MEBIBYTE
     # Surplus of a shifted replica set is kept so long after all k members confirmed (design 4).
     surplus_kept_seconds: float = 14 * 86_400.0
-    # In larger rings copying pauses if this part of the leaf set vanished within the time.
+    # In larger rings, if this part of the leaf set vanished within the time, these nodes are
+    # asleep, not lost: nothing of theirs is copied elsewhere, for a long weekend at most.
     mass_absence_ring_min: int = 32
     mass_absence_part: float = 0.3
     mass_absence_seconds: float = 3600.0
+    mass_absence_seconds_max: float = 4 * 86_400.0
     # The whole own disk is read again in this time, a little at a time and never faster than
     # that; what rotted is fetched again (a drive loses a sector in years, a store in months).
     scrub_seconds: float = 30 * 86_400.0

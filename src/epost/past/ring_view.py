@@ -7,7 +7,7 @@ elsewhere yet, and what others keep in its place they keep as stand-ins.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from epost.foundation.ids import NodeHandle, NodeId, closeness, number, point
@@ -73,7 +73,7 @@ class Membership:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._is_paused = False
+        self._excused: frozenset[NodeId] = frozenset()
         k = around.issuers.replication_factor()
         self.view = RingView(around.me.id, k, (around.me.id,), (), is_whole=True)
 
@@ -82,13 +82,14 @@ class Membership:
         around = self._around
         config, issuers = around.config, around.issuers
         members = around.overlay.members(now)
-        is_paused = is_mass_absence(members, issuers.enrolled_storage_nodes(), now, config)
-        if is_paused is not self._is_paused:
-            self._is_paused = is_paused
-            around.observer.record(CopyingPaused(is_paused))
-        if is_paused:
-            config = replace(config, repair_delay_seconds=float("inf"))
-        judged = judge(members, around.me.id, now, config)
+        together = gone_together(members, issuers.enrolled_storage_nodes(), now, config)
+        # In the morning the last ones are no crowd any more, but excused as before.
+        absent = {m.node.id for m in members if _is_absent_within_excuse(m, now, config)}
+        excused = together | (self._excused & absent)
+        if bool(excused) is not bool(self._excused):
+            around.observer.record(CopyingPaused(bool(excused)))
+        self._excused = excused
+        judged = judge(members, around.me.id, now, config, excused)
         counted, gap = judged.counted, find_gap(judged.counted, around.overlay)
         span = counted if gap is None else counted[gap:] + counted[:gap]
         k = issuers.replication_factor()
@@ -107,10 +108,17 @@ class Judged:
     live: tuple[NodeHandle, ...]
 
 
-def judge(members: Sequence[MemberView], me: NodeId, now: float, config: PastConfig) -> Judged:
+def judge(
+    members: Sequence[MemberView],
+    me: NodeId,
+    now: float,
+    config: PastConfig,
+    excused: frozenset[NodeId] = frozenset(),
+) -> Judged:
     """Judge the members of the leaf set; `me` may or may not be among them."""
     others = [m for m in members if m.node.node_id != me]
-    counted = {m.node.id for m in others if m.live or not _is_lost(m, now, config)} | {me}
+    counted = {m.node.id for m in others if m.live or not _is_lost(m, now, config)}
+    counted |= excused | {me}
     live = sorted((m.node for m in others if m.live), key=lambda node: node.node_id)
     return Judged(tuple(sorted(counted)), tuple(live))
 
@@ -125,21 +133,39 @@ def find_gap(ring: Sequence[NodeId], overlay: Overlay) -> int | None:
     return None
 
 
-def is_mass_absence(
+def gone_together(
     members: Sequence[MemberView], enrolled: int, now: float, config: PastConfig
-) -> bool:
-    """Has so much of the leaf set vanished at once that copying would only make it worse?"""
+) -> frozenset[NodeId]:
+    """Return the absent ones who left when so many did that copying would only make it worse.
+
+    In the evening an office goes to sleep, and comes back in the morning: whoever left within the
+    same hour as a large part of the leaf set counts as a member for longer. A single node that
+    fails meanwhile is replaced as ever.
+    """
     if enrolled <= config.mass_absence_ring_min:
+        return frozenset()
+    gone = sorted(
+        (m.absent_since, m.node.id)
+        for m in members
+        if m.absent_since is not None and _is_absent_within_excuse(m, now, config)
+    )
+    together: set[NodeId] = set()
+    first = 0
+    for last, (left_at, _) in enumerate(gone):
+        while left_at - gone[first][0] >= config.mass_absence_seconds:
+            first += 1
+        if last + 1 - first > config.mass_absence_part * len(members):
+            together.update(node for _, node in gone[first : last + 1])
+    return frozenset(together)
+
+
+def _is_absent_within_excuse(member: MemberView, now: float, config: PastConfig) -> bool:
+    since = member.absent_since
+    if member.live or since is None:
         return False
-    recent = sum(1 for m in members if _absence(m, now) < config.mass_absence_seconds)
-    return recent > config.mass_absence_part * len(members)
+    return now - since < config.mass_absence_seconds_max
 
 
 def _is_lost(member: MemberView, now: float, config: PastConfig) -> bool:
-    return member.absent_since is None or _absence(member, now) >= config.repair_delay_seconds
-
-
-def _absence(member: MemberView, now: float) -> float:
-    if member.live or member.absent_since is None:
-        return float("inf")
-    return now - member.absent_since
+    since = member.absent_since
+    return since is None or now - since >= config.repair_delay_seconds

@@ -12,6 +12,7 @@ from epost.simulation.defects import DEFECTS, Defect, defect_named
 from epost.simulation.invariants.violations import Invariant, Violated
 from epost.simulation.report import Report
 from epost.simulation.scenarios.mail import MailConfig, MailScenario
+from epost.simulation.scenarios.office_day import OfficeDayScenario
 from epost.simulation.scenarios.scenario import Scenario
 from epost.simulation.scenarios.storage import StorageScenario
 
@@ -27,6 +28,7 @@ class Kind:
 
 SCENARIOS = {
     "mail": Kind("an office writes mails while its machines come and go", MailScenario),
+    "office-day": Kind("200 desktops, most asleep from 18:00 to 08:00", OfficeDayScenario),
     "storage": Kind("storage nodes under every kind of trouble, liars included", StorageScenario),
 }
 

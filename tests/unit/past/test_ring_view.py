@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ import pytest
 from epost.foundation.ids import Id, NodeHandle, clockwise_distance, closeness
 from epost.past.arcs import replica_arc
 from epost.past.config import PastConfig
-from epost.past.ring_view import RingView, find_gap, is_mass_absence, judge
+from epost.past.ring_view import RingView, find_gap, gone_together, judge
 from tests.support.organisation import seed_of
 
 RING = sorted(seed_of(f"node {n}")[:20] for n in range(30))
@@ -99,13 +100,26 @@ def test_the_absent_count_until_the_repair_delay_is_over() -> None:
     assert all(a < b for a, b in pairwise(view.span))
 
 
-def test_much_absence_at_once_is_recognised_in_larger_rings_only() -> None:
-    gone = [Seen(handle(n), live=False, absent_since=990.0) for n in RING[:4]]
-    here = [Seen(handle(n)) for n in RING[4:10]]
-    long_gone = [Seen(handle(n), live=False, absent_since=-9e9) for n in RING[10:20]]
-    assert is_mass_absence(gone + here, 10, 1000.0, CONFIG)
-    assert not is_mass_absence(gone[:3] + here, 4, 1000.0, CONFIG)
-    assert not is_mass_absence(long_gone + here, 20, 1000.0, CONFIG)
+def absent(nodes: Sequence[bytes], since: float) -> list[Seen]:
+    return [Seen(handle(node), live=False, absent_since=since) for node in nodes]
+
+
+def test_who_left_with_many_others_is_excused_in_larger_rings_only() -> None:
+    gone, here = absent(RING[:4], 990.0), [Seen(handle(n)) for n in RING[4:10]]
+    assert gone_together(gone + here, 10, 1000.0, CONFIG) == set(RING[:4])
+    assert not gone_together(gone + here, 4, 1000.0, CONFIG)
+    assert not gone_together(gone[:2] + here, 10, 1000.0, CONFIG)
+
+
+def test_the_excuse_lasts_for_a_long_weekend_and_is_not_for_who_leaves_alone_later() -> None:
+    night, here = absent(RING[:4], 990.0), [Seen(handle(n)) for n in RING[4:10]]
+    hours = 50 * 3600.0
+    alone = absent(RING[10:11], 990.0 + hours - 2000.0)
+    assert gone_together(night + alone + here, 12, 990.0 + hours, CONFIG) == set(RING[:4])
+    judged = judge(night + alone + here, RING[11], 990.0 + hours, CONFIG, frozenset(RING[:4]))
+    assert set(judged.counted) == {*RING[:10], RING[11]}
+    late = 990.0 + CONFIG.mass_absence_seconds_max
+    assert not gone_together(night + here, 12, late, CONFIG)
 
 
 def test_a_whole_ring_has_no_gap() -> None:

@@ -25,6 +25,7 @@ class Invariant(Enum):
     ONLY_AUTHENTIC = "nobody is given, and no replica keeps, what nobody inserted"
     NEVER_BACK = "no replica replaces a block by an older version of it"
     SETS_COMPLETE = "once nothing fails any more, every replica set becomes complete"
+    COPYING_CAPPED = "no node is given blocks faster than it asks for"
     NO_BUGS = "no assumption of the code is broken"
 
     @property

@@ -28,7 +28,7 @@ from epost.simulation.storage.trouble import Trouble, TroubleConfig
 from epost.simulation.world import random_for
 
 SIZES = (*(50,) * 12, 75, 100, 150, 200)
-"""How many machines a run has: one of these, drawn from the seed; most are small, for their number."""
+"""How many machines a run has: one of these, drawn from the seed."""
 
 NODES = NodeConfigs(
     past=PastConfig(
