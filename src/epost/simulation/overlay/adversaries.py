@@ -1,114 +1,199 @@
-"""Routing among accomplices (Castro et al., OSDI 2002): one plain route, and the redundant one.
+"""Routing among accomplices (Castro et al., OSDI 2002): one plain route, and the product's search.
 
-An accomplice drops what it should forward, or hands it to another accomplice, which is the same;
-asked for its neighbourhood it names accomplices only. It cannot make up nodes, since every node
-counts by its certificate. A route has succeeded if all correct replica roots are known at its end.
+Tables come from the oracle; the search is the product's SecureRouting with its messages, density
+test, redundant copies and confirmations. An accomplice drops what it should forward (to hand it to
+another is the same), answers a plain route with the accomplices closest to the key, and shows
+accomplices only when it is asked for its leaf set. Nobody can make up nodes: a node counts by its
+certificate. A search succeeds if all correct replica roots are among its result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from epost.foundation.ids import number
-from epost.pastry.root_sets import arc_around, diverse_first_hops, replica_roots
+from epost.foundation.effects import Outbox, Send
+from epost.foundation.ids import Id, NodeHandle, NodeId, number, point
+from epost.foundation.wire import unpack
+from epost.pastry.config import PastryConfig
+from epost.pastry.messages import PACKET, FindRootSet, RootSet, RootSetQuery, Standing, Witnessed
+from epost.pastry.observed import RootSetFound
+from epost.pastry.peers import Peers
 from epost.pastry.routing import ID_BITS
+from epost.pastry.secure_routing import SecureRouting
 from epost.simulation.overlay.figure import Progress
-from epost.simulation.overlay.oracle_ring import OracleRing
+from epost.simulation.overlay.oracle_ring import OracleRing, closest_in
+from epost.simulation.overlay.protocol_ring import SeededEntropy
 from epost.simulation.overlay.statistics import Mean
 
-COPIES = 64
-"""How many questions leave by different first hops."""
-
-ROUNDS_MAX = 3
-"""How often those who were named, but did not answer yet, are asked whom they know."""
+PROGRESS_EVERY = 1000
 
 
 @dataclass(slots=True)
 class Outcome:
-    """How many routes succeeded of how many, and what the redundant ones cost."""
+    """How many routes succeeded of how many, and what the searches cost."""
 
     routes: int = 0
     plain: int = 0
+    searches: int = 0
     redundant: int = 0
-    copies_arrived: Mean = field(default_factory=Mean)
     messages: Mean = field(default_factory=Mean)
+    """Of one search: copies at each hop, questions and answers."""
 
 
 class Infiltrated:
-    """A ring of which a random part are accomplices."""
+    """A ring with constrained tables of which a random part are accomplices."""
 
     def __init__(self, ring: OracleRing, part: float, random: Random, *, k: int = 3) -> None:
         """`k` is how many replica roots a key has."""
-        self._ring = ring
-        self._random = random
-        self._k = k
-        self._bad = bytearray(len(ring))
-        for node in random.sample(range(len(ring)), round(len(ring) * part)):
-            self._bad[node] = True
+        self.ring = ring
+        self.random = random
+        self.k = k
+        bad = random.sample(range(len(ring)), round(len(ring) * part))
+        self.bad = set(bad)
+        self.bad_ids = sorted(ring.ids[node] for node in bad)
+        self.config = PastryConfig(leaf_set_size=ring.leaf_set_size)
 
-    def measure(self, routes: int, progress: Progress) -> Outcome:
-        """Route from random correct nodes to random keys in both ways."""
+    def measure(self, routes: int, progress: Progress, *, always_redundant: bool) -> Outcome:
+        """Route from random correct nodes to random keys, plainly and by a search.
+
+        `always_redundant` has every first answer stay out, so that no search ends there.
+        """
         outcome = Outcome()
         for _ in range(routes):
-            source, key = self._a_correct_node(), self._random.getrandbits(ID_BITS)
+            source, key = self._a_correct_node(), self.random.getrandbits(ID_BITS)
+            search = Search(self, source, key, is_mute=always_redundant)
             outcome.routes += 1
-            outcome.plain += self.plain(source, key)
-            outcome.redundant += self.redundant(source, key, outcome)
-            if outcome.routes % 1000 == 0:
-                progress(f"{outcome.routes} routes: plain {outcome.plain}, {outcome.redundant}")
+            outcome.plain += search.plain_succeeds()
+            outcome.searches += search.succeeds()
+            outcome.redundant += search.is_redundant
+            outcome.messages.add(search.messages)
+            if outcome.routes % PROGRESS_EVERY == 0:
+                progress(f"{outcome.routes} routes: {outcome.plain} {outcome.searches} succeeded")
         return outcome
 
-    def plain(self, source: int, key: int) -> bool:
-        """Tell whether one route meets correct nodes only, its end included."""
-        return not any(self._bad[node] for node in self._ring.route(source, key)[1:])
-
-    def redundant(self, source: int, key: int, outcome: Outcome) -> bool:
-        """Tell whether copies by different ways learn of all correct replica roots."""
-        ring, state = self._ring, self._ring.state(source)
-        leaves, table = state.leaf_set.neighbourhood.leaves, state.table
-        rows = [[number(node.node_id) for node in table.row(row)] for row in table.rows()]
-        known: set[int] = set()
-        asked: set[int] = set()
-        messages = arrived = 0
-        for first in diverse_first_hops(leaves, COPIES, rows):
-            end, hops = self._copy(ring.index(first), key)
-            messages += 1 + hops
-            if end is not None:
-                arrived += 1
-                asked.add(end)
-                known.update(self._named_by(end))
-        messages += len(asked)
-        for _ in range(ROUNDS_MAX):
-            arc = arc_around(key, known, len(leaves) // 2)
-            pending = [n for n in map(ring.index, arc) if n not in asked]
-            messages += 2 * len(pending)
-            asked.update(pending)
-            known.update(*map(self._named_by, pending))
-        outcome.copies_arrived.add(arrived)
-        outcome.messages.add(messages)
-        roots = [node for node in ring.closest(key, self._k) if not self._bad[node]]
-        found = {ring.index(value) for value in replica_roots(key, known, self._k)}
-        return found.issuperset(roots)
-
-    def _copy(self, node: int, key: int) -> tuple[int | None, int]:
-        """Follow one copy to a correct node that knows the root; None if it was dropped."""
-        hops = 0
-        while not self._bad[node]:
-            if self._ring.state(node).leaf_set.neighbourhood.contains(key):
-                return node, hops
-            node, hops = self._ring.hop(node, key), hops + 1
-        return None, hops
-
-    def _named_by(self, node: int) -> Iterable[int]:
-        """Return whom a node names: its leaf set and itself, or its accomplices there."""
-        named = (self._ring.ids[node], *self._ring.state(node).leaf_set.neighbourhood.leaves)
-        if self._bad[node]:
-            return [value for value in named if self._bad[self._ring.index(value)]]
-        return named
-
     def _a_correct_node(self) -> int:
-        while self._bad[node := self._random.randrange(len(self._ring))]:
+        while (node := self.random.randrange(len(self.ring))) in self.bad:
             pass
         return node
+
+
+class Search:
+    """One key looked for by one node (the Ways, Credentials and Observer of its SecureRouting)."""
+
+    def __init__(self, among: Infiltrated, source: int, key: int, *, is_mute: bool) -> None:
+        self.messages = 0
+        self.is_redundant = False
+        self._among = among
+        self._ring = among.ring
+        self._source = source
+        self._key = key
+        self._is_mute = is_mute
+        self._answers: list[tuple[int, RootSet]] = []
+        self._found: Sequence[NodeHandle] | None = None
+        state, me = self._ring.state(source), self._ring.nodes[source]
+        outbox, entropy = Outbox(), SeededEntropy(among.random)
+        peers = Peers(me, among.config, outbox, entropy, self, self)
+        peers.leaf_set, peers.constrained = state.leaf_set, state.table
+        peers.standing = Standing.READY
+        self._outbox = outbox
+        self._secure = SecureRouting(me, among.config, outbox, entropy, self, peers, self, self)
+
+    def plain_succeeds(self) -> bool:
+        """Tell whether one route meets correct nodes only, its end included."""
+        return self._among.bad.isdisjoint(self._ring.route(self._source, self._key)[1:])
+
+    def succeeds(self) -> bool:
+        """Search, and tell whether all correct replica roots were found."""
+        among, now = self._among, 0.0
+        self._secure.find(point(self._key), among.k, self._on_found)
+        while self._found is None:
+            self._secure.on_timer(now)
+            self._exchange(now)
+            now += among.config.root_set_seconds
+        found = {self._ring.index(number(node.node_id)) for node in self._found}
+        return found >= {n for n in self._ring.closest(self._key, among.k) if n not in among.bad}
+
+    # What the search asks of its node
+
+    def ask_root(self, key: Id, question: FindRootSet, now: float) -> None:
+        """Route plainly (Ways); an accomplice on the way answers in place of the root."""
+        way = self._ring.route(self._source, self._key)
+        self.messages += len(way)
+        if self._is_mute:
+            return
+        if self._among.bad.isdisjoint(way):
+            self._answer(way[-1], question.nonce)
+            return
+        forged = closest_in(self._among.bad_ids, self._key, self._among.config.leaf_set_size)
+        self._show(self._ring.index(forged[0]), question.nonce, forged)
+
+    def ask_by(self, first: NodeHandle, key: Id, question: FindRootSet, now: float) -> None:
+        """Follow a copy by constrained tables to a correct node that has the key in its leaf set.
+
+        (Ways.) It is lost at the first accomplice.
+        """
+        node = self._ring.index(number(first.node_id))
+        self.messages += 1
+        while node not in self._among.bad:
+            if self._ring.state(node).leaf_set.neighbourhood.contains(self._key):
+                self._answer(node, question.nonce)
+                return
+            node = self._ring.hop(node, self._key)
+            self.messages += 1
+
+    def certificate_of(self, node: NodeId) -> bytes | None:
+        """Return the certificate of a node: here its id (Credentials)."""
+        return node
+
+    def holder_of(self, certificate: bytes) -> NodeId | None:
+        """Return whose certificate it is (Credentials)."""
+        return NodeId(Id(certificate))
+
+    def record(self, event: object) -> None:
+        """Note which way it took (Observer)."""
+        if isinstance(event, RootSetFound):
+            self.is_redundant = event.redundant
+
+    def on_member(self, node: NodeHandle, joined: bool, now: float) -> None:
+        """The leaf set stays as it is (PeersListener)."""
+
+    def on_settled(self, node_id: bytes, now: float) -> None:
+        """Nobody is suspected (PeersListener)."""
+
+    # What the others answer
+
+    def _exchange(self, now: float) -> None:
+        """Deliver questions and answers until there are no more."""
+        self._deliver_questions()
+        while self._answers:
+            answers, self._answers = self._answers, []
+            for node, answer in answers:
+                self._secure.on_root_set(self._ring.nodes[node], answer, now)
+            self._deliver_questions()
+
+    def _deliver_questions(self) -> None:
+        for effect in self._outbox.drain():
+            if isinstance(effect, Send):
+                query = PACKET.decode(unpack(effect.message).body)
+                assert isinstance(query, RootSetQuery), "the search sends nothing else itself"
+                self.messages += 1
+                self._answer(self._ring.index(number(effect.to.node_id)), query.nonce)
+
+    def _answer(self, node: int, nonce: bytes) -> None:
+        """A node shows itself and its leaf set, an accomplice only its accomplices there."""
+        leaves = self._ring.state(node).leaf_set.neighbourhood.leaves
+        shown: Sequence[int] = [self._ring.ids[node], *leaves]
+        if node in self._among.bad:
+            shown = [value for value in shown if self._ring.index(value) in self._among.bad]
+        self._show(node, nonce, shown)
+
+    def _show(self, sender: int, nonce: bytes, shown: Sequence[int]) -> None:
+        self.messages += 1
+        handles = (self._ring.nodes[self._ring.index(value)] for value in shown)
+        members = tuple(Witnessed(handle, handle.node_id) for handle in handles)
+        self._answers.append((sender, RootSet(nonce, members)))
+
+    def _on_found(self, roots: Sequence[NodeHandle]) -> None:
+        self._found = roots

@@ -51,7 +51,7 @@ def hops_static(scale: Scale, progress: Progress) -> Sequence[Figure]:
     sizes = (1_000, 10_000, 100_000) if full else (1_000, 10_000)
     figures = []
     for size in sizes:
-        hops = static_hops(size, 100_000 if full else 5_000, seed=1)
+        hops = static_hops(size, 20_000 if full else 5_000, seed=1)
         progress(f"N = {size}: {hops.estimate()}")
         published = "4.02 [mem: histogram]" if size == 100_000 else f"{IDEAL_HOPS[size]} [calc]"
         figures.append(
@@ -233,28 +233,40 @@ def _churn_rows(prefix: str, size: int, outcome: ChurnOutcome) -> Sequence[Figur
 
 
 def malicious(scale: Scale, progress: Progress) -> Sequence[Figure]:
-    """Accomplices everywhere: plain and redundant routes."""
-    size, routes = (100_000, 10_000) if scale is Scale.FULL else (10_000, 1_000)
+    """Accomplices everywhere: plain routes, redundant ones, and searches that choose."""
+    size, routes = (100_000, 10_000) if scale is Scale.FULL else (10_000, 500)
     random = Random(1)  # noqa: S311 - a simulation
     ring = OracleRing(size, random, leaf_set_size=32, choice=constrained)
-    figures = []
+    figures: list[Figure] = []
     for part, published in ((0.25, "0.227 [sec]"), (0.3, "0.159 [sec]")):
-        outcome = Infiltrated(ring, part, random).measure(routes, progress)
+        among = Infiltrated(ring, part, random)
+        redundant = among.measure(routes, progress, always_redundant=True)
+        secure = among.measure(routes // 10, progress, always_redundant=False)
         row = partial(Figure, n=size, trials=routes, seeds=(1,))
         prefix = f"{part:.0%} malicious, l=32: "
         figures += [
             row(
                 prefix + "plain route succeeds",
-                ours=share(outcome.plain, routes),
+                ours=share(redundant.plain, routes),
                 published=published if size == 100_000 else "-",
             ),
             row(
                 prefix + "redundant route reaches all correct replica roots",
-                ours=share(outcome.redundant, routes),
+                ours=share(redundant.searches, routes),
                 target=Target(at_least=0.999),
                 published="> 0.999 [sec]",
             ),
-            row(prefix + "messages of a redundant route", ours=outcome.messages.estimate()),
+            row(prefix + "messages of a redundant route", ours=redundant.messages.estimate()),
+            row(
+                prefix + "search (density test first) finds all correct replica roots",
+                trials=secure.routes,
+                ours=share(secure.searches, secure.routes),
+            ),
+            row(
+                prefix + "searches that took the redundant route",
+                trials=secure.routes,
+                ours=share(secure.redundant, secure.routes),
+            ),
         ]
     return figures
 

@@ -5,7 +5,7 @@ Whether a target is met is always computed from the figure, never stored as the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,7 +47,7 @@ REPORTED = Target()
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measured figure; `trials` counts independent samples, `seconds` is how long it took."""
+    """A measured figure; `trials` counts independent samples, `seconds` is its CPU time."""
 
     experiment: str
     n: int
@@ -64,7 +64,7 @@ class Figure:
         return None if self.target == REPORTED else self.target.is_met_by(self.ours.value)
 
     def timed(self, seconds: float) -> Figure:
-        """Return it with the run time of its experiment."""
+        """Return it with the run time of its experiment, in seconds of CPU."""
         return replace(self, seconds=seconds)
 
     def as_dict(self) -> dict[str, Any]:
@@ -81,6 +81,20 @@ class Figure:
             "seeds": list(self.seeds),
             "seconds": round(self.seconds, 1),
         }
+
+    @classmethod
+    def from_dict(cls, row: Mapping[str, Any]) -> Figure:
+        """Return the figure of a row of docs/figures.json; its `met` is not believed."""
+        return cls(
+            row["experiment"],
+            row["n"],
+            row["trials"],
+            Estimate(row["ours"], *row["interval_95"]),
+            Target(**row["target"]),
+            row["published"],
+            tuple(row["seeds"]),
+            row["seconds"],
+        )
 
     def row(self) -> str:
         """Return it as a row of a Markdown table."""
@@ -100,6 +114,6 @@ class Figure:
 
 
 HEADER = (
-    "| experiment | N | trials | published | target | ours [95 %] | met | seeds | seconds |\n"
+    "| experiment | N | trials | published | target | ours [95 %] | met | seeds | CPU s |\n"
     "|---|---|---|---|---|---|---|---|---|"
 )

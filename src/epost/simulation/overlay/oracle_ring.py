@@ -72,7 +72,7 @@ class OracleRing:
     ) -> None:
         self.random = random
         self.bits_per_digit = bits_per_digit
-        self._leaf_set_size = leaf_set_size
+        self.leaf_set_size = leaf_set_size
         self._choice = choice
         self.ids = sorted({random.getrandbits(ID_BITS) for _ in range(size)})
         self.nodes = [NodeHandle(RING, point(value), ADDRESSES) for value in self.ids]
@@ -115,8 +115,8 @@ class OracleRing:
         return way
 
     def _leaf_set(self, node: int, owner: NodeId) -> LeafSet:
-        leaf_set = LeafSet(owner, self._leaf_set_size)
-        half = min(self._leaf_set_size, len(self.ids) - 1) // 2
+        leaf_set = LeafSet(owner, self.leaf_set_size)
+        half = min(self.leaf_set_size, len(self.ids) - 1) // 2
         for step in (*range(-half, 0), *range(1, half + 1)):
             leaf_set.add(self.nodes[(node + step) % len(self.ids)])
         return leaf_set

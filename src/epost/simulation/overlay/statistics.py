@@ -84,7 +84,9 @@ def share(hits: int, trials: int) -> Estimate:
     half = (
         Z / (1 + Z * Z / trials) * sqrt(part * (1 - part) / trials + Z * Z / (4 * trials * trials))
     )
-    return Estimate(part, max(0.0, middle - half), min(1.0, middle + half))
+    low = middle - half if hits else 0.0
+    high = middle + half if hits < trials else 1.0
+    return Estimate(part, low, high)
 
 
 def exactly(value: float) -> Estimate:
