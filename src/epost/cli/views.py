@@ -113,7 +113,7 @@ def _status_rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def show_ring(ring: Mapping[str, Any]) -> None:
     """Show the neighbours, and what is known about the safety of the data."""
-    table = Table("node", "side", "at", "reachable", title="Leaf set", title_justify="left")
+    table = Table("node", "side", "at", "reachable", "ms", title="Leaf set", title_justify="left")
     for node in ring["leaf_set"]:
         absent = f"[red]no, for {_duration(node['absent_seconds'])}[/]"
         table.add_row(
@@ -121,6 +121,7 @@ def show_ring(ring: Mapping[str, Any]) -> None:
             node["side"],
             ", ".join(node["addresses"]),
             "yes" if node["reachable"] else absent,
+            "" if node["round_trip_ms"] is None else f"{node['round_trip_ms']:.1f}",
         )
     console.print(table)
     console.print(

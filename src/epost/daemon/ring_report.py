@@ -111,12 +111,14 @@ class RingReport:
         return sorted(others, key=lambda m: clockwise_distance(me, m.node.node_id))
 
     def _neighbour(self, member: Member) -> dict[str, Any]:
+        seconds = self._node.overlay.round_trip(member.node)
         distance = clockwise_distance(self._node.me.node_id, member.node.node_id)
         return {
             "node_id": member.node.node_id.hex(),
             "addresses": [format_address(address) for address in member.node.addresses],
             "side": "clockwise" if distance <= RING_SIZE // 2 else "counter-clockwise",
             "reachable": member.live,
+            "round_trip_ms": None if seconds is None else round(seconds * 1000, 1),
             "absent_seconds": round(self._absence(member)),
         }
 

@@ -63,7 +63,12 @@ class Node:
         credentials.issuers = self.issuers
         self._disk = NodeDisk(self.driver, ports.vault)
         self.scribe = Scribe(
-            self.overlay, configs.scribe, self.driver.outbox, ports.entropy, ports.observer
+            self.overlay,
+            configs.scribe,
+            self.driver.outbox,
+            ports.entropy,
+            ports.observer,
+            distance=self.overlay.round_trip,
         )
         around = self._surroundings(configs)
         upcalls = PendingUpcalls()

@@ -168,6 +168,10 @@ class PastryNode:
                 members.append(Member(contact.node, False, since))
         return sorted(members, key=lambda member: member.node.node_id)
 
+    def round_trip(self, node: NodeHandle) -> float | None:
+        """Return the smoothed round trip to a node in seconds, None if it was not measured."""
+        return self._peers.round_trips.of(node.node_id)
+
     def arc(self, node_id: NodeId, k: int, now: float) -> tuple[Id, Id]:
         """Return the keys (start, end] for which a node is among the k closest live ones."""
         live = [self._me.node_id, *(node.node_id for node in self._peers.leaf_set)]

@@ -31,6 +31,7 @@ def neighbour(number: int, absent_seconds: int = 0) -> dict[str, Any]:
         "addresses": [f"192.0.2.{number}:4510"],
         "side": "clockwise",
         "reachable": not absent_seconds,
+        "round_trip_ms": None if absent_seconds else 12.5,
         "absent_seconds": absent_seconds,
     }
 
@@ -52,6 +53,7 @@ def test_the_ring_is_shown_with_who_is_away_and_since_when(capsys: Any) -> None:
     show_ring(ring())
     text = capsys.readouterr().out
     assert "192.0.2.1:4510" in text
+    assert "12.5" in text
     assert "no, for 2 hours" in text
     assert "1 block with fewer" in text
 

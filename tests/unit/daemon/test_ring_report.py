@@ -36,6 +36,7 @@ def test_a_whole_ring_is_told_neighbour_by_neighbour() -> None:
         ids = {machine.node_id.hex() for machine in office.machines}
         assert {node["node_id"] for node in told["leaf_set"]} == ids - {first.node_id.hex()}
         assert all(node["reachable"] and node["addresses"] for node in told["leaf_set"])
+        assert any(node["round_trip_ms"] for node in told["leaf_set"])
         assert {node["side"] for node in told["leaf_set"]} == {"clockwise", "counter-clockwise"}
         assert (told["enrolled"], told["copies_wanted"], told["below_k"]) == (5, 3, 0)
         assert told["loss"]["copies"] == 3
