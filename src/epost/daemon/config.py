@@ -35,6 +35,8 @@ class StorageSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     contributed_bytes: Annotated[int, msgspec.Meta(ge=64 * 1024 * 1024)] = 20 * GIB
     repair_delay_seconds: Annotated[float, msgspec.Meta(ge=1, le=7 * 86400)] = 900.0
+    gc: Literal["never", "leases"] = "never"
+    """Whether space is freed when nobody renewed the lease of a block; all nodes should agree."""
 
 
 class MailSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -247,7 +247,10 @@ class Daemon:
         storage = self._config.storage
         return NodeConfigs(
             pastry=PastryConfig(is_first=self._config.ring.founder),
-            past=PastConfig(repair_delay_seconds=storage.repair_delay_seconds),
+            past=PastConfig(
+                repair_delay_seconds=storage.repair_delay_seconds,
+                frees_expired=storage.gc == "leases",
+            ),
             post=PostConfig(tail_in_head=self._config.service.tail_in_head),
         )
 

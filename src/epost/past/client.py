@@ -78,7 +78,8 @@ class BlockStore:
         """Store a block on k nodes and, as a mirror, here; or hold it here until that is possible.
 
         Durable at least here when it returns, unless `only_with_room` and the result says that it
-        `found_no_room`: then it is given up. Inserting what is stored already is harmless. Raises Conflict (with the block that is not older), RefusedError, DiskFull.
+        `found_no_room`: then it is given up. Inserting what is stored already renews its lease.
+        Raises Conflict (with the block that is not older), RefusedError, DiskFull.
         """
         proven = self._prove_own(kind, block)
         voucher = self._insertions.voucher([(proven.handle, proven.size)])
@@ -209,6 +210,7 @@ class BlockStore:
         is_here = stored is not None and is_held(stored) and not is_pointer(stored)
         if verdict is Verdict.STORED_ALREADY and is_here:
             self._around.outbox.write(SetRoles(proven.handle, add=roles))
+            self._replica.shelf.renew(proven.handle, voucher)
         else:
             if proven.handle.kind is BlockKind.CONTENT:  # others are small, and end what was begun
                 self._disk.require_room(proven.size)

@@ -87,6 +87,14 @@ class PastConfig:
     # Pending notices and receipts past their time are looked for this often.
     sweep_seconds: float = 3600.0
 
+    # Leases (design 8): off unless the operator says otherwise. The clock is looked at this often.
+    frees_expired: bool = False
+    lease_sweep_seconds: float = 600.0
+    trash_seconds: float = 90 * 86_400.0
+    freed_part_per_day: float = 0.05
+    # The wall clock must have gone along with the monotonic one, and the peers', for so long.
+    steady_clock_seconds: float = 3600.0
+
     # crypto 10 says 20 updates/s per key. A device log signs one head per group commit, and a
     # busy submission commits up to 100 groups a second, retries and hedges included: 200.
     key_updates_per_second: float = 200.0
@@ -118,7 +126,7 @@ class PastConfig:
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
-            if getattr(self, name) <= 0 and name != "stand_ins":
+            if getattr(self, name) <= 0 and name not in {"stand_ins", "frees_expired"}:
                 raise ConfigError(f"past.{name} must be positive, is {getattr(self, name)}")
         if not 0 <= self.stand_ins <= 8:
             raise ConfigError(f"past.stand_ins must be 0..8, is {self.stand_ins}")

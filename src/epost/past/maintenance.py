@@ -194,7 +194,9 @@ class Maintenance:
 
     def on_missing(self, row: Row, source: NodeHandle) -> None:
         """Want the block; a notice that was settled is recognised when it comes."""
-        self._pulls.add(row.handle, source)
+        entry = self._vault.entry(row.handle)
+        if entry is None or not entry.roles & Role.TRASH:  # else whoever renews its lease puts it
+            self._pulls.add(row.handle, source)
 
     def on_confirmed(self, handle: Handle, peer: NodeId) -> None:
         """Give the block up once all who should hold it do, unless this node should."""

@@ -27,6 +27,21 @@ class ReplicaDiverted:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaseEnded:
+    """Nobody renewed the lease of a block kept here; it went to the trash."""
+
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFreed:
+    """A block was in the trash for its time and is gone; `size` octets are free again."""
+
+    handle: Handle
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class BlockRefused:
     """A node offered a block that was not accepted."""
 

@@ -23,6 +23,7 @@ from epost.past.admission import Admission, Admitted, InvalidBlock
 from epost.past.allowances import Attribution
 from epost.past.attestations import Attestor, Deposit, Stored
 from epost.past.blocks import Proven, Prover
+from epost.past.leases.sweep import LeaseSweep
 from epost.past.limits import Distrust, Rates
 from epost.past.maintenance import Giving, Maintenance
 from epost.past.messages import (
@@ -57,6 +58,7 @@ from epost.past.versions import Verdict, judge_fresh, order
 ALLOWANCE_WRITE_SECONDS = 60.0
 TICK = "tick"
 _NOTICES = "notices"
+_LEASES = "leases"
 _ALLOWANCES = "allowances"
 
 
@@ -110,6 +112,7 @@ class Replica:
         )
         self.scrubbing = self._maintenance.scrubbing
         self._notices = NoticeKeeping(around, self.shelf, is_clock_sound=is_clock_sound)
+        self._leases = LeaseSweep(around, self.shelf, is_clock_sound=is_clock_sound)
         self._rivals = Rivals(around)
         self._attestor = Attestor(around.node_key, around.node_certificate)
         self._serving = Serving(around, self._maintenance, self._attestor, self._elsewhere.holder)
@@ -157,6 +160,7 @@ class Replica:
         self._outbox.set_timer(Application.PAST, _ALLOWANCES, ALLOWANCE_WRITE_SECONDS)
         self._tick(now)
         self._next_notices()
+        self._next_leases(now)
 
     def on_timer(self, name: str, now: float) -> None:
         """Go on with maintenance, with the notices, or write the allowances."""
@@ -164,6 +168,8 @@ class Replica:
             self._tick(now)
         elif name == _NOTICES:
             self._next_notices()
+        elif name == _LEASES:
+            self._next_leases(now)
         else:
             for note in self._admission.allowances.changes():
                 self._outbox.write(note)
@@ -248,6 +254,12 @@ class Replica:
         pause = config.tick_seconds if has_more else config.sweep_seconds
         self._outbox.set_timer(Application.PAST, _NOTICES, pause)
 
+    def _next_leases(self, now: float) -> None:
+        config = self._around.config
+        has_more = self._leases.next_page(now)
+        pause = config.tick_seconds if has_more else config.lease_sweep_seconds
+        self._outbox.set_timer(Application.PAST, _LEASES, pause)
+
     # Putting.
 
     def _put(self, caller: Caller, put: Put, now: float) -> None:
@@ -261,7 +273,9 @@ class Replica:
                 self.shelf.store(admitted, put.block)
                 self._accept(caller, admitted)
             case Verdict.STORED_ALREADY:
-                if not self._holds(handle):
+                if self._holds(handle):
+                    self.shelf.renew(handle, put.voucher)
+                else:
                     self.shelf.store(admitted, put.block)
                 self._accept(caller, admitted)
             case Verdict.SETTLED:

@@ -11,13 +11,18 @@ from dataclasses import replace
 from typing import Protocol
 
 from epost.crypto.certificates import DeviceCert
+from epost.crypto.hashing import u64
+from epost.foundation.codec import encode
 from epost.foundation.ids import BlockKind, Handle, NodeId
 from epost.foundation.ports import (
     DeleteBlock,
+    DeleteNote,
     ExtendBlock,
     PutBlock,
+    PutNote,
     Role,
     SetRoles,
+    SetTicket,
     VaultEntry,
 )
 from epost.past.admission import Admission, Admitted
@@ -26,11 +31,16 @@ from epost.past.observed import BlockStored
 from epost.past.pending import FINAL_STATUSES, PENDING_MARK, RECEIPT_MARK
 from epost.past.ring_view import Membership
 from epost.past.surroundings import Surroundings
-from epost.past.tickets import recall_inserter
+from epost.past.tickets import recall_inserter, recall_lease
 
 HELD = Role.REPLICA | Role.STAND_IN | Role.DIVERTED
 """Roles in which a block counts as one of the ring's copies. A replica that is also a pointer lies
 with the neighbour that it names."""
+
+
+TRASH_NOTES = "past.trash"
+RENEWAL_MS_MIN = 24 * 3600 * 1000
+"""A lease that is longer by less is not written down again."""
 
 
 class Delegation(Protocol):
@@ -91,10 +101,33 @@ class Shelf:
     def take(self, admitted: Admitted, block: bytes, *, repaired: bool = False) -> None:
         """Write a whole block here, however little room is left."""
         entry = self._entry(admitted)
-        self._charge(entry, self._vault.entry(entry.handle))
+        stored = self._vault.entry(entry.handle)
+        self._charge(entry, stored)
         self._outbox.write(PutBlock(entry, block))
+        if stored is not None and stored.roles & Role.TRASH:
+            self._outbox.write(DeleteNote(TRASH_NOTES, encode(entry.handle)))
         self._observer.record(BlockStored(entry.handle, entry.roles, repaired, len(block)))
         self._after_storing(entry, block)
+
+    def renew(self, handle: Handle, voucher: bytes) -> None:
+        """Note a longer lease of a block that is here already; it is charged to the last ticket."""
+        stored = self._vault.entry(handle)
+        if stored is None or not is_held(stored) or not stored.ticket:
+            return
+        if recall_lease(voucher) < recall_lease(stored.ticket) + RENEWAL_MS_MIN:
+            return  # the same insertion again, or another one of these days
+        if not is_pointer(stored):
+            self._charge(replace(stored, ticket=voucher), stored)
+        self._outbox.write(SetTicket(handle, voucher))
+
+    def trash(self, entry: VaultEntry, wall_ms: int) -> None:
+        """Let a block be none of the ring's copies any more; its bytes stay for a while."""
+        self._uncharge(entry)
+        if is_pointer(entry):
+            self._outbox.write(SetRoles(entry.handle, remove=HELD | Role.POINTER))
+            return
+        self._outbox.write(SetRoles(entry.handle, add=Role.TRASH, remove=HELD))
+        self._outbox.write(PutNote(TRASH_NOTES, encode(entry.handle), u64(wall_ms)))
 
     def keep_for(self, primary: NodeId, admitted: Admitted, block: bytes) -> None:
         """Write a block in place of a neighbour that has no room for it."""
