@@ -23,6 +23,8 @@ TOKENS = [
     *sorted(VERBS),
     *b"ALL FLAGS BODY[ BODY.PEEK[ HEADER.FIELDS ] <0.1> 1.2 TEXT MIME UID ENVELOPE NOT OR".split(),
     *b"SINCE 1-Jan-2020 CHARSET UTF-8 RETURN MIN SAVE $ 1:* * 5,7 % INBOX MODSEQ NIL = +".split(),
+    *b"BINARY.PEEK[1] BINARY.SIZE[2.1] PREVIEW (LAZY) VANISHED (QRESYNC DATE REVERSE IN".split(),
+    *b"REFERENCES ORDEREDSUBJECT OLDER YOUNGER 60 subtree (personal) UTF8 (~{3+} DEFLATE".split(),
     *rb"+FLAGS.SILENT \Seen \* ( ) () (CONDSTORE) (UNCHANGEDSINCE USE STATUS {3} {3+}".split(),
     b'"',
     b'"x"',
@@ -40,9 +42,12 @@ limits = ImapLimits(line_bytes_max=200, mail_bytes_max=50, literal_bytes_max=30)
 @given(texts, st.lists(st.binary(max_size=20), max_size=3))
 @example(b"t SEARCH " + b"(" * 60, [])
 @example(b"t UID", [])
+@example(b"t SELECT a (QRESYNC (1 2 3 (4 5)))", [])
+@example(b"t ESEARCH IN (subtree (a b)) RETURN () ALL", [])
 def test_parsing_fails_in_one_way_only(text: bytes, literals: list[bytes]) -> None:
     try:
         read_command(Frame(text, tuple(literals)))
+        read_command(Frame(text, tuple(literals)), is_utf8=True)
     except ImapSyntaxError:
         return
 

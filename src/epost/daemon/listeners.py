@@ -57,6 +57,8 @@ class MailFronts:
 
     submitter: Submitter
     open_mail: Callable[[str], Awaitable[AccountMail]]
+    storage_limit: Callable[[], int]
+    """Octets of mail that the organisation lets a member keep, 0 for no limit."""
 
 
 class MailListeners:
@@ -92,6 +94,7 @@ class MailListeners:
                 self._authenticator,
                 fronts.open_mail,
                 clock,
+                storage_limit=fronts.storage_limit,
                 product_version=__version__,
                 limits=ImapLimits(mail_bytes_max=section.message_size_max),
             ),

@@ -145,6 +145,7 @@ class Daemon:
             folder.forget_enrolment()  # if the machine died before the enrolment itself could
         self._membership = membership
         certificate = NODE_CERT.decode(parse(self._membership.node, Kind.NODE).body)
+        self._quota_class = certificate.quota_class
         self._me = NodeHandle(certificate.ring, certificate.node_id, self._advertised(config))
         self._node_seed = folder.read_node_seed()
         self.metrics_port = 0
@@ -320,6 +321,11 @@ class Daemon:
         self.metrics_port = metrics.port
         self._stack.push_async_callback(metrics.close)
 
+    def _storage_limit(self) -> int:
+        """What the policy lets this member keep, in octets; 0 for no limit."""
+        quotas = self.node.issuers.policy.quotas
+        return quotas[self._quota_class] << 20 if self._quota_class < len(quotas) else 0
+
     def _bind_listeners(self) -> MailListeners | None:
         mail = self.node.mail
         if mail is None:
@@ -334,7 +340,7 @@ class Daemon:
         listeners = MailListeners(
             self._config.mail,
             self._folder.path,
-            MailFronts(mail.submission, open_mail),
+            MailFronts(mail.submission, open_mail, self._storage_limit),
             clock=self._clock,
             executor=self._executor,
         )

@@ -50,7 +50,7 @@ def serve(tmp_path: Path, security: str, conversation: Any) -> None:
             listeners = MailListeners(
                 section,
                 tmp_path,
-                MailFronts(NoSubmission(), open_mail),
+                MailFronts(NoSubmission(), open_mail, lambda: 0),
                 clock=SystemClock(),
                 executor=executor,
             )

@@ -33,6 +33,8 @@ _AFTER_LOGIN = (
     b"MULTISEARCH",
     b"INPROGRESS",
     b"ACL",
+    b"QUOTA",
+    b"QUOTA=RES-STORAGE",
     b"RIGHTS=texk",
     b"SORT",
     b"SORT=DISPLAY",

@@ -14,6 +14,7 @@ from epost.servers.imap.commands import (
     listing,
     login,
     ordinary,
+    quota,
     replacing,
     rights,
     searching,
@@ -50,6 +51,7 @@ VERBS: Mapping[bytes, Verb] = {
     **searching_many.VERBS,
     **replacing.VERBS,
     **rights.VERBS,
+    **quota.VERBS,
     **compressing.VERBS,
     **copying.VERBS,
 }

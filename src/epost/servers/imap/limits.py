@@ -24,6 +24,7 @@ class ImapLimits:
 
 
 # Work between two turns of the event loop; sized so that a slice stays well below 10 ms.
+FOLDERS_PER_SLICE = 50
 PROGRESS_SECONDS = 10.0  # between two words about a command that takes long
 ROWS_PER_SLICE = 500
 LISTED_PER_SLICE = 2000  # rows that are formatted by columns

@@ -16,5 +16,6 @@ class ImapSite:
     authenticator: Authenticator
     open_mail: Callable[[str], Awaitable[AccountMail]]  # by account; may raise UnavailableError
     clock: Clock
+    storage_limit: Callable[[], int] = lambda: 0  # octets of mail per account, 0 for no limit
     product_version: str = ""  # told to clients after login only
     limits: ImapLimits = field(default_factory=ImapLimits)

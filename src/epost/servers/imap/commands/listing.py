@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from epost.apps.mail.mailbox import FOLDER_NAME_LENGTH_MAX, AccountMail
 from epost.foundation.errors import NoSuchFolder
-from epost.servers.imap.commands.folders import status_items, status_line
+from epost.servers.imap.commands.folders import deleted_octets, status_items, status_line
 from epost.servers.imap.folder_tree import Choice, FolderTree, Listed
 from epost.servers.imap.limits import PATTERNS_PER_LIST_MAX
 from epost.servers.imap.replies import Reply, ok
@@ -50,7 +50,8 @@ async def _send_status(
         return
     if b"HIGHESTMODSEQ" in items:
         session.enable_modseq()
-    session.send(status_line(session, name, items, counters))
+    deleted = await deleted_octets(mail, name) if b"DELETED-STORAGE" in items else 0
+    session.send(status_line(session, name, items, counters, deleted))
     await session.client.breathe()
 
 
