@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 import apsw
 import msgspec
@@ -26,20 +26,21 @@ from epost.apps.mail.index import (
     PlacedMail,
     Rendition,
 )
-from epost.apps.mail.mailbox import SEEN, MailTime, TextMatch, TextPlace
+from epost.apps.mail.mailbox import SEEN, MailTime, TextMatch
 from epost.apps.mail.observed import MailIndexDiscarded
 from epost.apps.mail.records import Content
-from epost.apps.mail.text_search import matches
 from epost.daemon.mail_index_schema import (
     FOLDER_ROWS,
     PUT_FLAGS,
     PUT_MAIL,
     PUT_PLACEMENT,
+    PUT_SENT,
     PUT_UNSEEN,
     SCHEMA,
     SCHEMA_VERSION,
     TABLES,
 )
+from epost.daemon.mail_index_texts import SearchedTexts
 from epost.foundation.codec import encode
 from epost.foundation.errors import DiskFull
 from epost.foundation.ports import Observer
@@ -80,6 +81,7 @@ class SqliteMailIndex:
         with self._errors():
             self._db = self._connect()
             self._make_tables()
+        self._texts = SearchedTexts(self._db, self._at)
         self._checkpoints = _Checkpoints(self._connect)
         self._db.set_wal_hook(self._on_wal)
 
@@ -160,19 +162,12 @@ class SqliteMailIndex:
     def _put_rendition(self, email: bytes, rendition: Rendition) -> None:
         sent, forms = rendition.sent, rendition.rendered
         execute = self._db.execute
-        key = execute(
-            "UPDATE mail SET sent_seconds = ?, sent_zone = ?, is_rendered = 1 WHERE email = ? "
-            "RETURNING key",
-            (sent and sent.seconds, sent and sent.zone_minutes, email),
-        ).get
+        key = execute(PUT_SENT, (sent and sent.seconds, sent and sent.zone_minutes, email)).get
         execute("INSERT OR REPLACE INTO envelope VALUES (?, ?)", (key, forms.envelope))
         structure = (key, forms.body, forms.bodystructure)
         execute("INSERT OR REPLACE INTO structure VALUES (?, ?, ?)", structure)
         execute("INSERT OR REPLACE INTO header VALUES (?, ?)", (key, rendition.header))
-        execute(
-            "INSERT OR REPLACE INTO searched_header VALUES (?, ?)", (key, rendition.header_text)
-        )
-        execute("INSERT OR REPLACE INTO searched_body VALUES (?, ?)", (key, rendition.body_text))
+        self._texts.put(key, rendition)
 
     def folder_rows(self, folder: bytes, after_uid: int, limit: int) -> Sequence[PlacedMail]:
         with self._errors():
@@ -203,27 +198,7 @@ class SqliteMailIndex:
         return dict(self._at("SELECT key, value FROM header WHERE key ", positions))
 
     def containing(self, match: TextMatch, positions: Collection[int]) -> frozenset[int]:
-        header = "SELECT key, value FROM searched_header WHERE "
-        body = "SELECT key, value FROM searched_body WHERE "
-        match match.place:
-            case TextPlace.BODY:
-                return frozenset(key for key, _ in self._with_text(body, match, positions))
-            case TextPlace.TEXT:
-                found = [key for key, _ in self._with_text(header, match, positions)]
-                return frozenset(
-                    [*found, *(key for key, _ in self._with_text(body, match, positions))]
-                )
-            case TextPlace.HEADER:
-                rows = self._with_text(header, match, positions)
-                return frozenset(key for key, text in rows if matches(match, text, ""))
-        assert_never(match.place)
-
-    def _with_text(
-        self, query: str, match: TextMatch, positions: Collection[int]
-    ) -> Sequence[tuple[Any, ...]]:
-        """Have the database look: what does not match never becomes a string of ours."""
-        wanted = match.text.casefold()
-        return self._at(f"{query} instr(value, ?) AND key ", positions, wanted)
+        return self._texts.containing(match, positions)
 
     def vanished(self, folder: bytes, after_modseq: int) -> Sequence[int]:
         query = "SELECT uid FROM vanished WHERE folder = ? AND modseq > ?"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # What is read for whole folders stands in narrow tables of its own: a page that is not read needs
 # no decryption, and mails that came one after the other lie side by side. `mail.key` is the
@@ -21,6 +21,8 @@ CREATE TABLE envelope (key INTEGER PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE structure (key INTEGER PRIMARY KEY, body BLOB NOT NULL, bodystructure BLOB NOT NULL);
 CREATE TABLE header (key INTEGER PRIMARY KEY, value BLOB);
 CREATE TABLE searched_header (key INTEGER PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE searched_field (
+  field TEXT, key INTEGER, value TEXT NOT NULL, PRIMARY KEY (field, key)) WITHOUT ROWID;
 CREATE TABLE searched_body (key INTEGER PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE placement (
   key INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, email BLOB, folder BLOB NOT NULL,
@@ -33,15 +35,20 @@ CREATE INDEX unnumbered ON placement (key) WHERE is_waiting;
 CREATE TABLE vanished (
   folder BLOB, modseq INTEGER, uid INTEGER, PRIMARY KEY (folder, modseq, uid)) WITHOUT ROWID;
 """
+SEARCHED_FIELDS = ("subject", "from", "to", "cc")
+"""Fields that are searched often: each stands by itself, so that the others need not be read."""
 TABLES = (
     *("state", "folder", "subscription", "mail", "content", "placement", "vanished"),
-    *("envelope", "structure", "header", "searched_header", "searched_body"),
+    *("envelope", "structure", "header"),
+    *("searched_header", "searched_field", "searched_body"),
 )
 
 PUT_MAIL = """
 INSERT INTO mail (key, email, size, seconds, zone) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (email) DO UPDATE SET
   size = excluded.size, seconds = excluded.seconds, zone = excluded.zone"""
+PUT_SENT = """
+UPDATE mail SET sent_seconds = ?, sent_zone = ?, is_rendered = 1 WHERE email = ? RETURNING key"""
 PUT_PLACEMENT = """
 INSERT INTO placement (name, email, folder, uid, is_unseen, is_waiting, modseq, value)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)

@@ -246,6 +246,9 @@ def test_contents_come_back_whatever_their_kind(index: MailIndex) -> None:
         (TextMatch(TextPlace.HEADER, "lunch", "subject"), {1}),
         (TextMatch(TextPlace.HEADER, "lunch", "from"), set()),
         (TextMatch(TextPlace.HEADER, "", "subject"), {1, 2}),
+        (TextMatch(TextPlace.HEADER, "LUN", "subject"), {1}),
+        (TextMatch(TextPlace.HEADER, "lunch\n", "subject"), set()),
+        (TextMatch(TextPlace.HEADER, "lunch", "x-mood"), set()),
         (TextMatch(TextPlace.HEADER, "", "from"), set()),
     ],
 )
