@@ -40,9 +40,12 @@ class Join:
         observer: Observer,
         peers: Peers,
         ask_way: Callable[[NodeHandle, float], None],
-        on_ready: Callable[[float], None],
+        on_ready: Callable[[bool, float], None],
     ) -> None:
-        """`ask_way(contact, now)` routes a request for the leaf set of our own id's root."""
+        """`ask_way(contact, now)` routes a request for the leaf set of our own id's root.
+
+        `on_ready(is_new, now)` hears whether this node never was a member before.
+        """
         self._me = me
         self._config = config
         self._outbox = outbox
@@ -204,11 +207,12 @@ class Join:
         return True
 
     def _become_ready(self, now: float, *, founded: bool) -> None:
+        is_new = self._peers.standing is Standing.FRESH
         self._peers.standing = Standing.READY
         self.epoch += 1
         self._observer.record(BecameReady(self._me.id, founded))
         self._peers.announce_standing()
-        self._on_ready(now)
+        self._on_ready(is_new, now)
 
     def _is_first_of_the_resuming(self) -> bool:
         peers = self._peers

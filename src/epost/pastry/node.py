@@ -326,10 +326,13 @@ class PastryNode:
         if last_turn_at is not None and now - last_turn_at > self._config.suspect_after_seconds:
             self._join.start_over(now - last_turn_at, now)
 
-    def _on_ready(self, now: float) -> None:
+    def _on_ready(self, is_new: bool, now: float) -> None:
         self._notes.on_change(now)
         self._router.on_ready(now)
         self._secure.on_ready(now)
+        if is_new:
+            self._peers.upkeep.fill_constrained()
+            self._secure.prove_place(now)
 
     def _contacts_worth_storing(self) -> Iterable[NodeHandle]:
         """The leaf set, those who are absent, and far nodes in case the whole leaf set dies."""

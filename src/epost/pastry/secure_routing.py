@@ -71,11 +71,14 @@ class _Stage(Enum):
 
 @dataclass(slots=True)
 class _Search:
-    """One key whose replica roots are wanted; `shown` are certified nodes, by number."""
+    """One key whose replica roots are wanted; `shown` are certified nodes, by number.
+
+    Without `found` it is the own place, and who is found there is asked to be a neighbour.
+    """
 
     key: Id
     size: int
-    found: Found
+    found: Found | None
     stage: _Stage = _Stage.WAITING
     deadline: float = 0.0
     rounds: int = 0
@@ -136,6 +139,19 @@ class SecureRouting:
             if search.stage is _Stage.WAITING:
                 self._advance(nonce, search, now)
 
+    def prove_place(self, now: float) -> None:
+        """Ask by many ways who is around us, having joined by one: it may have led us astray.
+
+        Only where the ring is larger than the leaf set; a smaller one is known whole.
+        """
+        is_small = not self._peers.leaf_set.is_full
+        if self._credentials is None or is_small or len(self._searches) >= SEARCHES_MAX:
+            return
+        search = _Search(self._me.id, self._config.leaf_set_size // 2, None)
+        nonce = self._entropy.token(NONCE_BYTES)
+        self._searches[nonce] = search
+        self._go_redundant(nonce, search, now)
+
     def on_question(self, origin: NodeHandle, nonce: bytes) -> None:
         """Show the leaf set with its certificates to whoever wants to prove it."""
         if self._credentials is None or origin.node_id == self._me.node_id:
@@ -183,7 +199,7 @@ class SecureRouting:
         elif search.deadline == 0.0:
             search.deadline = now + 2 * self._config.root_set_seconds
         else:
-            self._finish(nonce, search, {})
+            self._finish(nonce, search, {}, now)
 
     def _judge(
         self,
@@ -200,7 +216,7 @@ class SecureRouting:
         if is_root and self._arcs.are_credible(arc, self._own_arc()):
             self._arcs.learn(arc)
             search.shown = claimed
-            self._finish(nonce, search, claimed)
+            self._finish(nonce, search, claimed, now)
         else:
             self._observer.record(RootSetDoubted(self._me.id, search.key, root.id))
             self._go_redundant(nonce, search, now)
@@ -239,7 +255,7 @@ class SecureRouting:
         if not pending or search.rounds >= self._config.root_set_rounds:
             confirmed = {n: search.shown[n] for n in closest if n not in pending}
             self._arcs.learn(arc_around(number(search.key), candidates, reach), is_proven=True)
-            self._finish(nonce, search, confirmed if search.answered else {})
+            self._finish(nonce, search, confirmed if search.answered else {}, now)
             return
         search.rounds += 1
         search.stage, search.deadline = _Stage.CONFIRMING, now + self._config.root_set_seconds
@@ -249,12 +265,17 @@ class SecureRouting:
             self._outbox.notify(search.shown[node], Application.PASTRY, query)
         self._alarm.set_by(search.deadline, now)
 
-    def _finish(self, nonce: bytes, search: _Search, nodes: dict[int, NodeHandle]) -> None:
+    def _finish(
+        self, nonce: bytes, search: _Search, nodes: dict[int, NodeHandle], now: float
+    ) -> None:
         del self._searches[nonce]
         roots = [nodes[n] for n in replica_roots(number(search.key), nodes, search.size)]
         is_redundant = search.stage is not _Stage.PLAIN
         self._observer.record(RootSetFound(self._me.id, search.key, len(roots), is_redundant))
-        search.found(roots)
+        if search.found is None:
+            self._peers.consider(self._me, roots, now)
+        else:
+            search.found(roots)
 
     # Certificates.
 

@@ -62,12 +62,16 @@ class TableUpkeep:
         self._arm(self._config.table_upkeep_seconds)
         for row in self._table.rows():
             self._ask_for(row, now)
-        for row in self._constrained.rows():
-            self._ask(self._leaf_set.neighbours(reach=2), RowRequest(row, True))
+        self.fill_constrained()
         before = now - self._config.table_upkeep_seconds
         for node in dict.fromkeys((*self._table, *self._constrained)):
             if not self._heard_since(node.node_id, before):
                 self._prober.probe(node, Reason.TABLE, now)
+
+    def fill_constrained(self) -> None:
+        """Ask near neighbours for their rows: their slots have nearly the same points as ours."""
+        for row in self._table.rows():
+            self._ask(self._leaf_set.neighbours(reach=2), RowRequest(row, True))
 
     def on_failed(self, node_id: bytes, now: float) -> None:
         """An entry failed: ask a row-mate for another, not more often than the row allows."""

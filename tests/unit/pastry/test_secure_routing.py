@@ -10,9 +10,12 @@ from epost.foundation.ids import Id, NodeHandle, closeness
 from epost.foundation.wire import Application
 from epost.pastry.config import SEARCHES_MAX
 from epost.pastry.messages import (
+    Heartbeat,
     HopAck,
+    LeafSetProbe,
     RootSet,
     RootSetQuery,
+    Standing,
     Transit,
     Witnessed,
 )
@@ -50,6 +53,7 @@ def closest_honest(ring: RingOfLiars, key: bytes, size: int) -> set[bytes]:
 
 def test_among_honest_nodes_the_true_replica_roots_are_found() -> None:
     ring, hosts = grown(60, seed=31)
+    ring.observed.events.clear()
     for _ in range(20):
         key = ring.random.randbytes(20)
         true = sorted(ring.hosts, key=lambda name: closeness(key, name))[:5]
@@ -183,11 +187,51 @@ def test_a_search_waits_a_little_until_the_node_is_ready() -> None:
     assert found == [[]]
 
 
+def test_a_ring_no_larger_than_the_leaf_set_is_known_whole_and_needs_no_proof() -> None:
+    talk = Conversation(credentials=Certificates())
+    talk.joins()
+    for node in NEAR[:15]:
+        talk.hears(node, LeafSetProbe(1, Standing.READY, ()))
+    talk.answers()
+    assert talk.node.is_ready
+    assert talk.said(Transit) == []
+
+
+def test_a_newcomer_asks_by_many_ways_who_is_around_it() -> None:
+    talk = Conversation(credentials=Certificates())
+    talk.joins()
+    for node in NEAR:
+        talk.hears(node, LeafSetProbe(1, Standing.FRESH, ()))
+    talk.answers(standing=Standing.FRESH)
+    talk.said()
+    talk.hears(NEAR[0], Heartbeat(Standing.READY))
+    assert talk.node.is_ready
+    copies = talk.said(Transit)
+    assert {to for to, _ in copies} == set(NEAR)
+    assert {copy.key for _, copy in copies} == {talk.me.node_id}
+    hidden = peer(0.501)
+    nonce = copies[0][1].body[3:19]
+    for to, copy in copies:
+        talk.hears(to, HopAck(copy.hop))
+    talk.hears(NEAR[0], RootSet(nonce, shown([*NEAR, hidden])))
+    asked = []
+    for _ in range(3):
+        talk.waits(1.5)
+        said = talk.said()
+        asked += [to for to, packet in said if isinstance(packet, LeafSetProbe)]
+        for to, query in said:
+            if isinstance(query, RootSetQuery):
+                talk.hears(to, RootSet(query.nonce, shown([*NEAR, hidden])))
+    assert hidden in [*asked, *(to for to, _ in talk.said(LeafSetProbe))]
+
+
 def test_searches_are_bounded() -> None:
     talk = member_of_ring(*NEAR, credentials=Certificates())
     found: list[Sequence[NodeHandle]] = []
-    for _ in range(SEARCHES_MAX + 1):
+    for _ in range(SEARCHES_MAX - 1):  # one more looks for its own place
         talk.node.route_securely(FAR_KEY, 3, found.append)
+    assert found == []
+    talk.node.route_securely(FAR_KEY, 3, found.append)
     assert found == [()]
 
 
