@@ -33,10 +33,11 @@ class FetchOutput:
         self._view = view
         self._octets = [item for item in items if needs_octets(item)]
         self._names_uids = view.modes.is_uid_only  # UIDFETCH (RFC 9586)
+        leaves_uid_out = self._names_uids and len(items) > 1
         columns = [
             _column(item)
             for item in items
-            if item not in self._octets and not (self._names_uids and item is Item.UID)
+            if item not in self._octets and not (leaves_uid_out and item is Item.UID)
         ]
         forms = [form for form, _ in columns]
         end = b"" if self._octets else b")\r\n"

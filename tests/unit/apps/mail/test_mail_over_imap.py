@@ -140,3 +140,43 @@ def test_folders_are_made_and_renamed() -> None:
         assert (await client.command("DELETE INBOX"))[-1].startswith("t NO")
 
     play(scene)
+
+
+def test_a_draft_is_replaced_in_one_step() -> None:
+    async def scene(_: Member, __: Member, program: Callable[[], Awaitable[WireClient]]) -> None:
+        client = await program()
+        await append(client, MAIL)
+        await append(client, MAIL)
+        await client.command("SELECT INBOX")
+        lines = await client.command(f"UID REPLACE 1 INBOX {{{len(MAIL)}+}}\r\n{MAIL}")
+        assert lines[0].endswith("Kept")
+        assert "APPENDUID" in lines[0]
+        assert "* 1 EXPUNGE" in lines
+        uids = [line for line in await client.command("UID SEARCH ALL") if "SEARCH" in line]
+        assert uids[0] == "* SEARCH 2 3"
+
+    play(scene)
+
+
+def test_a_program_resyncs_after_it_was_away() -> None:
+    async def scene(_: Member, __: Member, program: Callable[[], Awaitable[WireClient]]) -> None:
+        client = await program()
+        for _number in range(4):
+            await append(client, MAIL)
+        await client.command("ENABLE QRESYNC")
+        opened = "\n".join(await client.command("SELECT INBOX"))
+        validity = opened.split("UIDVALIDITY ")[1].split("]")[0]
+        modseq = opened.split("HIGHESTMODSEQ ")[1].split("]")[0]
+        await client.command("UNSELECT")
+        other = await program()
+        await other.command("SELECT INBOX")
+        await other.command("STORE 2 +FLAGS (\\Seen)")
+        await other.command("STORE 4 +FLAGS (\\Deleted)")
+        await other.command("EXPUNGE")
+        lines = await client.command(f"SELECT INBOX (QRESYNC ({validity} {modseq}))")
+        assert "* VANISHED (EARLIER) 4" in lines
+        changed = [line for line in lines if " FETCH (" in line]
+        assert len(changed) == 1
+        assert changed[0].startswith("* 2 FETCH (UID 2 FLAGS (")
+
+    play(scene)

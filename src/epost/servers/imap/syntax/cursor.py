@@ -59,6 +59,13 @@ class Cursor:
             self._at += len(token)
         return found
 
+    def skip_match(self, pattern: "re.Pattern[bytes]") -> bool:
+        """Take what `pattern` matches, if it does."""
+        found = pattern.match(self._text, self._at)
+        if found is not None:
+            self._at = found.end()
+        return found is not None
+
     def expect(self, token: bytes) -> None:
         if not self.skip(token):
             raise ImapSyntaxError(f"{_shown(token)} expected")

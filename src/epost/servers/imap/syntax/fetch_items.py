@@ -109,8 +109,8 @@ def _item_named(name: bytes, cursor: Cursor) -> FetchItem:
         return _body_item(cursor, sets_seen=name == b"BODY")
     if name in _BINARY_NAMES:
         return _binary_item(cursor, name)
-    if name == b"PREVIEW" and cursor.at(b" (") and not cursor.at(b" (C"):
-        cursor.match(_LAZY, "LAZY")  # a preview is made in no time
+    if name == b"PREVIEW":
+        cursor.skip_match(_LAZY)  # it is made in no time
     if name in _OLD_BODY_ITEMS:
         return _OLD_BODY_ITEMS[name]
     if name not in _ITEMS:

@@ -79,7 +79,11 @@ def test_previews_are_the_first_words() -> None:
         S: * 1 FETCH (UID 1 PREVIEW "At noon?")
         S: b OK That is all
         C: c FETCH 1 PREVIEW (EAGER)
-        S: c BAD LAZY expected
+        S: c BAD Unknown FETCH modifier
+        C: d FETCH 1 PREVIEW (changedsince 1)
+        S: * OK [HIGHESTMODSEQ 4] Latest change
+        S: * 1 FETCH (MODSEQ (2) PREVIEW "At noon?")
+        S: d OK That is all
         """,
         mails=[MAIL, html, mail_about("x", "> Are you there?\r\nyes\r\n")],
     )

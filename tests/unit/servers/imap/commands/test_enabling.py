@@ -68,6 +68,12 @@ def test_without_numbers_everything_is_told_by_uid() -> None:
         C: d UID STORE 2 +FLAGS (\Deleted)
         S: * 2 UIDFETCH (FLAGS (\Deleted \Recent))
         S: d OK Stored
+        C: f UID FETCH 2 UID
+        S: * 2 UIDFETCH (UID 2)
+        S: f OK That is all
+        C: g UID FETCH 2 FLAGS
+        S: * 2 UIDFETCH (FLAGS (\Deleted \Recent))
+        S: g OK That is all
         C2: a STORE 3 +FLAGS.SILENT (\Seen)
         S2: a OK Stored
         C: e EXPUNGE
