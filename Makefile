@@ -10,7 +10,7 @@ USERS ?= alice,bob,carol
 SEEDS ?= 20
 WORKERS ?= 2
 
-.PHONY: run test test-long bench clients clean lint types
+.PHONY: run test test-long bench figures clients clean lint types
 
 $(VENV)/.run: requirements/run.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ePOST needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": say make PYTHON=/path/to/python3.11")'
@@ -47,6 +47,10 @@ test-long: $(VENV)/.dev clients
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py
+
+# QUICK=1: small sizes, a few minutes, into build/ only.
+figures: $(VENV)/.run
+	$(BIN)/python benchmarks/figures/run.py $(if $(filter 1,$(QUICK)),--quick --json build/figures.json,--page docs/figures.md)
 
 clean:
 	rm -rf $(VENV) $(DIR) build dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
