@@ -13,7 +13,6 @@ from functools import partial
 from random import Random
 
 from epost.simulation.group_trees import group_figures
-from epost.simulation.group_trees import group_figures
 from epost.simulation.overlay.adversaries import Infiltrated
 from epost.simulation.overlay.churn import SESSIONS, ChurnOutcome, churn
 from epost.simulation.overlay.density_trials import density_trials
@@ -272,11 +271,6 @@ def malicious(scale: Scale, progress: Progress) -> Sequence[Figure]:
     return figures
 
 
-def scribe(scale: Scale, progress: Progress) -> Sequence[Figure]:
-    """Group trees on a transit-stub internet."""
-    return group_figures(progress, full=scale is Scale.FULL)
-
-
 def density(scale: Scale, progress: Progress) -> Sequence[Figure]:
     """The density failure test on honest, suppressed and forged sets."""
     trials = 100_000 if scale is Scale.FULL else 10_000
@@ -320,5 +314,4 @@ EXPERIMENTS: dict[str, Experiment] = {
     "malicious": Experiment("plain and redundant routes among accomplices", malicious),
     "scribe": Experiment("delays and children in group trees", groups),
     "density": Experiment("errors of the density failure test", density),
-    "scribe": Experiment("delay penalty and children of 150 group trees", scribe),
 }
