@@ -355,3 +355,19 @@ def test_a_mail_read_bit_by_bit_is_loaded_once() -> None:
         await client.hang_up()
 
     asyncio.run(scene())
+
+
+def test_messages_named_one_by_one_in_any_order_come_once_and_ascending() -> None:
+    play(
+        r"""
+        C: a FETCH 3,1,3 UID
+        S: * 1 FETCH (UID 1)
+        S: * 3 FETCH (UID 3)
+        S: a OK That is all
+        C: b FETCH 3,4294967296 UID
+        S: b BAD ...
+        C: c FETCH 0,1 UID
+        S: c BAD ...
+        """,
+        mails=[MAIL] * 3,
+    )
