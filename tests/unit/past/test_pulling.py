@@ -1,0 +1,73 @@
+"""Fetching what is missing: bounded, shared among the sources, not from who breaks his word."""
+
+from epost.foundation.effects import Outbox, Send
+from epost.foundation.ids import Handle, NodeHandle
+from epost.foundation.wire import unpack
+from epost.past.blocks import content_handle
+from epost.past.config import PastConfig
+from epost.past.messages import UPKEEP, Want
+from epost.past.pulling import Pulls
+
+CONFIG = PastConfig(pulls_open_max=16, pulls_open_per_source_max=8, broken_claims_max=3)
+LIAR, HONEST = (NodeHandle(bytes(20), name * 20, ()) for name in (b"l", b"h"))
+
+
+def handles(count: int, name: str = "") -> list[Handle]:
+    return [content_handle(f"{name}{n}".encode()) for n in range(count)]
+
+
+def asked(outbox: Outbox) -> dict[NodeHandle, list[Handle]]:
+    found: dict[NodeHandle, list[Handle]] = {}
+    for effect in outbox.drain():
+        assert isinstance(effect, Send)
+        wanted = UPKEEP.decode(unpack(effect.message).body)
+        assert isinstance(wanted, Want)
+        found.setdefault(effect.to, []).extend(wanted.handles)
+    return found
+
+
+def test_a_source_that_claims_much_leaves_room_for_the_others() -> None:
+    outbox = Outbox()
+    pulls = Pulls(outbox, CONFIG)
+    for handle in handles(100, "claimed"):
+        pulls.add(handle, LIAR)
+    for handle in handles(5, "real"):
+        pulls.add(handle, HONEST)
+    pulls.pump(1.0)
+    found = asked(outbox)
+    assert len(found[LIAR]) == CONFIG.pulls_open_per_source_max
+    assert found[HONEST] == handles(5, "real")
+
+
+def test_who_does_not_give_what_he_claims_is_not_asked_for_a_while() -> None:
+    outbox = Outbox()
+    pulls = Pulls(outbox, CONFIG)
+    for handle in handles(20, "claimed"):
+        pulls.add(handle, LIAR)
+    pulls.pump(1.0)
+    for handle in asked(outbox)[LIAR][: CONFIG.broken_claims_max]:
+        pulls.failed(handle, LIAR.id)
+    pulls.pump(2.0)
+    assert asked(outbox) == {}
+    pulls.add(handles(1, "again")[0], LIAR)
+    assert handles(1, "again")[0] not in pulls
+    pulls.pump(3.0 + CONFIG.unreliable_seconds)
+    pulls.add(handles(1, "again")[0], LIAR)
+    pulls.pump(4.0 + CONFIG.unreliable_seconds)
+    assert handles(1, "again")[0] in asked(outbox)[LIAR]
+
+
+def test_silence_is_no_lie_and_the_next_source_is_asked() -> None:
+    outbox = Outbox()
+    pulls = Pulls(outbox, CONFIG)
+    wanted = handles(4, "slow")
+    for handle in wanted:
+        pulls.add(handle, LIAR)
+        pulls.add(handle, HONEST)
+    pulls.pump(1.0)
+    assert asked(outbox) == {LIAR: wanted}
+    pulls.pump(2.0 + CONFIG.pull_timeout_seconds)
+    assert asked(outbox) == {HONEST: wanted}
+    pulls.add(handles(1, "more")[0], LIAR)
+    pulls.pump(3.0 + CONFIG.pull_timeout_seconds)
+    assert LIAR in asked(outbox)
