@@ -78,6 +78,7 @@ class TestOverlay:
         self.routed: list[tuple[Id, Application, bytes]] = []
         self.is_narrow = False
         self.is_cut_off = False
+        self.round_trips: dict[NodeId, float] = {}
         self._membership = membership
         self._now = now
         self._since: dict[NodeId, float] = {}
@@ -109,6 +110,9 @@ class TestOverlay:
 
     def replica_set(self, key: Id, size: int) -> Sequence[NodeHandle]:
         return self._closest(key, size)
+
+    def round_trip(self, node: NodeHandle) -> float | None:
+        return self.round_trips.get(node.id)
 
     def covers(self, key: Id, size: int) -> bool:
         return not self.is_narrow

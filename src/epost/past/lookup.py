@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 
 from epost.foundation.calls import Calls
 from epost.foundation.codec import encode
@@ -130,7 +131,8 @@ class Lookups:
         """
         config, wanted = self._around.config, self._around.issuers.replication_factor()
         nodes = await self.replica_set(handle.place, wanted + config.stand_ins)
-        others = [node for node in nodes if node.node_id != self._around.me.node_id]
+        nearest_first = [*sorted(nodes[:wanted], key=self._round_trip), *nodes[wanted:]]
+        others = [node for node in nearest_first if node.node_id != self._around.me.node_id]
         outcome = await spread(
             [partial(self._fetch_from, node, handle, version_min) for node in others],
             needed=1,
@@ -145,6 +147,10 @@ class Lookups:
         if absent + here >= wanted:
             raise NoSuchBlock(str(handle))
         raise UnavailableError(f"{handle}: no replica can be reached")
+
+    def _round_trip(self, node: NodeHandle) -> float:
+        seconds = self._around.overlay.round_trip(node)
+        return inf if seconds is None else seconds
 
     async def ask_all(
         self, handle: Handle, nodes: Sequence[NodeHandle], nonce: bytes

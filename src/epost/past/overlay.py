@@ -48,6 +48,10 @@ class Overlay(Protocol):
         """Return the live nodes closest to a key, closest first, this node included."""
         ...
 
+    def round_trip(self, node: NodeHandle) -> float | None:
+        """Return the round trip to a node in seconds, None if it was not measured lately."""
+        ...
+
     def covers(self, key: Id, size: int) -> bool:
         """Is `replica_set(key, size)` the true one, or the whole ring?"""
         ...

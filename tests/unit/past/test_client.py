@@ -124,6 +124,21 @@ def test_with_too_few_machines_a_block_is_held_locally_and_pushed_later() -> Non
     in_ring(story, ["ann", "ben", "cat"])
 
 
+def test_a_block_is_fetched_from_the_replica_that_is_nearest_in_time() -> None:
+    async def story(ring: PastRing) -> None:
+        *replicas, fourth, reader = ring.closest(HANDLE)
+        await ring.node(fourth).store.insert(CONTENT, BLOCK, mirror=False)
+        *farther, nearest = replicas
+        ring.node(reader).overlay.round_trips = {ring.members[nearest].handle.id: 0.001}
+        for name in farther:
+            ring.hosts[name].crash(with_machine=True)  # to ask them first would take a hedge
+        start = ring.hosts[reader].clock.now()
+        assert await ring.node(reader).store.lookup(HANDLE) == BLOCK
+        assert ring.hosts[reader].clock.now() - start < ring.config.hedge_seconds
+
+    in_ring(story)
+
+
 def test_a_block_that_nobody_has_does_not_exist() -> None:
     async def story(ring: PastRing) -> None:
         with pytest.raises(NoSuchBlock):
