@@ -211,6 +211,7 @@ class _Fetcher:
         forms: _Forms,
         mails: Mapping[int, OpenedMail],
     ) -> None:
+        self._session.announce_keywords(self._view)  # another session may just have made one
         responses = output.responses(forms.gathered(rows, self._view.numbers(rows.uids)))
         if not self._needs_octets:
             self._session.send(b"".join(responses))

@@ -92,6 +92,7 @@ async def _tell_changes(session: Session, view: FolderView, resync: Resync) -> N
     changed = those_in(await view.folder.changed_since(resync.modseq), resync.known_uids)
     for start in range(0, len(changed), ROWS_PER_SLICE):
         rows = await view.folder.rows(changed[start : start + ROWS_PER_SLICE])
+        session.announce_keywords(view)
         for row in rows:
             number = view.number(row.uid)
             if number is not None:

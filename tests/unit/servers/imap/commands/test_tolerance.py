@@ -57,3 +57,23 @@ def test_a_parent_is_not_told_again_for_children_that_are_listed_themselves() ->
         mail=house(),
         start="logged in",
     )
+
+
+def test_a_new_keyword_of_another_client_is_told_before_it_shows() -> None:
+    play(
+        r"""
+        C: a NOOP
+        S: a OK Nothing done
+        C2: a STORE 1 FLAGS.SILENT (Work)
+        S2: * FLAGS (\Answered \Flagged \Deleted \Seen \Draft Work)
+        S2: * OK [PERMANENTFLAGS ...
+        S2: a OK Stored
+        C: b FETCH 1 FLAGS
+        S: * FLAGS (\Answered \Flagged \Deleted \Seen \Draft Work)
+        S: * OK [PERMANENTFLAGS ...
+        S: * 1 FETCH (FLAGS (Work \Recent))
+        S: * 1 FETCH (UID 1 FLAGS (Work \Recent))
+        S: b OK That is all
+        """,
+        mails=[MAIL],
+    )
