@@ -1,5 +1,6 @@
 # The two commands: `make run` (the main job) and `make test` (every check that CI runs).
-# Variables: PYTHON (>= 3.11), ONCE=1, DIR, NODES, USERS (make run); SEEDS (make test-long).
+# Variables: PYTHON (>= 3.11), ONCE=1, DIR, NODES, USERS (make run); MINUTES (make test: virtual, each
+# seed of the simulation); SEEDS (make test-long).
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,6 +9,7 @@ DIR ?= demo-state
 NODES ?= 5
 USERS ?= alice,bob,carol
 SEEDS ?= 20
+MINUTES ?= 10
 WORKERS ?= 2
 
 .PHONY: run test test-long bench figures clients clean lint types
@@ -40,10 +42,11 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 test: $(VENV)/.dev clients lint types
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not long" --cov --cov-report=term:skip-covered --cov-fail-under=90
+	EPOST_SIMULATED_MINUTES=$(MINUTES) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not long" --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-long: $(VENV)/.dev clients
-	EPOST_SEEDS=$(SEEDS) $(BIN)/python -m pytest -m long -s --timeout=5400
+	EPOST_SEEDS=$(SEEDS) $(BIN)/python -m pytest -m long -n $(WORKERS) --timeout=5400 tests/simulation
+	$(BIN)/python -m pytest -m long -s --timeout=5400 --ignore=tests/simulation
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py

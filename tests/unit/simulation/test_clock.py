@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextvars import ContextVar
 
 import pytest
 
@@ -24,6 +25,51 @@ def test_hours_pass_in_no_time_and_in_order() -> None:
     run(story())
     assert time.monotonic() - begun < 5
     assert passed == [(hours, pytest.approx(hours * 3600)) for hours in (1, 2, 3, 10_000)]
+
+
+def test_callbacks_of_one_deadline_run_in_the_order_of_asking_and_cancelled_ones_do_not() -> None:
+    ran: list[int] = []
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        handles = [loop.call_at(5.0, ran.append, number) for number in range(100)]
+        for handle in handles[::2]:
+            handle.cancel()
+        assert handles[0].cancelled()
+        assert handles[1].when() == 5.0
+        await asyncio.sleep(10)
+
+    run(story())
+    assert ran == list(range(1, 100, 2))
+
+
+def test_what_is_due_comes_between_callbacks_that_always_ask_for_another_turn() -> None:
+    came: list[float] = []
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(0, lambda: came.append(loop.time()))
+        while not came:
+            await asyncio.sleep(0)
+
+    run(story())
+    assert came == [0.0]
+
+
+def test_context_variables_are_those_of_each_task() -> None:
+    who: ContextVar[str] = ContextVar("who")
+    heard: list[str] = []
+
+    async def say(name: str) -> None:
+        who.set(name)
+        await asyncio.sleep(1)
+        heard.append(who.get())
+
+    async def story() -> None:
+        await asyncio.gather(say("alice"), say("bob"))
+
+    run(story())
+    assert heard == ["alice", "bob"]
 
 
 def test_a_run_returns_what_its_story_returns_and_raises_what_it_raises() -> None:
