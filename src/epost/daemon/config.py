@@ -37,6 +37,8 @@ class StorageSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     repair_delay_seconds: Annotated[float, msgspec.Meta(ge=1, le=7 * 86400)] = 900.0
     gc: Literal["never", "leases"] = "never"
     """Whether space is freed when nobody renewed the lease of a block; all nodes should agree."""
+    scrub_days: Annotated[float, msgspec.Meta(ge=1, le=365)] = 30.0
+    """The whole own disk is read again in this time, to find what rotted while copies are left."""
 
 
 class MailSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

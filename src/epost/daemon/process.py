@@ -251,6 +251,7 @@ class Daemon:
             past=PastConfig(
                 repair_delay_seconds=storage.repair_delay_seconds,
                 frees_expired=storage.gc == "leases",
+                scrub_seconds=storage.scrub_days * 86_400.0,
             ),
             post=PostConfig(tail_in_head=self._config.service.tail_in_head),
         )
