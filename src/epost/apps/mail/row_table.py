@@ -112,7 +112,6 @@ class RowTable:
 
     def row(self, place: int) -> MessageRow:
         """Return a row as a value."""
-        sent = self._sent_seconds[place]
         return MessageRow(
             self.uids[place],
             self._modseqs[place],
@@ -120,12 +119,19 @@ class RowTable:
             self._sizes[place],
             MailTime(self._seconds[place], self._zones[place]),
             self.email(place).hex(),
-            None if sent == _UNKNOWN else MailTime(sent, self._sent_zones[place]),
+            _sent(self._sent_seconds[place], self._sent_zones[place]),
         )
 
     def rows(self, uids: Sequence[int]) -> list[MessageRow]:
         """Return rows in the order of `uids`."""
-        return [self.row(place) for uid in uids if (place := self.place(uid)) is not None]
+        run = self._run(uids)
+        if run is None:
+            return [self.row(place) for uid in uids if (place := self.place(uid)) is not None]
+        columns = self.columns(uids)
+        flag_sets = map(self._flag_sets.__getitem__, columns.flags)
+        sent = map(_sent, self._sent_seconds[run], self._sent_zones[run])
+        fields = (columns.uids, columns.modseqs, flag_sets, columns.sizes)
+        return list(map(MessageRow, *fields, columns.internal_dates(), columns.email_ids(), sent))
 
     def positions(self, uids: Sequence[int]) -> dict[int, int]:
         """Return the positions of mails in the index, by UID."""
@@ -182,6 +188,10 @@ class RowTable:
             pick(self._zones),
             b"".join([self._emails[at : at + EMAIL_ID_BYTES] for at in starts]),
         )
+
+
+def _sent(seconds: int, zone_minutes: int) -> MailTime | None:
+    return None if seconds == _UNKNOWN else MailTime(seconds, zone_minutes)
 
 
 _Spans = Iterable[tuple[int, int | None]]
