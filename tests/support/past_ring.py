@@ -173,6 +173,7 @@ class StorageNode:
             node_key=member.key,
             node_certificate=member.certificate,
             config=ring.config,
+            may_copy=lambda: ring.may_copy,
         )
         self.delegation = Delegates()
         self.replica = Replica(
@@ -246,6 +247,7 @@ class PastRing:
         self.hosts: dict[str, SimulatedHost] = {}
         self.disk = disk
         self.clocks_are_sound = True
+        self.may_copy = True
         for name in names:
             self.add(name)
 

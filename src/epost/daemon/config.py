@@ -35,6 +35,10 @@ class StorageSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     contributed_bytes: Annotated[int, msgspec.Meta(ge=64 * 1024 * 1024)] = 20 * GIB
     repair_delay_seconds: Annotated[float, msgspec.Meta(ge=1, le=7 * 86400)] = 900.0
+    repair_bytes_per_second: Annotated[int, msgspec.Meta(ge=16 * 1024)] = 8 * 1024 * 1024
+    """Copies for the ring are fetched no faster; the user's own mail is not held back."""
+    copies_on_battery: bool = False
+    copies_when_metered: bool = False
     gc: Literal["never", "leases"] = "never"
     """Whether space is freed when nobody renewed the lease of a block; all nodes should agree."""
     scrub_days: Annotated[float, msgspec.Meta(ge=1, le=365)] = 30.0

@@ -35,6 +35,7 @@ from epost.daemon.loopback import LoopbackOwnerCheck
 from epost.daemon.mail_index import open_mail_index
 from epost.daemon.metrics import Gauges, MetricsServer, read_token
 from epost.daemon.offload import ThreadOffload
+from epost.daemon.power import LinuxPowerAndLink
 from epost.daemon.privileges import give_up_privileges
 from epost.daemon.ring_report import RingReport
 from epost.daemon.ring_word import RingWord
@@ -49,6 +50,7 @@ from epost.foundation.errors import ConfigError, EpostError, NotPermitted
 from epost.foundation.ids import Address, BlockKind, NodeHandle
 from epost.node.assembly import Node
 from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
+from epost.node.thrift import ThriftConfig
 from epost.past.config import PastConfig
 from epost.past.observed import NodeDistrusted
 from epost.pastry.config import PastryConfig
@@ -149,6 +151,7 @@ class Daemon:
         self._me = NodeHandle(certificate.ring, certificate.node_id, self._advertised(config))
         self._node_seed = folder.read_node_seed()
         self.metrics_port = 0
+        self._power = LinuxPowerAndLink(self._clock.now)
         self.node = self._make_node()
         self._ring = RingReport(self.node, self._clock, self._node_configs().past)
         self._status = NodeStatus(
@@ -163,6 +166,7 @@ class Daemon:
         self.node.start()
         self._stack.push_async_callback(self.node.stop)
         self.node.driver.run_story(self._watch_ring())
+        self.node.driver.run_story(self._power.watch_link())
         if self._config.authority.directory:
             upkeep = AuthorityUpkeep(self._config.authority, self.node, self._observer)
             await self._stack.enter_async_context(upkeep)
@@ -215,6 +219,7 @@ class Daemon:
             sealing=HpkeSealing(),
             vault=vault,
             transport=transport,
+            power=self._power,
         )
         node = Node(self._node_membership(), ports, self._node_configs(), self._user())
         word.node = node
@@ -250,9 +255,11 @@ class Daemon:
             pastry=PastryConfig(is_first=self._config.ring.founder),
             past=PastConfig(
                 repair_delay_seconds=storage.repair_delay_seconds,
+                repair_bytes_per_second=storage.repair_bytes_per_second,
                 frees_expired=storage.gc == "leases",
                 scrub_seconds=storage.scrub_days * 86_400.0,
             ),
+            thrift=ThriftConfig(storage.copies_on_battery, storage.copies_when_metered),
             post=PostConfig(tail_in_head=self._config.service.tail_in_head),
         )
 

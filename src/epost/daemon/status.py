@@ -54,6 +54,7 @@ class NodeStatus:
             "log": self._log_state(),
             "devices": self._devices(),
             "storage": self._storage(),
+            "copying": node.thrift.reason() or "allowed",
             "queue": {"messages": self._waiting_count(), "calls": node.driver.calls.open_count},
         }
 

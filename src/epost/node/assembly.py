@@ -22,6 +22,7 @@ from epost.node.disk import NodeDisk
 from epost.node.driver import Driver
 from epost.node.joints import AwakeGroups, PendingUpcalls
 from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
+from epost.node.thrift import Thrift
 from epost.past.blocks import handle_of
 from epost.past.client import BlockStore
 from epost.past.replica import Replica
@@ -70,6 +71,7 @@ class Node:
             ports.observer,
             distance=self.overlay.round_trip,
         )
+        self.thrift = Thrift(ports.power, configs.thrift)
         around = self._surroundings(configs)
         upcalls = PendingUpcalls()
         self.replica = self._make_replica(around, upcalls)
@@ -147,6 +149,7 @@ class Node:
             node_key=self._membership.node_key,
             node_certificate=self._membership.node_certificate,
             config=configs.past,
+            may_copy=self.thrift.may_copy,
         )
 
     def _make_driver(self) -> Driver:

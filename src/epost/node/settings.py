@@ -11,6 +11,7 @@ from epost.crypto.certificates import OrganisationTrust
 from epost.crypto.signing import SigningKey
 from epost.foundation.ids import BlockKind, NodeHandle
 from epost.foundation.ports import Clock, Entropy, Observer, Sealing, Transport, Vault
+from epost.node.thrift import Mains, PowerAndLink, ThriftConfig
 from epost.past.config import PastConfig
 from epost.pastry.config import PastryConfig
 from epost.post.config import PostConfig
@@ -29,6 +30,7 @@ class NodePorts:
     sealing: Sealing
     vault: Vault
     transport: Transport
+    power: PowerAndLink = field(default_factory=Mains)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class NodeConfigs:
     pastry: PastryConfig = field(default_factory=PastryConfig)
     rings: RingsConfig = field(default_factory=RingsConfig)
     past: PastConfig = field(default_factory=PastConfig)
+    thrift: ThriftConfig = field(default_factory=ThriftConfig)
     scribe: ScribeConfig = field(default_factory=ScribeConfig)
     post: PostConfig = field(default_factory=PostConfig)
 

@@ -80,7 +80,7 @@ class Maintenance:
         self._admission = admission
         self._shelf = shelf
         self._comparisons = Comparisons(around.vault, around.outbox, self, around.config)
-        self._pulls = Pulls(around.outbox, around.config)
+        self._pulls = Pulls(around.outbox, around.config, around.may_copy)
         self._coverage = Coverage()
         self.scrubbing = Scrubbing(around, self._fetch_again)
         config = around.config

@@ -6,6 +6,7 @@ Only what was asked for is taken, so nobody can store here by calling it repair.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from epost.foundation.codec import encode
@@ -30,8 +31,12 @@ class _Pull:
 class Pulls:
     """The blocks that are missing here, and whom they were asked of."""
 
-    def __init__(self, outbox: Outbox, config: PastConfig) -> None:
+    def __init__(
+        self, outbox: Outbox, config: PastConfig, may_copy: Callable[[], bool] = lambda: True
+    ) -> None:
+        """While `may_copy` says no, what is missing is remembered and not asked for."""
         self._outbox = outbox
+        self._may_copy = may_copy
         self._config = config
         self._waiting: dict[Handle, _Pull] = {}
         self._asked: dict[Handle, _Pull] = {}
@@ -74,6 +79,8 @@ class Pulls:
         self._now = now
         self._expire(now)
         self._refill(now)
+        if not self._may_copy():
+            return
         by_source: dict[NodeHandle, list[Handle]] = {}
         looked_at = min(len(self._waiting), LOOKED_AT_MAX)
         for _ in range(looked_at):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from epost.crypto.signing import SigningKey
@@ -27,6 +28,8 @@ class Surroundings:
     node_key: SigningKey = field(repr=False)
     node_certificate: bytes = field(repr=False)
     config: PastConfig = PastConfig()  # noqa: RUF009 - a frozen value
+    may_copy: Callable[[], bool] = lambda: True
+    """May blocks be fetched for the ring's sake now? (Not on battery, unless allowed.)"""
 
     @property
     def ring(self) -> bytes:
