@@ -46,8 +46,8 @@ class PastConfig:
     call_timeout_seconds: float = 2.0
     call_tries: int = 2
     set_query_timeout_seconds: float = 1.5
-    # Five waits of PastryConfig.root_set_seconds: the cheap way, copies, three rounds of questions.
-    secure_route_seconds: float = 8.0
+    # Six waits of PastryConfig.root_set_seconds: the cheap way, two waves of copies, three rounds.
+    secure_route_seconds: float = 9.5
 
     # A missing replica is copied elsewhere after this; `epost demo` sets 20 s (design 4).
     repair_delay_seconds: float = 900.0
