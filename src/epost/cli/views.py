@@ -98,6 +98,19 @@ def _status_rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         f"{_count(storage['blocks'], 'block')}, {_size(storage['bytes'])}; "
         f"{_size(storage['free_bytes'])} free",
     )
+    if status["copying"] != "allowed":
+        yield "copying", f"waits: {status['copying']}"
+    if storage["diverted"] or storage["pointers"]:
+        yield (
+            "for want of room",
+            f"{_count(storage['pointers'], 'replica')} kept by neighbours, "
+            f"{_count(storage['diverted'], 'replica')} kept for them",
+        )
+    if storage["trashed"]:
+        yield (
+            "trash",
+            f"{_count(storage['trashed'], 'block')}, {_size(storage['trashed_bytes'])}",
+        )
     if storage["unpushed"]:
         yield "held here", f"{_count(storage['unpushed'], 'block')} until the ring has them"
     if storage["below_k"]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from epost.foundation.ids import ID_BYTES, Handle, Id, number, point
 from epost.foundation.ports import Fingerprint, VaultEntry
-from epost.node.vault_rows import CONTRIBUTED, Position, position
+from epost.node.vault_rows import HELD, Position, position
 
 MARK_BYTES = 8
 """Of a body hash: as much as other replicas are told of it."""
@@ -111,7 +111,7 @@ class Fingerprints:
         return self._counted is None or position(entry.handle) <= self._counted
 
     def _add(self, entry: VaultEntry, sign: int) -> None:
-        if not entry.roles & CONTRIBUTED:
+        if not entry.roles & HELD:
             return
         place, change = number(entry.handle.place), sign * term(entry)
         branch, depth = self._root, 0
@@ -159,7 +159,7 @@ class Fingerprints:
         while True:
             entries = list(self._rows(start, end, after, LEAF_ROWS_MAX))
             for entry in entries:
-                if entry.roles & CONTRIBUTED and self._is_counted(entry):
+                if entry.roles & HELD and self._is_counted(entry):
                     yield entry
             if len(entries) < LEAF_ROWS_MAX:
                 return

@@ -21,7 +21,9 @@ from epost.foundation.ports import (
 )
 
 NOTE_SIZE_MAX = 1024 * 1024
-CONTRIBUTED = Role.REPLICA | Role.STAND_IN | Role.DIVERTED | Role.TRASH
+HELD = Role.REPLICA | Role.STAND_IN | Role.DIVERTED
+"""Roles in which a block is one of the ring's copies: what replicas compare with each other."""
+CONTRIBUTED = HELD | Role.TRASH
 """Roles that use up the space contributed to the ring; a mirror is its owner's own affair, and what
 is cached gives way."""
 WITH_PARTNER = Role.STAND_IN | Role.DIVERTED | Role.POINTER

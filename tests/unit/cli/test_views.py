@@ -93,3 +93,31 @@ def test_machines_are_listed_with_their_users_and_revocations(capsys: Any) -> No
 )  # fmt: skip
 def test_durations_are_said_in_the_largest_unit_that_fits_twice(seconds: int, words: str) -> None:
     assert views._duration(seconds) == words
+
+
+def status(**storage: int) -> dict[str, Any]:
+    counts = {
+        **{"blocks": 9, "bytes": 9000, "free_bytes": 10**9, "unpushed": 0, "below_k": 0},
+        **{"diverted": 0, "pointers": 0, "trashed": 0, "trashed_bytes": 0},
+        **{"rotten": 0, "rotten_missing": 0, "scrubbed_percent": 0},
+    }
+    return {
+        **{"name": "ann", "domain": "example.org", "node_id": "ab" * 20, "pid": 1},
+        **{"version": "0", "keys": "unprotected", "log": "ring-durable", "advice": []},
+        "ring": {"ready": False, "members": 5, "enrolled": 5, "copies_wanted": 3},
+        "storage": counts | storage,
+        "copying": "allowed",
+        "queue": {"messages": 0, "calls": 0},
+        "services": {},
+    }
+
+
+def test_space_is_mentioned_when_there_is_something_to_say(capsys: Any) -> None:
+    views.show_status(status())
+    assert "trash" not in capsys.readouterr().out
+    full = status(pointers=2, diverted=1, trashed=3, trashed_bytes=3000)
+    views.show_status(full | {"copying": "on battery"})
+    text = capsys.readouterr().out
+    assert "waits: on battery" in text
+    assert "2 replicas kept by neighbours, 1 replica kept for them" in text
+    assert "3 blocks" in text

@@ -11,7 +11,7 @@ from epost.foundation.ids import BlockKind, Handle, NodeId
 from epost.node.assembly import Node
 from epost.past.observed import BlockInserted
 from epost.past.pending import receipt_handle
-from epost.past.shelf import is_held
+from epost.past.shelf import is_held, is_pointer
 from epost.simulation.host import SimulatedHost
 from epost.simulation.invariants.violations import Findings, Invariant
 from epost.simulation.office import Machine, Office
@@ -75,7 +75,8 @@ class AcknowledgedBlocks:
         held: dict[Handle, list[int]] = defaultdict(list)
         for machine in filter(lambda each: each.is_honest, self._office.running):
             for handle, stored in machine.host.disk.durable.blocks.items():
-                if is_held(stored.entry) and not stored.is_damaged and stored.is_sound():
+                is_copy = is_held(stored.entry) and not is_pointer(stored.entry)
+                if is_copy and not stored.is_damaged and stored.is_sound():
                     held[handle].append(stored.entry.version)
         return held
 
