@@ -9,7 +9,7 @@ DIR ?= demo-state
 NODES ?= 5
 USERS ?= alice,bob,carol
 SEEDS ?= 20
-MINUTES ?= 10
+MINUTES ?= 5
 WORKERS ?= 2
 
 .PHONY: run test test-long bench figures clients clean lint types
