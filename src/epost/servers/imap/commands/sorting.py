@@ -2,11 +2,13 @@
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from heapq import merge
 
 from epost.apps.mail.mailbox import MessageRow
 from epost.apps.mail.mime.headers import HeaderFields, decode_words, read_message_ids
+from epost.foundation.errors import UnavailableError
 from epost.servers.imap.commands.searching import (
     extended_line,
     highest_modseq,
@@ -114,8 +116,21 @@ async def _in_order(
 async def _sortable(
     view: FolderView, rows: Sequence[MessageRow], names: frozenset[bytes]
 ) -> list[Sortable]:
-    headers = await view.folder.headers([row.uid for row in rows]) if names else {}
+    headers = await _headers(view, rows) if names else {}
     return [sortable(row, headers.get(row.uid, b""), names) for row in rows]
+
+
+async def _headers(view: FolderView, rows: Sequence[MessageRow]) -> Mapping[int, bytes]:
+    """What can be had: a mail that cannot be read now is sorted as one without a header."""
+    uids = [row.uid for row in rows]
+    try:
+        return await view.folder.headers(uids)
+    except UnavailableError:
+        found: dict[int, bytes] = {}
+    for uid in uids:
+        with suppress(UnavailableError):
+            found.update(await view.folder.headers([uid]))
+    return found
 
 
 async def thread(session: Session, view: FolderView, request: ThreadRequest) -> Reply:
@@ -124,7 +139,7 @@ async def thread(session: Session, view: FolderView, request: ThreadRequest) -> 
     messages: list[Threadable] = []
     for start in range(0, len(found), ROWS_PER_SLICE):
         rows = await view.folder.rows(found[start : start + ROWS_PER_SLICE])
-        headers = await view.folder.headers([row.uid for row in rows])
+        headers = await _headers(view, rows)
         messages += (_threadable(row, headers.get(row.uid, b"")) for row in rows)
         await session.client.breathe()
     numbered = {message.uid: view.number(message.uid) or 0 for message in messages}

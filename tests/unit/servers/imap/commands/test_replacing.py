@@ -37,3 +37,34 @@ def test_a_draft_is_replaced_in_one_step() -> None:
         """,
         mails=[MAIL, MAIL],
     )
+
+
+def test_what_cannot_be_replaced_is_refused() -> None:
+    play(
+        r"""
+        C: a REPLACE 1 INBOX {0+}
+        C:
+        S: a NO [CANNOT] An empty mail is not kept
+        C: b REPLACE 1 INBOX ~{1+}
+        C: """.rstrip()
+        + " \0"
+        + r"""
+        S: b NO [UNKNOWN-CTE] ...
+        C: c EXAMINE INBOX
+        S: * OK [CLOSED] ...
+        S: * FLAGS ...
+        S: * OK [PERMANENTFLAGS ...
+        S: * 1 EXISTS
+        S: * 0 RECENT
+        S: * OK [UNSEEN ...
+        S: * OK [UIDVALIDITY ...
+        S: * OK [UIDNEXT ...
+        S: * OK [HIGHESTMODSEQ ...
+        S: * OK [MAILBOXID ...
+        S: c OK ...
+        C: d REPLACE 1 INBOX {1+}
+        C: x
+        S: d NO The folder is open for reading only
+        """,
+        mails=[MAIL],
+    )

@@ -1,8 +1,10 @@
 """SORT and THREAD as dialogues."""
 
+import asyncio
 from collections.abc import Sequence
 
-from tests.support.imap_dialogue import play
+from tests.support.imap_dialogue import play, put
+from tests.support.memory_mailstore import MemoryMail
 
 
 def mail(
@@ -91,4 +93,25 @@ def test_what_cannot_be_sorted_is_refused() -> None:
         C: d THREAD JWZ UTF-8 ALL
         S: d BAD Unknown threading algorithm
         """,
+    )
+
+
+def test_a_mail_that_cannot_be_read_now_does_not_spoil_the_order() -> None:
+    async def build() -> MemoryMail:
+        store = MemoryMail()
+        for subject in ("b", "a"):
+            await put(store, mail(subject))
+        store.folder("INBOX").unrendered.add(1)
+        return store
+
+    play(
+        """
+        C: a SORT (SUBJECT) UTF-8 ALL
+        S: * SORT 1 2
+        S: a OK That is all
+        C: b THREAD ORDEREDSUBJECT UTF-8 ALL
+        S: * THREAD (1)(2)
+        S: b OK That is all
+        """,
+        mail=asyncio.run(build()),
     )
