@@ -186,6 +186,8 @@ class Lookups:
     async def _fetch_from(self, node: NodeHandle, handle: Handle, version_min: int) -> Fetched:
         reply = await self.ask(node, Fetch(handle, b""))
         if isinstance(reply, Elsewhere):  # once only: whoever keeps it does not pass it on
+            if reply.holder.ring != self._around.ring:
+                raise UnexpectedPacket("sent on to a node of another ring")
             reply = await self.ask(reply.holder, Fetch(handle, b""))
         match reply:
             case Found(block, proof, _, _):
