@@ -82,6 +82,7 @@ class _Search:
     stage: _Stage = _Stage.WAITING
     deadline: float = 0.0
     rounds: int = 0
+    is_last_wave: bool = False
     shown: dict[int, NodeHandle] = field(default_factory=dict)
     answered: dict[int, None] = field(default_factory=dict)
     asked: dict[int, None] = field(default_factory=dict)
@@ -185,6 +186,12 @@ class SecureRouting:
                 self._begin(nonce, search, now)
             case _Stage.PLAIN:
                 self._go_redundant(nonce, search, now)
+            case _Stage.REDUNDANT if not search.answered and not search.is_last_wave:
+                # Every copy was lost, since ways from our place in the ring end in one small part
+                # of the key's surroundings; those from the places of table entries end elsewhere.
+                search.is_last_wave = True
+                entries = list(self._peers.table)[: self._config.redundant_copies]
+                self._send_copies(nonce, search, entries, now)
             case _Stage.REDUNDANT | _Stage.CONFIRMING:
                 self._confirm(nonce, search, now)
 
@@ -227,13 +234,19 @@ class SecureRouting:
         del self._searches[nonce]  # late answers to the first question must not mix in
         nonce = self._entropy.token(NONCE_BYTES)
         self._searches[nonce] = search
-        search.stage, search.deadline = _Stage.REDUNDANT, now + self._config.root_set_seconds
+        search.stage = _Stage.REDUNDANT
         search.shown = {number(self._me.node_id): self._me}
         search.shown |= {number(node.node_id): node for node in self._peers.leaf_set}
+        self._send_copies(nonce, search, self._first_hops(), now)
+
+    def _send_copies(
+        self, nonce: bytes, search: _Search, first_hops: Iterable[NodeHandle], now: float
+    ) -> None:
         question = FindRootSet(nonce, True)
-        for node in self._first_hops():
+        for node in first_hops:
             if self._peers.is_usable(node.node_id):
                 self._ways.ask_by(node, search.key, question, now)
+        search.deadline = now + self._config.root_set_seconds
         self._alarm.set_by(search.deadline, now)
 
     def _first_hops(self) -> Sequence[NodeHandle]:

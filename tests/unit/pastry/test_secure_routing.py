@@ -144,10 +144,31 @@ def test_what_does_not_prove_itself_is_asked_for_by_many_ways(
     assert len(talk.observed.of(RootSetDoubted)) == 1
 
 
+def copies(talk: Conversation) -> list[tuple[NodeHandle, Transit]]:
+    """The questions about the far key, not those about the node's own place."""
+    return [(to, transit) for to, transit in talk.said(Transit) if transit.key == FAR_KEY]
+
+
+def test_when_nobody_answers_others_leave_by_the_ordinary_table_once_and_the_search_fails() -> None:
+    talk, found, _ = asking()
+    talk.waits(1.5)
+    sent = talk.said(Transit)
+    for to, transit in sent:
+        talk.hears(to, HopAck(transit.hop))  # taken over, then dropped
+    first_wave = {transit.message for _, transit in sent if transit.key == FAR_KEY}
+    talk.waits(1.5)
+    second_wave = {transit.message for _, transit in copies(talk)} - first_wave
+    assert len(first_wave) == 16
+    assert second_wave
+    assert found == []
+    talk.waits(6.0)
+    assert found == [[]]
+
+
 def test_the_redundant_way_believes_certificates_and_asks_the_closest_themselves() -> None:
     talk, found, asked = asking()
     talk.waits(1.5)
-    ways = talk.said(Transit)
+    ways = copies(talk)
     assert len(ways) == 16
     nonce = ways[0][1].body[3:19]
     assert nonce != asked.nonce

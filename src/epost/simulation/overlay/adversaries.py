@@ -23,7 +23,7 @@ from epost.pastry.peers import Peers
 from epost.pastry.routing import ID_BITS
 from epost.pastry.secure_routing import SecureRouting
 from epost.simulation.overlay.figure import Progress
-from epost.simulation.overlay.oracle_ring import OracleRing, closest_in
+from epost.simulation.overlay.oracle_ring import OracleRing, at_random, closest_in
 from epost.simulation.overlay.protocol_ring import SeededEntropy
 from epost.simulation.overlay.statistics import Mean
 
@@ -96,6 +96,7 @@ class Search:
         outbox, entropy = Outbox(), SeededEntropy(among.random)
         peers = Peers(me, among.config, outbox, entropy, self, self)
         peers.leaf_set, peers.constrained = state.leaf_set, state.table
+        peers.table = self._ring.table(source, at_random)
         peers.standing = Standing.READY
         self._outbox = outbox
         self._secure = SecureRouting(me, among.config, outbox, entropy, self, peers, self, self)

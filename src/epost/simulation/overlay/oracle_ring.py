@@ -96,7 +96,7 @@ class OracleRing:
         state = self._states.get(node)
         if state is None:
             owner = NodeId(Id(self.nodes[node].node_id))
-            state = State(self._leaf_set(node, owner), self._table(node, owner))
+            state = State(self._leaf_set(node, owner), self.table(node, self._choice))
             self._states[node] = state
         return state
 
@@ -114,23 +114,24 @@ class OracleRing:
             assert len(way) <= HOPS_MAX, "a loop"
         return way
 
+    def table(self, node: int, choice: Choice) -> RoutingTable:
+        """Return a routing table for a node, filled by a choice."""
+        table = RoutingTable(self.nodes[node].id, self.bits_per_digit)
+        for row in range(self._rows(node)):
+            bounds = self._split(row, self.ids[node] >> (ID_BITS - self.bits_per_digit * row))
+            for digit, (first, end) in enumerate(pairwise(bounds)):
+                candidates = range(first, end)
+                if candidates and node not in candidates:
+                    chosen = choice(self, node, row, digit, candidates)
+                    table.offer(self.nodes[chosen])
+        return table
+
     def _leaf_set(self, node: int, owner: NodeId) -> LeafSet:
         leaf_set = LeafSet(owner, self.leaf_set_size)
         half = min(self.leaf_set_size, len(self.ids) - 1) // 2
         for step in (*range(-half, 0), *range(1, half + 1)):
             leaf_set.add(self.nodes[(node + step) % len(self.ids)])
         return leaf_set
-
-    def _table(self, node: int, owner: NodeId) -> RoutingTable:
-        table = RoutingTable(owner, self.bits_per_digit)
-        for row in range(self._rows(node)):
-            bounds = self._split(row, self.ids[node] >> (ID_BITS - self.bits_per_digit * row))
-            for digit, (first, end) in enumerate(pairwise(bounds)):
-                candidates = range(first, end)
-                if candidates and node not in candidates:
-                    chosen = self._choice(self, node, row, digit, candidates)
-                    table.offer(self.nodes[chosen])
-        return table
 
     def _rows(self, node: int) -> int:
         """Return how many rows of a node have candidates: the digits shared with somebody, + 1."""
