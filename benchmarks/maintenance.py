@@ -192,8 +192,8 @@ def repair(machines: int) -> None:
         blocks = [(BlockKind.CONTENT, b"%06d" % n * 1000) for n in range(400)]
         await node.blocks.insert_many(blocks, mirror=False)
         await office.world.run_for(900.0)
-        for name, is_lost in (("away for an hour", False), ("lost for ever", True)):
-            machine = office.machines[-1]
+        fates = (("away for an hour", False), ("lost for ever", True))
+        for machine, (name, is_lost) in zip(office.machines[-2:], fates, strict=True):
             held = machine.host.disk.durable.totals.contributed_bytes
             before = meter.octets_copied
             machine.host.crash(with_machine=True)
