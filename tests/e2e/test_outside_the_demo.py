@@ -157,8 +157,11 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
 
 
 def is_whole(machine: Machine) -> bool:
-    ring = machine.tells("status")["ring"]
-    return bool(ring["ready"] and ring["members"] == ring["enrolled"] == 3)
+    """Does it know the whole ring, and has it compared its user's log with the ring's?"""
+    told = machine.tells("status")
+    ring, log = told["ring"], told["log"]
+    is_settled = log == "ring-durable" or log.startswith("no user's log")
+    return bool(ring["ready"] and ring["members"] == ring["enrolled"] == 3 and is_settled)
 
 
 def deliver(sender: Machine, reader: Machine, octets: bytes) -> str:
