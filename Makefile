@@ -9,7 +9,7 @@ DIR ?= demo-state
 NODES ?= 5
 USERS ?= alice,bob,carol
 SEEDS ?= 20
-MINUTES ?= 5
+MINUTES ?= 3
 WORKERS ?= 2
 
 .PHONY: run test test-long bench figures clients clean lint types
@@ -42,7 +42,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 test: $(VENV)/.dev clients lint types
-	EPOST_SIMULATED_MINUTES=$(MINUTES) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not long" --cov --cov-report=term:skip-covered --cov-fail-under=90
+	EPOST_SIMULATED_MINUTES=$(MINUTES) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not long" --durations=25 --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-long: $(VENV)/.dev clients
 	EPOST_SEEDS=$(SEEDS) $(BIN)/python -m pytest -m long -n $(WORKERS) --timeout=5400 tests/simulation
