@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from epost.daemon.files import make_private_folder
-from epost.daemon.hanging_up import stop_listening
+from epost.daemon.hanging_up import Conversations, stop_listening
 from epost.foundation.errors import ConfigError, EpostError
 
 REQUEST_SIZE_MAX = 4 * 1024 * 1024
@@ -46,7 +46,7 @@ class ControlServer:
         self._path = path
         self._commands = dict(commands)
         self._server: asyncio.Server | None = None
-        self._conversations: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._conversations = Conversations()
 
     async def start(self) -> None:
         """Begin to listen; a dead socket of an earlier run is replaced, a live one an error."""
@@ -66,17 +66,10 @@ class ControlServer:
             return
         await stop_listening(self._server)
         self._path.unlink(missing_ok=True)
-        conversations = dict(self._conversations)
-        for conversation in conversations:
-            conversation.cancel()
-        await asyncio.gather(*conversations, return_exceptions=True)
-        for writer in conversations.values():
-            writer.close()  # one cancelled before its first step has closed nothing
+        await self._conversations.hang_up()
 
     def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        conversation = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._conversations[conversation] = writer
-        conversation.add_done_callback(self._conversations.pop)
+        self._conversations.begin(self._serve(reader, writer), writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -1,8 +1,34 @@
-"""Closing a listener of asyncio without losing a connection that is just being accepted."""
+"""Ends the conversations of a listener without losing one that is just beginning."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+
+
+class Conversations:
+    """The connections that a listener serves, each in a task of its own, until `hang_up`."""
+
+    def __init__(self) -> None:
+        self._writers: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+
+    def __len__(self) -> int:
+        return len(self._writers)
+
+    def begin(self, talk: Coroutine[None, None, None], writer: asyncio.StreamWriter) -> None:
+        """Let a client be served; whoever serves it closes `writer` at the end."""
+        task = asyncio.get_running_loop().create_task(talk)
+        self._writers[task] = writer
+        task.add_done_callback(self._writers.pop)
+
+    async def hang_up(self) -> None:
+        """Cancel every conversation and wait until all have ended and are closed."""
+        writers = dict(self._writers)
+        for conversation in writers:
+            conversation.cancel()
+        await asyncio.gather(*writers, return_exceptions=True)
+        for writer in writers.values():
+            writer.close()  # one cancelled before its first step has closed nothing
 
 
 async def stop_listening(server: asyncio.Server) -> None:

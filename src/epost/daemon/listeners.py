@@ -22,7 +22,7 @@ from pathlib import Path
 from epost import __version__
 from epost.apps.mail.mailbox import AccountMail
 from epost.daemon.config import MailSection, parse_address
-from epost.daemon.hanging_up import stop_listening
+from epost.daemon.hanging_up import Conversations, stop_listening
 from epost.daemon.loopback import LoopbackOwnerCheck
 from epost.daemon.loopback_tls import end_point, server_context
 from epost.daemon.passwords import PasswordFile
@@ -207,13 +207,11 @@ class ImapService:
         self._starttls = starttls
         self._tls_end_point = tls_end_point
         self._end_point = tls_end_point if is_tls else None
-        self._conversations: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._conversations = Conversations()
 
     def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Begin to serve one client, to its end or ours."""
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._conversations[task] = writer
-        task.add_done_callback(self._conversations.pop)
+        self._conversations.begin(self._serve(reader, writer), writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -225,12 +223,7 @@ class ImapService:
 
     async def close(self) -> None:
         """Say goodbye to every client."""
-        conversations = dict(self._conversations)
-        for conversation in conversations:
-            conversation.cancel()
-        await asyncio.gather(*conversations, return_exceptions=True)
-        for writer in conversations.values():
-            writer.close()  # one cancelled before its first step has closed nothing
+        await self._conversations.hang_up()
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")
