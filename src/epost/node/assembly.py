@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import ClassVar
 
 from epost.apps.mail.service import MailService, MailServices
 from epost.crypto.versioned import open_key_block
@@ -44,6 +45,9 @@ __all__ = ["Node"]
 class Node:
     """One machine of the organisation, whole; `mail` is None on a storage-only node."""
 
+    driver_type: ClassVar[type[Driver]] = Driver
+    """A simulation may need one that can be stopped."""
+
     def __init__(
         self,
         membership: NodeMembership,
@@ -56,7 +60,14 @@ class Node:
         self._membership = membership
         self._ports = ports
         self.clock_check = ClockCheck(ports.clock)
-        self.driver = self._make_driver()
+        self.driver = self.driver_type(
+            self.me,
+            clock=ports.clock,
+            entropy=ports.entropy,
+            observer=ports.observer,
+            vault=ports.vault,
+            transport=ports.transport,
+        )
         self.stopped: asyncio.Future[None] = self.driver.stopped
         credentials = NodeCredentials(ports.transport, ports.clock)
         self.overlay = self._make_overlay(configs, credentials)
@@ -150,17 +161,6 @@ class Node:
             node_certificate=self._membership.node_certificate,
             config=configs.past,
             may_copy=self.thrift.may_copy,
-        )
-
-    def _make_driver(self) -> Driver:
-        ports = self._ports
-        return Driver(
-            self.me,
-            clock=ports.clock,
-            entropy=ports.entropy,
-            observer=ports.observer,
-            vault=ports.vault,
-            transport=ports.transport,
         )
 
     def _make_replica(self, around: Surroundings, upcalls: PendingUpcalls) -> Replica:

@@ -8,9 +8,8 @@ repair. At the end everything is switched on, and what was promised must be ther
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from epost.node.settings import NodeConfigs
 from epost.past.config import PastConfig
@@ -24,6 +23,7 @@ from epost.simulation.invariants.routing import Roots
 from epost.simulation.invariants.versions import NewestVersions
 from epost.simulation.invariants.violations import Findings
 from epost.simulation.office import Office, OfficeConfig
+from epost.simulation.scenarios.stories import Stories, run_through
 from epost.simulation.world import SimulatedClock, random_for
 
 NODES = NodeConfigs(
@@ -85,7 +85,7 @@ class MailScenario:
         self._askers = Askers(self.office, random_for(seed, "askers"), config.correspondence)
         self._forger = Forger(self.office, random_for(seed, "forger"), config.correspondence)
         self._writers: Writers | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._stories = Stories()
 
     async def run(self, minutes: float) -> None:
         """Run to the end, or to the first violation or bug, which is raised."""
@@ -96,7 +96,8 @@ class MailScenario:
             await self._heal()
             await self._judge()
         finally:
-            await self._stop()
+            await self._stories.end()
+            await self.office.close()
 
     async def _trouble(self, seconds: float) -> None:
         random = random_for(self._seed, "writers")
@@ -111,19 +112,16 @@ class MailScenario:
             self._forger.run(),
             self._look_into_inboxes(),
         ):
-            self._begin(story)
+            self._stories.begin(story)
         await self.world.run_for(seconds)
-        for task in self._tasks:
-            task.cancel()
+        self._stories.cancel()
         await writers.finish()
 
     async def _heal(self) -> None:
         config = self._config
-        healing = asyncio.get_running_loop().create_task(self._churn.heal())
-        while not healing.done():
-            await self.world.run_for(1.0)
+        await run_through(self.world, self._churn.heal())
         for story in (self._readers.run(), self._askers.run()):
-            self._begin(story)
+            self._stories.begin(story)
         await self.world.run_for(config.convergence_seconds)
         self._roots.is_calm = True
         await self.world.run_for(config.healing_seconds - config.convergence_seconds)
@@ -136,15 +134,6 @@ class MailScenario:
         while True:
             await asyncio.sleep(self._config.inbox_check_seconds)
             await self._mails.check(is_final=False)
-
-    def _begin(self, story: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(story))
-
-    async def _stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.office.close()
 
     def figures(self) -> Mapping[str, float]:
         """Return what happened, in numbers."""

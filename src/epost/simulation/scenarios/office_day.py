@@ -9,10 +9,9 @@ complete soon. It begins at 17:00; `minutes` is how long the day goes on after 0
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any
 
 from epost.foundation.errors import EpostError
 from epost.foundation.ids import BlockKind
@@ -26,6 +25,7 @@ from epost.simulation.invariants.blocks import AcknowledgedBlocks
 from epost.simulation.invariants.replicas import CompleteSets, KnownBlocks
 from epost.simulation.invariants.violations import Findings, Invariant
 from epost.simulation.office import Machine, Office, OfficeConfig
+from epost.simulation.scenarios.stories import Stories
 from epost.simulation.storage.metering import Meter
 from epost.simulation.storage.sleeping import SleepyNode
 from epost.simulation.vault import DiskConfig
@@ -97,7 +97,7 @@ class OfficeDayScenario:
         self._known = KnownBlocks(self.office, self.findings)
         self._asleep: dict[str, None] = {}
         self._day = _Day()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._stories = Stories()
         self.world.trace.listen(self._on_event)
 
     async def run(self, minutes: float) -> None:
@@ -107,7 +107,7 @@ class OfficeDayScenario:
             await self.office.open()
             await self.world.run_for(config.evening_seconds / 6)
             pause = config.evening_seconds / config.blocks
-            self._begin(self._insert("evening", pause, config.evening_seconds))
+            self._stories.begin(self._insert("evening", pause, config.evening_seconds))
             await self.world.run_for(config.evening_seconds * 1.2)
             before = self.meter.octets_copied
             await self._night()
@@ -116,9 +116,7 @@ class OfficeDayScenario:
             await self.world.run_for(60.0 * minutes)
             await self._judge()
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._stories.end()
             await self.office.close()
 
     async def _night(self) -> None:
@@ -129,9 +127,9 @@ class OfficeDayScenario:
         for machine in sleepers:
             closing = self._random.uniform(0, config.spread_seconds)
             opening = config.night_seconds + self._random.uniform(0, config.spread_seconds)
-            self._begin(self._sleep(machine, closing, opening))
+            self._stories.begin(self._sleep(machine, closing, opening))
         pause = 20 * config.night_seconds / config.blocks
-        self._begin(self._insert("night", pause, config.night_seconds))
+        self._stories.begin(self._insert("night", pause, config.night_seconds))
         left = config.night_seconds + config.spread_seconds
         while left > 0:
             await self.world.run_for(min(left, 600.0))
@@ -176,7 +174,7 @@ class OfficeDayScenario:
         while loop.time() < end:
             await asyncio.sleep(self._random.expovariate(1 / mean_seconds))
             awake = [m for m in self.office.running if m.name not in self._asleep]
-            self._begin(self._insert_one(when, self._random.choice(awake)))
+            self._stories.begin(self._insert_one(when, self._random.choice(awake)))
 
     async def _insert_one(self, when: str, machine: Machine) -> None:
         node = machine.node
@@ -193,9 +191,6 @@ class OfficeDayScenario:
     def _on_event(self, observed: Observed) -> None:
         if isinstance(observed.event, CopyingPaused) and observed.event.paused:
             self._day.pauses += 1
-
-    def _begin(self, story: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(story))
 
     def figures(self) -> Mapping[str, float]:
         """Return what happened, in numbers."""

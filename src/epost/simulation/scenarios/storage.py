@@ -8,9 +8,8 @@ of any replica set at a time. Then the trouble ends, and every replica set must 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from epost.node.settings import NodeConfigs
 from epost.past.config import PastConfig
@@ -22,6 +21,7 @@ from epost.simulation.invariants.versions import NewestVersions
 from epost.simulation.invariants.violations import Findings
 from epost.simulation.network import NetworkConfig
 from epost.simulation.office import Office, OfficeConfig
+from epost.simulation.scenarios.stories import Stories, run_through
 from epost.simulation.storage.depositors import DepositConfig, Depositors, Judges
 from epost.simulation.storage.sleeping import sleepy
 from epost.simulation.storage.trouble import Trouble, TroubleConfig
@@ -88,7 +88,7 @@ class StorageScenario:
         self._depositors = Depositors(
             self.office, random_for(seed, "depositors"), config.deposits, self._trouble, judges
         )
-        self._tasks: list[asyncio.Task[None]] = []
+        self._stories = Stories()
         self._healed_after = 0.0
 
     async def run(self, minutes: float) -> None:
@@ -101,26 +101,24 @@ class StorageScenario:
             await self._heal()
             await self._judge()
         finally:
-            await self._stop()
+            await self._stories.end()
+            await self.office.close()
 
     async def _endure(self, seconds: float) -> None:
-        self._begin(self._trouble.run())
-        self._begin(self._depositors.insert())
-        self._begin(self._depositors.look_up())
+        self._stories.begin(self._trouble.run())
+        self._stories.begin(self._depositors.insert())
+        self._stories.begin(self._depositors.look_up())
         await self.world.run_for(seconds)
-        for task in self._tasks:
-            task.cancel()
+        self._stories.cancel()
         await self._depositors.finish()
 
     async def _heal(self) -> None:
         config, loop = self._config, asyncio.get_running_loop()
-        healing = loop.create_task(self._trouble.heal())
-        while not healing.done():
-            await self.world.run_for(1.0)
+        await run_through(self.world, self._trouble.heal())
         calm_at = loop.time()
         await self.world.run_for(config.calm_seconds)
         self._roots.is_calm = True
-        self._begin(self._depositors.look_up())
+        self._stories.begin(self._depositors.look_up())
         while self._sets.missing() and loop.time() - calm_at < config.healing_seconds:
             await self.world.run_for(10.0)
         self._healed_after = loop.time() - calm_at
@@ -129,15 +127,6 @@ class StorageScenario:
         self._sets.check()
         random = random_for(self._seed, "judge")
         await self._blocks.check(random, read=self._config.blocks_read)
-
-    def _begin(self, story: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(story))
-
-    async def _stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.office.close()
 
     def figures(self) -> Mapping[str, float]:
         """Return what happened, in numbers."""

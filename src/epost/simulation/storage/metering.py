@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 from epost.foundation.ids import NodeHandle, NodeId
 from epost.foundation.ports import Transport, TransportEvents
 from epost.foundation.wire import Application, Form
 from epost.node.assembly import Node
+from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
 from epost.past.messages import UPKEEP, Give
-from epost.simulation.storage.sleeping import SleepingDriver, SleepyNode
+from epost.simulation.storage.sleeping import SleepyNode
 
 _UPKEEP = bytes((Application.PAST, Form.NOTIFY))
 _WINDOW_SECONDS = 10.0
@@ -54,16 +56,15 @@ class Meter:
         meter = self
 
         class MeteredNode(SleepyNode):
-            def _make_driver(self) -> SleepingDriver:
-                ports = self._ports
-                return SleepingDriver(
-                    self.me,
-                    clock=ports.clock,
-                    entropy=ports.entropy,
-                    observer=ports.observer,
-                    vault=ports.vault,
-                    transport=_MeteredTransport(ports.transport, meter),
-                )
+            def __init__(
+                self,
+                membership: NodeMembership,
+                ports: NodePorts,
+                configs: NodeConfigs,
+                user: UserOfNode | None = None,
+            ) -> None:
+                metered = replace(ports, transport=_MeteredTransport(ports.transport, meter))
+                super().__init__(membership, metered, configs, user)
 
         return MeteredNode
 

@@ -44,17 +44,7 @@ class SleepyNode(Node):
     """A whole node that can be put to sleep."""
 
     driver: SleepingDriver
-
-    def _make_driver(self) -> SleepingDriver:
-        ports = self._ports
-        return SleepingDriver(
-            self.me,
-            clock=ports.clock,
-            entropy=ports.entropy,
-            observer=ports.observer,
-            vault=ports.vault,
-            transport=ports.transport,
-        )
+    driver_type = SleepingDriver
 
 
 def sleepy(node: type[Node]) -> type[Node]:
