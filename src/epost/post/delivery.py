@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
-from epost.foundation.errors import EpostError, Overloaded
+from epost.foundation.errors import EpostError, Overloaded, RefusedError
 from epost.post.config import PostConfig
 from epost.post.device_log import DeviceLog
 from epost.post.dispatch import Dispatch, Letter, Outcome
+from epost.post.handlers import Dispatched
 from epost.post.ledger import Ledger, entry_of
 from epost.post.log_records import Entry
 from epost.post.outbox import OpenMessage
@@ -20,16 +21,19 @@ from epost.post.records import PROGRESS_MAX, SETTLED, DeliveryState, Progressed,
 
 ATTEMPTS_AT_ONCE = 64
 OFFERS_PER_TICK_MAX = 64
+HELD_LOOK_SECONDS_MAX = 300.0
+"""Held messages are looked at this often: the timer sleeps with the machine, the date does not."""
 _TICK_SECONDS = 1.0
 
-Telling = Callable[[Letter, str], Awaitable[Sequence[Entry]]]
-"""Asks the application what to log about a notice, and why."""
+Telling = Callable[[int, Dispatched], Awaitable[Sequence[Entry]]]
+"""Asks an application what to log about a notice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tellings:
-    """How the application tells its user of a notice that will never arrive, and of a late one."""
+    """How an application tells its user what became of a notice."""
 
+    delivered: Telling
     given_up: Telling
     delayed: Telling
 
@@ -62,6 +66,7 @@ class Delivery:
         self._planned: dict[Key, float] = {}
         self._is_planned = asyncio.Event()
         self._pauses: dict[Key, float] = {}
+        self._withdrawn: set[bytes] = set()
         self._serials = count()
         self._steps: list[Step] = []
         self._is_logging = False
@@ -72,6 +77,28 @@ class Delivery:
         self._running.add((letter.message_key, letter.index))
         self._ports.stories.run_story(self._attempt(letter, done))
         return done
+
+    def hold(self, message_key: bytes, notices: int) -> None:
+        """Offer a message that was just logged, once the time has come that it is held until."""
+        for index in range(notices):
+            self._plan((message_key, index), 0.0)
+
+    async def withdraw(self, message: OpenMessage) -> None:
+        """Take back a message that is still held; raises RefusedError if it is not."""
+        if not self._is_held(message):
+            raise RefusedError("it has been sent already")
+        self._withdrawn.add(message.message_key)  # its time may come while this is written
+        now = self._ports.clock.wall_ms()
+        steps = [
+            Step(message.message_key, index, DeliveryState.UNDELIVERABLE, now, b"", b"")
+            for index in range(len(message.notices))
+        ]
+        cuts = range(0, len(steps), PROGRESS_MAX)
+        entries = [entry_of(Progressed(tuple(steps[at : at + PROGRESS_MAX]))) for at in cuts]
+        try:
+            await self._log.append(entries)
+        finally:
+            self._withdrawn.discard(message.message_key)
 
     def resume(self) -> None:
         """Plan an offer of everything that is open: after a start, or when the ring is back."""
@@ -121,7 +148,7 @@ class Delivery:
         key = (letter.message_key, letter.index)
         match outcome.state:
             case DeliveryState.DELIVERED | DeliveryState.READ:
-                self._progress(_step(letter, outcome, self._ports.clock.wall_ms()))
+                await self._delivered(letter, outcome)
             case DeliveryState.REFUSED | DeliveryState.UNDELIVERABLE:
                 await self._give_up(letter, outcome)
             case DeliveryState.DELEGATED:
@@ -155,6 +182,10 @@ class Delivery:
         if message is None or message.progress[index].state in SETTLED or key in self._running:
             self._pauses.pop(key, None)
             return
+        if self._is_held(message):
+            seconds = (message.sent_at - self._ports.clock.wall_ms()) / 1000
+            self._plan(key, min(seconds, HELD_LOOK_SECONDS_MAX))
+            return
         try:
             letter = await self._letter(message, index)
             if self._is_over(letter):
@@ -165,6 +196,10 @@ class Delivery:
         except EpostError:
             self._plan(key, self._next_pause(key))
             raise
+
+    def _is_held(self, message: OpenMessage) -> bool:
+        is_withdrawn = message.message_key in self._withdrawn
+        return is_withdrawn or message.sent_at > self._ports.clock.wall_ms()
 
     def _is_over(self, letter: Letter) -> bool:
         # Nobody bounces anything while his own clock may be wrong (crypto 7.2).
@@ -183,10 +218,21 @@ class Delivery:
             sent_at=message.sent_at,
             expires_at=message.expires_at,
             pending=message.progress[index].pending,
+            memo=outgoing.memo,
         )
 
+    async def _delivered(self, letter: Letter, outcome: Outcome) -> None:
+        step = _step(letter, outcome, self._ports.clock.wall_ms())
+        entries: Sequence[Entry] = ()
+        if letter.memo:
+            entries = await self._tellings.delivered(letter.app, _dispatched(letter, outcome))
+        if entries:
+            await self._log.append([*entries, entry_of(Progressed((step,)))])
+        else:
+            self._progress(step)
+
     async def _give_up(self, letter: Letter, outcome: Outcome) -> None:
-        entries = await self._tellings.given_up(letter, outcome.reason)
+        entries = await self._tellings.given_up(letter.app, _dispatched(letter, outcome))
         step = _step(letter, outcome, self._ports.clock.wall_ms())
         await self._log.append([*entries, entry_of(Progressed((step,)))])
 
@@ -199,7 +245,8 @@ class Delivery:
         if now < letter.sent_at + after_seconds * 1000 or not self._ports.is_clock_sound():
             return
         reason = outcome.reason or "her devices cannot be reached"
-        entries = await self._tellings.delayed(letter, reason)
+        notice = _dispatched(letter, replace(outcome, reason=reason))
+        entries = await self._tellings.delayed(letter.app, notice)
         warned = Warned(letter.message_key, letter.index, now)
         await self._log.append([*entries, entry_of(warned)])
 
@@ -236,4 +283,15 @@ class Delivery:
 def _step(letter: Letter, outcome: Outcome, at_ms: int) -> Step:
     return Step(
         letter.message_key, letter.index, outcome.state, at_ms, outcome.pending, outcome.receipt
+    )
+
+
+def _dispatched(letter: Letter, outcome: Outcome) -> Dispatched:
+    return Dispatched(
+        message_key=letter.message_key,
+        content=letter.content,
+        recipient=letter.name,
+        memo=letter.memo,
+        reason=outcome.reason,
+        receipt=outcome.receipt,
     )

@@ -40,7 +40,7 @@ _TROUBLES = (AuthenticityError, PeerError, RefusedError, UnavailableError)
 @dataclass(frozen=True, slots=True)
 class Letter:
     """One notice that is to be delivered; times in ms. `pending` names an envelope that delegates
-    keep already, or is empty."""
+    keep already, or is empty; `memo` is the application's own and goes to nobody."""
 
     message_key: bytes
     index: int
@@ -51,6 +51,7 @@ class Letter:
     sent_at: int
     expires_at: int
     pending: bytes = b""
+    memo: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

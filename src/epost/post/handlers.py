@@ -50,6 +50,22 @@ class Deferred:
 Answer = Accepted | Refused | Deferred
 
 
+@dataclass(frozen=True, slots=True)
+class Dispatched:
+    """One notice of ours, when something is to be told of it.
+
+    `memo` is what the application gave with it; `reason` is for people. `receipt` is the block that
+    the recipient's device signed, verified; empty as long as there is none.
+    """
+
+    message_key: bytes
+    content: bytes
+    recipient: str
+    memo: bytes = b""
+    reason: str = ""
+    receipt: bytes = b""
+
+
 class NotificationHandler(Protocol):
     """An application, as notifications see it."""
 
@@ -57,14 +73,14 @@ class NotificationHandler(Protocol):
         """Judge a notification; called once for each, but for crashes before the answer is safe."""
         ...
 
-    async def undeliverable(
-        self, message_key: bytes, content: bytes, recipient: str, reason: str
-    ) -> Sequence[Entry]:
+    async def delivered(self, notice: Dispatched) -> Sequence[Entry]:
+        """Return what to log because a notice arrived; asked only if it has a memo."""
+        ...
+
+    async def undeliverable(self, notice: Dispatched) -> Sequence[Entry]:
         """Return what to log (a bounce) because a notice was given up."""
         ...
 
-    async def delayed(
-        self, message_key: bytes, content: bytes, recipient: str, reason: str
-    ) -> Sequence[Entry]:
+    async def delayed(self, notice: Dispatched) -> Sequence[Entry]:
         """Return what to log because a notice has not arrived yet; it is offered again."""
         ...

@@ -116,7 +116,9 @@ class Forks:
         await self._disk.durable([DeleteBlock(handle) for handle in copies])
         known = {stored.handle.digest for stored in writer.stored}
         known.update(cluster.handle.digest for cluster in writer.clusters)
-        clusters = await self._reader.walk_back(ClusterName.in_head(ring.content), known)
+        clusters = await self._reader.walk_back(
+            ClusterName.in_head(ring.content), lambda name: name.digest in known
+        )
         first = clusters[0].first_sequence if clusters else _first_sequence(ring.content)
         own = await self._own_hashes(writer, first - 1)
         common = 0

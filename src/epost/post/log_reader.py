@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable
 
 from epost.foundation.errors import BadSeal
 from epost.foundation.ids import BlockKind, Handle
@@ -33,13 +33,15 @@ class LogReader:
         """Return the records of a cluster from the own vault, else as any replica has it."""
         return split_records(await self._blocks.lookup(cluster))
 
-    async def walk_back(self, newest: ClusterName, known: Collection[bytes]) -> list[ClusterName]:
-        """Return a log's clusters, oldest first, back to one whose digest is known (included)."""
+    async def walk_back(
+        self, newest: ClusterName, is_far_enough: Callable[[ClusterName], bool]
+    ) -> list[ClusterName]:
+        """Return a log's clusters, oldest first, back to one that is far enough (included)."""
         names: list[ClusterName] = []
         name = newest
         while name.digest != NO_CLUSTER and len(names) < CLUSTERS_WALKED_MAX:
             names.append(name)
-            if name.digest in known or name.previous == NO_CLUSTER:
+            if is_far_enough(name) or name.previous == NO_CLUSTER:
                 break
             _, head = await self._blocks.lookup_cluster(Handle(BlockKind.CLUSTER, name.previous))
             name = ClusterName.in_head(open_head(head).content)

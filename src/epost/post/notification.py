@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from epost.crypto.names import canonical
-from epost.foundation.errors import MessageTooLarge, Overloaded, RefusedError
+from epost.foundation.errors import MessageTooLarge, NoSuchMail, Overloaded, RefusedError
 from epost.past.durability import Durability
 from epost.post.app_ids import AppId
 from epost.post.config import PostConfig
 from epost.post.delivery import Delivery, Tellings
 from epost.post.device_log import DeviceLog
 from epost.post.dispatch import Dispatch, Letter, Outcome
-from epost.post.handlers import NotificationHandler
+from epost.post.handlers import Dispatched, NotificationHandler
 from epost.post.ledger import Ledger, entry_of
 from epost.post.log_records import Entry
 from epost.post.notices import CONTENT_BYTES_MAX
@@ -78,7 +78,11 @@ class Notifications:
             dispatch=dispatch,
             ledger=ledger,
             log=log,
-            tellings=Tellings(given_up=self._on_given_up, delayed=self._on_delayed),
+            tellings=Tellings(
+                delivered=self._on_delivered,
+                given_up=self._on_given_up,
+                delayed=self._on_delayed,
+            ),
             ports=ports,
             config=config,
         )
@@ -98,18 +102,29 @@ class Notifications:
         """Offer at once everything that is open."""
         self._delivery.resume()
 
-    async def send(self, app: AppId, content: Content, recipients: Sequence[str]) -> Sent:
+    async def send(
+        self,
+        app: AppId,
+        content: Content,
+        recipients: Sequence[str],
+        *,
+        memo: bytes = b"",
+        not_before_ms: int = 0,
+    ) -> Sent:
         """Notify users by name; returns when all is ring-durable or `send_deadline_seconds` are
         over, and goes on.
 
-        Raises MessageTooLarge (content of more than 20 KiB, or too much for one record),
+        `memo` is kept beside it for the application, which gets it back with every report. What
+        is not to be sent before a time is held until then, and can be withdrawn. Raises MessageTooLarge (content of more than 20 KiB, or too much for one record),
         RefusedError (no recipients, too many, not a name), Overloaded: then nothing was sent.
         DiskFull stops the node; what was sent by then is not acknowledged.
         """
         if len(self._ledger.outbox) >= MESSAGES_MAX:
             raise Overloaded(f"{MESSAGES_MAX} messages are waiting to be delivered")
-        outgoing = self._compose(app, content, recipients)
+        outgoing = self._compose(app, content, recipients, memo, not_before_ms)
         appending = self._log.submit([entry_of(outgoing)])
+        if outgoing.sent_at > self._ports.clock.wall_ms():
+            return self._held(outgoing, (await appending).durability)
         offers = [self._delivery.start(letter) for letter in letters_of(outgoing)]
         appended = await appending
         await self._wait_for(offers)
@@ -122,6 +137,22 @@ class Notifications:
             held = Durability(1, self._ports.replicas_wanted(), ring_durable=False)
             durability = durability.combine(held)
         return Sent(outgoing.message_key, durability, states)
+
+    def _held(self, outgoing: Outgoing, durability: Durability) -> Sent:
+        self._delivery.hold(outgoing.message_key, len(outgoing.notices))
+        state = DeliveryState.STORED if durability.ring_durable else DeliveryState.HELD
+        states = tuple(RecipientState(notice.name, state) for notice in outgoing.notices)
+        return Sent(outgoing.message_key, durability, states)
+
+    async def withdraw(self, message_key: bytes) -> None:
+        """Take back what is held until later; returns when the log says so.
+
+        Raises NoSuchMail if nothing of that key waits, RefusedError if it is on its way.
+        """
+        message = self._ledger.outbox.message(message_key)
+        if message is None:
+            raise NoSuchMail("nothing of this id waits to be sent")
+        await self._delivery.withdraw(message)
 
     def states(self, message_key: bytes) -> Sequence[RecipientState]:
         """Return how far each notice of a message came; empty once all are settled."""
@@ -139,7 +170,14 @@ class Notifications:
         """Take a receipt that a recipient's device sent of its own accord."""
         await self._delivery.on_receipt(pending, receipt)
 
-    def _compose(self, app: AppId, content: Content, recipients: Sequence[str]) -> Outgoing:
+    def _compose(
+        self,
+        app: AppId,
+        content: Content,
+        recipients: Sequence[str],
+        memo: bytes,
+        not_before_ms: int,
+    ) -> Outgoing:
         names = sorted({canonical(name) for name in recipients})
         if not 0 < len(names) <= RECIPIENTS_MAX:
             raise RefusedError(f"1 to {RECIPIENTS_MAX} recipients, not {len(names)}")
@@ -147,16 +185,19 @@ class Notifications:
         if any(len(body) > CONTENT_BYTES_MAX for body in bodies):
             raise MessageTooLarge(f"a notice holds at most {CONTENT_BYTES_MAX} bytes")
         contents = list(dict.fromkeys(bodies))
-        if sum(map(len, contents)) + 64 * len(names) > _OUTGOING_BYTES_MAX:
-            raise MessageTooLarge("too much for one record: send to fewer recipients at a time")
-        now_ms = self._ports.clock.wall_ms()
-        entropy = self._ports.entropy
         index = {body: number for number, body in enumerate(contents)}
+        cuts = range(0, len(memo), CONTENT_BYTES_MAX)
+        contents += [memo[at : at + CONTENT_BYTES_MAX] for at in cuts]
+        size = sum(map(len, contents)) + 64 * len(names)
+        if size > _OUTGOING_BYTES_MAX or len(contents) > RECIPIENTS_MAX:
+            raise MessageTooLarge("too much for one record: send to fewer recipients at a time")
+        sent_at = max(self._ports.clock.wall_ms(), not_before_ms)
+        entropy = self._ports.entropy
         return Outgoing(
             message_key=entropy.token(16),
             app=int(app),
-            sent_at=now_ms,
-            expires_at=now_ms + round(self._config.notice_lifetime_seconds * 1000),
+            sent_at=sent_at,
+            expires_at=sent_at + round(self._config.notice_lifetime_seconds * 1000),
             contents=tuple(contents),
             notices=tuple(
                 OutgoingNotice(name, entropy.token(16), index[body])
@@ -172,21 +213,22 @@ class Notifications:
         except TimeoutError:
             pass  # those that are not done go on, and are held until then
 
-    async def _on_given_up(self, letter: Letter, reason: str) -> Sequence[Entry]:
-        handler = self._handlers.get(letter.app)
-        if handler is None:
-            return ()
-        return await handler.undeliverable(letter.message_key, letter.content, letter.name, reason)
+    async def _on_delivered(self, app: int, notice: Dispatched) -> Sequence[Entry]:
+        handler = self._handlers.get(app)
+        return () if handler is None else await handler.delivered(notice)
 
-    async def _on_delayed(self, letter: Letter, reason: str) -> Sequence[Entry]:
-        handler = self._handlers.get(letter.app)
-        if handler is None:
-            return ()
-        return await handler.delayed(letter.message_key, letter.content, letter.name, reason)
+    async def _on_given_up(self, app: int, notice: Dispatched) -> Sequence[Entry]:
+        handler = self._handlers.get(app)
+        return () if handler is None else await handler.undeliverable(notice)
+
+    async def _on_delayed(self, app: int, notice: Dispatched) -> Sequence[Entry]:
+        handler = self._handlers.get(app)
+        return () if handler is None else await handler.delayed(notice)
 
 
 def letters_of(outgoing: Outgoing) -> list[Letter]:
     """Return one letter per recipient of a message that was just composed."""
+    memo = outgoing.memo
     return [
         Letter(
             message_key=outgoing.message_key,
@@ -197,6 +239,7 @@ def letters_of(outgoing: Outgoing) -> list[Letter]:
             content=outgoing.contents[notice.content],
             sent_at=outgoing.sent_at,
             expires_at=outgoing.expires_at,
+            memo=memo,
         )
         for index, notice in enumerate(outgoing.notices)
     ]

@@ -56,7 +56,7 @@ class OutgoingNotice(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
 
 
 class Outgoing(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Something was sent: enough to seal every notice again."""
+    """Something was sent, or is held until `sent_at`: enough to seal every notice again."""
 
     message_key: Bytes16
     app: U8
@@ -67,6 +67,12 @@ class Outgoing(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_unkno
         msgspec.Meta(max_length=RECIPIENTS_MAX),
     ]
     notices: Annotated[tuple[OutgoingNotice, ...], msgspec.Meta(max_length=RECIPIENTS_MAX)]
+
+    @property
+    def memo(self) -> bytes:
+        """What the application wanted kept beside it: the last contents, which are nobody's."""
+        named = max((notice.content for notice in self.notices), default=-1)
+        return b"".join(self.contents[named + 1 :])
 
 
 class Step(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -22,18 +22,17 @@ from epost.foundation.errors import (
     PeerError,
     UnavailableError,
 )
-from epost.foundation.ids import BlockKind, Handle, NodeHandle
+from epost.foundation.ids import NodeHandle
 from epost.foundation.wire import Application
 from epost.past.log_format import (
     LOG_RECORD,
-    NO_CLUSTER,
     HeadContent,
     LogRecord,
     open_head,
     record_hash,
     split_records,
 )
-from epost.post.account_blocks import LogName, decode_device_info
+from epost.post.account_blocks import LogName, RevokedDevice, decode_device_info
 from epost.post.accounts import Accounts, Contact
 from epost.post.app_ids import AppId
 from epost.post.config import PostConfig
@@ -41,7 +40,7 @@ from epost.post.data_keys import DataKeys
 from epost.post.device_log import Origin
 from epost.post.devices import Device
 from epost.post.log_chain import ClusterName
-from epost.post.log_reader import CLUSTERS_WALKED_MAX, LogReader
+from epost.post.log_reader import LogReader
 from epost.post.log_records import Entry
 from epost.post.messages import Grew
 from epost.post.observed import DeviceRevoked, SiblingRead, SiblingUnreadable
@@ -234,12 +233,25 @@ class Siblings:
         self._contacts = {info.contact.node_id: info.contact for _, info in others}
         found = [Sibling(number, info.logs) for number, info in others]
         for revoked in me.identity.revoked:
+            if self._is_done_with(revoked):
+                found.append(Sibling(revoked.number, (), revoked.log_sequence))
+                continue
             logs = await self._logs_of(revoked.device_key)
             lost = Sibling(revoked.number, logs, revoked.log_sequence)
             found.append(lost)
             with suppress(*_TROUBLES):
                 await self._inherit(revoked.device_key, lost)
         return found
+
+    def _is_done_with(self, revoked: RevokedDevice) -> bool:
+        """Has all that counts of a revoked device's log been read and taken over?"""
+        if self._heir is not None and self._heir.is_due(revoked.device_key):
+            return False
+        return self._read_to(revoked.number) >= revoked.log_sequence
+
+    def _read_to(self, number: int) -> int:
+        """Return up to which record of another device's log every application has read."""
+        return min((f.read_to(number) for f in self._followers.values()), default=0)
 
     async def _logs_of(self, device_key: bytes) -> tuple[LogName, ...]:
         handle = key_block_handle(device_key)
@@ -313,14 +325,8 @@ class Siblings:
 
     async def _clusters_since(self, head: HeadContent, after: int) -> list[ClusterName]:
         """Return the clusters, oldest first, from the one that holds the record after `after`."""
-        names: list[ClusterName] = []
         if head.tail and LOG_RECORD.decode(head.tail[0]).sequence <= after + 1:
-            return names
-        name = ClusterName.in_head(head)
-        while name.digest != NO_CLUSTER and len(names) < CLUSTERS_WALKED_MAX:
-            names.append(name)
-            if name.first_sequence <= after + 1 or name.previous == NO_CLUSTER:
-                break
-            _, proof = await self._blocks.lookup_cluster(Handle(BlockKind.CLUSTER, name.previous))
-            name = ClusterName.in_head(open_head(proof).content)
-        return names[::-1]
+            return []
+        return await self._reader.walk_back(
+            ClusterName.in_head(head), lambda name: name.first_sequence <= after + 1
+        )
