@@ -12,7 +12,7 @@ from heapq import nsmallest
 
 from epost.foundation.ids import Handle, Id, NodeId, closeness
 from epost.foundation.ports import PutBlock, Write
-from epost.past.shelf import is_held
+from epost.past.shelf import is_held, is_pointer
 from epost.simulation.contents import Contents
 from epost.simulation.host import SimulatedHost
 from epost.simulation.invariants.blocks import AcknowledgedBlocks
@@ -47,8 +47,10 @@ class KnownBlocks:
         if not self._office.is_honest(host):
             return
         for write in writes:
-            if isinstance(write, PutBlock) and self.is_known(write.entry.handle):
-                handle = write.entry.handle
+            if not isinstance(write, PutBlock) or is_pointer(write.entry):
+                continue  # what a pointer leads to is judged where it lies
+            handle = write.entry.handle
+            if self.is_known(handle):
                 self.require_known(handle, write.body, f"{host.name} keeps")
                 old = before.entry(handle)
                 if old is not None and old.version > write.entry.version:
