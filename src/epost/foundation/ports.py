@@ -111,6 +111,11 @@ class Role(IntFlag):
     TRASH = 128
 
 
+HELD = Role.REPLICA | Role.STAND_IN | Role.DIVERTED
+"""Roles in which a block counts as one of the ring's copies: what replicas compare with each other.
+A replica that is also a pointer lies with the neighbour that it names."""
+
+
 @dataclass(frozen=True, slots=True)
 class VaultEntry:
     """The index row of one block: all but its body.

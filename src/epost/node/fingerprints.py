@@ -15,8 +15,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 
 from epost.foundation.ids import ID_BYTES, Handle, Id, number, point
-from epost.foundation.ports import Fingerprint, VaultEntry
-from epost.node.vault_rows import HELD, Position, position
+from epost.foundation.ports import HELD, Fingerprint, VaultEntry
+from epost.node.vault_rows import Position, position
 
 MARK_BYTES = 8
 """Of a body hash: as much as other replicas are told of it."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from epost.foundation.ids import ID_BYTES, Handle, Id
 from epost.foundation.ports import (
+    HELD,
     DeleteBlock,
     DeleteNote,
     ExtendBlock,
@@ -21,8 +22,6 @@ from epost.foundation.ports import (
 )
 
 NOTE_SIZE_MAX = 1024 * 1024
-HELD = Role.REPLICA | Role.STAND_IN | Role.DIVERTED
-"""Roles in which a block is one of the ring's copies: what replicas compare with each other."""
 CONTRIBUTED = HELD | Role.TRASH
 """Roles that use up the space contributed to the ring; a mirror is its owner's own affair, and what
 is cached gives way."""

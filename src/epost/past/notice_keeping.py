@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from epost.foundation.ids import BlockKind, Handle
-from epost.foundation.ports import Role, VaultEntry
+from epost.foundation.ports import HELD, Role, VaultEntry
 from epost.foundation.wire import Application
 from epost.past.pending import PENDING_MARK, RECEIPT_KEPT_MS, RECEIPT_MARK
-from epost.past.shelf import HELD, Shelf
+from epost.past.shelf import Shelf
 from epost.past.surroundings import Surroundings
 
 EXPIRY_GRACE_MS = 24 * 3600 * 1000

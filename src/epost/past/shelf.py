@@ -15,6 +15,7 @@ from epost.crypto.hashing import u64
 from epost.foundation.codec import encode
 from epost.foundation.ids import BlockKind, Handle, NodeId
 from epost.foundation.ports import (
+    HELD,
     DeleteBlock,
     DeleteNote,
     ExtendBlock,
@@ -32,11 +33,6 @@ from epost.past.pending import FINAL_STATUSES, PENDING_MARK, RECEIPT_MARK
 from epost.past.ring_view import Membership
 from epost.past.surroundings import Surroundings
 from epost.past.tickets import recall_inserter, recall_lease
-
-HELD = Role.REPLICA | Role.STAND_IN | Role.DIVERTED
-"""Roles in which a block counts as one of the ring's copies. A replica that is also a pointer lies
-with the neighbour that it names."""
-
 
 TRASH_NOTES = "past.trash"
 RENEWAL_MS_MIN = 24 * 3600 * 1000

@@ -7,8 +7,6 @@ from epost.foundation.codec import encode
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import Role
 from epost.foundation.wire import Application
-from epost.node import vault_rows
-from epost.past import shelf
 from epost.past.blocks import content_handle
 from epost.past.space.words import Check, Diverted, Point
 from epost.simulation.vault import DiskConfig
@@ -20,10 +18,6 @@ HANDLE = content_handle(BLOCK)
 NAMES = [f"node-{n:02}" for n in range(10)]
 TIGHT = replace(FAST, disk_reserve_bytes=1, repair_delay_seconds=10.0, push_backoff_seconds_max=5.0)
 NO_ROOM = DiskConfig(contributed_bytes_max=5 * len(BLOCK))
-
-
-def test_replicas_compare_what_counts_as_a_copy() -> None:
-    assert vault_rows.HELD == shelf.HELD
 
 
 def without_room(*places: int) -> Callable[[PastRing], None]:
