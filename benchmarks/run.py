@@ -20,32 +20,21 @@ import tempfile
 import threading
 import time
 from base64 import b64encode
-from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.support.demo import RunningDemo, running_demo  # noqa: E402 - not installed
+
 BODY_BYTES = 10 * 1024
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-@contextmanager
-def demo(directory: Path):
-    """A running demo; yields demo.json."""
-    (directory / "demo.json").unlink(missing_ok=True)
-    command = [sys.executable, "-m", "epost.cli", "demo", "--dir", str(directory)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 180
-        while not (directory / "demo.json").exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("the demo did not start: run it by hand to see why")
-            time.sleep(0.2)
-        time.sleep(5)  # the demo's own mail is through
-        yield json.loads((directory / "demo.json").read_text())
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
+def by_name(demo: RunningDemo) -> dict[str, dict]:
+    """Return what demo.json says of each node."""
+    return {node["name"]: node for node in demo.document()["nodes"]}
 
 
 class Smtp:
@@ -223,8 +212,8 @@ def profile(directory: Path, count: int) -> str:
     """Where the sender's time goes: the 25 largest shares of alice's daemon under load."""
     folder = directory / "nodes" / "alice"
     output = directory / "alice.prof"
-    with demo(directory) as document:
-        nodes = {n["name"]: n for n in document["nodes"]}
+    with running_demo(directory) as demo:
+        nodes = by_name(demo)
         os.kill(nodes["alice"]["pid"], signal.SIGTERM)
         command = [
             sys.executable, "-m", "cProfile", "-o", str(output),
@@ -293,8 +282,8 @@ def main() -> None:
         for variant in ("tail in head", "tail in cluster"):
             if (directory / "nodes").exists():
                 set_tail(directory, in_head=variant == "tail in head")
-            with demo(directory) as document:
-                nodes = {n["name"]: n for n in document["nodes"]}
+            with running_demo(directory) as demo:
+                nodes = by_name(demo)
                 if "idle" not in results:
                     results["idle"] = idle_cost(nodes, 20)
                 submissions(nodes, 1, 50)  # warm

@@ -11,11 +11,9 @@ peer's. Prints Markdown for docs/benchmarks.md; nothing here asserts a time.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -30,6 +28,10 @@ from measures import Server
 from wire import Account
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent.parent))
+
+from tests.support.demo import running_demo  # noqa: E402 - not installed
+
 DOVECOT_IMAP_PORT, POSTFIX_PORT = 41143, 41025
 PEER = "Dovecot / Postfix"
 SESSIONS = 5
@@ -37,27 +39,6 @@ SESSIONS = 5
 
 def say(text: str) -> None:
     sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
-
-
-@contextmanager
-def demo(directory: Path, nodes: int, users: str) -> Iterator[list[dict]]:
-    """A ring of our daemons; yields what demo.json says of them."""
-    command = [
-        *(sys.executable, "-m", "epost.cli", "demo"),
-        *("--dir", str(directory), "--nodes", str(nodes), "--users", users),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 180
-        while not (directory / "demo.json").exists():
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("the demo did not start: run it by hand to see why")
-            time.sleep(0.2)
-        time.sleep(5)  # the demo's own mail is through
-        yield json.loads((directory / "demo.json").read_text())["nodes"]
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=60)
 
 
 def account(node: dict, protocol: str) -> Account:
@@ -177,7 +158,8 @@ def main() -> None:
         shutil.rmtree(directory / "demo", ignore_errors=True)
         peer = stack.enter_context(peers(directory))
         others = [peer] if peer else []
-        with demo(directory / "alone", 1, "alice") as (node,):
+        with running_demo(directory / "alone", nodes=1, users="alice") as demo:
+            (node,) = demo.document()["nodes"]
             ours = _ours(node, node)
             compare_small([*others, ours], scale)
             _report("one mail, one connection", [*others, ours])
@@ -185,7 +167,8 @@ def main() -> None:
                 compare_folders([*others, ours], count, options.repeat)
                 _report(f"{count:,} messages of 2 KB", [*others, ours])
         if not options.without_submissions:
-            with demo(directory / "ring", 3, "alice,bob") as nodes:
+            with running_demo(directory / "ring", nodes=3, users="alice,bob") as demo:
+                nodes = demo.document()["nodes"]
                 ours = _ours(nodes[0], nodes[1])
                 compare_submissions([*others, ours], scale)
                 _report("until it is in the recipient's INBOX", [*others, ours])

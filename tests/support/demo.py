@@ -146,6 +146,7 @@ def running_demo(
     start_seconds: float = START_SECONDS,
 ) -> Iterator[RunningDemo]:
     """Start `epost demo`, wait for the ring to be whole and its own mail to be through."""
+    directory.mkdir(parents=True, exist_ok=True)
     (directory / "demo.json").unlink(missing_ok=True)
     output = (directory / "demo.out").open("wb")
     command = [
