@@ -41,13 +41,9 @@ from epost.foundation.errors import ConfigError, RefusedError, UntrustedCertific
 from epost.foundation.ids import Address, BlockKind, Bytes32, NodeHandle
 from epost.foundation.ports import Sealing
 from epost.post.account_blocks import decode_device_info
-from epost.post.devices import (
-    DEVICE_SECRETS,
-    DeviceSecrets,
-    NewAccount,
-    create_account,
-)
+from epost.post.devices import DEVICE_SECRETS, DeviceSecrets
 from epost.post.keyring import EpochSecret
+from epost.post.new_devices import NewAccount, create_account
 from epost.rings.enrolment import (
     Enrolled,
     MemberRequest,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Protocol
 
 import msgspec
@@ -19,25 +18,21 @@ from epost.crypto.certificates import (
     V1,
     DeviceCert,
     account_id_of,
-    certify,
 )
 from epost.crypto.hashing import derive, u32
 from epost.crypto.sealing import key_id
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
-from epost.crypto.versioned import KeyBlock, make_key_block
-from epost.foundation.codec import Format, encode
-from epost.foundation.ids import U8, U63, AccountId, Bytes16, Bytes32, NodeHandle
-from epost.foundation.ports import Entropy, Sealing
-from epost.post.account_blocks import DeviceInfo, Identity, LogName, Prekey
-from epost.post.keyring import DataKeys, EpochSecret, keyring_handle, make_keyring
-from epost.rings.enrolment import sealing_key_hash
+from epost.foundation.codec import Format
+from epost.foundation.ids import U8, U63, AccountId, Bytes16, Bytes32
+from epost.foundation.ports import Sealing
+from epost.post.account_blocks import Prekey
+from epost.post.keyring import DataKeys, EpochSecret
 
 SEED_BYTES = 32
 PREKEYS_KEPT_MAX = 1000
 """Private prekeys; one a week, so this bounds twenty years of an unattended device."""
 ORGANISATION_SECRETS_MAX = 8
-FIRST_DEVICE = 1
 
 
 class AccountKeys:
@@ -199,135 +194,6 @@ def make_prekey(prekey: PrekeySecret, sealing: Sealing) -> Prekey:
     """Return the public half of a prekey."""
     public_key = sealing.public_key(prekey.seed)
     return Prekey(key_id(public_key), public_key, prekey.created_at)
-
-
-@dataclass(frozen=True, slots=True)
-class NewAccount:
-    """A fresh account: what its owner enrols with, publishes, and keeps."""
-
-    keys: AccountKeys
-    recovery_sealing_key: bytes
-    secrets: DeviceSecrets
-    identity: KeyBlock
-    device_block: KeyBlock
-    keyring: bytes
-
-    @property
-    def device_certificate(self) -> bytes:
-        """The signed certificate of the first device."""
-        return self.secrets.certificate
-
-
-def create_account(
-    seed: bytes, *, contact: NodeHandle, now_ms: int, sealing: Sealing, entropy: Entropy
-) -> NewAccount:
-    """Make an account with one device from a fresh recovery seed; nothing is published yet.
-
-    The ring is the contact's. The daemon must store `secrets` before it publishes any block.
-    """
-    keys = AccountKeys(seed)
-    recovery_sealing_key = sealing.public_key(keys.recovery_sealing_seed)
-    data_keys = (EpochSecret(1, entropy.token(32)),)
-    secrets = draw_device(
-        keys, FIRST_DEVICE, data_keys, now_ms=now_ms, sealing=sealing, entropy=entropy
-    )
-    readers = (sealing.public_key(secrets.sealing_seed), recovery_sealing_key)
-    keyring = make_keyring(keys.account_id, secrets.data_keys, readers, sealing)
-    identity = _first_identity(keys, secrets, keyring_handle(keyring).digest)
-    return NewAccount(
-        keys=keys,
-        recovery_sealing_key=recovery_sealing_key,
-        secrets=secrets,
-        identity=make_key_block(
-            keys.account,
-            Kind.IDENTITY,
-            ring=contact.ring,
-            previous=None,
-            issued_at=now_ms,
-            content=encode(identity),
-        ),
-        device_block=first_device_block(secrets, contact, now_ms, sealing),
-        keyring=keyring,
-    )
-
-
-def _first_identity(keys: AccountKeys, secrets: DeviceSecrets, keyring: bytes) -> Identity:
-    return Identity(
-        account_id=keys.account_id,
-        generation=keys.generation,
-        devices=(secrets.certificate,),
-        revoked=(),
-        recovery_sealing_key=secrets.recovery_sealing_key,
-        keyring=keyring,
-        flags=0,
-        public_references=(),
-    )
-
-
-def draw_device(
-    keys: AccountKeys,
-    number: int,
-    data_keys: DataKeys,
-    *,
-    now_ms: int,
-    sealing: Sealing,
-    entropy: Entropy,
-) -> DeviceSecrets:
-    """Draw the secrets of a new device and certify it with the account key."""
-    signing_seed, sealing_seed, log_seed = (entropy.token(32) for _ in range(3))
-    incarnation = entropy.token(16)
-    certificate = DeviceCert(
-        format=1,
-        account_id=keys.account_id,
-        generation=keys.generation,
-        number=number,
-        device_key=SigningKey(signing_seed).public,
-        sealing_hash=sealing_key_hash(sealing.public_key(sealing_seed)),
-        root_log_key=_first_log_key(log_seed, incarnation),
-        admin=True,
-        at=now_ms,
-    )
-    return DeviceSecrets(
-        format=1,
-        account_id=keys.account_id,
-        number=number,
-        signing_seed=signing_seed,
-        sealing_seed=sealing_seed,
-        log_seed=log_seed,
-        incarnation=incarnation,
-        certificate=certify(keys.account, certificate),
-        recovery_sealing_key=sealing.public_key(keys.recovery_sealing_seed),
-        prekeys=(PrekeySecret(entropy.token(32), now_ms),),
-        data_keys=data_keys,
-        organisation_secrets=(),
-    )
-
-
-def first_device_block(
-    secrets: DeviceSecrets, contact: NodeHandle, now_ms: int, sealing: Sealing
-) -> KeyBlock:
-    """Sign the first version of a device's block; `contact` is where it runs."""
-    log_key = _first_log_key(secrets.log_seed, secrets.incarnation)
-    info = DeviceInfo(
-        account_id=secrets.account_id,
-        number=secrets.number,
-        contact=contact,
-        sealing_key=sealing.public_key(secrets.sealing_seed),
-        prekeys=(make_prekey(secrets.prekeys[0], sealing),),
-        logs=(LogName(secrets.incarnation, log_key),),
-    )
-    return make_key_block(
-        SigningKey(secrets.signing_seed),
-        Kind.DEVBLOCK,
-        ring=contact.ring,
-        previous=None,
-        issued_at=now_ms,
-        content=encode(info),
-    )
-
-
-def _first_log_key(log_seed: bytes, incarnation: bytes) -> bytes:
-    return SigningKey(derive(log_seed, "key/log", b"device", incarnation).key).public
 
 
 def with_new_prekey(secrets: DeviceSecrets, seed: bytes, now_ms: int) -> DeviceSecrets:

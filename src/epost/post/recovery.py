@@ -1,5 +1,5 @@
-"""A new device from the recovery phrase: what the ring has of the account, and what it needs (POST
-3.1; crypto 2.1, 2.2).
+"""What the ring has of an account whose phrase was given; a new device from that (POST 3.1; crypto
+2.1).
 
 The phrase gives the account key, which signs the next identity block, and the recovery key, to
 which the keyring is sealed. Nothing of the lost machines is needed.
@@ -7,74 +7,36 @@ which the keyring is sealed. Nothing of the lost machines is needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-
-import msgspec
+from dataclasses import dataclass
+from typing import Protocol
 
 from epost.crypto.certificates import DEVICE_CERT, DeviceCert
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
-from epost.crypto.versioned import KeyBlock, key_block_handle, make_key_block, open_key_block
-from epost.foundation.codec import encode
-from epost.foundation.errors import (
-    LimitExceeded,
-    NoSuchUser,
-    UnavailableError,
-    UntrustedCertificate,
-)
+from epost.crypto.versioned import KeyBlock, key_block_handle, open_key_block
+from epost.foundation.errors import NoSuchUser, UnavailableError, UntrustedCertificate
 from epost.foundation.ids import BlockKind, Handle, NodeHandle
 from epost.foundation.ports import Entropy, Sealing
+from epost.past.client import Reading
 from epost.past.log_format import NO_RECORD, open_head
-from epost.post.account_blocks import (
-    DEVICES_MAX,
-    REVOKED_MAX,
-    Identity,
-    RevokedDevice,
-    decode_device_info,
-    decode_identity,
-)
-from epost.post.devices import AccountKeys, DeviceSecrets, draw_device, first_device_block
-from epost.post.keyring import (
-    EpochSecret,
-    keyring_handle,
-    make_keyring,
-    open_keyring,
-    with_reader,
-)
-from epost.post.ports import BlockStore
-
-NUMBER_MAX = 255
+from epost.post.account_blocks import decode_device_info, decode_identity
+from epost.post.device_changes import AccountFound, ListedDevice, change_devices
+from epost.post.devices import AccountKeys, DeviceSecrets
+from epost.post.keyring import open_keyring
+from epost.post.new_devices import draw_seeds, first_device_block, public_half, secrets_of
+from epost.rings.enrolment import sealing_key_hash
 
 
-@dataclass(frozen=True, slots=True)
-class LostDevice:
-    """A device that the account lists, and how far its log is known to go."""
+class MutableBlocks(Protocol):
+    """What of the ring is needed to find an account."""
 
-    certificate: DeviceCert
-    log_sequence: int
-    log_tip: bytes
+    async def lookup(self, handle: Handle) -> bytes:
+        """Return any authentic replica; raises NoSuchBlock, UnavailableError."""
+        ...
 
-    def revoked(self, at_ms: int) -> RevokedDevice:
-        """Return the entry that ends it here: nothing later in its log counts."""
-        return RevokedDevice(
-            number=self.certificate.number,
-            device_key=self.certificate.device_key,
-            at=at_ms,
-            log_sequence=self.log_sequence,
-            log_tip=self.log_tip,
-        )
-
-
-@dataclass(frozen=True)
-class AccountFound:
-    """What the ring has of an account whose phrase was given."""
-
-    block: KeyBlock
-    identity: Identity
-    keyring: bytes
-    data_keys: tuple[EpochSecret, ...] = field(repr=False)
-    devices: tuple[LostDevice, ...]
+    async def lookup_latest(self, handle: Handle) -> Reading:
+        """Ask all replicas of a mutable block and return the newest."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -90,7 +52,7 @@ class NewDevice:
     identity: KeyBlock
 
 
-async def find_account(keys: AccountKeys, blocks: BlockStore, sealing: Sealing) -> AccountFound:
+async def find_account(keys: AccountKeys, blocks: MutableBlocks, sealing: Sealing) -> AccountFound:
     """Read what the ring has of the account.
 
     Raises NoSuchUser if it knows none of this phrase, UnavailableError if it cannot be read for
@@ -114,22 +76,26 @@ async def find_account(keys: AccountKeys, blocks: BlockStore, sealing: Sealing) 
     )
     certificates = [DEVICE_CERT.decode(parse(d, Kind.DEVICE).body) for d in identity.devices]
     gone = {device.device_key for device in identity.revoked}
-    devices = [await _lost(c, blocks) for c in certificates if c.device_key not in gone]
+    devices = [await _listed(c, blocks) for c in certificates if c.device_key not in gone]
     return AccountFound(block, identity, keyring, data_keys, tuple(devices))
 
 
-async def _lost(certificate: DeviceCert, blocks: BlockStore) -> LostDevice:
+async def _listed(certificate: DeviceCert, blocks: MutableBlocks) -> ListedDevice:
     block = await _newest(blocks, key_block_handle(certificate.device_key))
-    logs = decode_device_info(block.body.content).logs if block else ()
-    for name in reversed(logs):
+    if block is None:
+        return ListedDevice(certificate, b"", 0, NO_RECORD)
+    info = decode_device_info(block.body.content)
+    if sealing_key_hash(info.sealing_key) != certificate.sealing_hash:
+        raise UntrustedCertificate("a device's block names a sealing key that is not certified")
+    for name in reversed(info.logs):
         handle = key_block_handle(name.log_key)
         if head := await _newest(blocks, handle):
             content = open_head(head.data, expected=handle).content
-            return LostDevice(certificate, content.sequence, content.tip)
-    return LostDevice(certificate, 0, NO_RECORD)
+            return ListedDevice(certificate, info.sealing_key, content.sequence, content.tip)
+    return ListedDevice(certificate, info.sealing_key, 0, NO_RECORD)
 
 
-async def _newest(blocks: BlockStore, handle: Handle) -> KeyBlock | None:
+async def _newest(blocks: MutableBlocks, handle: Handle) -> KeyBlock | None:
     reading = await blocks.lookup_latest(handle)
     if not reading.confirmed:
         raise UnavailableError("too few machines answer: start more of them, then try again")
@@ -148,59 +114,29 @@ def add_device(
 ) -> NewDevice:
     """Make one more device; with `revoke` it is from now on the only one.
 
-    `contact` is the node that it runs on. Revoking also changes the account's data key, so that
-    what is logged from now on is closed to whoever has the other devices. Raises LimitExceeded.
+    `contact` is the node that it runs on. Raises as `change_devices`.
     """
-    taken = [device.certificate.number for device in found.devices]
-    taken += [device.number for device in found.identity.revoked]
-    number = max(taken, default=0) + 1
-    data_keys = found.data_keys
-    if revoke:
-        data_keys = (*data_keys, EpochSecret(data_keys[-1].epoch + 1, entropy.token(32)))
-    secrets = draw_device(keys, number, data_keys, now_ms=now_ms, sealing=sealing, entropy=entropy)
-    reader = sealing.public_key(secrets.sealing_seed)
-    if revoke:
-        readers = (reader, secrets.recovery_sealing_key)
-        keyring = make_keyring(keys.account_id, data_keys, readers, sealing)
-    else:
-        newest = data_keys[-1].secret
-        keyring = with_reader(found.keyring, keys.account_id, newest, reader, sealing)
-    identity = _next_identity(found, secrets, keyring, now_ms, revoke=revoke)
-    _require_limits(identity, number)
+    seeds = draw_seeds(entropy)
+    change = change_devices(
+        keys,
+        found,
+        admitted=public_half(seeds, sealing),
+        revoked=[d.certificate.number for d in found.devices] if revoke else (),
+        ring=contact.ring,
+        now_ms=now_ms,
+        sealing=sealing,
+        entropy=entropy,
+    )
+    secrets = secrets_of(
+        seeds,
+        change.certificate,
+        recovery_sealing_key=found.identity.recovery_sealing_key,
+        data_keys=change.data_keys,
+        now_ms=now_ms,
+    )
     return NewDevice(
         secrets=secrets,
-        keyring=keyring,
+        keyring=change.keyring,
         device_block=first_device_block(secrets, contact, now_ms, sealing),
-        identity=make_key_block(
-            keys.account,
-            Kind.IDENTITY,
-            ring=contact.ring,
-            previous=found.block,
-            issued_at=now_ms,
-            content=encode(identity),
-        ),
+        identity=change.identity,
     )
-
-
-def _next_identity(
-    found: AccountFound, secrets: DeviceSecrets, keyring: bytes, now_ms: int, *, revoke: bool
-) -> Identity:
-    known = found.identity
-    revoked: Sequence[RevokedDevice] = known.revoked
-    devices: Sequence[bytes] = known.devices
-    if revoke:
-        revoked = (*revoked, *(device.revoked(now_ms) for device in found.devices))
-        devices = ()
-    return msgspec.structs.replace(
-        known,
-        devices=(*devices, secrets.certificate),
-        revoked=tuple(revoked),
-        keyring=keyring_handle(keyring).digest,
-    )
-
-
-def _require_limits(identity: Identity, number: int) -> None:
-    if len(identity.devices) > DEVICES_MAX:
-        raise LimitExceeded(f"an account has at most {DEVICES_MAX} devices: revoke one first")
-    if len(identity.revoked) > REVOKED_MAX or number > NUMBER_MAX:
-        raise LimitExceeded(f"an account can lose {REVOKED_MAX} devices; this one has")

@@ -23,12 +23,13 @@ from epost.past.pending import ENVELOPE, ReceiptStatus, pending_handle
 from epost.post import frames, receipts
 from epost.post.account_blocks import decode_device_info, decode_identity
 from epost.post.app_ids import AppId
-from epost.post.devices import DEVICE_SECRETS, AccountKeys, Device, create_account
+from epost.post.devices import DEVICE_SECRETS, AccountKeys, Device
 from epost.post.keyring import EpochSecret, make_keyring, open_keyring
 from epost.post.log_chain import Position, sign_head
 from epost.post.log_records import Entry, open_record, seal_record
 from epost.post.message_store import Chunk, Manifest, organisation_convergence
 from epost.post.messages import POST_MESSAGE, Answered, Deliver, Grew, Settle
+from epost.post.new_devices import create_account
 from epost.post.notices import (
     Notice,
     decode_signed_notice,
