@@ -36,6 +36,10 @@ REROUTES_MAX = 10
 BURIED_MAX = 512
 """Silent nodes remembered, so that stale hints do not have them probed again at once."""
 
+FAR_EXCHANGE_FACTOR = 4
+"""How much longer a full leaf set that changed waits until it is compared with those beyond the
+nearest two on each side: comparing with all of them soon was half of the messages under churn."""
+
 ABSENT_MAX = 64
 """Contacts remembered that do not answer at present."""
 
@@ -72,8 +76,9 @@ class PastryConfig:
     suspect_after_seconds: float = 15.0
     probe_timeout_seconds: float = 1.0
     probe_tries: int = 3
-    # A full leaf set is compared with each of its members so long after it changed (a smaller one
-    # earlier, at the same rate of messages), and once in the quiet period while nothing changes.
+    # A full leaf set is compared with its nearest members so long after it changed (a smaller one
+    # earlier, at the same rate of messages), with the others FAR_EXCHANGE_FACTOR times later, and
+    # with each once in the quiet period while nothing changes.
     exchange_seconds: float = 60.0
     exchange_quiet_seconds: float = 900.0
     # Hints about a node that was found silent are ignored for so long: the time in which all its

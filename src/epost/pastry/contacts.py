@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from epost.foundation.ids import NodeHandle
+from epost.foundation.ids import ADDRESSES_MAX, NodeHandle
 from epost.pastry.config import ABSENT_MAX
 
 
@@ -46,10 +46,15 @@ class Contacts:
         return node_id in self._contacts
 
     def add_bootstraps(self, nodes: Iterable[NodeHandle], now: float) -> None:
-        """Enter nodes that the operator named; they are asked at once."""
+        """Enter nodes that the operator named; they are asked at once.
+
+        One that is here from an earlier life may have moved since: it is asked at both addresses.
+        """
         for node in nodes:
-            if node.node_id not in self._contacts:
+            if (known := self._contacts.get(node.node_id)) is None:
                 self._enter(Contact(node, None, 0.0, now))
+            else:
+                known.node = _with_all_addresses(node, known.node)
 
     def add_stored(self, nodes: Iterable[NodeHandle], now: float) -> None:
         """Enter members of an earlier life; absent from now on, asked at once."""
@@ -109,3 +114,8 @@ class Contacts:
         if len(self._contacts) > ABSENT_MAX:
             absent = (k for k, c in self._contacts.items() if c.absent_since is not None)
             del self._contacts[next(absent, next(iter(self._contacts)))]
+
+
+def _with_all_addresses(named: NodeHandle, stored: NodeHandle) -> NodeHandle:
+    addresses = tuple(dict.fromkeys((*named.addresses, *stored.addresses)))
+    return NodeHandle(named.ring, named.node_id, addresses[:ADDRESSES_MAX])

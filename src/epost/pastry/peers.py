@@ -16,7 +16,7 @@ from epost.foundation.ids import NodeHandle
 from epost.foundation.ports import Entropy, Observer
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
-from epost.pastry.config import BURIED_MAX, PastryConfig
+from epost.pastry.config import BURIED_MAX, FAR_EXCHANGE_FACTOR, PastryConfig
 from epost.pastry.contacts import Contacts
 from epost.pastry.leaf_set import LeafSet
 from epost.pastry.messages import (
@@ -232,10 +232,7 @@ class Peers:
         predecessor = self.leaf_set.predecessor
         if predecessor is not None:
             self._tell(predecessor, encode(Heartbeat(self.standing)))
-        period = self._exchange_period(now)
-        for node in self.leaf_set:
-            if now - self._exchanged[node.node_id] >= period:
-                self.prober.probe(node, Reason.ROUTINE, now)
+        self._exchange_due(now)
         self._forget_strangers()
         self._watch(now)
 
@@ -292,11 +289,21 @@ class Peers:
         else:
             self.prober.probe(node, Reason.ROUTINE, now)
 
-    def _exchange_period(self, now: float) -> float:
-        """A leaf set is compared soon after it changed, seldom while it stays the same."""
-        share = len(self.leaf_set) / self._config.leaf_set_size
-        soon = self._config.exchange_seconds * share
-        return min(max(soon, now - self.changed_at), self._config.exchange_quiet_seconds)
+    def _exchange_due(self, now: float) -> None:
+        """A leaf set is compared soon after it changed, seldom while it stays the same.
+
+        Where it is full, the nearest two on each side know of all who belong into it: they put
+        right what a lost message left wrong, and the others can wait.
+        """
+        config, is_full = self._config, self.leaf_set.is_full
+        soon = config.exchange_seconds * len(self.leaf_set) / config.leaf_set_size
+        near = {node.node_id for node in self.leaf_set.neighbours(reach=2)}
+        for node in self.leaf_set:
+            can_wait = is_full and node.node_id not in near
+            wait = soon * FAR_EXCHANGE_FACTOR if can_wait else soon
+            period = min(max(wait, now - self.changed_at), config.exchange_quiet_seconds)
+            if now - self._exchanged[node.node_id] >= period:
+                self.prober.probe(node, Reason.ROUTINE, now)
 
     def _enter(self, node: NodeHandle, standing: Standing, now: float) -> None:
         node_id = node.node_id

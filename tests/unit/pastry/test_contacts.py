@@ -1,3 +1,4 @@
+from epost.foundation.ids import Address, NodeHandle
 from epost.pastry.config import ABSENT_MAX
 from epost.pastry.contacts import Contacts
 from tests.support.conversation import peer, spot
@@ -52,6 +53,16 @@ def test_only_former_members_count_as_absent() -> None:
         (peer(0.2), 6.0),
         (peer(0.3), 5.0),
     ]
+
+
+def test_a_bootstrap_that_has_moved_since_is_asked_at_both_addresses() -> None:
+    contacts = Contacts(1.0)
+    stored = peer(0.1)
+    moved = NodeHandle(stored.ring, stored.node_id, (Address("192.0.2.7", 4510),))
+    contacts.add_stored([stored], 3.0)
+    contacts.add_bootstraps([moved], 4.0)
+    both = NodeHandle(stored.ring, stored.node_id, (*moved.addresses, *stored.addresses))
+    assert list(contacts.take_due(4.0, CAP)) == [both]
 
 
 def test_a_bootstrap_that_is_known_already_keeps_its_absence() -> None:

@@ -120,13 +120,14 @@ def test_who_errs_in_taking_us_for_its_predecessor_is_told_our_leaf_set() -> Non
 
 def test_leaf_sets_are_compared_soon_after_a_change_and_seldom_while_all_is_quiet() -> None:
     talk = member_of_ring(*SIXTEEN)
+    nearest = talk.node.neighbours()[7]
     compared = []
     for second in range(1250):
         if second % 10 == 0:
             talk.hears(peer(0.51), Heartbeat(Standing.READY))
         talk.waits(1.0)
         probed = [to for to, packet in talk.unheard if isinstance(packet, LeafSetProbe)]
-        compared += [talk.now] * probed.count(peer(0.45))
+        compared += [talk.now] * probed.count(nearest)
         talk.answers()
     assert len(compared) == 2
     assert compared[0] < 180.0 < 1000.0 < compared[1]
@@ -291,15 +292,20 @@ def test_a_leaving_node_is_gone_at_once_and_hints_do_not_bring_it_back() -> None
     assert talk.said() == []
 
 
-def test_leaf_sets_are_compared_with_every_member_in_time() -> None:
+def test_full_leaf_sets_are_compared_with_near_members_soon_and_with_every_one_in_time() -> None:
     talk = member_of_ring(*SIXTEEN)
     talk.said()
-    asked: set[NodeHandle] = set()
-    for _ in range(70):
+    first_asked: dict[NodeHandle, float] = {}
+    began = talk.now
+    for _ in range(280):
         talk.waits(1.0)
-        asked.update(to for to, packet in talk.unheard if isinstance(packet, LeafSetProbe))
+        for to, packet in talk.unheard:
+            if isinstance(packet, LeafSetProbe):
+                first_asked.setdefault(to, talk.now - began)
         talk.answers()
-    assert asked == set(SIXTEEN)
+    soon = {node for node, seconds in first_asked.items() if seconds <= 80.0}
+    assert soon == set(talk.node.neighbours()[6:10])
+    assert set(first_asked) == set(SIXTEEN)
 
 
 def test_a_member_that_moved_is_told_at_its_new_address() -> None:
