@@ -26,6 +26,7 @@ TOKENS = [
     *b"BINARY.PEEK[1] BINARY.SIZE[2.1] PREVIEW (LAZY) VANISHED (QRESYNC DATE REVERSE IN".split(),
     *b"REFERENCES ORDEREDSUBJECT OLDER YOUNGER 60 subtree (personal) UTF8 (~{3+} DEFLATE".split(),
     *rb"+FLAGS.SILENT \Seen \* ( ) () (CONDSTORE) (UNCHANGEDSINCE USE STATUS {3} {3+}".split(),
+    *b"SET (SELECTED (PERSONAL (MAILBOXES (MessageNew MessageExpunge) (MailboxName NONE".split(),
     b'"',
     b'"x"',
     b'"01-Jan-2020 00:00:00 +0000"',
@@ -44,6 +45,7 @@ limits = ImapLimits(line_bytes_max=200, mail_bytes_max=50, literal_bytes_max=30)
 @example(b"t UID", [])
 @example(b"t SELECT a (QRESYNC (1 2 3 (4 5)))", [])
 @example(b"t ESEARCH IN (subtree (a b)) RETURN () ALL", [])
+@example(b"t NOTIFY SET STATUS (SUBTREE (a b) (MessageNew (UID) MessageExpunge))", [])
 def test_parsing_fails_in_one_way_only(text: bytes, literals: list[bytes]) -> None:
     try:
         read_command(Frame(text, tuple(literals)))

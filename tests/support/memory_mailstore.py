@@ -10,6 +10,13 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from epost.apps.mail.account_changes import (
+    AccountListener,
+    FolderNamed,
+    MessagesChanged,
+    SubscriptionChanged,
+)
+from epost.apps.mail.followers import Followers
 from epost.apps.mail.mailbox import (
     DELETED,
     INBOX,
@@ -89,6 +96,7 @@ class MemoryFolder:
     now: Callable[[], MailTime]
     find: Callable[[str], "MemoryFolder"]
     find_id: Callable[[str], "MemoryFolder"]
+    followers: Followers
     uid_next: int = 1
     highest_modseq: int = 1
     unavailable: set[int] = field(default_factory=set)  # uids whose blocks cannot be reached
@@ -127,6 +135,15 @@ class MemoryFolder:
     def tell(self, change: FolderChange) -> None:
         for listener in tuple(self._listeners.values()):
             listener(change)
+        if not isinstance(change, FolderGone):
+            told = MessagesChanged(
+                self.info.folder_id,
+                self.info.name,
+                have_come=isinstance(change, Appended),
+                have_gone=isinstance(change, Expunged),
+                have_new_flags=isinstance(change, FlagsChanged),
+            )
+            self.followers.tell([told])
 
     # FolderReading
 
@@ -344,6 +361,7 @@ class MemoryMail:
         self._folders: dict[str, MemoryFolder] = {}
         self._subscriptions: set[str] = set()
         self._made = 0
+        self.followers = Followers()
         self._make(INBOX, None)
 
     def folder(self, name: str) -> MemoryFolder:
@@ -369,7 +387,12 @@ class MemoryMail:
         return frozenset(self._subscriptions)
 
     async def set_subscribed(self, name: str, subscribed: bool) -> None:
-        (self._subscriptions.add if subscribed else self._subscriptions.discard)(name)
+        if subscribed != (name in self._subscriptions):
+            (self._subscriptions.add if subscribed else self._subscriptions.discard)(name)
+            self.followers.tell([SubscriptionChanged(name, subscribed)])
+
+    def follow(self, listener: AccountListener) -> Callable[[], None]:
+        return self.followers.add(listener)
 
     async def create(self, name: str, special_use: SpecialUse | None = None) -> FolderInfo:
         if name in self._folders:
@@ -382,6 +405,7 @@ class MemoryMail:
         folder = self.folder(name)
         del self._folders[name]
         folder.close()
+        self.followers.tell([FolderNamed(folder.info.folder_id, name, None)])
 
     async def rename(self, name: str, new_name: str) -> None:
         if new_name in self._folders:
@@ -397,13 +421,17 @@ class MemoryMail:
             folder = self._folders.pop(old)
             folder.info = replace(folder.info, name=new_name + old[len(name) :])
             self._folders[folder.info.name] = folder
+            self.followers.tell([FolderNamed(folder.info.folder_id, old, folder.info.name)])
 
     def _make(self, name: str, special_use: SpecialUse | None) -> MemoryFolder:
         self._made += 1
         folder_id = hashlib.sha256(b"folder %d" % self._made).hexdigest()[:32]
         info = FolderInfo(name, folder_id, special_use)
-        folder = MemoryFolder(info, 1000 + self._made, self._now, self.folder, self._with_id)
+        folder = MemoryFolder(
+            info, 1000 + self._made, self._now, self.folder, self._with_id, self.followers
+        )
         self._folders[name] = folder
+        self.followers.tell([FolderNamed(folder_id, None, name)])
         return folder
 
 

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from weakref import WeakValueDictionary
 
+from epost.apps.mail.account_changes import AccountListener
 from epost.apps.mail.fold import INBOX_ID, first_folder_id
 from epost.apps.mail.folder_rows import FolderRows
 from epost.apps.mail.index import ROWS_SLICE, MailIndex
@@ -118,6 +119,10 @@ class MailFolders:
             record = Subscribe(self._journal.stamp(), name, subscribed)
             written = await self._journal.write([record])
         await written.durable()
+
+    def follow(self, listener: AccountListener) -> Callable[[], None]:
+        """Call `listener` on every change in any folder until the returned function is called."""
+        return self._ledger.followers.add(listener)
 
     async def create(self, name: str, special_use: SpecialUse | None = None) -> FolderInfo:
         """Make a folder; raises FolderExists, RefusedError."""

@@ -17,8 +17,11 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from epost.apps.mail import fold
+from epost.apps.mail.account_changes import AccountReset, SubscriptionChanged
 from epost.apps.mail.difference import FolderChange
+from epost.apps.mail.fold import Subscription
 from epost.apps.mail.folding import Folded, Folding, OpenNotice, new_folder_row
+from epost.apps.mail.followers import Followers, changed_messages, renamings
 from epost.apps.mail.index import (
     VANISHED_KEPT_MAX,
     Batch,
@@ -86,6 +89,7 @@ class Ledger:
         self._taken: dict[int, asyncio.Future[None]] = {}
         self._prepared: dict[bytes, Rendition] = {}
         self._audiences: WeakValueDictionary[bytes, Audience] = WeakValueDictionary()
+        self.followers = Followers()
         self._is_held = True
         self._is_scheduled = False
         self._on_backlog: Callable[[], None] = lambda: None
@@ -98,6 +102,7 @@ class Ledger:
             for folder in sorted(self._audiences.keys()):
                 if audience := self._audiences.pop(folder, None):
                     audience.on_gone()
+            self.followers.tell([AccountReset()])
         self._is_held = True
         self.state = msgspec.structs.replace(state, modseq_next=first_modseq)
         self.folders: dict[bytes, FolderRow] = {
@@ -309,9 +314,11 @@ class Ledger:
         """Follow the index, then tell whoever has the folders open."""
         batch = folded.batch
         was_shown = {row.state.folder for row in batch.folders if self._is_shown(row.state.folder)}
+        old_names = self.names if self.followers else {}
         self.state = batch.state
         for row in batch.folders:
             self._put_row(row)
+        subscribed = [entry for entry in batch.subscriptions if self._is_news(entry)]
         self.subscriptions.update((entry.name, entry) for entry in batch.subscriptions)
         for email, _ in batch.renditions:
             self._prepared.pop(email, None)
@@ -321,9 +328,27 @@ class Ledger:
         for folder in sorted(was_shown):
             if not self._is_shown(folder) and (audience := self._audiences.pop(folder, None)):
                 audience.on_gone()
+        if self.followers:
+            self._tell_followers(old_names, subscribed, folded.changes)
         is_low = self.state.modseq_end - self.state.modseq_next < MODSEQS_LEFT_MIN
         if not self._is_held and (folded.needs_numbers or folded.unrendered or is_low):
             self._on_backlog()
+
+    def _is_news(self, entry: Subscription) -> bool:
+        known = self.subscriptions.get(entry.name)
+        return entry.is_subscribed != (known is not None and known.is_subscribed)
+
+    def _tell_followers(
+        self,
+        old_names: Mapping[str, bytes],
+        subscribed: Sequence[Subscription],
+        changes: Mapping[bytes, FolderChange],
+    ) -> None:
+        self.followers.tell(renamings(old_names, self.names))
+        self.followers.tell(
+            SubscriptionChanged(entry.name, entry.is_subscribed) for entry in subscribed
+        )
+        self.followers.tell(changed_messages(changes, self.names))
 
     def _is_shown(self, folder: bytes) -> bool:
         return folder in self.folders and _shows(self.folders[folder])

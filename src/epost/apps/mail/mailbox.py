@@ -20,6 +20,8 @@ from typing import Protocol
 
 import msgspec
 
+from epost.apps.mail.account_changes import AccountListener
+
 INBOX = "INBOX"  # the only name that always exists; servers pass it in this spelling
 SEPARATOR = "/"
 MAIL_SIZE_BYTES_MAX = 64 * 2**20
@@ -341,6 +343,10 @@ class Mailbox(Protocol):
         ...
 
     async def set_subscribed(self, name: str, subscribed: bool) -> None: ...
+
+    def follow(self, listener: AccountListener) -> Callable[[], None]:
+        """Call `listener` on every change in any folder until the returned function is called."""
+        ...
 
 
 class FolderAdministration(Protocol):

@@ -32,6 +32,7 @@ _AFTER_LOGIN = (
     b"REPLACE",
     b"MULTISEARCH",
     b"INPROGRESS",
+    b"NOTIFY",
     b"ACL",
     b"QUOTA",
     b"QUOTA=RES-STORAGE",

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from epost.servers.access import Channel, looks_like_foreign_protocol
+from epost.servers.imap.commands.notifying import tell_news
 from epost.servers.imap.compression import DeflatingWriter, InflatingReader
 from epost.servers.imap.dispatch import perform
 from epost.servers.imap.limits import OUTPUT_BYTES_PER_SLICE, READ_BYTES
@@ -77,6 +78,7 @@ class ImapConnection:
             raise
         finally:
             self._session.select(None)
+            self._session.watch_with(None)
             self._writer.close()
 
     async def _converse(self) -> None:
@@ -175,6 +177,8 @@ class ImapConnection:
                 event = self._framer.next_event()
                 if event is None:
                     await self._read_more()
+                    if self._session.farewell is not None:
+                        return Hopeless(self._session.farewell)
                     if self._is_first_line and self._is_foreign():
                         return Hopeless("This is an IMAP server")
                 elif isinstance(event, LiteralAwaited):
@@ -189,10 +193,30 @@ class ImapConnection:
         return looks_like_foreign_protocol(self._framer.start_of_line())
 
     async def _read_more(self) -> None:
-        data = await self._reader.read(READ_BYTES)
-        if not data:
+        is_watching = self._session.watch is not None
+        data = await (self._read_and_tell() if is_watching else self._reader.read(READ_BYTES))
+        if not data and self._session.farewell is None:
             raise ClientGone
         self._framer.receive(data)
+
+    async def _read_and_tell(self) -> bytes:
+        """Tell what happens until the client says something (RFC 5465); nothing at the end."""
+        session, wake = self._session, asyncio.Event()
+        reading = asyncio.ensure_future(self._reader.read(READ_BYTES))
+        reading.add_done_callback(lambda _: wake.set())
+        session.when_news(wake.set)
+        try:
+            while not reading.done() and session.watch is not None:
+                await tell_news(session, may_expunge=session.watch.selected.removals_at_once)
+                await self.breathe()
+                if session.farewell is not None:
+                    return b""
+                await wake.wait()
+                wake.clear()
+            return await reading
+        finally:
+            reading.cancel()
+            session.when_news(None)
 
     @asynccontextmanager
     async def _patience(self) -> AsyncIterator[None]:

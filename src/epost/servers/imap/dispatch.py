@@ -13,6 +13,7 @@ from epost.servers.imap.commands import (
     idling,
     listing,
     login,
+    notifying,
     ordinary,
     quota,
     replacing,
@@ -43,6 +44,7 @@ VERBS: Mapping[bytes, Verb] = {
     **listing.VERBS,
     **selecting.VERBS,
     **idling.VERBS,
+    **notifying.VERBS,
     **appending.VERBS,
     **fetching.VERBS,
     **storing.VERBS,
@@ -83,16 +85,16 @@ def read_command(frame: Frame, *, is_utf8: bool = False) -> Command:
 
 async def perform(session: Session, frame: Frame) -> Condition:
     """Carry out one command and answer it."""
-    numbers_stay = True
+    numbers_stay, removes = True, False
     try:
         command = read_command(frame, is_utf8=session.modes.is_utf8)
     except ImapSyntaxError as error:
         reply = _syntax_reply(error)
     else:
-        numbers_stay = command.verb.numbers_stay
+        numbers_stay, removes = command.verb.numbers_stay, command.verb.removes
         session.begin(command.tag)
         reply = await _carry_out(session, command)
-    await session.announce(may_expunge=not numbers_stay)
+    await session.announce(may_expunge=not numbers_stay, is_asked=removes)
     session.send(reply.line(tag_of(frame)))
     return reply.condition
 

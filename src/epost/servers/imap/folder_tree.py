@@ -14,6 +14,7 @@ class Listed:
     attributes: tuple[str, ...]
     is_selectable: bool
     has_chosen_children: bool = False  # CHILDINFO of RFC 5258 4
+    old_name: str | None = None  # before it was renamed (RFC 5465 5.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,12 @@ class FolderTree:
             if matches(name, pattern):
                 is_subscribed = name in self.subscriptions
                 yield Listed(name, () if is_subscribed else ("\\Noselect",), is_subscribed)
+
+    def described(self, name: str) -> Listed:
+        """What one name stands for, whether there is such a folder or not."""
+        info = self._by_name.get(name)
+        choice = Choice((), show_subscribed=True, is_extended=True)
+        return Listed(name, tuple(self._attributes(name, info, choice)), info is not None)
 
     def _names(self, choice: Choice) -> list[str]:
         names = {*self._by_name, *self._parents}

@@ -1,6 +1,7 @@
 """The state of one client's connection, whatever carries it (RFC 3501 section 3)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from epost.apps.mail.mailbox import AccountMail
@@ -13,6 +14,7 @@ from epost.servers.imap.site import ImapSite
 from epost.servers.imap.syntax.folder_names import encoded_name
 from epost.servers.imap.syntax.formats import string
 from epost.servers.imap.view import FolderView
+from epost.servers.imap.watch import EVERYTHING, Watch
 
 
 class Client(Protocol):
@@ -50,6 +52,7 @@ class Session:
         self.channel = channel
         self.mail: AccountMail | None = None
         self.view: FolderView | None = None
+        self.watch: Watch | None = None  # what NOTIFY asked for, if it was used
         self.tag = b""  # of the command that is being carried out
         self.modes = Modes()
         self.account = ""  # whose mail it is, once somebody is logged in
@@ -77,6 +80,19 @@ class Session:
         if self.view is not None:
             self.view.close()
         self.view = view
+
+    def watch_with(self, watch: Watch | None) -> None:
+        """Tell from now on what this watch wants, None: what every client is told."""
+        if self.watch is not None:
+            self.watch.close()
+        self.watch = watch
+
+    def when_news(self, wake: Callable[[], None] | None) -> None:
+        """Have `wake` called when there may be something to tell, until told None."""
+        if self.view is not None:
+            self.view.when_changed(wake)
+        if self.watch is not None:
+            self.watch.when_changed(wake)
 
     @property
     def knows_modseq(self) -> bool:
@@ -112,8 +128,11 @@ class Session:
         """Hang up after this command."""
         self.farewell = farewell
 
-    async def announce(self, *, may_expunge: bool) -> None:
-        """Tell what changed in the selected folder since the client was told last."""
+    async def announce(self, *, may_expunge: bool, is_asked: bool = False) -> None:
+        """Tell what changed in the selected folder since the client was told last.
+
+        A client that has used NOTIFY hears what it wants to, and what it asks for by a command.
+        """
         view = self.view
         if view is None:
             return
@@ -121,9 +140,16 @@ class Session:
             self.select(None)
             self.end(view.farewell)
             return
+        wanted = EVERYTHING if self.watch is None else self.watch.selected
+        if not (wanted.messages or is_asked):
+            return
         self.announce_keywords(view)
         news = view.announce(may_expunge=may_expunge)
+        if not wanted.flags:
+            news = replace(news, changed=())
         await self.send_many(announcement_lines(news, view))
+        if news.appended and wanted.tell_new is not None:
+            await wanted.tell_new(news.appended)
 
     def announce_keywords(self, view: FolderView) -> None:
         """Tell of new keywords, which must be known before a message shows them."""

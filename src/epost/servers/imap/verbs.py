@@ -28,6 +28,11 @@ class Verb(Protocol):
         ...
 
     @property
+    def removes(self) -> bool:
+        """Whether messages are removed by it, so that EXPUNGE is its answer."""
+        ...
+
+    @property
     def speaks_numbers(self) -> bool:
         """Whether its arguments or answers hold message numbers."""
         ...
@@ -45,6 +50,7 @@ class AnyVerb(Generic[R]):
     run: Callable[[Session, R], Awaitable[Reply]]
     numbers_stay: bool = False
     speaks_numbers: bool = False
+    removes: bool = False
 
     def read(self, cursor: Cursor) -> Action:
         request = _whole(cursor, self.grammar)
@@ -63,6 +69,7 @@ class LoginVerb(Generic[R]):
     run: Callable[[Session, R], Awaitable[Reply]]
     numbers_stay: bool = False
     speaks_numbers: bool = False
+    removes: bool = False
 
     def read(self, cursor: Cursor) -> Action:
         request = _whole(cursor, self.grammar)
@@ -83,6 +90,7 @@ class MailVerb(Generic[R]):
     run: Callable[[Session, AccountMail, R], Awaitable[Reply]]
     numbers_stay: bool = False
     speaks_numbers: bool = False
+    removes: bool = False
 
     def read(self, cursor: Cursor) -> Action:
         request = _whole(cursor, self.grammar)
@@ -103,6 +111,7 @@ class FolderVerb(Generic[R]):
     run: Callable[[Session, FolderView, R], Awaitable[Reply]]
     numbers_stay: bool = False
     speaks_numbers: bool = False
+    removes: bool = False
 
     def read(self, cursor: Cursor) -> Action:
         request = _whole(cursor, self.grammar)

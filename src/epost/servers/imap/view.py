@@ -34,6 +34,7 @@ class Announcement:
     expunged_numbers: Sequence[int] = ()  # descending, so that none shifts another
     expunged_uids: Sequence[int] = ()  # the same messages, ascending
     exists: int | None = None  # the new number of messages, if some are new
+    appended: Sequence[int] = ()  # the uids of these
     recent: int = 0
     changed: Sequence[tuple[int, MessageRow]] = ()  # message numbers and rows
 
@@ -187,13 +188,14 @@ class FolderView:
     def announce(self, *, may_expunge: bool) -> Announcement:
         """Take over what changed; what is returned must be sent before anything else."""
         expunged_places, expunged = self._take_expunged() if may_expunge else ([], [])
-        exists = self._take_appended()
+        appended = self._take_appended()
         changed, self._changed = self._changed, {}
         numbered = [(self.number(uid), row) for uid, row in changed.items()]
         return Announcement(
             expunged_numbers=[place + 1 for place in reversed(expunged_places)],
             expunged_uids=expunged,
-            exists=exists,
+            exists=self.exists if appended else None,
+            appended=appended,
             recent=self.recent,
             changed=sorted((n, row) for n, row in numbered if n is not None),
         )
@@ -208,14 +210,12 @@ class FolderView:
             self._changed.pop(uid, None)
         return self._uids.remove(expunged), expunged
 
-    def _take_appended(self) -> int | None:
+    def _take_appended(self) -> Sequence[int]:
         appended, self._appended = sorted(self._appended), []
-        if not appended:
-            return None
         self._uids.extend(appended)
-        if not self.is_read_only:
+        if appended and not self.is_read_only:
             self._claim_recent()
-        return self.exists
+        return appended
 
     def _claim_recent(self) -> None:
         first = self.folder.claim_recent()

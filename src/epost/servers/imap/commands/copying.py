@@ -91,8 +91,8 @@ def copy_request(*, by_uid: bool) -> Callable[[Cursor], CopyRequest]:
 VERBS: Mapping[bytes, Verb] = {
     b"COPY": FolderVerb(copy_request(by_uid=False), copy, speaks_numbers=True),
     b"UID COPY": FolderVerb(copy_request(by_uid=True), copy),
-    b"MOVE": FolderVerb(copy_request(by_uid=False), move, speaks_numbers=True),
-    b"UID MOVE": FolderVerb(copy_request(by_uid=True), move),
-    b"EXPUNGE": FolderVerb(no_arguments, expunge),
-    b"UID EXPUNGE": FolderVerb(after_space(message_set), uid_expunge),
+    b"MOVE": FolderVerb(copy_request(by_uid=False), move, speaks_numbers=True, removes=True),
+    b"UID MOVE": FolderVerb(copy_request(by_uid=True), move, removes=True),
+    b"EXPUNGE": FolderVerb(no_arguments, expunge, removes=True),
+    b"UID EXPUNGE": FolderVerb(after_space(message_set), uid_expunge, removes=True),
 }

@@ -60,7 +60,7 @@ async def fetch(session: Session, view: FolderView, request: FetchRequest) -> Re
         session.enable_modseq()
     if request.with_vanished:
         session.send(*vanished_earlier(await _vanished(view, request)))
-    fetcher = _Fetcher(session, view, request.items)
+    fetcher = Fetcher(session, view, request.items)
     async for uids in _wanted(view, request, fetcher.slice_size):
         await fetcher.fetch(uids)
     if fetcher.unavailable_count:
@@ -115,7 +115,7 @@ class _Forms:
         )
 
 
-class _Fetcher:
+class Fetcher:
     """Loads and sends messages, slice by slice."""
 
     def __init__(self, session: Session, view: FolderView, items: Sequence[FetchItem]) -> None:

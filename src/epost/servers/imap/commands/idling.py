@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from epost.apps.mail.mailbox import AccountMail
+from epost.servers.imap.commands.notifying import tell_news
 from epost.servers.imap.replies import Reply, bad, ok
 from epost.servers.imap.session import Session
 from epost.servers.imap.verbs import MailVerb, Verb, no_arguments
@@ -16,11 +17,10 @@ async def idle(session: Session, _mail: AccountMail, _request: None) -> Reply:
     await session.client.breathe()
     answer = asyncio.create_task(session.client.read_line())
     answer.add_done_callback(lambda _: wake.set())
-    if session.view is not None:
-        session.view.when_changed(wake.set)
+    session.when_news(wake.set)
     try:
         while not answer.done():
-            await session.announce(may_expunge=True)
+            await tell_news(session, may_expunge=True)
             await session.client.breathe()
             if session.farewell is not None:
                 return ok("Idled")
@@ -29,8 +29,7 @@ async def idle(session: Session, _mail: AccountMail, _request: None) -> Reply:
         line = await answer
     finally:
         answer.cancel()
-        if session.view is not None:
-            session.view.when_changed(None)
+        session.when_news(None)
     return ok("Idled") if line.upper() == b"DONE" else bad("DONE expected")
 
 

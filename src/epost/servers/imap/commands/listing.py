@@ -72,6 +72,8 @@ def list_line(session: Session, kind: bytes, listed: Listed) -> bytes:
     """One untagged LIST or LSUB."""
     attributes = " ".join(listed.attributes).encode("ascii")
     extended = b' ("CHILDINFO" ("SUBSCRIBED"))' if listed.has_chosen_children else b""
+    if listed.old_name is not None:
+        extended = b' ("OLDNAME" (%b))' % session.shown_name(listed.old_name)
     return b'* %b (%b) "/" %b%b\r\n' % (kind, attributes, session.shown_name(listed.name), extended)
 
 

@@ -65,6 +65,8 @@ def replace_request(*, by_uid: bool) -> Callable[[Cursor], ReplaceRequest]:
 
 
 VERBS: Mapping[bytes, Verb] = {
-    b"REPLACE": FolderVerb(replace_request(by_uid=False), replace, speaks_numbers=True),
-    b"UID REPLACE": FolderVerb(replace_request(by_uid=True), replace),
+    b"REPLACE": FolderVerb(
+        replace_request(by_uid=False), replace, speaks_numbers=True, removes=True
+    ),
+    b"UID REPLACE": FolderVerb(replace_request(by_uid=True), replace, removes=True),
 }

@@ -1,9 +1,9 @@
 """ESEARCH: one search in several folders (RFC 7377)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from epost.apps.mail.mailbox import INBOX, SEPARATOR, AccountMail
+from epost.apps.mail.mailbox import AccountMail
 from epost.foundation.errors import NoSuchFolder
 from epost.servers.imap.commands.searching import (
     extended_line,
@@ -11,24 +11,14 @@ from epost.servers.imap.commands.searching import (
     return_options,
     within,
 )
-from epost.servers.imap.limits import PATTERNS_PER_LIST_MAX
+from epost.servers.imap.folder_sources import Source, Surroundings, source
 from epost.servers.imap.replies import Reply, bad, ok
 from epost.servers.imap.search import Search
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
-from epost.servers.imap.syntax.errors import ImapSyntaxError
-from epost.servers.imap.syntax.folder_names import folder_name
 from epost.servers.imap.syntax.search_keys import SearchKey, is_modseq_search, search_keys
 from epost.servers.imap.verbs import MailVerb, Verb, after_space
 from epost.servers.imap.view import FolderView
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Some of the folders to search in."""
-
-    kind: bytes
-    names: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +30,9 @@ class SearchManyRequest:
     returns: frozenset[bytes]
 
 
-_SELECTED = (b"SELECTED", b"SELECTED-DELAYED")
-_PLAIN_KINDS = (*_SELECTED, b"INBOXES", b"PERSONAL", b"SUBSCRIBED")
-_NAMING_KINDS = (b"SUBTREE", b"SUBTREE-ONE", b"MAILBOXES")
-
-
 async def search_many(session: Session, mail: AccountMail, request: SearchManyRequest) -> Reply:
     """Search folder by folder; nothing is said of a folder in which nothing was found."""
-    if session.view is None and any(source.kind in _SELECTED for source in request.sources):
+    if session.view is None and any(one.is_selected for one in request.sources):
         return bad("Please select a folder first")
     if b"SAVE" in request.returns:
         return bad("SAVE is for the selected folder: use SEARCH")
@@ -89,36 +74,18 @@ async def _search_in(
 async def _names(session: Session, mail: AccountMail, sources: Sequence[Source]) -> Sequence[str]:
     """The folders that the sources mean, each once, in the order in which they were named."""
     everything = [info.name for info in await mail.folders()]
-    subscribed = await mail.subscriptions()
+    surroundings = await Surroundings.of(mail)
     found: dict[str, None] = {}
-    for source in sources:
-        match source.kind:
-            case b"SELECTED" | b"SELECTED-DELAYED":
-                assert session.view is not None
-                names: Iterator[str] = iter((session.view.name,))
-            case b"INBOXES":
-                names = iter((INBOX,))
-            case b"PERSONAL":
-                names = iter(everything)
-            case b"SUBSCRIBED":
-                names = (name for name in everything if name in subscribed)
-            case b"MAILBOXES":
-                names = iter(source.names)
-            case _:
-                names = (name for name in everything if _is_below(name, source))
-        found.update(dict.fromkeys(names))
+    for one in sources:
+        if one.is_selected:
+            assert session.view is not None
+            found[session.view.name] = None
+        elif one.kind == b"MAILBOXES":
+            found.update(dict.fromkeys(one.names))
+        else:
+            names = (name for name in everything if one.has(name, surroundings))
+            found.update(dict.fromkeys(names))
     return list(found)
-
-
-def _is_below(name: str, source: Source) -> bool:
-    """Whether a folder is one of those named, or below it; of SUBTREE-ONE, right below it."""
-    for top in source.names:
-        below = name.removeprefix(top + SEPARATOR)
-        is_right_below = below != name and SEPARATOR not in below
-        is_deep = below != name and source.kind == b"SUBTREE"
-        if name == top or is_right_below or is_deep:
-            return True
-    return False
 
 
 def search_many_request(cursor: Cursor) -> SearchManyRequest:
@@ -127,25 +94,10 @@ def search_many_request(cursor: Cursor) -> SearchManyRequest:
     if cursor.at_word(b"IN"):
         cursor.word()
         cursor.space()
-        sources = cursor.listed(lambda: _source(cursor))
+        sources = cursor.listed(lambda: source(cursor))
         cursor.space()
     returns = return_options(cursor) or frozenset({b"ALL"})
     return SearchManyRequest(sources, search_keys(cursor), returns)
-
-
-def _source(cursor: Cursor) -> Source:
-    kind = cursor.word()
-    if kind in _PLAIN_KINDS:
-        return Source(kind)
-    if kind not in _NAMING_KINDS:
-        raise ImapSyntaxError("Unknown kind of folders")
-    cursor.space()
-    if not cursor.at(b"("):
-        return Source(kind, (folder_name(cursor),))
-    names = cursor.listed(lambda: folder_name(cursor))
-    if len(names) > PATTERNS_PER_LIST_MAX:
-        raise ImapSyntaxError("Too many folders are named")
-    return Source(kind, names)
 
 
 VERBS: Mapping[bytes, Verb] = {
