@@ -48,6 +48,7 @@ from epost.daemon.vault import SqliteVault
 from epost.daemon.world import SystemClock, SystemEntropy, run
 from epost.foundation.errors import ConfigError, EpostError, NotPermitted
 from epost.foundation.ids import Address, BlockKind, NodeHandle
+from epost.foundation.ports import Clock
 from epost.node.assembly import Node
 from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
 from epost.node.thrift import ThriftConfig
@@ -130,12 +131,14 @@ class Daemon:
         stack: AsyncExitStack,
         *,
         membership: Membership | None = None,
+        clock: Clock | None = None,
     ) -> None:
-        """`membership` is the folder's, unless that is not written yet (a recovery)."""
+        """`membership` is the folder's, unless that is not written yet (a recovery); `clock` is the
+        machine's, unless old data is opened as on the day it was written."""
         self._folder = folder
         self._config = config
         self._stack = stack
-        self._clock = SystemClock()
+        self._clock = clock or SystemClock()
         self._entropy = SystemEntropy()
         self._registry = CollectorRegistry()
         counters = EventCounters(self._registry, self._clock.now)
@@ -168,7 +171,7 @@ class Daemon:
         self.node.driver.run_story(self._watch_ring())
         self.node.driver.run_story(self._power.watch_link())
         if self._config.authority.directory:
-            upkeep = AuthorityUpkeep(self._config.authority, self.node, self._observer)
+            upkeep = AuthorityUpkeep(self._config.authority, self.node, self._observer, self._clock)
             await self._stack.enter_async_context(upkeep)
         await self.node.ready()
         if listeners is not None:

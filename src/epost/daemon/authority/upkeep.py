@@ -14,9 +14,9 @@ from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.service import EnrolmentService
 from epost.daemon.authority.world import World
 from epost.daemon.config import AuthoritySection, parse_address
-from epost.daemon.world import SystemClock, SystemEntropy
+from epost.daemon.world import SystemEntropy
 from epost.foundation.ids import NodeHandle
-from epost.foundation.ports import Observer
+from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
 
 REFRESH_SECONDS = 24 * 3600.0
@@ -28,8 +28,10 @@ LOOK_SECONDS = 5.0
 class AuthorityUpkeep:
     """`async with` it for as long as the node runs."""
 
-    def __init__(self, section: AuthoritySection, node: Node, observer: Observer) -> None:
-        world = World(SystemClock(), SystemEntropy(), HpkeSealing())
+    def __init__(
+        self, section: AuthoritySection, node: Node, observer: Observer, clock: Clock
+    ) -> None:
+        world = World(clock, SystemEntropy(), HpkeSealing())
         self._node = node
         self._authority = Authority.open(Path(section.directory), world)
         self._service = EnrolmentService(
