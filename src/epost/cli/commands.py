@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from epost import __version__
+from epost.cli.options import AsJson, AuthorityDir, DataDir, Listen, print_json, stop
+from epost.cli.organisation import org
 from epost.cli.views import (
     console,
     show_invitation,
     show_joined,
-    show_nodes,
     show_password,
     show_queue,
     show_recovered,
-    show_revoked,
     show_ring,
     show_status,
 )
-from epost.foundation.errors import ConfigError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,38 +30,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="ePOST: mail and messaging without servers.",
 )
-org = typer.Typer(no_args_is_help=True, help="Found an organisation and look after its authority.")
 demo = typer.Typer(help="Run a small organisation of real daemons on this machine.")
 password = typer.Typer(no_args_is_help=True, help="Passwords for mail programs, one for each.")
 app.add_typer(org, name="org")
 app.add_typer(demo, name="demo")
 app.add_typer(password, name="password")
-
-
-def home() -> Path:
-    """Return the folder under which data and authority lie by default (XDG base directories)."""
-    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
-    return Path(base) / "epost"
-
-
-DataDir = Annotated[
-    Path,
-    typer.Option(
-        "--data-dir",
-        help="The folder of this machine's node.",
-        default_factory=lambda: home() / "node",
-    ),
-]
-AuthorityDir = Annotated[
-    Path,
-    typer.Option(
-        "--authority-dir",
-        help="The folder with the authority's keys.",
-        default_factory=lambda: home() / "authority",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
-Listen = Annotated[str, typer.Option(help="Where other daemons reach this one: host:port.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -74,84 +45,6 @@ def version(
     if show:
         console.print(f"epost {__version__}")
         raise typer.Exit
-
-
-@org.command("init")
-def org_init(
-    domain: Annotated[str, typer.Argument(help="The domain of the organisation, example.org.")],
-    user: Annotated[str, typer.Option(help="Your own name in it: the part before the @.")],
-    data_dir: DataDir,
-    authority_dir: AuthorityDir,
-    listen: Listen = "127.0.0.1:4510",
-    enrol_listen: Annotated[
-        str, typer.Option(help="Where new members enrol: host:port that they can reach.")
-    ] = "127.0.0.1:4511",
-    as_json: AsJson = False,
-) -> None:
-    """Found an organisation: its authority, and this machine as its first member."""
-    from epost.daemon.membership import found_organisation
-
-    joined = asyncio.run(
-        found_organisation(
-            domain,
-            user,
-            data_dir,
-            authority_dir.resolve(),
-            listen=listen,
-            enrol_listen=enrol_listen,
-        )
-    )
-    if as_json:
-        _print_json(joined.as_dict())
-    else:
-        show_joined(joined.as_dict(), data_dir, is_founder=True)
-
-
-@org.command("nodes")
-def org_nodes(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
-    """List the machines of the organisation: whose, since when, in force or revoked."""
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
-
-    with Authority.open(authority_dir, system_world()) as authority:
-        rows = [
-            {
-                "node_id": node.node_id.hex(),
-                "user": name,
-                "enrolled_ms": node.issued_at,
-                "revoked_ms": node.revoked_at,
-            }
-            for node, name in authority.nodes()
-        ]
-    rows.sort(key=lambda row: (row["enrolled_ms"] or 0, row["node_id"]))
-    if as_json:
-        _print_json({"nodes": rows})
-    else:
-        show_nodes(rows)
-
-
-@org.command("revoke-node")
-def org_revoke_node(
-    name_or_id: Annotated[
-        str, typer.Argument(help="Whose machine (bob@example.org), or the start of its node id.")
-    ],
-    authority_dir: AuthorityDir,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Take a machine that is lost or gone out of the organisation, for good."""
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
-
-    with Authority.open(authority_dir, system_world()) as authority:
-        node_id = authority.find_node(name_or_id)
-        if not yes:
-            typer.confirm(f"Revoke {node_id.hex()} for good?", abort=True)
-        authority.revoke_node(node_id)
-    if as_json:
-        _print_json({"revoked": node_id.hex()})
-    else:
-        show_revoked(node_id.hex())
 
 
 @app.command()
@@ -174,14 +67,14 @@ def invite(
     from epost.daemon.membership import system_world
 
     if (name is None) != storage_only:
-        _stop("Say whom to invite (bob@example.org), or --storage-only, not both.")
+        stop("Say whom to invite (bob@example.org), or --storage-only, not both.")
     with Authority.open(authority_dir, system_world()) as authority:
         if another_machine and name is not None:
             text = authority.invite_device(name)
         else:
             text = authority.invite(name)
     if as_json:
-        _print_json({"invite": text, "name": name})
+        print_json({"invite": text, "name": name})
     else:
         show_invitation(text, command="recover" if another_machine else "join")
 
@@ -203,7 +96,7 @@ def join(
         join_organisation(invitation, data_dir, listen=listen, advertise=advertise or [])
     )
     if as_json:
-        _print_json(joined.as_dict())
+        print_json(joined.as_dict())
     else:
         show_joined(joined.as_dict(), data_dir, is_founder=False)
 
@@ -244,7 +137,7 @@ def recover(
         )
     )
     if as_json:
-        _print_json(joined.as_dict())
+        print_json(joined.as_dict())
     else:
         show_recovered(joined.as_dict(), data_dir, is_only_machine=not keep_machines)
 
@@ -262,7 +155,7 @@ def status(data_dir: DataDir, as_json: AsJson = False) -> None:
     """Show how the daemon is: ring, storage, queues."""
     answer = _ask_daemon(data_dir, "status")
     if as_json:
-        _print_json(answer)
+        print_json(answer)
     else:
         show_status(answer)
 
@@ -272,7 +165,7 @@ def ring(data_dir: DataDir, as_json: AsJson = False) -> None:
     """Show the neighbours on the ring, what lacks copies, and how safe the data is."""
     answer = _ask_daemon(data_dir, "ring")
     if as_json:
-        _print_json(answer)
+        print_json(answer)
     else:
         show_ring(answer)
 
@@ -282,7 +175,7 @@ def queue(data_dir: DataDir, as_json: AsJson = False) -> None:
     """Show what has been accepted and is not yet delivered."""
     answer = _ask_daemon(data_dir, "queue")
     if as_json:
-        _print_json(answer)
+        print_json(answer)
     else:
         show_queue(answer)
 
@@ -326,7 +219,7 @@ def password_add(
 
     token = PasswordFile(data_dir).add(application)
     if as_json:
-        _print_json({"application": application, "password": token})
+        print_json({"application": application, "password": token})
     else:
         show_password(application, token)
 
@@ -418,11 +311,3 @@ def _ask_daemon(data_dir: Path, command: str) -> dict[str, Any]:
 
     NodeFolder(data_dir).require_enrolled()
     return ask(data_dir, command)
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")
-
-
-def _stop(text: str) -> NoReturn:
-    raise ConfigError(text)

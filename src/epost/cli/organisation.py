@@ -1,0 +1,91 @@
+"""The commands of those who run an organisation: `epost org ...`."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from epost.cli.options import AsJson, AuthorityDir, DataDir, Listen, print_json
+from epost.cli.views import show_joined, show_nodes, show_revoked
+
+org = typer.Typer(no_args_is_help=True, help="Found an organisation and look after its authority.")
+
+
+@org.command("init")
+def org_init(
+    domain: Annotated[str, typer.Argument(help="The domain of the organisation, example.org.")],
+    user: Annotated[str, typer.Option(help="Your own name in it: the part before the @.")],
+    data_dir: DataDir,
+    authority_dir: AuthorityDir,
+    listen: Listen = "127.0.0.1:4510",
+    enrol_listen: Annotated[
+        str, typer.Option(help="Where new members enrol: host:port that they can reach.")
+    ] = "127.0.0.1:4511",
+    as_json: AsJson = False,
+) -> None:
+    """Found an organisation: its authority, and this machine as its first member."""
+    from epost.daemon.membership import found_organisation
+
+    joined = asyncio.run(
+        found_organisation(
+            domain,
+            user,
+            data_dir,
+            authority_dir.resolve(),
+            listen=listen,
+            enrol_listen=enrol_listen,
+        )
+    )
+    if as_json:
+        print_json(joined.as_dict())
+    else:
+        show_joined(joined.as_dict(), data_dir, is_founder=True)
+
+
+@org.command("nodes")
+def org_nodes(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
+    """List the machines of the organisation: whose, since when, in force or revoked."""
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
+
+    with Authority.open(authority_dir, system_world()) as authority:
+        rows = [
+            {
+                "node_id": node.node_id.hex(),
+                "user": name,
+                "enrolled_ms": node.issued_at,
+                "revoked_ms": node.revoked_at,
+            }
+            for node, name in authority.nodes()
+        ]
+    rows.sort(key=lambda row: (row["enrolled_ms"] or 0, row["node_id"]))
+    if as_json:
+        print_json({"nodes": rows})
+    else:
+        show_nodes(rows)
+
+
+@org.command("revoke-node")
+def org_revoke_node(
+    name_or_id: Annotated[
+        str, typer.Argument(help="Whose machine (bob@example.org), or the start of its node id.")
+    ],
+    authority_dir: AuthorityDir,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take a machine that is lost or gone out of the organisation, for good."""
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
+
+    with Authority.open(authority_dir, system_world()) as authority:
+        node_id = authority.find_node(name_or_id)
+        if not yes:
+            typer.confirm(f"Revoke {node_id.hex()} for good?", abort=True)
+        authority.revoke_node(node_id)
+    if as_json:
+        print_json({"revoked": node_id.hex()})
+    else:
+        show_revoked(node_id.hex())
