@@ -36,6 +36,9 @@ class ChatLog:
     async def accept(self, notification: Notification) -> Accepted:
         return Accepted([Entry(CHAT, notification.content)])
 
+    async def delivered(self, *_: object) -> list[Entry]:
+        return []
+
     async def undeliverable(self, *_: object) -> list[Entry]:
         return []
 

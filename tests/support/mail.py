@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from epost.apps.mail.delivery_wishes import NO_WISHES, DeliveryWishes
 from epost.apps.mail.index import MailIndex
 from epost.apps.mail.ports import Follower, LogListener
 from epost.apps.mail.service import MailService, MailServices
@@ -25,7 +26,7 @@ from epost.past.durability import Durability
 from epost.post.account_blocks import Identity
 from epost.post.accounts import Contact
 from epost.post.app_ids import AppId
-from epost.post.handlers import Accepted, Answer, Notification
+from epost.post.handlers import Accepted, Answer, Dispatched, Notification
 from epost.post.log_records import Entry
 from epost.post.message_store import Stored
 from epost.post.notices import Notice, SignedNotice
@@ -248,15 +249,22 @@ class Post:
 
     members: dict[str, Member] = field(default_factory=dict)
     contents: list[bytes] = field(default_factory=list)
+    memos: list[bytes] = field(default_factory=list)
+    held_until_ms: list[int] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
 
-    async def carry(self, sender: Member, content: bytes, recipients: Sequence[str]) -> Sent:
+    async def carry(
+        self, sender: Member, content: bytes, recipients: Sequence[str], memo: bytes = b""
+    ) -> Sent:
         self.contents.append(content)
+        self.memos.append(memo)
         key = sender.entropy.token(16)
         for name in recipients:
             recipient = self._member(name)
             if recipient is None:
-                entries = await sender.mail.inbox.undeliverable(key, content, name, "no such user")
+                entries = await sender.mail.inbox.undeliverable(
+                    Dispatched(key, content, name, WALL_MS, memo, "no such user")
+                )
                 await sender.log.append(entries)
             else:
                 self.answers.append(await recipient.receive(sender, content))
@@ -314,12 +322,24 @@ class Member:
         self.build()
         await self.start()
 
-    async def send(self, app: AppId, content: bytes, recipients: Sequence[str]) -> Sent:
+    async def send(
+        self,
+        app: AppId,
+        content: bytes,
+        recipients: Sequence[str],
+        *,
+        memo: bytes = b"",
+        not_before_ms: int = 0,
+    ) -> Sent:
         assert app is AppId.MAIL
-        return await self.post.carry(self, content, recipients)
+        self.post.held_until_ms.append(not_before_ms)
+        return await self.post.carry(self, content, recipients, memo)
 
-    async def submit(self, octets: bytes, *recipients: str) -> None:
-        await self.mail.submission.submit(self.me.name, self.me.name, recipients, octets)
+    async def submit(
+        self, octets: bytes, *recipients: str, wishes: DeliveryWishes = NO_WISHES
+    ) -> None:
+        name = self.me.name
+        await self.mail.submission.submit(name, name, recipients, octets, wishes)
 
     async def receive(self, sender: Member, content: bytes) -> Answer:
         """Handle a notice as `post` would: what is accepted is in the log afterwards."""

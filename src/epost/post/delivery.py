@@ -291,6 +291,7 @@ def _dispatched(letter: Letter, outcome: Outcome) -> Dispatched:
         message_key=letter.message_key,
         content=letter.content,
         recipient=letter.name,
+        sent_at_ms=letter.sent_at,
         memo=letter.memo,
         reason=outcome.reason,
         receipt=outcome.receipt,

@@ -61,6 +61,7 @@ class Dispatched:
     message_key: bytes
     content: bytes
     recipient: str
+    sent_at_ms: int = 0
     memo: bytes = b""
     reason: str = ""
     receipt: bytes = b""

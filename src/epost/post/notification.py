@@ -115,7 +115,9 @@ class Notifications:
         over, and goes on.
 
         `memo` is kept beside it for the application, which gets it back with every report. What
-        is not to be sent before a time is held until then, and can be withdrawn. Raises MessageTooLarge (content of more than 20 KiB, or too much for one record),
+        is not to be sent before a time is held until then, and can be withdrawn.
+
+        Raises MessageTooLarge (content of more than 20 KiB, or too much for one record),
         RefusedError (no recipients, too many, not a name), Overloaded: then nothing was sent.
         DiskFull stops the node; what was sent by then is not acknowledged.
         """

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
 from epost.foundation.errors import MessageTooLarge, RefusedError
 from epost.post.app_ids import AppId
-from epost.post.handlers import Accepted, Answer, Deferred, Notification, Refused
+from epost.post.handlers import Accepted, Answer, Deferred, Dispatched, Notification, Refused
 from epost.post.log_records import Entry
 from epost.post.notification import Sent
 from epost.post.records import DeliveryState
@@ -27,23 +28,26 @@ class Inbox:
     received: list[Notification] = field(default_factory=list)
     bounced: list[tuple[bytes, str, str]] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
+    told: list[Dispatched] = field(default_factory=list)
     answer: Answer | None = None
 
     async def accept(self, notification: Notification) -> Answer:
         self.received.append(notification)
         return self.answer or Accepted([Entry(AppId.MAIL, notification.content)])
 
-    async def undeliverable(
-        self, message_key: bytes, content: bytes, recipient: str, reason: str
-    ) -> Sequence[Entry]:
-        self.bounced.append((content, recipient, reason))
-        return [Entry(AppId.MAIL, b"bounce: " + recipient.encode())]
+    async def delivered(self, notice: Dispatched) -> Sequence[Entry]:
+        self.told.append(notice)
+        return [Entry(AppId.MAIL, b"delivered: " + notice.recipient.encode())]
 
-    async def delayed(
-        self, message_key: bytes, content: bytes, recipient: str, reason: str
-    ) -> Sequence[Entry]:
-        self.warned.append(recipient)
-        return [Entry(AppId.MAIL, b"late: " + recipient.encode())]
+    async def undeliverable(self, notice: Dispatched) -> Sequence[Entry]:
+        self.told.append(notice)
+        self.bounced.append((notice.content, notice.recipient, notice.reason))
+        return [Entry(AppId.MAIL, b"bounce: " + notice.recipient.encode())]
+
+    async def delayed(self, notice: Dispatched) -> Sequence[Entry]:
+        self.told.append(notice)
+        self.warned.append(notice.recipient)
+        return [Entry(AppId.MAIL, b"late: " + notice.recipient.encode())]
 
 
 async def start(machine: Machine) -> Inbox:
@@ -59,10 +63,10 @@ async def folder(machine: Machine) -> list[bytes]:
     return [payload async for _, payload in machine.post.log.replay(AppId.MAIL, 0)]
 
 
-async def send(machine: Machine, content: bytes, *names: str) -> Sent:
+async def send(machine: Machine, content: bytes, *names: str, **options: Any) -> Sent:
     assert machine.post is not None
     full = [name if "@" in name else f"{name}@{DOMAIN}" for name in names]
-    return await machine.post.services.notifications.send(AppId.MAIL, content, full)
+    return await machine.post.services.notifications.send(AppId.MAIL, content, full, **options)
 
 
 def state(machine: Machine, sent: Sent) -> list[DeliveryState]:

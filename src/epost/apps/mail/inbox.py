@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Sequence
 
 from epost.apps.mail.authorship import read_checked_header, require_own_names
-from epost.apps.mail.bounce import Bounces
 from epost.apps.mail.fold import INBOX_ID, JUNK_ID
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore
@@ -26,6 +25,7 @@ from epost.apps.mail.records import (
     encode_record,
 )
 from epost.apps.mail.rendition import read_mail
+from epost.apps.mail.reports import DeliveryReports
 from epost.crypto.certificates import AccountCert
 from epost.crypto.hashing import digest
 from epost.foundation.errors import (
@@ -37,7 +37,7 @@ from epost.foundation.errors import (
 )
 from epost.foundation.ports import Observer
 from epost.post.app_ids import AppId
-from epost.post.handlers import Accepted, Answer, Deferred, Notification, Refused
+from epost.post.handlers import Accepted, Answer, Deferred, Dispatched, Notification, Refused
 from epost.post.log_records import Entry
 
 UNVOUCHED = "$Unvouched"
@@ -57,14 +57,14 @@ class MailInbox:
         names: Names,
         store: MailStore,
         ledger: Ledger,
-        bounces: Bounces,
+        reports: DeliveryReports,
         offload: Offload,
         observer: Observer,
     ) -> None:
         self._names = names
         self._store = store
         self._ledger = ledger
-        self._bounces = bounces
+        self._reports = reports
         self._offload = offload
         self._observer = observer
         self._slots = asyncio.Semaphore(ACCEPTING_AT_ONCE)
@@ -86,17 +86,17 @@ class MailInbox:
         self._observer.record(MailArrived(record.size))
         return Accepted([Entry(AppId.MAIL, encode_record(record))])
 
-    async def undeliverable(
-        self, message_key: bytes, content: bytes, recipient: str, reason: str
-    ) -> Sequence[Entry]:
-        """Return the bounce that goes into this account's own inbox."""
-        return await self._bounces.failed(message_key, content, recipient, reason)
+    async def delivered(self, notice: Dispatched) -> Sequence[Entry]:
+        """Return the report that a mail has arrived, if its sender asked for it."""
+        return await self._reports.entries("delivered", notice)
 
-    async def delayed(
-        self, message_key: bytes, content: bytes, recipient: str, reason: str
-    ) -> Sequence[Entry]:
+    async def undeliverable(self, notice: Dispatched) -> Sequence[Entry]:
+        """Return the bounce that goes into this account's own inbox."""
+        return await self._reports.entries("failed", notice)
+
+    async def delayed(self, notice: Dispatched) -> Sequence[Entry]:
         """Return the warning that a mail has not arrived yet and is offered again and again."""
-        return await self._bounces.delayed(message_key, content, recipient, reason)
+        return await self._reports.entries("delayed", notice)
 
     async def _insertion(self, notification: Notification) -> Insert:
         if len(notification.signed) > SIGNED_NOTICE_BYTES_MAX:

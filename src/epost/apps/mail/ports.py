@@ -112,8 +112,19 @@ class Sent(Protocol):
 class Sending(Protocol):
     """Sends notifications (paper 3.3)."""
 
-    async def send(self, app: AppId, content: bytes, recipients: Sequence[str]) -> Sent:
-        """Leave a notice for each recipient; returns when it is durable in the sense said."""
+    async def send(
+        self,
+        app: AppId,
+        content: bytes,
+        recipients: Sequence[str],
+        *,
+        memo: bytes = b"",
+        not_before_ms: int = 0,
+    ) -> Sent:
+        """Leave a notice for each recipient; returns when it is durable in the sense said.
+
+        `memo` comes back with every report; before `not_before_ms` nothing leaves this machine.
+        """
         ...
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from epost.apps.mail.backlog import Backlog
-from epost.apps.mail.bounce import Bounces
 from epost.apps.mail.folder_rows import FolderRows
 from epost.apps.mail.folders import MailFolders
 from epost.apps.mail.inbox import MailInbox
@@ -28,6 +27,7 @@ from epost.apps.mail.records import (
     decode_record,
     encode_record,
 )
+from epost.apps.mail.reports import DeliveryReports
 from epost.apps.mail.submission import MailSubmission
 from epost.apps.mail.writing import MailWriter
 from epost.crypto.signed import parse
@@ -104,7 +104,11 @@ class MailService:
         self._backlog = self._make_backlog()
         self.mailbox = self._make_mailbox()
         self.submission = MailSubmission(
-            names=services.names, store=self._store, sending=services.sending, offload=offload
+            names=services.names,
+            store=self._store,
+            sending=services.sending,
+            offload=offload,
+            clock=services.clock,
         )
         self.inbox = self._make_inbox()
         self._seen: dict[bytes, asyncio.Future[_Logged]] = {}
@@ -156,12 +160,18 @@ class MailService:
         )
 
     def _make_inbox(self) -> MailInbox:
-        names, clock = self._services.names, self._services.clock
-        return MailInbox(
-            names=names,
+        reports = DeliveryReports(
+            names=self._services.names,
             store=self._store,
             ledger=self._ledger,
-            bounces=Bounces(names=names, store=self._store, ledger=self._ledger, clock=clock),
+            clock=self._services.clock,
+            offload=self._offload,
+        )
+        return MailInbox(
+            names=self._services.names,
+            store=self._store,
+            ledger=self._ledger,
+            reports=reports,
             offload=self._offload,
             observer=self._observer,
         )

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+import msgspec
+
 from epost.apps.mail.authorship import (
     is_own_name,
     names_of,
@@ -14,6 +16,13 @@ from epost.apps.mail.authorship import (
     require_own_names,
     require_unreserved,
     without_blind_copies,
+)
+from epost.apps.mail.delivery_wishes import (
+    NO_WISHES,
+    DeliveryWishes,
+    Notify,
+    canonical_recipients,
+    encode_wishes,
 )
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX, Durability
@@ -38,6 +47,7 @@ from epost.foundation.errors import (
     RefusedError,
     UnavailableError,
 )
+from epost.foundation.ports import Clock
 from epost.past.durability import Durability as Machines
 from epost.post.app_ids import AppId
 
@@ -65,16 +75,30 @@ class Submitted:
     id: str  # to be used with `epost trace`
 
 
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    octets: bytes
+    memo: bytes
+    not_before_ms: int
+
+
 class MailSubmission:
     """Takes mails of this device's account."""
 
     def __init__(
-        self, *, names: Names, store: MailStore, sending: Sending, offload: Offload
+        self,
+        *,
+        names: Names,
+        store: MailStore,
+        sending: Sending,
+        offload: Offload,
+        clock: Clock,
     ) -> None:
         self._names = names
         self._store = store
         self._sending = sending
         self._offload = offload
+        self._clock = clock
         self._running: set[asyncio.Task[Submitted]] = set()
 
     async def check_sender(self, account: str, address: str) -> None:
@@ -102,20 +126,39 @@ class MailSubmission:
         return RecipientVerdict.KNOWN
 
     async def submit(
-        self, account: str, sender: str, recipients: Sequence[str], octets: bytes
+        self,
+        account: str,
+        sender: str,
+        recipients: Sequence[str],
+        octets: bytes,
+        wishes: DeliveryWishes = NO_WISHES,
+        *,
+        hold_seconds: int = 0,
     ) -> Submitted:
         """Return when parts, outbox and notices are durable in the sense of the answer.
 
-        Goes on to its end when the caller has gone. Raises NotPermitted for a From field that is
-        not the account's, RefusedError, MessageTooLarge, DiskFull, UnavailableError.
+        With `hold_seconds` the notices leave later. Goes on to its end when the caller has gone.
+        Raises NotPermitted for a From field that is not the account's, RefusedError,
+        MessageTooLarge, DiskFull, UnavailableError.
         """
         await self.check_sender(account, sender)
-        task = asyncio.ensure_future(self._submit(recipients, octets))
+        now_ms = self._clock.wall_ms()
+        if not sender:  # nobody is told of notifications (RFC 5321 section 4.5.5)
+            wishes = msgspec.structs.replace(wishes, notify=Notify.NEVER, recipients=())
+        if wishes != NO_WISHES:
+            wishes = msgspec.structs.replace(
+                wishes,
+                submitted=now_ms // 1000,
+                recipients=canonical_recipients(wishes.recipients),
+            )
+        mail = _Mail(octets, encode_wishes(wishes), now_ms + 1000 * hold_seconds)
+        task = asyncio.ensure_future(self._submit(recipients, mail))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _submit(self, recipients: Sequence[str], octets: bytes) -> Submitted:
+    async def _submit(self, recipients: Sequence[str], taken: _Mail) -> Submitted:
+        octets = taken.octets
         if len(octets) > MAIL_SIZE_BYTES_MAX:
             raise MessageTooLarge(f"{len(octets)} bytes, at most {MAIL_SIZE_BYTES_MAX}")
         names = sorted({canonical(recipient) for recipient in recipients})
@@ -129,7 +172,13 @@ class MailSubmission:
         if len(sent_on) != len(octets):
             mail = await self._structure(sent_on)
         content, machines = await self._content(sent_on, mail, len(names))
-        sent = await self._sending.send(AppId.MAIL, make_notice(fields, content), names)
+        sent = await self._sending.send(
+            AppId.MAIL,
+            make_notice(fields, content),
+            names,
+            memo=taken.memo,
+            not_before_ms=taken.not_before_ms,
+        )
         return _submitted(sent.message_key, sent.durability.combine(*machines))
 
     async def _content(
