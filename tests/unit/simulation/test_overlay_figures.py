@@ -53,3 +53,13 @@ def test_a_row_says_all_and_shouts_when_a_target_is_missed() -> None:
         ">= 0.7",
         "1.8 to 2.2",
     ]
+
+
+def test_means_that_are_merged_are_the_mean_of_all_samples() -> None:
+    together = Mean([1.0, 2.0, 4.0])
+    together.merge(Mean())
+    together.merge(Mean([8.0, 16.0]))
+    once = Mean([1.0, 2.0, 4.0, 8.0, 16.0])
+    assert together.count == once.count
+    assert together.estimate().value == pytest.approx(once.value)
+    assert together.estimate().high == pytest.approx(once.estimate().high)

@@ -6,6 +6,7 @@ are the product's.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,9 +14,9 @@ from random import Random
 
 from epost.foundation.ids import RING_SIZE, number, point
 from epost.pastry.routing import ID_BITS, Neighbourhood, distance
-from epost.simulation.overlay.oracle_ring import OracleRing
+from epost.simulation.overlay.oracle_ring import OracleRing, at_random, nearest_in
 from epost.simulation.overlay.statistics import Mean, Ratio
-from epost.simulation.overlay.topology import Topology
+from epost.simulation.overlay.topology import Sphere, Topology
 
 
 @dataclass(slots=True)
@@ -30,9 +31,10 @@ class Delays:
         return ", ".join(f"{hop.value * 1000:.1f}" for _, hop in sorted(self.per_hop.items()))
 
 
-def stretch(ring: OracleRing, topology: Topology, routes: int, random: Random) -> Delays:
-    """Return how much longer routes take than the direct way, as the ratio of the sums."""
-    delays = Delays()
+def stretch(
+    ring: OracleRing, topology: Topology, routes: int, random: Random, delays: Delays
+) -> None:
+    """Add how long routes take, and how long the direct ways."""
     for _ in range(routes):
         way = ring.route(random.randrange(len(ring)), random.getrandbits(ID_BITS))
         if len(way) < 2:
@@ -41,23 +43,42 @@ def stretch(ring: OracleRing, topology: Topology, routes: int, random: Random) -
         delays.stretch.add(sum(hops), topology.delay(way[0], way[-1]))
         for rank, seconds in enumerate(hops):
             delays.per_hop.setdefault(rank, Mean()).add(seconds)
-    return delays
 
 
 def nearest_replica_ranks(
     ring: OracleRing, topology: Topology, trials: int, random: Random, *, k: int = 5
-) -> list[int]:
-    """Return how often look-ups first reached the nearest replica, the second nearest, ...
+) -> Counter[int]:
+    """Return how often look-ups first reached the nearest replica (0), the second nearest, ...
 
     Nearness is to the node that asks.
     """
-    ranks = [0] * k
+    ranks: Counter[int] = Counter()
     for _ in range(trials):
         source, key = random.randrange(len(ring)), random.getrandbits(ID_BITS)
         replicas = ring.closest(key, k)
         by_delay = sorted(replicas, key=lambda node: topology.delay(source, node))
         ranks[by_delay.index(_first_replica(ring, topology, source, key, k))] += 1
     return ranks
+
+
+@dataclass(slots=True)
+class Nearness:
+    """What several rings on spheres showed; `ranks` counts which replica was reached first."""
+
+    delays: Delays = field(default_factory=Delays)
+    ranks: Counter[int] = field(default_factory=Counter)
+
+    def measure(
+        self, size: int, trials: int, seed: int, *, leaf_set_size: int, selection: bool
+    ) -> None:
+        """Add a ring; with selection each slot holds the nearest node that fits it."""
+        random = Random(seed)  # noqa: S311 - a simulation
+        sphere = Sphere(size, random)
+        choice = nearest_in(sphere) if selection else at_random
+        ring = OracleRing(size, random, leaf_set_size=leaf_set_size, choice=choice)
+        stretch(ring, sphere, trials, random, self.delays)
+        if selection:
+            self.ranks.update(nearest_replica_ranks(ring, sphere, trials, random))
 
 
 def _first_replica(ring: OracleRing, topology: Topology, source: int, key: int, k: int) -> int:

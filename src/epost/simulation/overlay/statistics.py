@@ -41,6 +41,16 @@ class Mean:
         self._mean += deviation / self.count
         self._squares += deviation * (sample - self._mean)
 
+    def merge(self, other: Mean) -> None:
+        """Take over the samples of another mean (Chan's formula)."""
+        count = self.count + other.count
+        if not other.count:
+            return
+        deviation = other._mean - self._mean
+        self._squares += other._squares + deviation**2 * self.count * other.count / count
+        self._mean += deviation * other.count / count
+        self.count = count
+
     @property
     def value(self) -> float:
         """The mean so far; 0 of nothing."""
