@@ -78,6 +78,8 @@ class TestOverlay:
         self.routed: list[tuple[Id, Application, bytes]] = []
         self.is_narrow = False
         self.is_cut_off = False
+        self.way: Sequence[TestOverlay] = ()
+        """Over which nodes its messages go before they are at a root."""
         self.round_trips: dict[NodeId, float] = {}
         self._membership = membership
         self._now = now
@@ -99,6 +101,13 @@ class TestOverlay:
         if self.is_cut_off:
             return
         root = self._closest(key, 1)[0]
+        for view in self.way:
+            if view.listener is None or root == view.me:
+                break
+            if not view.listener.forward(key, self.me, body, root, self._now()):
+                view.wake()
+                return
+            view.wake()
         replica = next(v.listener for v in self._membership.views if v.me == root and v.listener)
         replica.deliver(key, self.me, body, self._now())
         next(v for v in self._membership.views if v.me == root).wake()

@@ -143,7 +143,7 @@ def test_what_is_made_today_is_what_was_made_then(file: str) -> None:
 
 def re_encoded(file: str) -> Callable[[str, bytes], bytes]:
     """Return how vectors of a file are read and written again; those elsewhere have own tests."""
-    formats = {"replica-set query": past.REPLICA_SET_QUERY}
+    formats = {"replica-set query": past.REPLICA_SET_QUERY, "look-up query": past.LOOKUP_QUERY}
     formats |= dict.fromkeys(("put", "extend", "fetch", "has"), past.REQUEST)
     formats |= dict.fromkeys(
         ("summary", "agreed", "compared", "offer", "have", "want", "give", "gone"), past.UPKEEP

@@ -279,7 +279,8 @@ class Vault(Protocol):
         ...
 
     def free_bytes(self) -> int:
-        """Return how much more may be stored here (contributed space and disk)."""
+        """Return how much more may be stored here (contributed space and disk); what is cached
+        counts as free, since whoever stores more evicts it first."""
         ...
 
     def room_bytes(self) -> int:

@@ -108,6 +108,7 @@ class Node:
         self.driver.start()
         self.overlay.join(self._membership.bootstrap)
         self.driver.run_story(self.blocks.push_for_ever())
+        self.driver.run_story(self.blocks.fill_cache_for_ever())
         if self._user is not None:
             self._serving = self.driver.run_story(self._serve_user(self._user))
 

@@ -151,7 +151,7 @@ class Totals:
             self.diverted + one_if(Role.DIVERTED),
             self.pointers + one_if(Role.POINTER),
             self.cached + one_if(Role.CACHED),
-            self.cached_bytes + one_if(Role.CACHED) * row.size,
+            self.cached_bytes + (sign * row.size if row.roles == Role.CACHED else 0),
             self.trashed + one_if(Role.TRASH),
             self.trashed_bytes + one_if(Role.TRASH) * row.size,
         )

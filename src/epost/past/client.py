@@ -13,6 +13,7 @@ from epost.foundation.errors import DiskFull
 from epost.foundation.ids import BlockKind, Handle, NodeId
 from epost.foundation.ports import Entropy, PutBlock, Role, SetRoles
 from epost.past.blocks import Proven, handle_of, proven_key
+from epost.past.caching.filling import CacheFilling
 from epost.past.durability import Durability
 from epost.past.insertion import (
     Conflict,
@@ -66,8 +67,9 @@ class BlockStore:
         witness = Witness(around, replica.certificates)
         self._insertions = Insertions(around, replica, self._lookups, witness, disk)
         self._readings = Readings(
-            around, replica, self._lookups, witness=witness, cache=self._cache
+            around, replica, self._lookups, witness=witness, cache=self._mirror
         )
+        self._filling = CacheFilling(around, replica.cache, self._lookups, disk)
         self._pusher = Pusher(around, replica, self._insertions)
 
     # Inserting.
@@ -151,6 +153,10 @@ class BlockStore:
         """Push what is held locally, whenever the ring can be reached; to be run as a story."""
         await self._pusher.run()
 
+    async def fill_cache_for_ever(self) -> None:
+        """Fetch what look-ups that pass this node ask for repeatedly; to be run as a story."""
+        await self._filling.run()
+
     # Reading.
 
     async def lookup(self, handle: Handle, *, mirror: bool = True) -> bytes:
@@ -160,10 +166,14 @@ class BlockStore:
         """
         own = await self._own(handle)
         if own is not None:
+            if self._replica.cache.finds(handle) and mirror:
+                self._mirror_cached(handle)
             return own
         fetched = await self._lookups.fetch(handle)
         if mirror:
-            self._cache(fetched)
+            self._mirror(fetched)
+        elif self._replica.cache.keep(fetched.proven, fetched.block):
+            self._disk.wake()
         return fetched.block
 
     async def lookup_cluster(self, handle: Handle) -> tuple[bytes, bytes]:
@@ -226,7 +236,13 @@ class BlockStore:
             self._replica.on_rotten(handle)
         return body
 
-    def _cache(self, fetched: Fetched) -> None:
+    def _mirror_cached(self, handle: Handle) -> None:
+        """Keep for good what was here only in spare space."""
+        self._replica.cache.make_room(0, handle)
+        self._around.outbox.write(SetRoles(handle, add=Role.MIRROR, remove=Role.CACHED))
+        self._disk.wake()
+
+    def _mirror(self, fetched: Fetched) -> None:
         """Keep what was read as a mirror, unless something newer is here.
 
         Notices and receipts are not: they end, and a copy that nobody knows of would not.
@@ -238,5 +254,6 @@ class BlockStore:
             return
         with suppress(DiskFull):  # the ring has it
             self._disk.require_room(proven.size)
+            self._replica.cache.make_room(proven.size, proven.handle)
             self._around.outbox.write(PutBlock(proven.entry(Role.MIRROR), fetched.block))
             self._disk.wake()

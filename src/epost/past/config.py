@@ -23,6 +23,15 @@ PULLS_WAITING_MAX = 20_000
 KEYS_LIMITED_MAX = 10_000
 """Public keys (or peers) whose rate is remembered; the longest unused is forgotten."""
 
+CACHED_BLOCKS_MAX = 4096
+"""Blocks kept in spare space because look-ups asked for them on their way."""
+
+PASSED_MAX = 10_000
+"""Blocks whose look-ups were seen passing that are remembered."""
+
+FILLS_WAITING_MAX = 64
+"""Blocks that wait to be fetched into the cache; more are not missed for long."""
+
 RIVALS_MAX = 1000
 """Second bodies of one version that are kept as evidence."""
 
@@ -87,6 +96,15 @@ class PastConfig:
     # Pending notices and receipts past their time are looked for this often.
     sweep_seconds: float = 3600.0
 
+    # In what is contributed and still free, so much is used for copies of blocks that look-ups
+    # asked for on their way through this node; none at 0. It gives way to everything else.
+    cache_part: float = 0.25
+    # A block is fetched for that when so many look-ups passed within the time: what one reader
+    # reads once is not worth a copy.
+    cache_after_passings: int = 2
+    cache_interest_seconds: float = 3600.0
+    cache_bytes_per_second: int = MEBIBYTE
+
     # Leases (design 8): off unless the operator says otherwise. The clock is looked at this often.
     frees_expired: bool = False
     lease_sweep_seconds: float = 600.0
@@ -126,9 +144,12 @@ class PastConfig:
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:
-            if getattr(self, name) <= 0 and name not in {"stand_ins", "frees_expired"}:
+            may_be_none = {"stand_ins", "frees_expired", "cache_part"}
+            if getattr(self, name) <= 0 and name not in may_be_none:
                 raise ConfigError(f"past.{name} must be positive, is {getattr(self, name)}")
         if not 0 <= self.stand_ins <= 8:
             raise ConfigError(f"past.stand_ins must be 0..8, is {self.stand_ins}")
+        if not 0 <= self.cache_part <= 1:
+            raise ConfigError(f"past.cache_part must be 0..1, is {self.cache_part}")
         if not 16 <= self.slice_rows <= ROWS_MAX // 2:
             raise ConfigError(f"past.slice_rows must be 16..{ROWS_MAX // 2}")

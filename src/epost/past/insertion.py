@@ -274,7 +274,8 @@ class Insertions:
         entry = self._vault.entry(proven.handle)
         if entry and entry.roles & Role.UNPUSHED and order(entry) == order(proven):
             removed = Role.UNPUSHED | and_remove
-            self._around.outbox.write(SetRoles(proven.handle, remove=removed))
+            kept = Role.NONE if and_remove else self._replica.cache.role_after_push(entry)
+            self._around.outbox.write(SetRoles(proven.handle, add=kept, remove=removed))
             self._disk.wake()
 
     def _land(self, handle: Handle) -> None:

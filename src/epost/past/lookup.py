@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
+from typing import TypeVar
 
 from epost.foundation.calls import Calls
 from epost.foundation.codec import encode
@@ -14,7 +15,7 @@ from epost.foundation.errors import (
     UnavailableError,
     UnexpectedPacket,
 )
-from epost.foundation.ids import Handle, Id, NodeHandle, NodeId
+from epost.foundation.ids import BlockKind, Handle, Id, NodeHandle, NodeId
 from epost.foundation.ports import Entropy
 from epost.foundation.wire import Application
 from epost.past.attestations import NONCE_BYTES
@@ -28,12 +29,16 @@ from epost.past.messages import (
     Found,
     Has,
     Holds,
+    LookupQuery,
+    OnTheWay,
     ReplicaSetQuery,
     Reply,
     Request,
 )
-from epost.past.spread import spread
+from epost.past.spread import Outcome, spread
 from epost.past.surroundings import Surroundings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +80,31 @@ class Lookups:
         Answered here if this node is near enough, else by the place's root. Raises
         UnavailableError, PeerError.
         """
-        overlay, config = self._around.overlay, self._around.config
-        if overlay.covers(place, size):
-            return overlay.replica_set(place, size)
+        if self._around.overlay.covers(place, size):
+            return self._around.overlay.replica_set(place, size)
+        nodes, _ = await self._ask_root(place, lambda call_id: ReplicaSetQuery(call_id, size))
+        return nodes[:size]
+
+    async def _ask_root(
+        self, place: Id, query: Callable[[bytes], ReplicaSetQuery | LookupQuery]
+    ) -> tuple[Sequence[NodeHandle], bool]:
+        """Return the nodes that a routed query names, and whether it ended on its way."""
+        config = self._around.config
 
         def send(call_id: int) -> None:
-            query = ReplicaSetQuery(call_id.to_bytes(8, "big"), size)
-            overlay.route(place, Application.PAST, encode(query))
+            body = encode(query(call_id.to_bytes(8, "big")))
+            self._around.overlay.route(place, Application.PAST, body)
 
         answer = await self._calls.expect(
             send, timeout_seconds=config.set_query_timeout_seconds, tries=config.call_tries
         )
-        reply = REPLY.decode(answer.body)
-        if not isinstance(reply, Candidates):
-            raise UnexpectedPacket("not the answer to a replica-set query")
-        return [node for node in reply.nodes if node.ring == self._around.ring][:size]
+        match REPLY.decode(answer.body):
+            case Candidates(nodes):
+                return [node for node in nodes if node.ring == self._around.ring], False
+            case OnTheWay(holder) if holder.ring == self._around.ring:
+                return [holder], True
+            case _:
+                raise UnexpectedPacket("not the answer to a replica-set query")
 
     async def proven_replica_set(self, place: Id, size: int) -> Sequence[NodeHandle]:
         """Return the same although some nodes lie: for what nothing else proves.
@@ -124,13 +139,61 @@ class Lookups:
         return REPLY.decode(answer)
 
     async def fetch(self, handle: Handle, *, version_min: int = 0) -> Fetched:
-        """Return an authentic replica from any other node.
+        """Return an authentic copy from any other node: the first on the way, or a replica.
 
         Raises NoSuchBlock if every node that should hold it says that it does not, else
         UnavailableError.
         """
+        if handle.kind is not BlockKind.CONTENT or version_min:
+            return await self.fetch_replica(handle, version_min=version_min)
+        if self._around.overlay.covers(handle.place, self._size_asked):
+            return await self.fetch_replica(handle)
+        nodes, is_on_the_way = await self._find(handle)
+        if not is_on_the_way:
+            return await self._fetch_any(nodes[: self._size_asked], handle)
+        outcome = await spread(
+            [partial(self._fetch_cached, nodes[0], handle), partial(self.fetch_replica, handle)],
+            needed=1,
+            at_once=1,
+            hedge_seconds=self._around.config.hedge_seconds,
+            deadline_seconds=self._around.config.lookup_deadline_seconds,
+        )
+        return _first(outcome, f"{handle}: no copy can be reached")
+
+    async def _find(self, handle: Handle) -> tuple[Sequence[NodeHandle], bool]:
+        """Have a look-up travel to the root; a root of version 1 knows only the other query."""
+        size, place = self._size_asked, handle.place
+        outcome = await spread(
+            [
+                partial(self._ask_root, place, lambda call: LookupQuery(call, size, handle)),
+                partial(self._ask_root, place, lambda call: ReplicaSetQuery(call, size)),
+            ],
+            needed=1,
+            at_once=1,
+            hedge_seconds=self._around.config.hedge_seconds,
+            deadline_seconds=self._around.config.lookup_deadline_seconds,
+        )
+        return _first(outcome, f"{handle}: its root cannot be reached")
+
+    async def _fetch_cached(self, node: NodeHandle, handle: Handle) -> Fetched:
+        try:
+            return await self._fetch_from(node, handle, 0)
+        except NoSuchBlock as error:  # only the replicas can say that
+            raise UnavailableError(f"{handle}: not where it was said to be") from error
+
+    async def fetch_replica(self, handle: Handle, *, version_min: int = 0) -> Fetched:
+        """Return an authentic replica, from those who should hold it; raises as `fetch`."""
+        nodes = await self.replica_set(handle.place, self._size_asked)
+        return await self._fetch_any(nodes, handle, version_min=version_min)
+
+    @property
+    def _size_asked(self) -> int:
+        return self._around.issuers.replication_factor() + self._around.config.stand_ins
+
+    async def _fetch_any(
+        self, nodes: Sequence[NodeHandle], handle: Handle, *, version_min: int = 0
+    ) -> Fetched:
         config, wanted = self._around.config, self._around.issuers.replication_factor()
-        nodes = await self.replica_set(handle.place, wanted + config.stand_ins)
         nearest_first = [*sorted(nodes[:wanted], key=self._round_trip), *nodes[wanted:]]
         others = [node for node in nearest_first if node.node_id != self._around.me.node_id]
         outcome = await spread(
@@ -225,6 +288,16 @@ class Lookups:
         # A reader takes what was accepted once: certificates in it may have expired since.
         now_ms = self._around.clock.wall_ms()
         return self._prover.prove(handle, block, proof=proof, now_ms=now_ms, is_fresh=False)
+
+
+def _first(outcome: Outcome[T], failed: str) -> T:
+    """Return what came first; raises NoSuchBlock if that was found, else UnavailableError."""
+    if outcome.successes:
+        return outcome.successes[0]
+    for error in outcome.failures:
+        if isinstance(error, NoSuchBlock):
+            raise error
+    raise UnavailableError(failed)
 
 
 def newest(answers: Sequence[Said]) -> Fetched | None:

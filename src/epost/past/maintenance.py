@@ -182,6 +182,8 @@ class Maintenance:
 
     def _fetch_again(self, handle: Handle) -> None:
         """Fetch a block that counts as absent by now from the other replicas, if we are one."""
+        if self._shelf.cache.drop(handle):
+            return  # it was only a copy in spare space
         view = self._membership.view
         if handle.place not in view.own_arc:
             return

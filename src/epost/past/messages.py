@@ -138,7 +138,24 @@ class Elsewhere(msgspec.Struct, tag=9, frozen=True, array_like=True, forbid_unkn
     holder: NodeHandle
 
 
-Reply = Accepted | Settled | Differs | Incomplete | Found | Absent | Holds | Candidates | Elsewhere
+class OnTheWay(msgspec.Struct, tag=10, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The look-up need not go on to the root: this node holds the block, or a cached copy."""
+
+    holder: NodeHandle
+
+
+Reply = (
+    Accepted
+    | Settled
+    | Differs
+    | Incomplete
+    | Found
+    | Absent
+    | Holds
+    | Candidates
+    | Elsewhere
+    | OnTheWay
+)
 
 
 class ReplicaSetQuery(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -146,6 +163,18 @@ class ReplicaSetQuery(msgspec.Struct, frozen=True, array_like=True, forbid_unkno
 
     call_id: Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
     size: Annotated[int, msgspec.Meta(ge=1, le=SET_SIZE_MAX)]
+
+
+class LookupQuery(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Routed to the root of a content block as a ReplicaSetQuery is, and answered like one, unless
+    a node on the way has the block.
+
+    Version 1 has no such query and lets it end in silence: whoever asks sends the other one, too.
+    """
+
+    call_id: Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]
+    size: Annotated[int, msgspec.Meta(ge=1, le=SET_SIZE_MAX)]
+    handle: Handle
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -240,3 +269,13 @@ REQUEST: Format[Request] = Format(Request, size_max=MESSAGE_SIZE_MAX)
 REPLY: Format[Reply] = Format(Reply, size_max=MESSAGE_SIZE_MAX)
 UPKEEP: Format[Upkeep] = Format(Upkeep, size_max=MESSAGE_SIZE_MAX)
 REPLICA_SET_QUERY: Format[ReplicaSetQuery] = Format(ReplicaSetQuery, size_max=ROUTED_SIZE_MAX)
+LOOKUP_QUERY: Format[LookupQuery] = Format(LookupQuery, size_max=ROUTED_SIZE_MAX)
+_ARRAY_OF_TWO = 0x92
+"""How a ReplicaSetQuery, which has no tag, begins."""
+
+
+def read_query(body: bytes) -> ReplicaSetQuery | LookupQuery:
+    """Decode what is routed to a root; raises PeerError."""
+    if body[:1] == bytes((_ARRAY_OF_TWO,)):
+        return REPLICA_SET_QUERY.decode(body)
+    return LOOKUP_QUERY.decode(body)

@@ -27,6 +27,28 @@ class ReplicaDiverted:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheHit:
+    """The query of a look-up ended here, at a copy in spare space."""
+
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class CacheMissed:
+    """The query of a look-up passed on: the block it asks for is not here."""
+
+    handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class BlockCached:
+    """A block is kept in spare space from now on; `size` is in octets."""
+
+    handle: Handle
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class LeaseEnded:
     """Nobody renewed the lease of a block kept here; it went to the trash."""
 

@@ -16,21 +16,20 @@ from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
-from epost.foundation.errors import EpostError, NotPermitted, PeerError, UnavailableError
+from epost.foundation.errors import EpostError, NotPermitted, UnavailableError
 from epost.foundation.ids import MUTABLE_KINDS, BlockKind, Handle, Id, NodeHandle, NodeId
 from epost.foundation.wire import Application, RefusalCode
 from epost.past.admission import Admission, Admitted, InvalidBlock
 from epost.past.allowances import Attribution
 from epost.past.attestations import Attestor, Deposit, Stored
 from epost.past.blocks import Proven, Prover
+from epost.past.caching.route_cache import RouteCache
 from epost.past.leases.sweep import LeaseSweep
 from epost.past.limits import Distrust, Rates
 from epost.past.maintenance import Giving, Maintenance
 from epost.past.messages import (
-    REPLICA_SET_QUERY,
     REQUEST,
     Accepted,
-    Candidates,
     Differs,
     Extend,
     Fetch,
@@ -44,6 +43,7 @@ from epost.past.messages import (
 from epost.past.notice_keeping import FindingPending, NoticeKeeping
 from epost.past.observed import BlockRefused, NodeDistrusted
 from epost.past.pending import PENDING_MARK, claimed_device
+from epost.past.queries import Queries
 from epost.past.ring_view import Membership
 from epost.past.rivals import Rivals
 from epost.past.scrubbing import Checking
@@ -98,8 +98,10 @@ class Replica:
         self._delegation = delegation
         node = NODE_CERT.decode(parse(around.node_certificate, Kind.NODE).body)
         self.is_storage_node = bool(node.roles & NodeRole.STORAGE)
+        self.cache = RouteCache(around)
         self.shelf = Shelf(
             around,
+            cache=self.cache,
             membership=self.membership,
             admission=self._admission,
             delegation=delegation,
@@ -107,6 +109,7 @@ class Replica:
             divert=lambda admitted, block: self._elsewhere.divert(admitted, block),
         )
         self._elsewhere = Elsewhere(around, self.membership, self._admission, self.shelf)
+        self._queries = Queries(around, self.cache, self._holds)
         self._maintenance = Maintenance(
             around, membership=self.membership, admission=self._admission, shelf=self.shelf
         )
@@ -222,20 +225,14 @@ class Replica:
     # Overlay application.
 
     def deliver(self, key: Id, origin: NodeHandle, body: bytes, now: float) -> None:
-        """This node is the root of a key: tell the asker who is closest to it."""
-        try:
-            query = REPLICA_SET_QUERY.decode(body)
-        except PeerError:
-            return  # whoever handed it on is not to blame
-        nodes = tuple(self._around.overlay.replica_set(key, query.size))
-        call_id = int.from_bytes(query.call_id, "big")
-        self._reply(Caller(origin, Application.PAST, call_id), Candidates(nodes))
+        """This node is the root of a key."""
+        self._queries.deliver(key, origin, body)
 
     def forward(
         self, key: Id, origin: NodeHandle, body: bytes, next_hop: NodeHandle, now: float
     ) -> bool:
-        """Let queries pass to their root."""
-        return True
+        """Let queries pass to their root; a look-up ends here if the block is here."""
+        return not self.is_storage_node or self._queries.passes(key, origin, body, now)
 
     def update(self, node: NodeHandle, joined: bool, now: float) -> None:
         """The leaf set changed: look at it soon."""
@@ -246,6 +243,7 @@ class Replica:
     def _tick(self, now: float) -> None:
         self._maintenance.tick(now)
         self._elsewhere.tick(now)
+        self.cache.tick()
         self._outbox.set_timer(Application.PAST, TICK, self._around.config.tick_seconds)
 
     def _next_notices(self) -> None:

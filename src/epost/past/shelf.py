@@ -28,6 +28,7 @@ from epost.foundation.ports import (
 )
 from epost.past.admission import Admission, Admitted
 from epost.past.blocks import Proven
+from epost.past.caching.route_cache import RouteCache
 from epost.past.observed import BlockStored
 from epost.past.pending import FINAL_STATUSES, PENDING_MARK, RECEIPT_MARK
 from epost.past.ring_view import Membership
@@ -60,6 +61,7 @@ class Shelf:
         self,
         around: Surroundings,
         *,
+        cache: RouteCache,
         membership: Membership,
         admission: Admission,
         delegation: Delegation | None,
@@ -67,6 +69,7 @@ class Shelf:
         divert: Callable[[Admitted, bytes], None],
     ) -> None:
         """`divert` finds another node for a block that does not fit here."""
+        self.cache = cache
         self._vault = around.vault
         self._outbox = around.outbox
         self._observer = around.observer
@@ -99,7 +102,7 @@ class Shelf:
         entry = self._entry(admitted)
         stored = self._vault.entry(entry.handle)
         self._charge(entry, stored)
-        self._outbox.write(PutBlock(entry, block))
+        self._put(entry, block)
         if stored is not None and stored.roles & Role.TRASH:
             self._outbox.write(DeleteNote(TRASH_NOTES, encode(entry.handle)))
         self._observer.record(BlockStored(entry.handle, entry.roles, repaired, len(block)))
@@ -129,7 +132,7 @@ class Shelf:
         """Write a block in place of a neighbour that has no room for it."""
         entry = admitted.proven.entry(Role.DIVERTED, ticket=admitted.voucher, stand_in_for=primary)
         self._charge(entry, self._vault.entry(entry.handle))
-        self._outbox.write(PutBlock(entry, block))
+        self._put(entry, block)
         self._observer.record(
             BlockStored(entry.handle, entry.roles, repaired=False, size=entry.size)
         )
@@ -144,6 +147,7 @@ class Shelf:
         """Append to a cluster that is here already."""
         entry = self._entry(admitted)
         self._charge(entry, self._vault.entry(entry.handle))
+        self.cache.make_room(len(suffix))
         self._outbox.write(ExtendBlock(entry, suffix))
         self._observer.record(BlockStored(entry.handle, entry.roles, False, len(suffix)))
 
@@ -153,7 +157,7 @@ class Shelf:
             roles |= Role.REPLICA
         stored = self._vault.entry(proven.handle)
         entry = proven.entry(roles, ticket=voucher)
-        self._outbox.write(PutBlock(entry, block))
+        self._put(entry, block)
         if is_held(entry):
             self._charge(entry, stored)
             self._after_storing(entry, block)
@@ -166,6 +170,7 @@ class Shelf:
         stored = self._vault.entry(proven.handle)
         if is_held(entry) or (stored and is_held(stored)):
             self._charge(entry, stored)
+        self.cache.make_room(len(suffix))
         self._outbox.write(ExtendBlock(entry, suffix))
 
     def stand_in(self, entry: VaultEntry, block: bytes) -> None:
@@ -195,6 +200,11 @@ class Shelf:
         self._outbox.write(SetRoles(entry.handle, remove=role))
         if entry.roles & HELD == role:
             self._uncharge(entry)
+
+    def _put(self, entry: VaultEntry, block: bytes) -> None:
+        """Write a block; what is cached gives way to it."""
+        self.cache.make_room(len(block), entry.handle)
+        self._outbox.write(PutBlock(entry, block))
 
     def _entry(self, admitted: Admitted) -> VaultEntry:
         view = self._membership.view

@@ -187,7 +187,7 @@ class SimulatedVault:
         """Return how much more may be stored here."""
         config, totals = self._disk.config, self._contents.totals
         contributed = config.contributed_bytes_max - totals.contributed_bytes
-        return max(0, min(contributed, self._free_on_disk()))
+        return max(0, min(contributed, self._free_on_disk() + totals.cached_bytes))
 
     def room_bytes(self) -> int:
         """Return how much the disk still takes."""

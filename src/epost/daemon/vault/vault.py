@@ -158,7 +158,8 @@ class SqliteVault:
     def free_bytes(self) -> int:
         """Return how much more may be stored here."""
         contributed = self._contributed_bytes_max - self._planner.totals.contributed_bytes
-        return max(0, min(contributed, self.room_bytes() - self._reserve_bytes))
+        gives_way = self._planner.totals.cached_bytes
+        return max(0, min(contributed, self.room_bytes() + gives_way - self._reserve_bytes))
 
     def room_bytes(self) -> int:
         """Return how much the disk still takes."""
