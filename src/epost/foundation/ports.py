@@ -110,7 +110,12 @@ class Role(IntFlag):
     CACHED = 64
     TRASH = 128
 
+    # Asked some hundred times for each mail: the library's way makes every answer anew.
+    def __and__(self, other: int) -> Role:
+        return _ROLES[int.__and__(self, other)]
 
+
+_ROLES = tuple(Role(number) for number in range(2 * Role.TRASH))
 HELD = Role.REPLICA | Role.STAND_IN | Role.DIVERTED
 """Roles in which a block counts as one of the ring's copies: what replicas compare with each other.
 A replica that is also a pointer lies with the neighbour that it names."""

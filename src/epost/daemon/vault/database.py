@@ -20,8 +20,9 @@ APPLICATION_ID = 0x65504F53
 """Says that the file is ours: "ePOS"."""
 SCHEMA_VERSION = 2
 BUSY_TIMEOUT_MS = 5000
-WRITER_CACHE_KIBIBYTES = 32 * 1024
-READER_CACHE_KIBIBYTES = 16 * 1024
+WRITER_CACHE_KIBIBYTES = 4 * 1024
+READER_CACHE_KIBIBYTES = 2 * 1024
+"""Small: what SQLite does not keep itself, the system's page cache gives back without a disk."""
 CHECKPOINT_PAGES = 2000
 """Pages of 4 KiB in the log before they are moved into the database file."""
 REMEDY = "Restore it, or move the folder away: the blocks come back from the ring."
