@@ -15,6 +15,8 @@ from epost.apps.mail.folding import Folding, new_folder_row
 from epost.apps.mail.index import FolderRow, IndexState, MailFacts
 from epost.apps.mail.mailbox import DELETED, SEEN
 from epost.apps.mail.records import (
+    FIRST,
+    Annotate,
     ChangeFlags,
     CopiedMail,
     Copy,
@@ -28,6 +30,7 @@ from epost.apps.mail.records import (
     Numbering,
     Record,
     RenameFolder,
+    Save,
     Stamp,
     Stay,
     Subscribe,
@@ -73,6 +76,14 @@ deeds = st.one_of(
     st.builds(RenameFolder, stamps, st.sampled_from(FOLDERS[2:]), titles),
     st.builds(DeleteFolder, st.sampled_from(FOLDERS[2:])),
     st.builds(Subscribe, stamps, titles, st.booleans()),
+    st.builds(
+        Annotate,
+        stamps,
+        st.sampled_from([b"", FOLDERS[2]]),
+        st.sampled_from(["/private/a", "/PRIVATE/A"]),
+        st.sampled_from([(), (b"1",), (b"2",)]),
+    ),
+    st.builds(Save, folders, st.just(FIRST) | stamps, st.integers(1, 3), names),
 )
 
 
@@ -103,6 +114,12 @@ class Device:
     def __post_init__(self) -> None:
         self.folders = {f.folder: new_folder_row(f, 2) for f in DEFAULT_FOLDERS}
 
+    def annotations(self) -> dict[bytes, dict[str, fold.Annotation]]:
+        notes: dict[bytes, dict[str, fold.Annotation]] = {}
+        for note in self.index.annotations():
+            notes.setdefault(note.folder, {})[note.key[1]] = note
+        return notes
+
     def read(self, *entries: tuple[int, Record]) -> None:
         """Fold some records, each with the device that wrote it, in one slice."""
         folding = Folding(
@@ -110,6 +127,7 @@ class Device:
             state=self.state,
             folders=self.folders,
             subscriptions={entry.name: entry for entry in self.index.subscriptions()},
+            annotations=self.annotations(),
             prepared={},
             open_notice=lambda signed: signed,
         )

@@ -5,6 +5,7 @@ import email
 import email.policy
 import hashlib
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -12,10 +13,12 @@ import msgspec
 
 from epost.apps.mail.account_changes import (
     AccountListener,
+    AnnotationChanged,
     FolderNamed,
     MessagesChanged,
     SubscriptionChanged,
 )
+from epost.apps.mail.annotations import ANNOTATIONS_PER_FOLDER_MAX
 from epost.apps.mail.followers import Followers
 from epost.apps.mail.mailbox import (
     DELETED,
@@ -103,6 +106,7 @@ class MemoryFolder:
     unrendered: set[int] = field(default_factory=set)  # those that were never at hand
     _rows: dict[int, MessageRow] = field(default_factory=dict)  # in the order of uids
     _mails: dict[int, StoredMail] = field(default_factory=dict)
+    _saved: dict[int, int] = field(default_factory=dict)  # seconds by uid
     _vanished: list[tuple[int, int]] = field(default_factory=list)  # (modseq, uid)
     _keywords: dict[str, str] = field(default_factory=dict)
     _flag_sets: list[frozenset[str]] = field(default_factory=list)
@@ -180,6 +184,13 @@ class MemoryFolder:
     async def headers(self, uids: Sequence[int]) -> Mapping[int, bytes]:
         self._reach(self.unrendered.intersection(uids))
         return {uid: self._mails[uid].header for uid in uids if uid in self._mails}
+
+    def forget_save_dates(self) -> None:
+        """As if all mails had come before anybody noted when."""
+        self._saved.clear()
+
+    async def save_dates(self, uids: Sequence[int]) -> Mapping[int, int | None]:
+        return {uid: self._saved.get(uid) for uid in uids if uid in self._rows}
 
     async def octets(self, uid: int) -> bytes:
         await asyncio.sleep(0)
@@ -322,6 +333,7 @@ class MemoryFolder:
         for mail, flags, internal_date in mails:
             uid, self.uid_next = self.uid_next, self.uid_next + 1
             self._mails[uid] = mail
+            self._saved[uid] = self.now().seconds
             self._rows[uid] = MessageRow(
                 uid=uid,
                 modseq=self.highest_modseq,
@@ -362,6 +374,7 @@ class MemoryMail:
         self._subscriptions: set[str] = set()
         self._made = 0
         self.followers = Followers()
+        self._notes: dict[str, dict[str, bytes]] = defaultdict(dict)
         self._make(INBOX, None)
 
     def folder(self, name: str) -> MemoryFolder:
@@ -390,6 +403,20 @@ class MemoryMail:
         if subscribed != (name in self._subscriptions):
             (self._subscriptions.add if subscribed else self._subscriptions.discard)(name)
             self.followers.tell([SubscriptionChanged(name, subscribed)])
+
+    async def annotations(self, name: str | None) -> Mapping[str, bytes]:
+        return dict(sorted(self._notes[self._noted(name)].items()))
+
+    async def annotate(self, name: str | None, changes: Mapping[str, bytes | None]) -> None:
+        notes = self._notes[self._noted(name)]
+        after = {n: v for n, v in {**notes, **changes}.items() if v is not None}
+        if len(after) > ANNOTATIONS_PER_FOLDER_MAX:
+            raise QuotaExceeded("too many notes")
+        self._notes[self._noted(name)] = after
+        self.followers.tell(AnnotationChanged(name, note) for note in changes)
+
+    def _noted(self, name: str | None) -> str:
+        return "" if name is None else self.folder(name).info.folder_id
 
     def follow(self, listener: AccountListener) -> Callable[[], None]:
         return self.followers.add(listener)

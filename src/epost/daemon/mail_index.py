@@ -16,7 +16,7 @@ from typing import Any
 import apsw
 import msgspec
 
-from epost.apps.mail.fold import Placement, Subscription
+from epost.apps.mail.fold import Annotation, Placement, Subscription
 from epost.apps.mail.index import (
     Batch,
     FolderRow,
@@ -26,10 +26,12 @@ from epost.apps.mail.index import (
     PlacedMail,
     Rendition,
 )
-from epost.apps.mail.mailbox import SEEN, MailTime, TextMatch
+from epost.apps.mail.mailbox import TextMatch
 from epost.apps.mail.observed import MailIndexDiscarded
 from epost.apps.mail.records import Content
+from epost.daemon.mail_index_rows import flags_row, mail_facts, placement_row, unseen_row
 from epost.daemon.mail_index_schema import (
+    ADD_ANNOTATIONS,
     FOLDER_ROWS,
     PUT_FLAGS,
     PUT_MAIL,
@@ -39,6 +41,7 @@ from epost.daemon.mail_index_schema import (
     SCHEMA,
     SCHEMA_VERSION,
     TABLES,
+    WITHOUT_ANNOTATIONS,
 )
 from epost.daemon.mail_index_texts import SearchedTexts
 from epost.foundation.codec import encode
@@ -50,6 +53,7 @@ CACHE_KIBIBYTES = 12 * 1024
 CHECKPOINT_PAGES = 2000
 BUSY_TIMEOUT_MS = 5000
 
+_annotation = msgspec.msgpack.Decoder(Annotation)
 _content = msgspec.msgpack.Decoder(Content)
 _folder_row = msgspec.msgpack.Decoder(FolderRow)
 _placement = msgspec.msgpack.Decoder(Placement)
@@ -112,6 +116,11 @@ class SqliteMailIndex:
             found = self._db.execute("SELECT value FROM subscription ORDER BY name")
             return [_subscription.decode(value) for (value,) in found]
 
+    def annotations(self) -> Sequence[Annotation]:
+        with self._errors():
+            found = self._db.execute("SELECT value FROM annotation ORDER BY folder, name")
+            return [_annotation.decode(value) for (value,) in found]
+
     def placements(self, names: Collection[bytes]) -> Mapping[bytes, tuple[Placement, int]]:
         query = "SELECT name, value, modseq FROM placement WHERE name IN "
         return {
@@ -129,7 +138,7 @@ class SqliteMailIndex:
             "SELECT email, size, seconds, zone, sent_seconds, sent_zone, key "
             "FROM mail WHERE email IN "
         )
-        return {row[0]: _facts(*row) for row in self._among(query, emails)}
+        return {row[0]: mail_facts(*row) for row in self._among(query, emails)}
 
     def commit(self, batch: Batch) -> None:
         """Write all or nothing."""
@@ -139,10 +148,10 @@ class SqliteMailIndex:
                 self._put_mail(facts, content)
             for email, rendition in batch.renditions:
                 self._put_rendition(email, rendition)
-            self._db.executemany(PUT_PLACEMENT, map(_placement_row, batch.placements))
+            self._db.executemany(PUT_PLACEMENT, map(placement_row, batch.placements))
             # Far cheaper: no index but that of the unseen mails is touched.
-            self._db.executemany(PUT_FLAGS, map(_flags_row, batch.flagged))
-            self._db.executemany(PUT_UNSEEN, map(_unseen_row, batch.flagged))
+            self._db.executemany(PUT_FLAGS, map(flags_row, batch.flagged))
+            self._db.executemany(PUT_UNSEEN, map(unseen_row, batch.flagged))
             self._db.executemany(
                 "INSERT OR REPLACE INTO folder VALUES (?, ?)",
                 ((row.state.folder, encode(row)) for row in batch.folders),
@@ -150,6 +159,10 @@ class SqliteMailIndex:
             self._db.executemany(
                 "INSERT OR REPLACE INTO subscription VALUES (?, ?)",
                 ((entry.name, encode(entry)) for entry in batch.subscriptions),
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO annotation VALUES (?, ?, ?)",
+                ((*note.key, encode(note)) for note in batch.annotations),
             )
             self._db.executemany("INSERT OR IGNORE INTO vanished VALUES (?, ?, ?)", batch.vanished)
             execute("INSERT OR REPLACE INTO state VALUES (1, ?)", (encode(batch.state),))
@@ -174,7 +187,7 @@ class SqliteMailIndex:
         with self._errors():
             found = self._db.execute(FOLDER_ROWS, (folder, after_uid, limit))
             return [
-                PlacedMail(_placement.decode(value), modseq, _facts(*columns))
+                PlacedMail(_placement.decode(value), modseq, mail_facts(*columns))
                 for value, modseq, *columns in found
             ]
 
@@ -284,9 +297,24 @@ class SqliteMailIndex:
             with self._transaction():
                 self._db.execute(SCHEMA)
                 self._db.pragma("user_version", SCHEMA_VERSION)
+        elif version == WITHOUT_ANNOTATIONS:
+            self._add_annotations()
         elif version != SCHEMA_VERSION:
             self._db.close()
             raise MailIndexDamaged(f"it is of version {version}, not {SCHEMA_VERSION}")
+
+    def _add_annotations(self) -> None:
+        """Bring an index of the first release up to date, as it is.
+
+        That release passed over what newer devices of the account had noted: their logs are read
+        again, which changes nothing else.
+        """
+        with self._transaction():
+            self._db.execute(ADD_ANNOTATIONS)
+            if state := self.state():
+                unread = msgspec.structs.replace(state, others=())
+                self._db.execute("UPDATE state SET value = ?", (encode(unread),))
+            self._db.pragma("user_version", SCHEMA_VERSION)
 
     def _on_wal(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         if pages >= CHECKPOINT_PAGES:
@@ -346,45 +374,6 @@ class _Checkpoints:
             # A failure here is met again, and reported, by the next transaction.
             with suppress(apsw.Error), closing(self._connect()) as db:
                 db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-
-
-def _facts(
-    email: bytes,
-    size: int,
-    seconds: int,
-    zone: int,
-    sent_seconds: int | None,
-    sent_zone: int | None,
-    position: int,
-) -> MailFacts:
-    sent = None if sent_seconds is None else MailTime(sent_seconds, sent_zone or 0)
-    return MailFacts(email, size, MailTime(seconds, zone), sent, position)
-
-
-def _placement_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
-    placement, modseq = entry
-    uid = placement.uid
-    return (
-        placement.name,
-        placement.email,
-        placement.folder,
-        uid or None,
-        SEEN not in placement.set_flags,
-        placement.is_alive and not uid,
-        modseq,
-        encode(placement),
-    )
-
-
-def _flags_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
-    placement, modseq = entry
-    return modseq, encode(placement), placement.name
-
-
-def _unseen_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
-    placement, _ = entry
-    is_unseen = SEEN not in placement.set_flags
-    return is_unseen, placement.name, is_unseen
 
 
 def _files(path: Path) -> Sequence[Path]:

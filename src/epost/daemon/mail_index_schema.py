@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
+WITHOUT_ANNOTATIONS = 3
+"""The layout of the first release."""
 
 # What is read for whole folders stands in narrow tables of its own: a page that is not read needs
 # no decryption, and mails that came one after the other lie side by side. `mail.key` is the
@@ -11,6 +13,8 @@ SCHEMA = """
 CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL);
 CREATE TABLE folder (id BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE subscription (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE annotation (
+  folder BLOB, name TEXT, value BLOB NOT NULL, PRIMARY KEY (folder, name)) WITHOUT ROWID;
 CREATE TABLE mail (
   key INTEGER PRIMARY KEY, email BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,
   seconds INTEGER NOT NULL, zone INTEGER NOT NULL, sent_seconds INTEGER, sent_zone INTEGER,
@@ -35,10 +39,15 @@ CREATE INDEX unnumbered ON placement (key) WHERE is_waiting;
 CREATE TABLE vanished (
   folder BLOB, modseq INTEGER, uid INTEGER, PRIMARY KEY (folder, modseq, uid)) WITHOUT ROWID;
 """
+ADD_ANNOTATIONS = """
+CREATE TABLE annotation (
+  folder BLOB, name TEXT, value BLOB NOT NULL, PRIMARY KEY (folder, name)) WITHOUT ROWID;
+"""
+"""What an index of version 3 lacks."""
 SEARCHED_FIELDS = ("subject", "from", "to", "cc")
 """Fields that are searched often: each stands by itself, so that the others need not be read."""
 TABLES = (
-    *("state", "folder", "subscription", "mail", "content", "placement", "vanished"),
+    *("state", "folder", "subscription", "annotation", "mail", "content", "placement", "vanished"),
     *("envelope", "structure", "header"),
     *("searched_header", "searched_field", "searched_body"),
 )

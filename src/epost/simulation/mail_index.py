@@ -8,7 +8,7 @@ from itertools import islice
 
 import msgspec
 
-from epost.apps.mail.fold import Placement, Subscription
+from epost.apps.mail.fold import Annotation, Placement, Subscription
 from epost.apps.mail.index import Batch, FolderRow, IndexState, MailFacts, PlacedMail, Rendition
 from epost.apps.mail.mailbox import SEEN, TextMatch
 from epost.apps.mail.records import Content
@@ -26,6 +26,7 @@ class SimulatedMailIndex:
         self._state: IndexState | None = None
         self._folders: dict[bytes, FolderRow] = {}
         self._subscriptions: dict[str, Subscription] = {}
+        self._annotations: dict[tuple[bytes, str], Annotation] = {}
         self._facts: dict[bytes, MailFacts] = {}
         self._contents: dict[bytes, Content] = {}
         self._places: dict[bytes, list[bytes]] = defaultdict(list)
@@ -46,6 +47,9 @@ class SimulatedMailIndex:
 
     def subscriptions(self) -> Sequence[Subscription]:
         return list(self._subscriptions.values())
+
+    def annotations(self) -> Sequence[Annotation]:
+        return list(self._annotations.values())
 
     def placements(self, names: Collection[bytes]) -> Mapping[bytes, tuple[Placement, int]]:
         return {name: self._placements[name] for name in names if name in self._placements}
@@ -69,6 +73,7 @@ class SimulatedMailIndex:
         self._state = batch.state
         self._folders.update((row.state.folder, row) for row in batch.folders)
         self._subscriptions.update((entry.name, entry) for entry in batch.subscriptions)
+        self._annotations.update((note.key, note) for note in batch.annotations)
         for facts, content in batch.mails:
             self._facts[facts.email] = facts
             self._contents[facts.email] = content

@@ -7,6 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from epost.apps.mail.fold import FIRST, Annotation
 from epost.apps.mail.index import Batch, IndexState, MailFacts, MailIndexDamaged
 from epost.apps.mail.mailbox import MailTime
 from epost.apps.mail.observed import MailIndexDiscarded
@@ -61,6 +62,30 @@ def test_what_cannot_be_read_is_reported_and_made_anew(tmp_path: Path, harm: str
     index.close()
     assert open_mail_index(path, key, recorder).state() == STATE
     assert len(recorder.events) == 1
+
+
+def test_an_index_of_the_first_release_goes_on_and_reads_other_devices_logs_again(
+    tmp_path: Path,
+) -> None:
+    path, recorder = tmp_path / "mail.db", Recorder()
+    filled(path)
+    former = SqliteMailIndex(path, KEY)
+    read = IndexState(b"n" * 16, 7, applied=9, others=((2, 40),))
+    former.commit(Batch(read))
+    former._db.execute("DROP TABLE annotation")
+    former._db.pragma("user_version", 3)
+    former.close()
+    index = open_mail_index(path, KEY, recorder)
+    assert index.state() == IndexState(b"n" * 16, 7, applied=9)
+    assert index.content(b"e" * 16) is not None
+    note = Annotation(b"", "/private/comment", FIRST, (b"x",))
+    index.commit(Batch(read, annotations=[note]))
+    index.close()
+    again = open_mail_index(path, KEY, recorder)
+    assert again.state() == read
+    assert list(again.annotations()) == [note]
+    assert not recorder.events
+    again.close()
 
 
 def test_damage_met_while_running_is_remembered_until_the_next_start(tmp_path: Path) -> None:

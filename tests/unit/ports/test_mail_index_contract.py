@@ -8,7 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from epost.apps.mail.fold import FIRST, FlagState, FolderState, Number, Placement, Subscription
+from epost.apps.mail.fold import (
+    FIRST,
+    Annotation,
+    FlagState,
+    FolderState,
+    Number,
+    Placement,
+    Subscription,
+)
 from epost.apps.mail.index import (
     Batch,
     FolderRow,
@@ -101,6 +109,7 @@ def test_what_was_committed_is_there_after_opening_again(reopen: Open) -> None:
     index = reopen()
     row = FolderRow(FolderState(INBOX, "INBOX"), uid_validity=9, messages=1)
     subscription = Subscription("INBOX", FIRST, True)
+    note = Annotation(INBOX, "/private/Comment", FIRST, (b"a\0",))
     index.commit(
         Batch(
             STATE,
@@ -109,6 +118,7 @@ def test_what_was_committed_is_there_after_opening_again(reopen: Open) -> None:
             placements=[(place(1, 1, flags="\\Flagged"), 5)],
             folders=[row],
             subscriptions=[subscription],
+            annotations=[note, msgspec.structs.replace(note, folder=b"", value=())],
             vanished=[(INBOX, 4, 77)],
         )
     )
@@ -116,6 +126,8 @@ def test_what_was_committed_is_there_after_opening_again(reopen: Open) -> None:
     assert again.state() == STATE
     assert list(again.folders()) == [row]
     assert list(again.subscriptions()) == [subscription]
+    assert note in again.annotations()
+    assert len(again.annotations()) == 2
     assert again.placements([name(1)]) == {name(1): (place(1, 1, flags="\\Flagged"), 5)}
     assert again.content(name(1)) == Inline(b"octets 1")
     assert again.vanished(INBOX, 3) == [77]

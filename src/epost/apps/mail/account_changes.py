@@ -33,9 +33,19 @@ class SubscriptionChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnotationChanged:
+    """A note about a folder, or about the account, was written or removed."""
+
+    folder_name: str | None
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountReset:
     """Everything may be different now, the meaning of UIDs as well."""
 
 
-AccountChange = MessagesChanged | FolderNamed | SubscriptionChanged | AccountReset
+AccountChange = (
+    MessagesChanged | FolderNamed | SubscriptionChanged | AnnotationChanged | AccountReset
+)
 AccountListener = Callable[[AccountChange], None]

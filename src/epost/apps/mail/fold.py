@@ -18,9 +18,11 @@ import msgspec
 from epost.apps.mail.mailbox import INBOX, SpecialUse
 from epost.apps.mail.records import (
     FIRST,
+    Annotate,
     CreateFolder,
     Flags,
     RenameFolder,
+    Save,
     Stamp,
     Subscribe,
 )
@@ -51,6 +53,14 @@ class Number(msgspec.Struct, frozen=True, array_like=True, gc=False):
     uid: int
 
 
+class Saved(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
+    """When a mail's stay in a folder began; `order` decides between stays."""
+
+    since: Stamp
+    folder: bytes
+    seconds: int
+
+
 class Placement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One place of one mail, as far as the records read so far tell.
 
@@ -65,6 +75,7 @@ class Placement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     flags: tuple[FlagState, ...] = ()
     is_expunged: bool = False
     number: Number | None = None
+    saved: Saved | None = None
 
     @property
     def is_alive(self) -> bool:
@@ -79,6 +90,13 @@ class Placement(msgspec.Struct, frozen=True, array_like=True, gc=False):
             return 0
         is_current = number.since == self.since and number.folder == self.folder
         return number.uid if is_current else 0
+
+    @property
+    def saved_seconds(self) -> int | None:
+        """When the present stay began; None if no record tells."""
+        saved = self.saved
+        is_current = saved is not None and (saved.since, saved.folder) == (self.since, self.folder)
+        return saved.seconds if saved is not None and is_current else None
 
     @property
     def set_flags(self) -> frozenset[str]:
@@ -117,6 +135,17 @@ def changed_flags(placement: Placement, stamp: Stamp, add: Flags, remove: Flags)
 def expunged(placement: Placement) -> Placement:
     """A mail was removed: nothing brings it back."""
     return msgspec.structs.replace(placement, is_expunged=True)
+
+
+def saved(placement: Placement, record: Save) -> Placement:
+    """A stay began; of two devices that took in the same mail, the first tells when."""
+    stay = (record.since, record.folder)
+    known = placement.saved
+    if known is not None:
+        known_stay = (known.since, known.folder)
+        if known_stay > stay or (known_stay == stay and known.seconds <= record.seconds):
+            return placement
+    return msgspec.structs.replace(placement, saved=Saved(*stay, record.seconds))
 
 
 def numbered(placement: Placement, number: Number) -> Placement:
@@ -171,6 +200,28 @@ def subscribed(known: Subscription | None, record: Subscribe) -> Subscription:
     if known is None:
         return change
     return max(known, change, key=lambda state: (state.stamp, state.is_subscribed))
+
+
+class Annotation(msgspec.Struct, frozen=True, array_like=True):
+    """A note about a folder, or about the account (no folder); its value is empty once removed."""
+
+    folder: bytes
+    name: str
+    stamp: Stamp
+    value: tuple[bytes, ...]
+
+    @property
+    def key(self) -> tuple[bytes, str]:
+        """What it is about; names of notes are equal without case (RFC 5464 3.2)."""
+        return self.folder, self.name.lower()
+
+
+def annotated(known: Annotation | None, record: Annotate) -> Annotation:
+    """A note was written or removed; the latest counts."""
+    change = Annotation(record.folder, record.name, record.stamp, record.value)
+    if known is None:
+        return change
+    return max(known, change, key=lambda note: (note.stamp, note.value, note.name))
 
 
 def first_folder_id(name: str) -> bytes:

@@ -91,6 +91,11 @@ class FolderRows:
         assert place is not None
         return self._table.name(place)
 
+    def placements(self, uids: Sequence[int]) -> dict[int, bytes]:
+        """Return the names of the places of those mails that are there."""
+        places = ((uid, self._table.place(uid)) for uid in uids)
+        return {uid: self._table.name(place) for uid, place in places if place is not None}
+
     def spelled(self, flags: Iterable[str]) -> frozenset[str]:
         """Return flags in the spelling that is in use here (keywords are equal without case)."""
         return frozenset(self._keywords.get(flag.lower(), flag) for flag in flags)

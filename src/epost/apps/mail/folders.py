@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import unicodedata
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from weakref import WeakValueDictionary
 
 from epost.apps.mail.account_changes import AccountListener
+from epost.apps.mail.annotations import Annotations
 from epost.apps.mail.fold import INBOX_ID, first_folder_id
 from epost.apps.mail.folder_rows import FolderRows
 from epost.apps.mail.index import ROWS_SLICE, MailIndex
@@ -39,6 +40,8 @@ from epost.foundation.ports import Entropy
 
 FOLDERS_MAX = 10_000
 SUBSCRIPTIONS_MAX = 20_000
+SPECIAL_USE_NOTE = "/private/specialuse"
+"""The note that tells what a folder is for (RFC 6154 section 4)."""
 FOLDERS_KEPT_OPEN = 4
 """So many folders stay in memory when the last session has left them."""
 
@@ -64,6 +67,7 @@ class MailFolders:
         self._entropy = entropy
         self._make_folder = make_folder
         self._next_uid_validity = next_uid_validity
+        self._annotations = Annotations(ledger, journal)
         self._opening = asyncio.Lock()
         self._open: WeakValueDictionary[bytes, OpenFolder] = WeakValueDictionary()
         self._kept: deque[OpenFolder] = deque(maxlen=FOLDERS_KEPT_OPEN)
@@ -119,6 +123,22 @@ class MailFolders:
             record = Subscribe(self._journal.stamp(), name, subscribed)
             written = await self._journal.write([record])
         await written.durable()
+
+    async def annotations(self, name: str | None) -> Mapping[str, bytes]:
+        """Notes about a folder, or about the account (None); raises NoSuchFolder."""
+        if name is None:
+            return self._annotations.of(b"")
+        folder = self._writer.folder_named(name)
+        use = self._ledger.folders[folder].state.special_use
+        shown = {SPECIAL_USE_NOTE: use.encode("ascii")} if _special_use(use) else {}
+        return {**self._annotations.of(folder), **shown}
+
+    async def annotate(self, name: str | None, changes: Mapping[str, bytes | None]) -> None:
+        """Write and remove (None) notes; raises NoSuchFolder, QuotaExceeded, RefusedError."""
+        if SPECIAL_USE_NOTE in changes:
+            raise RefusedError("what a folder is for is said when it is made")
+        folder = b"" if name is None else self._writer.folder_named(name)
+        await self._annotations.change(folder, changes)
 
     def follow(self, listener: AccountListener) -> Callable[[], None]:
         """Call `listener` on every change in any folder until the returned function is called."""

@@ -16,7 +16,7 @@ import msgspec
 
 from epost.apps.mail import fold
 from epost.apps.mail.difference import Difference, FolderChange, Touched
-from epost.apps.mail.fold import FolderState, Number, Placement, Subscription
+from epost.apps.mail.fold import Annotation, FolderState, Number, Placement, Subscription
 from epost.apps.mail.index import (
     SLICE,
     Batch,
@@ -30,6 +30,7 @@ from epost.apps.mail.mailbox import MailTime
 from epost.apps.mail.notice import InNotice, read_notice
 from epost.apps.mail.records import (
     FIRST,
+    Annotate,
     ChangeFlags,
     Content,
     Copy,
@@ -44,6 +45,7 @@ from epost.apps.mail.records import (
     Numbering,
     Record,
     RenameFolder,
+    Save,
     Stamp,
     Stored,
     Subscribe,
@@ -52,6 +54,7 @@ from epost.apps.mail.records import (
 )
 
 UID_MAX = 0xFFFF_FFFF
+INSERT_WEIGHT = 20
 
 OpenNotice = Callable[[bytes], bytes]
 """Returns the content of a signed notice that was verified when it was accepted."""
@@ -79,6 +82,7 @@ class Folding:
         state: IndexState,
         folders: Mapping[bytes, FolderRow],
         subscriptions: Mapping[str, Subscription],
+        annotations: Mapping[bytes, Mapping[str, Annotation]],
         prepared: MutableMapping[bytes, Rendition],
         open_notice: OpenNotice,
     ) -> None:
@@ -87,6 +91,7 @@ class Folding:
         self._state = state
         self._known_folders = folders
         self._known_subscriptions = subscriptions
+        self._known_annotations = annotations
         self._prepared = prepared
         self._open_notice = open_notice
         self._touched: dict[bytes, Touched] = {}
@@ -95,6 +100,7 @@ class Folding:
         self._first_seen: set[bytes] = set()
         self._folders: dict[bytes, FolderRow] = {}
         self._subscriptions: dict[str, Subscription] = {}
+        self._annotations: dict[tuple[bytes, str], Annotation] = {}
 
     def apply(self, record: Record, *, is_own: bool) -> None:
         """Take in one record; `is_own` if this device wrote it since it began to number.
@@ -117,6 +123,11 @@ class Folding:
             case Expunge():
                 for touched in self._touch(record.placements):
                     touched.new = fold.expunged(touched.new)
+            case Save():
+                for touched in self._touch(record.placements):
+                    touched.new = fold.saved(touched.new, record)
+            case Annotate():
+                self._annotate(record)
             case UidValidity() | UidRange() | ModseqRange() | Numbering():
                 self._number(record, is_own=is_own)
             case _:
@@ -151,6 +162,7 @@ class Folding:
             flagged=difference.flagged,
             folders=list(self._folders.values()),
             subscriptions=list(self._subscriptions.values()),
+            annotations=list(self._annotations.values()),
             vanished=difference.vanished,
         )
         unrendered = [email for email in self._new_mails if email not in self._prepared]
@@ -272,6 +284,14 @@ class Folding:
             case _:
                 assert_never(record)
 
+    def _annotate(self, record: Annotate) -> None:
+        self._see(record.stamp)
+        key = record.folder, record.name.lower()
+        known = self._annotations.get(key)
+        if known is None:
+            known = self._known_annotations.get(record.folder, {}).get(record.name.lower())
+        self._annotations[key] = fold.annotated(known, record)
+
     def _folder(self, folder: bytes) -> FolderRow:
         known = self._folders.get(folder) or self._known_folders.get(folder)
         return known or new_folder_row(FolderState(folder), self._state.modseq_next)
@@ -307,6 +327,21 @@ class Folding:
         return any(
             touched.new.is_alive and not touched.new.uid for touched in self._touched.values()
         )
+
+
+def weight(record: Record | None) -> int:
+    """How much work a record is: how many mails it names, about."""
+    match record:
+        case Insert():
+            return INSERT_WEIGHT
+        case ChangeFlags() | Move() | Expunge() | Save():
+            return len(record.placements)
+        case Copy():
+            return len(record.mails)
+        case UidRange():
+            return len(record.stays)
+        case _:
+            return 1
 
 
 def new_folder_row(state: FolderState, modseq_next: int) -> FolderRow:

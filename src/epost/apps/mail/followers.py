@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from epost.apps.mail.account_changes import (
     AccountChange,
     AccountListener,
+    AnnotationChanged,
     FolderNamed,
     MessagesChanged,
+    SubscriptionChanged,
 )
 from epost.apps.mail.difference import FolderChange
+from epost.apps.mail.fold import Annotation, Subscription
 
 
 class Followers:
@@ -51,6 +54,25 @@ def renamings(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> Iterat
     for folder, name in new.items():
         if old.get(folder) != name:
             yield FolderNamed(folder.hex(), old.get(folder), name)
+
+
+def changed_subscriptions(entries: Iterable[Subscription]) -> Iterator[SubscriptionChanged]:
+    """Yield what became of subscriptions."""
+    return (SubscriptionChanged(entry.name, entry.is_subscribed) for entry in entries)
+
+
+def changed_annotations(
+    annotations: Sequence[Annotation], names: Mapping[str, bytes]
+) -> Iterator[AnnotationChanged]:
+    """Yield what became of notes about the account and about those folders that show."""
+    if not annotations:
+        return
+    shown = {folder: name for name, folder in names.items()}
+    for annotation in annotations:
+        if not annotation.folder:
+            yield AnnotationChanged(None, annotation.name)
+        elif annotation.folder in shown:
+            yield AnnotationChanged(shown[annotation.folder], annotation.name)
 
 
 def changed_messages(

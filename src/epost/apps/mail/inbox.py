@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from epost.apps.mail.arrival import arrival
 from epost.apps.mail.authorship import read_checked_header, require_own_names
 from epost.apps.mail.fold import INBOX_ID, JUNK_ID
 from epost.apps.mail.ledger import Ledger
@@ -22,7 +23,6 @@ from epost.apps.mail.records import (
     Insert,
     Noticed,
     Stored,
-    encode_record,
 )
 from epost.apps.mail.rendition import read_mail
 from epost.apps.mail.reports import DeliveryReports
@@ -35,8 +35,7 @@ from epost.foundation.errors import (
     PeerError,
     UnavailableError,
 )
-from epost.foundation.ports import Observer
-from epost.post.app_ids import AppId
+from epost.foundation.ports import Clock, Observer
 from epost.post.handlers import Accepted, Answer, Deferred, Dispatched, Notification, Refused
 from epost.post.log_records import Entry
 
@@ -59,6 +58,7 @@ class MailInbox:
         ledger: Ledger,
         reports: DeliveryReports,
         offload: Offload,
+        clock: Clock,
         observer: Observer,
     ) -> None:
         self._names = names
@@ -66,6 +66,7 @@ class MailInbox:
         self._ledger = ledger
         self._reports = reports
         self._offload = offload
+        self._clock = clock
         self._observer = observer
         self._slots = asyncio.Semaphore(ACCEPTING_AT_ONCE)
 
@@ -84,7 +85,7 @@ class MailInbox:
             self._observer.record(MailDeferred(UnavailableError("it takes too long to fetch")))
             return Deferred()
         self._observer.record(MailArrived(record.size))
-        return Accepted([Entry(AppId.MAIL, encode_record(record))])
+        return Accepted(arrival(record, self._clock))
 
     async def delivered(self, notice: Dispatched) -> Sequence[Entry]:
         """Return the report that a mail has arrived, if its sender asked for it."""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from epost.apps.mail.fold import FolderState, Placement, Subscription
+from epost.apps.mail.fold import Annotation, FolderState, Placement, Subscription
 from epost.apps.mail.mailbox import MailTime, Rendered, TextMatch
 from epost.apps.mail.records import Content
 from epost.foundation.errors import UnavailableError
@@ -117,6 +117,7 @@ class Batch:
     """Known ones that changed in nothing but their flags."""
     folders: list[FolderRow] = field(default_factory=list)
     subscriptions: list[Subscription] = field(default_factory=list)
+    annotations: list[Annotation] = field(default_factory=list)
     vanished: list[tuple[bytes, int, int]] = field(default_factory=list)
     """Folder, MODSEQ, UID."""
 
@@ -134,6 +135,10 @@ class FoldIndex(Protocol):
 
     def subscriptions(self) -> Sequence[Subscription]:
         """Return every name that was ever subscribed."""
+        ...
+
+    def annotations(self) -> Sequence[Annotation]:
+        """Return every note that was ever written, the removed ones as well."""
         ...
 
     def placements(self, names: Collection[bytes]) -> Mapping[bytes, tuple[Placement, int]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -17,11 +17,17 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from epost.apps.mail import fold
-from epost.apps.mail.account_changes import AccountReset, SubscriptionChanged
+from epost.apps.mail.account_changes import AccountReset
 from epost.apps.mail.difference import FolderChange
-from epost.apps.mail.fold import Subscription
-from epost.apps.mail.folding import Folded, Folding, OpenNotice, new_folder_row
-from epost.apps.mail.followers import Followers, changed_messages, renamings
+from epost.apps.mail.fold import Annotation, Subscription
+from epost.apps.mail.folding import Folded, Folding, OpenNotice, new_folder_row, weight
+from epost.apps.mail.followers import (
+    Followers,
+    changed_annotations,
+    changed_messages,
+    changed_subscriptions,
+    renamings,
+)
 from epost.apps.mail.index import (
     VANISHED_KEPT_MAX,
     Batch,
@@ -32,22 +38,12 @@ from epost.apps.mail.index import (
     Rendition,
 )
 from epost.apps.mail.observed import MailIndexStuck, MailRecordSkipped
-from epost.apps.mail.records import (
-    ChangeFlags,
-    Copy,
-    Expunge,
-    Insert,
-    Move,
-    Record,
-    UidRange,
-    decode_record,
-)
+from epost.apps.mail.records import Record, decode_record
 from epost.foundation.errors import EpostError, PeerError, UnavailableError
 from epost.foundation.ports import Observer
 
 WEIGHT_PER_SLICE_MAX = 250
 """Some milliseconds; the weight of a record is how many mails it names."""
-INSERT_WEIGHT = 20
 MODSEQS_LEFT_MIN = 1 << 19
 PREPARED_MAX = 256
 """Renditions that wait for their record; those that are dropped are made again."""
@@ -111,6 +107,8 @@ class Ledger:
         self.folders.update((row.state.folder, row) for row in self._index.folders())
         self.subscriptions = {entry.name: entry for entry in fold.DEFAULT_SUBSCRIPTIONS}
         self.subscriptions.update((entry.name, entry) for entry in self._index.subscriptions())
+        self.annotations: dict[bytes, dict[str, Annotation]] = {}
+        self._note(self._index.annotations())
         self._names: Mapping[str, bytes] | None = None
 
     # What is.
@@ -276,10 +274,10 @@ class Ledger:
         while self._waiting and self._is_known(self._waiting[0]):
             self._waiting.popleft()
         some: list[_Logged] = []
-        weight = 0
+        total = 0
         for logged in self._waiting:
-            weight += _weight(logged.record)
-            if some and weight > WEIGHT_PER_SLICE_MAX:
+            total += weight(logged.record)
+            if some and total > WEIGHT_PER_SLICE_MAX:
                 break
             some.append(logged)
         return some
@@ -293,6 +291,7 @@ class Ledger:
             state=self.state,
             folders=self.folders,
             subscriptions=self.subscriptions,
+            annotations=self.annotations,
             prepared=self._prepared,
             open_notice=self._open_notice,
         )
@@ -320,6 +319,7 @@ class Ledger:
             self._put_row(row)
         subscribed = [entry for entry in batch.subscriptions if self._is_news(entry)]
         self.subscriptions.update((entry.name, entry) for entry in batch.subscriptions)
+        self._note(batch.annotations)
         for email, _ in batch.renditions:
             self._prepared.pop(email, None)
         for folder, change in folded.changes.items():
@@ -329,7 +329,10 @@ class Ledger:
             if not self._is_shown(folder) and (audience := self._audiences.pop(folder, None)):
                 audience.on_gone()
         if self.followers:
-            self._tell_followers(old_names, subscribed, folded.changes)
+            self.followers.tell(renamings(old_names, self.names))
+            self.followers.tell(changed_subscriptions(subscribed))
+            self.followers.tell(changed_annotations(batch.annotations, self.names))
+            self.followers.tell(changed_messages(folded.changes, self.names))
         is_low = self.state.modseq_end - self.state.modseq_next < MODSEQS_LEFT_MIN
         if not self._is_held and (folded.needs_numbers or folded.unrendered or is_low):
             self._on_backlog()
@@ -338,17 +341,10 @@ class Ledger:
         known = self.subscriptions.get(entry.name)
         return entry.is_subscribed != (known is not None and known.is_subscribed)
 
-    def _tell_followers(
-        self,
-        old_names: Mapping[str, bytes],
-        subscribed: Sequence[Subscription],
-        changes: Mapping[bytes, FolderChange],
-    ) -> None:
-        self.followers.tell(renamings(old_names, self.names))
-        self.followers.tell(
-            SubscriptionChanged(entry.name, entry.is_subscribed) for entry in subscribed
-        )
-        self.followers.tell(changed_messages(changes, self.names))
+    def _note(self, annotations: Iterable[Annotation]) -> None:
+        for annotation in annotations:
+            folder, name = annotation.key
+            self.annotations.setdefault(folder, {})[name] = annotation
 
     def _is_shown(self, folder: bytes) -> bool:
         return folder in self.folders and _shows(self.folders[folder])
@@ -362,20 +358,6 @@ class Ledger:
     def _write_folder(self, row: FolderRow) -> None:
         self._index.commit(Batch(self.state, folders=[row]))
         self.folders[row.state.folder] = row
-
-
-def _weight(record: Record | None) -> int:
-    match record:
-        case Insert():
-            return INSERT_WEIGHT
-        case ChangeFlags() | Move() | Expunge():
-            return len(record.placements)
-        case Copy():
-            return len(record.mails)
-        case UidRange():
-            return len(record.stays)
-        case _:
-            return 1
 
 
 def _shows(row: FolderRow) -> bool:

@@ -236,6 +236,10 @@ class FolderReading(Protocol):
         """Header blocks exactly as received, with the empty line that ends them."""
         ...
 
+    async def save_dates(self, uids: Sequence[int]) -> Mapping[int, int | None]:
+        """When each message came to this folder, in seconds; None if nobody noted it."""
+        ...
+
     async def octets(self, uid: int) -> bytes:
         """The exact original mail; raises `UnavailableError`, `NoSuchMail` when it is gone."""
         ...
@@ -368,5 +372,17 @@ class FolderAdministration(Protocol):
         ...
 
 
-class AccountMail(Mailbox, FolderAdministration, Protocol):
+class Annotating(Protocol):
+    """Notes that mail programs keep (RFC 5464); names are lower case."""
+
+    async def annotations(self, name: str | None) -> Mapping[str, bytes]:
+        """Values by name, about a folder or about the account (None); raises `NoSuchFolder`."""
+        ...
+
+    async def annotate(self, name: str | None, changes: Mapping[str, bytes | None]) -> None:
+        """Write notes and remove (None) others, all or none; raises also `QuotaExceeded`."""
+        ...
+
+
+class AccountMail(Mailbox, FolderAdministration, Annotating, Protocol):
     """What a mail server is handed for a signed-in account."""

@@ -135,6 +135,16 @@ class OpenFolder:
                 headers[uid] = header
         return headers
 
+    async def save_dates(self, uids: Sequence[int]) -> Mapping[int, int | None]:
+        """When each message came to this folder, in seconds; None if nobody noted it."""
+        found: dict[int, int | None] = {}
+        for start in range(0, len(uids), SLICE):
+            names = self._rows.placements(uids[start : start + SLICE])
+            placed = self._index.placements(names.values())
+            found.update((u, placed[name][0].saved_seconds) for u, name in names.items())
+            await asyncio.sleep(0)
+        return found
+
     async def octets(self, uid: int) -> bytes:
         """The exact original mail; raises UnavailableError, NoSuchMail."""
         email = self._rows.email(uid)

@@ -25,6 +25,9 @@ NAMES_PER_RECORD_MAX = 250
 """How many mails one record names; longer lists become several records."""
 SIGNED_NOTICE_BYTES_MAX = 60 * 1024
 FLAGS_MAX = 256
+ANNOTATION_NAME_LENGTH_MAX = 255
+ANNOTATION_BYTES_MAX = 32 * 1024
+"""One value of RFC 5464, so that a few of them fit into the literals of one command."""
 FLAG_LENGTH_MAX = 100
 
 Flag = Annotated[str, msgspec.Meta(min_length=1, max_length=FLAG_LENGTH_MAX)]
@@ -33,6 +36,8 @@ FolderName = Annotated[str, msgspec.Meta(min_length=1, max_length=FOLDER_NAME_LE
 Names = Annotated[tuple[Bytes16, ...], msgspec.Meta(max_length=NAMES_PER_RECORD_MAX)]
 Size = Annotated[int, msgspec.Meta(ge=0, le=MAIL_SIZE_BYTES_MAX)]
 Seconds = Annotated[int, msgspec.Meta(ge=-(10**12), le=10**12)]
+AnnotationName = Annotated[str, msgspec.Meta(min_length=1, max_length=ANNOTATION_NAME_LENGTH_MAX)]
+AnnotationValue = Annotated[bytes, msgspec.Meta(max_length=ANNOTATION_BYTES_MAX)]
 ZoneMinutes = Annotated[int, msgspec.Meta(gt=-24 * 60, lt=24 * 60)]
 
 
@@ -202,6 +207,28 @@ class Numbering(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     incarnation: Bytes16
 
 
+class Annotate(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=14):
+    """A note about a folder, or with none about the account, was written or removed (RFC 5464)."""
+
+    stamp: Stamp
+    folder: Annotated[bytes, msgspec.Meta(max_length=16)]
+    name: AnnotationName
+    value: Annotated[tuple[AnnotationValue, ...], msgspec.Meta(max_length=1)]
+
+
+class Save(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=15):
+    """When mails came to where they are (RFC 8514), by the clock of the device that put them there.
+
+    A record of its own, not a field of those that bring mails: a device that does not know it shows
+    the mails all the same.
+    """
+
+    folder: Bytes16
+    since: Stamp
+    seconds: Seconds
+    placements: Names
+
+
 Record = (
     Insert
     | ChangeFlags
@@ -216,6 +243,8 @@ Record = (
     | UidRange
     | ModseqRange
     | Numbering
+    | Annotate
+    | Save
 )
 
 _FORMAT: Format[Record] = Format(Record, size_max=RECORD_BYTES_MAX)
@@ -238,6 +267,6 @@ def decode_record(payload: bytes) -> Record:
     if payload[:1] != _FORMAT_BYTE:
         raise MalformedPacket("a mail record of an unknown format")
     record = _FORMAT.decode(payload[1:])
-    if isinstance(record, CreateFolder | RenameFolder | Subscribe):
+    if isinstance(record, CreateFolder | RenameFolder | Subscribe | Annotate):
         require_nfc(record.name)
     return record

@@ -9,19 +9,19 @@ from __future__ import annotations
 import email.utils
 from collections.abc import Sequence
 
+from epost.apps.mail.arrival import arrival
 from epost.apps.mail.delivery_wishes import Notify, read_wishes
 from epost.apps.mail.fold import INBOX_ID
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.notice import INLINE_BYTES_MAX, InNotice, MailNotice, read_notice
 from epost.apps.mail.ports import Names, Offload, work_on
-from epost.apps.mail.records import Content, Inline, Insert, Stored, encode_record
+from epost.apps.mail.records import Content, Inline, Insert, Stored
 from epost.apps.mail.rendition import read_mail
 from epost.apps.mail.report_text import Action, Report, header_of, printable
 from epost.crypto.hashing import digest
 from epost.foundation.errors import EpostError
 from epost.foundation.ports import Clock
-from epost.post.app_ids import AppId
 from epost.post.handlers import Dispatched
 from epost.post.log_records import Entry
 
@@ -69,7 +69,7 @@ class DeliveryReports:
         )
         returns_full = wishes.returns_full and action == "failed"  # RFC 3461 section 4.3
         record = await self._record(name[:16], report, read_notice(notice.content), returns_full)
-        return [Entry(AppId.MAIL, encode_record(record))]
+        return arrival(record, self._clock)
 
     async def _record(
         self, email_id: bytes, report: Report, notice: MailNotice, returns_full: bool

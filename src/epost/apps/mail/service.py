@@ -173,6 +173,7 @@ class MailService:
             ledger=self._ledger,
             reports=reports,
             offload=self._offload,
+            clock=self._services.clock,
             observer=self._observer,
         )
 

@@ -27,6 +27,7 @@ from epost.apps.mail.mailbox import (
 from epost.apps.mail.notice import INLINE_BYTES_MAX
 from epost.apps.mail.ports import Offload, work_on
 from epost.apps.mail.records import (
+    FIRST,
     FLAG_LENGTH_MAX,
     NAMES_PER_RECORD_MAX,
     ChangeFlags,
@@ -37,6 +38,8 @@ from epost.apps.mail.records import (
     Insert,
     Move,
     Record,
+    Save,
+    Stamp,
     Stored,
 )
 from epost.apps.mail.rendition import read_mail
@@ -111,6 +114,7 @@ class MailWriter:
             if len(mails) > 1:
                 await asyncio.sleep(0)
         records: list[Record] = [mail.record for mail in prepared]
+        records += self._saves([mail.record.email for mail in prepared], rows.folder, FIRST)
         if replaced is not None:
             records += self._expunges(replaced)
         written = await self._journal.write(records)
@@ -121,6 +125,12 @@ class MailWriter:
             uids=await self._uids_of([mail.record.email for mail in prepared]),
             durability=promise(machines.combine(*stored)),
         )
+
+    def _saves(self, places: Sequence[bytes], folder: bytes, since: Stamp) -> Iterator[Record]:
+        """Note when mails came to a folder."""
+        seconds = self._clock.wall_ms() // 1000
+        for some in in_chunks(places, NAMES_PER_RECORD_MAX):
+            yield Save(folder, since, seconds, some)
 
     def _expunges(self, replaced: Replaced) -> Iterator[Record]:
         """Remove a message, if it is still there."""
@@ -213,7 +223,9 @@ class MailWriter:
                 copies += map(self._copy_of, present)
             if not copies:
                 return CopyOutcome(self._ledger.folders[folder].uid_validity, ())
-            written = await self._journal.write([Copy(some, folder) for some in _by_size(copies)])
+            records: list[Record] = [Copy(some, folder) for some in _by_size(copies)]
+            records += self._saves([copy.placement for copy in copies], folder, FIRST)
+            written = await self._journal.write(records)
         numbers = await self._uids_of([copy.placement for copy in copies])
         await written.durable()
         return self._outcome(folder, sources, numbers)
@@ -239,10 +251,13 @@ class MailWriter:
         await written.durable()
         return self._outcome(folder, sources, numbers)
 
-    def moves(self, placements: Sequence[bytes], folder: bytes) -> list[Move]:
+    def moves(self, placements: Sequence[bytes], folder: bytes) -> list[Record]:
         """Return the records that move these places."""
-        chunks = in_chunks(placements, NAMES_PER_RECORD_MAX)
-        return [Move(self._journal.stamp(), some, folder) for some in chunks]
+        records: list[Record] = []
+        for some in in_chunks(placements, NAMES_PER_RECORD_MAX):
+            move = Move(self._journal.stamp(), some, folder)
+            records += [move, *self._saves(some, folder, move.stamp)]
+        return records
 
     def folder_named(self, name: str) -> bytes:
         """Return the id of a folder; raises NoSuchFolder."""

@@ -33,6 +33,9 @@ _AFTER_LOGIN = (
     b"MULTISEARCH",
     b"INPROGRESS",
     b"NOTIFY",
+    b"METADATA",
+    b"LIST-METADATA",
+    b"SAVEDATE",
     b"ACL",
     b"QUOTA",
     b"QUOTA=RES-STORAGE",
@@ -50,6 +53,8 @@ ENABLEABLE = {
     b"UTF8=ACCEPT": b"UTF8=ACCEPT",
     b"IMAP4REV2": b"IMAP4rev2",
     b"UIDONLY": b"UIDONLY",
+    b"METADATA": b"METADATA",
+    b"METADATA-SERVER": b"METADATA-SERVER",
 }
 """Names in upper case, and as they are written."""
 

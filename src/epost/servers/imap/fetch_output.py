@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 
-from epost.apps.mail.mailbox import MessageColumns, Rendered
+from epost.apps.mail.mailbox import MailTime, MessageColumns, Rendered
 from epost.servers.imap.opened_mail import OpenedMail, header_reader
 from epost.servers.imap.syntax.dates import format_date_time
 from epost.servers.imap.syntax.fetch_items import BinaryItem, BodyItem, FetchItem, Item
@@ -21,6 +21,7 @@ class Gathered:
     envelopes: Sequence[bytes] = ()
     rendered: Sequence[Rendered] = ()
     headers: Sequence[bytes] = ()
+    save_dates: Sequence[int | None] = ()  # seconds
 
 
 _Values = Callable[[Gathered, FolderView], Iterable[bytes] | Iterable[int]]
@@ -123,6 +124,11 @@ def _email_ids(messages: Gathered, _view: FolderView) -> Iterable[bytes]:
     return (email_id.encode("ascii") for email_id in messages.rows.email_ids())
 
 
+def _save_dates(messages: Gathered, _view: FolderView) -> Iterable[bytes]:
+    dates = messages.save_dates
+    return (b"NIL" if date is None else format_date_time(MailTime(date)) for date in dates)
+
+
 _COLUMNS: dict[FetchItem, tuple[bytes, _Values]] = {
     Item.FLAGS: (b"FLAGS %b", lambda messages, view: view.shown_flags(messages.rows)),
     Item.UID: (b"UID %d", lambda messages, _: messages.rows.uids),
@@ -136,6 +142,7 @@ _COLUMNS: dict[FetchItem, tuple[bytes, _Values]] = {
     ),
     Item.MODSEQ: (b"MODSEQ (%d)", lambda messages, _: messages.rows.modseqs),
     Item.EMAILID: (b"EMAILID (%b)", _email_ids),
+    Item.SAVEDATE: (b"SAVEDATE %b", _save_dates),
     # Threads are not given ids (RFC 8474 5.2).
     Item.THREADID: (b"THREADID %b", lambda messages, _: repeat(b"NIL", len(messages.rows))),
 }

@@ -13,6 +13,9 @@ class Modes:
     is_rev2: bool = False  # IMAP4rev2, RFC 9051
     is_uid_only: bool = False  # UIDONLY, RFC 9586: message numbers are never spoken of
 
+    hears_metadata: bool = False  # ENABLE METADATA, RFC 5464 4.4
+    hears_server_metadata: bool = False  # the same of the account alone
+
     @property
     def is_utf8(self) -> bool:
         """Whether folder names travel in UTF-8."""

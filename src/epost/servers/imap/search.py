@@ -10,7 +10,7 @@ from functools import partial
 from itertools import compress
 from typing import assert_never
 
-from epost.apps.mail.mailbox import MessageRow, TextMatch
+from epost.apps.mail.mailbox import MailTime, MessageRow, TextMatch
 from epost.servers.imap.limits import LISTED_PER_SLICE, ROWS_PER_SLICE
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.dates import local_day
@@ -66,6 +66,8 @@ class Search:
                 return await self._passing(uids, test)
             case HasText(match):
                 return await self._matching(uids, match)
+            case OnDay(Moment.SAVED):
+                return await self._saved(uids, key)
             case Not(inner):
                 excluded = frozenset(await self.among(uids, inner))
                 return await self._kept(uids, lambda uid: uid not in excluded)
@@ -128,6 +130,20 @@ class Search:
             await self._pause(start, len(uids))
         return found
 
+    async def _saved(self, uids: Uids, key: OnDay) -> Uids:
+        """Those that were saved then, or received if nobody noted the other (RFC 8514 4.3)."""
+        compare, found = _COMPARISONS[key.order], array("I")
+        for start in range(0, len(uids), ROWS_PER_SLICE):
+            rows = await self._view.folder.rows(uids[start : start + ROWS_PER_SLICE])
+            saved = await self._view.folder.save_dates([row.uid for row in rows])
+            for row in rows:
+                seconds = saved.get(row.uid)
+                when = row.internal_date if seconds is None else MailTime(seconds)
+                if compare(local_day(when), key.day):
+                    found.append(row.uid)
+            await self._pause(start, len(uids))
+        return found
+
     async def _pause(self, done: int, goal: int) -> None:
         self._session.tell_progress(done, goal)
         await self._session.client.breathe()
@@ -160,7 +176,7 @@ class Search:
     def _row_test(self, key: SearchKey) -> RowTest | None:
         """A test of the row alone, None if the row does not decide."""
         match key:
-            case HasText():
+            case HasText() | OnDay(Moment.SAVED):
                 return None
             case Not(inner):
                 test = self._row_test(inner)

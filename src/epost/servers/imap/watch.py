@@ -11,6 +11,7 @@ from enum import Enum
 from epost.apps.mail.account_changes import (
     AccountChange,
     AccountReset,
+    AnnotationChanged,
     FolderNamed,
     MessagesChanged,
     SubscriptionChanged,
@@ -18,6 +19,7 @@ from epost.apps.mail.account_changes import (
 from epost.apps.mail.mailbox import AccountMail
 from epost.servers.imap.folder_sources import Source, Surroundings
 from epost.servers.imap.limits import NOTIFIED_NAMES_WAITING_MAX
+from epost.servers.imap.modes import Modes
 from epost.servers.imap.syntax.fetch_items import FetchItem
 
 
@@ -29,9 +31,19 @@ class Event(Enum):
     FLAG_CHANGE = b"FlagChange"
     MAILBOX_NAME = b"MailboxName"
     SUBSCRIPTION_CHANGE = b"SubscriptionChange"
+    MAILBOX_METADATA_CHANGE = b"MailboxMetadataChange"
+    SERVER_METADATA_CHANGE = b"ServerMetadataChange"
 
 
 MESSAGE_EVENTS = frozenset({Event.MESSAGE_NEW, Event.MESSAGE_EXPUNGE, Event.FLAG_CHANGE})
+
+
+def events_enabled(modes: Modes) -> frozenset[Event]:
+    """What is told of all folders because the client has said ENABLE."""
+    events = {Event.SERVER_METADATA_CHANGE} if modes.hears_server_metadata else set()
+    if modes.hears_metadata:
+        events |= {Event.SERVER_METADATA_CHANGE, Event.MAILBOX_METADATA_CHANGE}
+    return frozenset(events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ class SelectedEvents:
 EVERYTHING = SelectedEvents(messages=True, flags=True)
 """What IMAP tells a client that never used NOTIFY."""
 
-Telling = FolderNamed | SubscriptionChanged
+Telling = FolderNamed | SubscriptionChanged | AnnotationChanged
 
 
 @dataclass(slots=True)
@@ -89,8 +101,13 @@ class Watch:
         *,
         surroundings: Surroundings | None = None,
         selected: SelectedEvents | None = None,
+        always: frozenset[Event] = frozenset(),
     ) -> None:
-        """Without arguments: the client wants to hear nothing at all (NOTIFY NONE)."""
+        """Without arguments: the client wants to hear nothing at all (NOTIFY NONE).
+
+        `always` are events of all folders, whatever the groups say (ENABLE METADATA).
+        """
+        self._always = always
         self._groups = [group for group in groups if not group.source.is_selected]
         self._surroundings = surroundings or Surroundings()
         self.selected = selected or SelectedEvents()
@@ -100,8 +117,14 @@ class Watch:
 
     def begin(self, mail: AccountMail) -> None:
         """Hear of changes from now on, if there are any to hear of."""
-        if self._groups:
+        self._stop()
+        if self._groups or self._always:
             self._stop = mail.follow(self.note)
+
+    def tell_always(self, events: frozenset[Event], mail: AccountMail) -> None:
+        """From now on tell of these events in any folder, whatever the groups say."""
+        self._always |= events
+        self.begin(mail)
 
     def close(self) -> None:
         """Hear of no more changes."""
@@ -124,7 +147,11 @@ class Watch:
     def wants(self, name: str | None, event: Event) -> bool:
         """Whether an event in a folder of this name is to be told."""
         group = None if name is None else self.group_of(name)
-        return group is not None and event in group.events
+        return event in self._always or (group is not None and event in group.events)
+
+    def _wants_anywhere(self, event: Event) -> bool:
+        """Whether an event that belongs to no folder is to be told."""
+        return event in self._always or any(event in group.events for group in self._groups)
 
     def note(self, change: AccountChange) -> None:
         """Remember a change that the client wants to hear of; called at any time."""
@@ -137,6 +164,10 @@ class Watch:
                 known = self._surroundings.subscribed
                 (known.add if is_subscribed else known.discard)(name)
                 self._note_telling(change, self.wants(name, Event.SUBSCRIPTION_CHANGE))
+            case AnnotationChanged(None):
+                self._note_telling(change, self._wants_anywhere(Event.SERVER_METADATA_CHANGE))
+            case AnnotationChanged(name):
+                self._note_telling(change, self.wants(name, Event.MAILBOX_METADATA_CHANGE))
             case AccountReset():
                 self._news.is_overflowing = True
         if self._on_news is not None:

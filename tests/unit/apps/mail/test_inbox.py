@@ -13,7 +13,7 @@ from epost.apps.mail.inbox import UNVOUCHED, email_id
 from epost.apps.mail.mime.headers import read_fields
 from epost.apps.mail.notice import InNotice, InStore, make_notice
 from epost.apps.mail.observed import MailArrived, MailDeferred, MailRefused
-from epost.apps.mail.records import Insert, Noticed, decode_record
+from epost.apps.mail.records import Insert, Noticed, Save, decode_record
 from epost.apps.mail.service import content_of
 from epost.foundation.codec import encode
 from epost.post.handlers import Accepted, Deferred, Refused
@@ -61,8 +61,10 @@ def test_the_insertion_record_keeps_the_signed_notice_verbatim() -> None:
         told = notification(alice, bob, notice_of(simple_mail()))
         answer = await bob.mail.inbox.accept(told)
         assert isinstance(answer, Accepted)
-        (record,) = [decode_record(entry.payload) for entry in answer.entries]
+        record, saved = [decode_record(entry.payload) for entry in answer.entries]
         assert isinstance(record, Insert)
+        assert isinstance(saved, Save)
+        assert saved.placements == (record.email,)
         assert record.content == Noticed(told.signed)
         assert content_of(told.signed) == told.content
         assert record.size == len(simple_mail())

@@ -9,6 +9,7 @@ import pytest
 from epost.apps.mail import ledger as ledger_module
 from epost.apps.mail.difference import FolderChange
 from epost.apps.mail.fold import INBOX_ID
+from epost.apps.mail.folding import INSERT_WEIGHT
 from epost.apps.mail.index import IndexState, PlacedMail
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mailbox import SEEN
@@ -123,7 +124,7 @@ def test_many_entries_leave_the_loop_free_between_slices() -> None:
         while desk.ledger.folders[INBOX_ID].messages < 100:
             await asyncio.sleep(0)
             turns += 1
-        assert turns > 100 * ledger_module.INSERT_WEIGHT // ledger_module.WEIGHT_PER_SLICE_MAX // 2
+        assert turns > 100 * INSERT_WEIGHT // ledger_module.WEIGHT_PER_SLICE_MAX // 2
         assert audience.uids == list(range(1, 101))
         assert audience.modseqs == sorted(set(audience.modseqs))
 

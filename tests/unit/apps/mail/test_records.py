@@ -12,6 +12,7 @@ from epost.apps.mail.records import (
     FIRST,
     NAMES_PER_RECORD_MAX,
     RECORD_BYTES_MAX,
+    Annotate,
     ChangeFlags,
     CopiedMail,
     Copy,
@@ -26,6 +27,7 @@ from epost.apps.mail.records import (
     Numbering,
     Record,
     RenameFolder,
+    Save,
     Stamp,
     Stay,
     Stored,
@@ -64,6 +66,9 @@ RECORDS: dict[str, Record] = {
     "uid range": UidRange(FOLDER, (Stay(EMAIL, FIRST), Stay(OTHER, STAMP))),
     "modseq range": ModseqRange(1 << 40),
     "numbering": Numbering(b"n" * 16),
+    "annotate": Annotate(STAMP, FOLDER, "/private/comment", (b"a\0\xff",)),
+    "annotate account": Annotate(STAMP, b"", "/shared/comment", ()),
+    "save": Save(FOLDER, FIRST, 1_700_000_000, (EMAIL, OTHER)),
 }
 
 

@@ -102,6 +102,7 @@ class _Forms:
     envelopes: Mapping[int, bytes] = field(default_factory=dict)
     rendered: Mapping[int, Rendered] = field(default_factory=dict)
     headers: Mapping[int, bytes] = field(default_factory=dict)
+    save_dates: Mapping[int, int | None] = field(default_factory=dict)
 
     def gathered(self, rows: MessageColumns, numbers: Sequence[int]) -> Gathered:
         """As columns, in the order of the rows."""
@@ -112,6 +113,7 @@ class _Forms:
             envelopes=_in_order(self.envelopes, uids),
             rendered=_in_order(self.rendered, uids),
             headers=_in_order(self.headers, uids),
+            save_dates=_in_order(self.save_dates, uids),
         )
 
 
@@ -126,6 +128,7 @@ class Fetcher:
         sections = [item for item in items if isinstance(item, BodyItem | BinaryItem)]
         self._needs_envelope = Item.ENVELOPE in items
         self._needs_rendered = Item.BODY in items or Item.BODYSTRUCTURE in items
+        self._needs_save_date = Item.SAVEDATE in items
         self._needs_header = any(item.is_top_header for item in bodies)
         self._needs_octets = any(map(needs_octets, items))
         self._sets_seen = not view.is_read_only and any(item.sets_seen for item in sections)
@@ -133,7 +136,11 @@ class Fetcher:
         self._output = FetchOutput(view, items)
         self._output_when_seen = FetchOutput(view, (*items, *(i for i in news if i not in items)))
         self._is_light = not (
-            self._needs_envelope or self._needs_rendered or self._needs_octets or bodies
+            self._needs_envelope
+            or self._needs_rendered
+            or self._needs_save_date
+            or self._needs_octets
+            or bodies
         )
         self.slice_size = LISTED_PER_SLICE if self._is_light else RENDERINGS_PER_SLICE
         self.unavailable_count = 0
@@ -160,6 +167,8 @@ class Fetcher:
             uids, forms.rendered = await self._loaded(self._folder.rendered, uids)
         if self._needs_header:
             uids, forms.headers = await self._loaded(self._folder.headers, uids)
+        if self._needs_save_date:
+            uids, forms.save_dates = await self._loaded(self._folder.save_dates, uids)
         mails: Mapping[int, OpenedMail] = {}
         if self._needs_octets:
             mails = await self._read(uids)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from epost.apps.mail.mailbox import FOLDER_NAME_LENGTH_MAX, AccountMail
 from epost.foundation.errors import NoSuchFolder
 from epost.servers.imap.commands.folders import deleted_octets, status_items, status_line
+from epost.servers.imap.commands.metadata import entries_named, metadata_line
 from epost.servers.imap.folder_tree import Choice, FolderTree, Listed
 from epost.servers.imap.limits import PATTERNS_PER_LIST_MAX
 from epost.servers.imap.replies import Reply, ok
@@ -13,10 +14,11 @@ from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
 from epost.servers.imap.syntax.errors import ImapSyntaxError, ImpossibleName
 from epost.servers.imap.syntax.folder_names import decoded_name
+from epost.servers.imap.syntax.metadata_entries import entries
 from epost.servers.imap.verbs import MailVerb, Verb, after_space
 
 _SELECTION_OPTIONS = frozenset({b"SUBSCRIBED", b"REMOTE", b"RECURSIVEMATCH", b"SPECIAL-USE"})
-_RETURN_OPTIONS = frozenset({b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS"})
+_RETURN_OPTIONS = frozenset({b"SUBSCRIBED", b"CHILDREN", b"SPECIAL-USE", b"STATUS", b"METADATA"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class ListRequest:
 
     choice: Choice
     status_items: Sequence[bytes] = ()
+    metadata: Sequence[str] = ()  # names of entries (RFC 9590)
     asks_for_root: bool = False
 
 
@@ -38,6 +41,8 @@ async def list_folders(session: Session, mail: AccountMail, request: ListRequest
         session.send(list_line(session, b"LIST", listed))
         if request.status_items and listed.is_selectable:
             await _send_status(session, mail, listed.name, request.status_items)
+        if request.metadata and listed.is_selectable:
+            await _send_metadata(session, mail, listed.name, request.metadata)
     return ok("That is all")
 
 
@@ -52,6 +57,17 @@ async def _send_status(
         session.enable_modseq()
     deleted = await deleted_octets(mail, name) if b"DELETED-STORAGE" in items else 0
     session.send(status_line(session, name, items, counters, deleted))
+    await session.client.breathe()
+
+
+async def _send_metadata(
+    session: Session, mail: AccountMail, name: str, entries: Sequence[str]
+) -> None:
+    try:
+        known = await mail.annotations(name)
+    except NoSuchFolder:  # deleted meanwhile
+        return
+    session.send(metadata_line(session, name, entries_named(known, entries)))
     await session.client.breathe()
 
 
@@ -89,7 +105,7 @@ def list_request(cursor: Cursor) -> ListRequest:
     is_extended = is_extended or cursor.at(b"(")
     patterns = _patterns(cursor)
     is_extended = is_extended or not cursor.at_end()
-    returns, items = _return_options(cursor)
+    returns, items, metadata = _return_options(cursor)
     if patterns == [b""] and not is_extended:
         return ListRequest(Choice(()), asks_for_root=True)
     choice = Choice(
@@ -100,7 +116,7 @@ def list_request(cursor: Cursor) -> ListRequest:
         show_subscribed=b"SUBSCRIBED" in returns,
         is_extended=is_extended,
     )
-    return ListRequest(choice, items)
+    return ListRequest(choice, items, metadata)
 
 
 def lsub_request(cursor: Cursor) -> Sequence[str]:
@@ -143,13 +159,14 @@ def _patterns(cursor: Cursor) -> list[bytes]:
     return patterns
 
 
-def _return_options(cursor: Cursor) -> tuple[frozenset[bytes], Sequence[bytes]]:
+def _return_options(cursor: Cursor) -> tuple[frozenset[bytes], Sequence[bytes], Sequence[str]]:
     if not cursor.skip(b" "):
-        return frozenset(), ()
+        return frozenset(), (), ()
     if cursor.word() != b"RETURN":
         raise ImapSyntaxError("RETURN expected")
     cursor.space()
     items: list[bytes] = []
+    metadata: list[str] = []
 
     def option() -> bytes:
         name = cursor.word()
@@ -158,9 +175,13 @@ def _return_options(cursor: Cursor) -> tuple[frozenset[bytes], Sequence[bytes]]:
         if name == b"STATUS":
             cursor.space()
             items.extend(status_items(cursor))
+        elif name == b"METADATA":
+            cursor.space()
+            metadata.extend(entries(cursor))
         return name
 
-    return frozenset(cursor.listed_or_none(option)), tuple(dict.fromkeys(items))
+    options = frozenset(cursor.listed_or_none(option))
+    return options, tuple(dict.fromkeys(items)), metadata
 
 
 VERBS: Mapping[bytes, Verb] = {

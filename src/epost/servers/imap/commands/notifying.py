@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from epost.apps.mail.account_changes import FolderNamed
+from epost.apps.mail.account_changes import AnnotationChanged, FolderNamed
 from epost.apps.mail.mailbox import AccountMail
 from epost.foundation.errors import NoSuchFolder
 from epost.servers.imap.commands.fetching import Fetcher
 from epost.servers.imap.commands.folders import status_line
 from epost.servers.imap.commands.listing import list_line
+from epost.servers.imap.commands.metadata import shown_owner
 from epost.servers.imap.folder_sources import Source, Surroundings, source
 from epost.servers.imap.folder_tree import FolderTree
 from epost.servers.imap.limits import FOLDERS_PER_SLICE, NOTIFY_GROUPS_MAX
@@ -17,6 +18,7 @@ from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
 from epost.servers.imap.syntax.errors import ImapSyntaxError
 from epost.servers.imap.syntax.fetch_items import FetchItem, Item, fetch_items
+from epost.servers.imap.syntax.formats import astring
 from epost.servers.imap.verbs import MailVerb, Verb, after_space
 from epost.servers.imap.watch import (
     MESSAGE_EVENTS,
@@ -27,6 +29,7 @@ from epost.servers.imap.watch import (
     Telling,
     TellNew,
     Watch,
+    events_enabled,
 )
 
 _EVENTS = {event.value.upper(): event for event in Event}
@@ -54,6 +57,7 @@ async def notify(session: Session, mail: AccountMail, request: NotifyRequest) ->
         request.groups,
         surroundings=await Surroundings.of(mail),
         selected=_selected_events(session, request.groups),
+        always=events_enabled(session.modes),
     )
     session.watch_with(watch)
     watch.begin(mail)
@@ -140,7 +144,10 @@ async def _tell_changed_folders(
 
 def _name_lines(session: Session, tree: FolderTree, names: Sequence[Telling]) -> Iterator[bytes]:
     for change in names:
-        if not isinstance(change, FolderNamed):
+        if isinstance(change, AnnotationChanged):
+            owner = shown_owner(session, change.folder_name)
+            yield b"* METADATA %b %b\r\n" % (owner, astring(change.name.encode("ascii")))
+        elif not isinstance(change, FolderNamed):
             yield list_line(session, b"LIST", tree.described(change.name))
         elif change.name is None:
             assert change.old_name is not None

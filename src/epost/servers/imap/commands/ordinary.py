@@ -10,6 +10,7 @@ from epost.servers.imap.syntax.cursor import Cursor
 from epost.servers.imap.syntax.errors import ImapSyntaxError
 from epost.servers.imap.syntax.formats import string
 from epost.servers.imap.verbs import AnyVerb, MailVerb, Verb, after_space, no_arguments
+from epost.servers.imap.watch import EVERYTHING, Watch, events_enabled
 
 ID_PAIRS_MAX = 30  # RFC 2971 3.3
 
@@ -51,7 +52,7 @@ def client_identity(cursor: Cursor) -> None:
         raise ImapSyntaxError("ID takes at most 30 pairs")
 
 
-async def enable(session: Session, _mail: AccountMail, names: list[bytes]) -> Reply:
+async def enable(session: Session, mail: AccountMail, names: list[bytes]) -> Reply:
     """ENABLE (RFC 5161); what cannot be enabled is passed over."""
     known = capabilities.ENABLEABLE
     enabled = dict.fromkeys(known[name] for name in names if name in known)
@@ -61,6 +62,13 @@ async def enable(session: Session, _mail: AccountMail, names: list[bytes]) -> Re
     modes.accepts_utf8 |= b"UTF8=ACCEPT" in enabled
     modes.is_rev2 |= b"IMAP4rev2" in enabled
     modes.is_uid_only |= b"UIDONLY" in enabled
+    modes.hears_metadata |= b"METADATA" in enabled
+    modes.hears_server_metadata |= b"METADATA-SERVER" in enabled
+    if events := events_enabled(modes):
+        if session.watch is None:
+            session.watch_with(Watch(selected=EVERYTHING))
+        assert session.watch is not None
+        session.watch.tell_always(events, mail)
     if b"CONDSTORE" in enabled or b"QRESYNC" in enabled:
         session.enable_modseq()
     return ok("Enabled what can be")

@@ -52,6 +52,10 @@ class Cursor:
         following = self._text[self._at : self._at + len(word) + 1]
         return following.upper() == word + b" "
 
+    def at_option(self, option: bytes) -> bool:
+        """Whether a word of the protocol with what surrounds it comes next; takes nothing."""
+        return self._text[self._at : self._at + len(option)].upper() == option
+
     def skip(self, token: bytes) -> bool:
         """Take `token` if it comes next."""
         found = self.at(token)

@@ -28,6 +28,7 @@ class Item(Enum):
     EMAILID = b"EMAILID"
     THREADID = b"THREADID"
     PREVIEW = b"PREVIEW"
+    SAVEDATE = b"SAVEDATE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,15 @@ class _Command:
         return bytes(match[1]) if match else b"*"
 
     def is_append(self) -> bool:
+        return self._name() in _TAKING_MAILS
+
+    def takes_binary(self) -> bool:
+        """Whether it may bring octets of any kind (RFC 3516 4.4, RFC 5464 4.3)."""
+        return self.is_append() or self._name() == b"SETMETADATA"
+
+    def _name(self) -> bytes:
         match = _COMMAND_NAME.match(self.text)
-        return match is not None and match[1].upper() in _TAKING_MAILS
+        return match[1].upper() if match else b""
 
     def refuse(self, text: str, *, is_too_big: bool = False) -> None:
         """Poison the command; the first reason stays."""
@@ -145,7 +152,7 @@ class Framer:
     def _announce_literal(self, size: int, marks: bytes) -> FrameEvent | None:
         command, is_unasked = self._command, marks.endswith(b"+")
         command.is_binary = marks.startswith(b"~")
-        if command.is_binary and not command.is_append():
+        if command.is_binary and not command.takes_binary():
             command.refuse("Only APPEND takes binary literals")
         elif not self._allows(size):
             command.refuse(f"Literal of {size} octets is too big", is_too_big=True)

@@ -20,6 +20,7 @@ class Moment(Enum):
 
     INTERNAL = "internal"
     SENT = "sent"
+    SAVED = "saved"
 
 
 class Order(Enum):
@@ -137,6 +138,7 @@ _FLAG_KEYS = {
 }
 _FIXED_KEYS: dict[bytes, SearchKey] = {
     b"ALL": Every(),
+    b"SAVEDATESUPPORTED": Every(),  # RFC 8514 4.3: in all folders
     b"RECENT": IsRecent(),
     b"OLD": Not(IsRecent()),
     b"NEW": Both((IsRecent(), Not(HasFlag(SEEN)))),
@@ -151,6 +153,9 @@ _DAY_KEYS = {
     b"SENTBEFORE": (Moment.SENT, Order.BELOW),
     b"SENTON": (Moment.SENT, Order.EQUAL),
     b"SENTSINCE": (Moment.SENT, Order.AT_LEAST),
+    b"SAVEDBEFORE": (Moment.SAVED, Order.BELOW),
+    b"SAVEDON": (Moment.SAVED, Order.EQUAL),
+    b"SAVEDSINCE": (Moment.SAVED, Order.AT_LEAST),
 }
 
 
