@@ -41,7 +41,7 @@ class Organisation:
             enrol_listen=f"127.0.0.1:{enrol}",
         )
         assert len(joined.recovery_words.split()) == 24
-        self.passwords["alice"] = joined.password
+        self.passwords["alice"], self.words["alice"] = joined.password, joined.recovery_words
         self.set_mail_ports("alice")
         await self.start("alice")
 
@@ -95,11 +95,12 @@ class Organisation:
             assert code == 250, text
             return text.decode()
 
-    def read(self, name: str, message_id: str) -> bytes:
+    def read(self, name: str, message_id: str, user: str | None = None) -> bytes:
+        """Wait for a mail at the machine `name`, which is `user`'s if it is not named after her."""
         mail = NodeFolder(self.path / name).read_config().mail
         host, _, port = mail.imap.partition(":")
         with imaplib.IMAP4(host, int(port), timeout=30) as client:
-            client.login(name, self.passwords[name])
+            client.login(user or name, self.passwords[name])
             while True:
                 client.select()
                 found = client.uid("SEARCH", "HEADER", "Message-ID", message_id)[1][0].split()

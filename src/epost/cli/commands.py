@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from epost import __version__
+from epost.cli.devices import compare_digits, device
 from epost.cli.options import AsJson, AuthorityDir, DataDir, Listen, print_json, stop
 from epost.cli.organisation import org
 from epost.cli.views import (
@@ -33,6 +34,7 @@ app = typer.Typer(
 demo = typer.Typer(help="Run a small organisation of real daemons on this machine.")
 password = typer.Typer(no_args_is_help=True, help="Passwords for mail programs, one for each.")
 app.add_typer(org, name="org")
+app.add_typer(device, name="device")
 app.add_typer(demo, name="demo")
 app.add_typer(password, name="password")
 
@@ -81,7 +83,9 @@ def invite(
 
 @app.command()
 def join(
-    invitation: Annotated[str, typer.Argument(help="The invitation: epost1:...")],
+    invitation: Annotated[
+        str, typer.Argument(help="The invitation, epost1:..., or what epost device add shows.")
+    ],
     data_dir: DataDir,
     listen: Listen = "0.0.0.0:4510",
     advertise: Annotated[
@@ -89,14 +93,26 @@ def join(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Join an organisation with an invitation; shows the 24 recovery words once."""
+    """Join an organisation with an invitation, which shows the 24 recovery words once; or make
+    this one more machine of your account, with the code that another one shows."""
     from epost.daemon.membership import join_organisation
+    from epost.daemon.pairing.code import is_device_code
+    from epost.daemon.pairing.guest import join_account
 
-    joined = asyncio.run(
-        join_organisation(invitation, data_dir, listen=listen, advertise=advertise or [])
+    at = advertise or []
+    is_device = is_device_code(invitation)
+    joining = (
+        join_account(
+            invitation, data_dir, listen=listen, advertise=at, compare=compare_digits, say=_say
+        )
+        if is_device
+        else join_organisation(invitation, data_dir, listen=listen, advertise=at)
     )
+    joined = asyncio.run(joining)
     if as_json:
         print_json(joined.as_dict())
+    elif is_device:
+        show_recovered(joined.as_dict(), data_dir, is_only_machine=False)
     else:
         show_joined(joined.as_dict(), data_dir, is_founder=False)
 
@@ -133,7 +149,7 @@ def recover(
             listen=listen,
             advertise=advertise or [],
             revoke=not keep_machines,
-            say=lambda text: sys.stderr.write(text + "\n"),
+            say=_say,
         )
     )
     if as_json:
@@ -303,6 +319,10 @@ def simulate(
     report = run_scenario(scenario, seed=seed, minutes=minutes, broken=broken)
     sys.stdout.write((json.dumps(report.as_dict()) if as_json else report.text()) + "\n")
     sys.exit(0 if report.held else 1)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
 
 
 def _ask_daemon(data_dir: Path, command: str) -> dict[str, Any]:

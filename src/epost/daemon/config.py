@@ -28,6 +28,8 @@ class RingSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     bootstrap: tuple[str, ...] = ()
     founder: bool = False
     site: str = ""
+    enrolment: tuple[str, ...] = ()
+    """Where the authority enrols machines: asked when the user adds one to her account."""
 
 
 class StorageSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -123,7 +125,7 @@ def _addresses(config: NodeConfig) -> list[str]:
     listeners = [config.ring.listen, config.mail.smtp, config.mail.imap, config.authority.listen]
     optional = [config.metrics.listen] if config.metrics.listen else []
     bootstrap = [text.partition("@")[2] for text in config.ring.bootstrap]
-    return [*listeners, *optional, *config.ring.advertise, *bootstrap]
+    return [*listeners, *optional, *config.ring.advertise, *config.ring.enrolment, *bootstrap]
 
 
 def parse_address(text: str, *, source: str = "") -> Address:

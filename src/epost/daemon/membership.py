@@ -163,7 +163,7 @@ async def join_organisation(
     config = config or NodeConfig()
     config = msgspec.structs.replace(
         config,
-        ring=ring_section(listen, addresses, enrolled, founder=founder),
+        ring=ring_section(listen, addresses, invite, enrolled, founder=founder),
         authority=authority or config.authority,
     )
     return _settle(folder, config, enrolled, pending, addresses, world)
@@ -176,7 +176,12 @@ def own_addresses(listen: str, advertise: Sequence[str], invite: Invite) -> tupl
 
 
 def ring_section(
-    listen: str, addresses: Sequence[Address], enrolled: Enrolled, *, founder: bool = False
+    listen: str,
+    addresses: Sequence[Address],
+    invite: Invite,
+    enrolled: Enrolled,
+    *,
+    founder: bool = False,
 ) -> RingSection:
     """Return the settings by which the new node finds the ring, and is found."""
     contacts = tuple(
@@ -189,6 +194,7 @@ def ring_section(
         advertise=tuple(format_address(a) for a in addresses),
         bootstrap=contacts,
         founder=founder,
+        enrolment=tuple(format_address(a) for a in invite.addresses),
     )
 
 

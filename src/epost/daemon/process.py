@@ -23,9 +23,10 @@ from epost.crypto.hashing import derive
 from epost.crypto.sealing import HpkeSealing
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
+from epost.daemon.account_door import AccountDoor
 from epost.daemon.authority.upkeep import AuthorityUpkeep
 from epost.daemon.config import NodeConfig, parse_address, parse_contact
-from epost.daemon.control import ControlServer, socket_path
+from epost.daemon.control import Command, ControlServer, socket_path
 from epost.daemon.counters import EventCounters
 from epost.daemon.files import make_private_folder
 from epost.daemon.folder import Membership, NodeFolder
@@ -308,7 +309,13 @@ class Daemon:
         async def ring(_: Mapping[str, Any]) -> Mapping[str, Any]:
             return self._ring.overview()
 
-        commands = {"status": status, "queue": queue, "parts": parts, "ring": ring}
+        commands: dict[str, Command] = {
+            "status": status,
+            "queue": queue,
+            "parts": parts,
+            "ring": ring,
+            **AccountDoor(self.node).commands(),
+        }
         control = ControlServer(socket_path(self._folder.path), commands)
         await control.start()
         self._stack.push_async_callback(control.close)

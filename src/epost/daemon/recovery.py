@@ -21,9 +21,8 @@ from epost.daemon.authority.world import World
 from epost.daemon.config import NodeConfig
 from epost.daemon.enrolment.begun import enrol
 from epost.daemon.files import make_private_folder
-from epost.daemon.folder import FirstBlock, Membership, NodeFolder
+from epost.daemon.folder import Membership, NodeFolder
 from epost.daemon.membership import (
-    FIRST_APPLICATION,
     Joined,
     membership_of,
     organisation_secret,
@@ -32,15 +31,15 @@ from epost.daemon.membership import (
     ring_section,
     system_world,
 )
-from epost.daemon.passwords import PasswordFile
 from epost.daemon.process import Daemon
+from epost.daemon.settling import settle_device
 from epost.foundation.codec import Format
 from epost.foundation.errors import (
     NotFoundError,
     RefusedError,
     UnavailableError,
 )
-from epost.foundation.ids import BlockKind, Bytes32
+from epost.foundation.ids import Bytes32
 from epost.post.device_changes import AccountFound
 from epost.post.devices import AccountKeys
 from epost.post.keyring import EpochSecret
@@ -111,7 +110,7 @@ async def recover_account(
         folder, invite, _BEGUN, lambda _: _begin(invite, keys, world), world.clock
     )
     config = config or NodeConfig()
-    config = msgspec.structs.replace(config, ring=ring_section(listen, addresses, enrolled))
+    config = msgspec.structs.replace(config, ring=ring_section(listen, addresses, invite, enrolled))
     secret = organisation_secret(enrolled, begun.request, begun.sealing_seed, world.sealing)
     return await _Recovery(folder, config, enrolled, begun, secret, world, say).run(
         keys, revoke=revoke
@@ -156,26 +155,16 @@ class _Recovery:
 
     async def run(self, keys: AccountKeys, *, revoke: bool) -> Joined:
         """Read the account through the ring, then write the folder; the membership last."""
-        assert self._enrolled.account is not None, "check_answer has seen to it"
         self._folder.write_node_key(self._begun.node_seed, self._world.entropy)
         self._folder.write_config(self._config)
         device = await self._through_the_ring(keys, revoke=revoke)
-        secrets = msgspec.structs.replace(device.secrets, organisation_secrets=(self._secret,))
-        self._folder.write_device_secrets(secrets, self._world.entropy)
-        passwords = PasswordFile(self._folder.path)
-        name = self._enrolled.account.name
-        passwords.create(name)
-        password = passwords.add(FIRST_APPLICATION)
-        self._folder.write_membership(membership_of(self._enrolled, self._first_blocks(device)))
-        self._folder.forget_enrolment()
-        return Joined(
-            name=name,
-            domain=self._enrolled.trust.domain,
-            node_id=self._enrolled.node.node_id.hex(),
-            recovery_words="",
-            password=password,
-            imap=self._config.mail.imap,
-            smtp=self._config.mail.smtp,
+        return settle_device(
+            self._folder,
+            self._config.mail,
+            self._enrolled,
+            device,
+            [self._secret],
+            self._world.entropy,
         )
 
     async def _through_the_ring(self, keys: AccountKeys, *, revoke: bool) -> NewDevice:
@@ -209,12 +198,3 @@ class _Recovery:
 
     def _as_storage(self) -> Membership:
         return msgspec.structs.replace(membership_of(self._enrolled, ()), account=b"")
-
-    def _first_blocks(self, device: NewDevice) -> tuple[FirstBlock, ...]:
-        # The identity block last: it makes the others count.
-        return (
-            FirstBlock(BlockKind.CERTIFICATE, self._enrolled.answer.account),
-            FirstBlock(BlockKind.CONTENT, device.keyring),
-            FirstBlock(BlockKind.KEY, device.device_block.data),
-            FirstBlock(BlockKind.KEY, device.identity.data),
-        )

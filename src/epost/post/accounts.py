@@ -114,7 +114,8 @@ class Accounts:
         self._config = config
         self._cache: OrderedDict[str, _Cached] = OrderedDict()
         self._names: dict[bytes, str] = {}
-        self._running: Shared[str, Contact] = Shared()
+        self._running: Shared[tuple[str, int], Contact] = Shared()
+        self._times_forgotten = 0
 
     @property
     def me(self) -> AccountCert:
@@ -134,8 +135,10 @@ class Accounts:
         cached = self._cache.get(name)
         if cached is not None and not fresh and self._clock.now() < cached.good_until:
             return cached.contact
-        contact = await self._running.run(name, self._look_up(name))
-        self._remember(contact)
+        times = self._times_forgotten
+        contact = await self._running.run((name, times), self._look_up(name))
+        if times == self._times_forgotten:
+            self._remember(contact)
         return contact
 
     async def signer(self, account: AccountCert, device: DeviceCert) -> Contact:
@@ -160,8 +163,12 @@ class Accounts:
         return cached is not None and cached.contact.revocation(device.device_key) is not None
 
     def forget(self, name: str) -> None:
-        """Look this name up afresh next time: what is known of it did not work."""
+        """Look this name up afresh next time: what is known of it did not work, or has changed.
+
+        A look-up that is under way may have been too early: nobody joins it any more.
+        """
         self._cache.pop(name, None)
+        self._times_forgotten += 1
 
     def _remember(self, contact: Contact) -> None:
         good_until = self._clock.now() + self._config.contact_cache_seconds

@@ -206,9 +206,19 @@ def sign_member_request(
 
 def sign_device_request(request: DeviceRequest, *, account: SigningKey, node: SigningKey) -> bytes:
     """Sign with both keys that the request names."""
+    return complete_device_request(request, sign_for_account(request, account), node)
+
+
+def sign_for_account(request: DeviceRequest, account: SigningKey) -> bytes:
+    """Return the account's signature; the node's key may be on another machine."""
+    return account.sign(Kind.ENROL_ACCOUNT, encode(request))
+
+
+def complete_device_request(request: DeviceRequest, by_account: bytes, node: SigningKey) -> bytes:
+    """Add the node's signature; raises BadSignature if the account's is not what it must be."""
     body = encode(request)
-    signatures = (account.sign(Kind.ENROL_ACCOUNT, body), node.sign(Kind.ENROL_NODE, body))
-    return encode(_SignedRequest(1, body, signatures))
+    verify(request.account_key, Kind.ENROL_ACCOUNT, body, by_account)
+    return encode(_SignedRequest(1, body, (by_account, node.sign(Kind.ENROL_NODE, body))))
 
 
 def sign_storage_request(request: StorageRequest, *, node: SigningKey) -> bytes:

@@ -131,6 +131,20 @@ async def test_lookups_at_the_same_time_and_within_a_minute_are_one(pair: Pair) 
 
 
 @looked_up
+async def test_what_was_forgotten_is_not_learnt_from_a_lookup_that_began_before(pair: Pair) -> None:
+    early = asyncio.create_task(pair.accounts.resolve(BOB))
+    await asyncio.sleep(0)
+    pair.accounts.forget(BOB)
+    before = pair.alice.lookups
+    await pair.accounts.resolve(BOB)
+    await early
+    assert pair.alice.lookups - before >= 3
+    pair.publish_identity(msgspec.structs.replace(pair.identity, public_references=(b"new",)))
+    pair.accounts.forget(BOB)
+    assert (await pair.accounts.resolve(BOB)).identity.public_references == (b"new",)
+
+
+@looked_up
 async def test_nobody_has_a_name_only_if_the_ring_says_so(pair: Pair) -> None:
     with pytest.raises(NoSuchUser):
         await pair.accounts.resolve(f"nobody@{DOMAIN}")

@@ -179,7 +179,7 @@ class Authority:
         opened = open_request(request)
         bound_to = request_hash(request)
         with self._register.transaction():
-            invite = self._register.invite(token_hash(opened.token))
+            invite = self._invitation_for(opened, now)
             _require_invited(opened, invite)
             assert invite is not None
             if invite.request_hash is not None:
@@ -192,6 +192,20 @@ class Authority:
             answer = self._certify(opened, bound_to, now, tuple(contacts[:CONTACTS_MAX]))
             self._register.use_invite(invite.token_hash, bound_to, answer, now)
         return answer
+
+    def _invitation_for(self, request: Request, now: int) -> InviteRow | None:
+        """Return what was issued under the request's token.
+
+        An account invites one more machine of its own by signing for it: `open_request` has
+        verified that, and certifying asks whose account it is and how many machines she has.
+        """
+        hashed = token_hash(request.token)
+        invite = self._register.invite(hashed)
+        if invite is None and isinstance(request, DeviceRequest):
+            expires_at = now + LIFETIME_MS_MAX
+            self._register.add_invite(hashed, request.name, expires_at, is_device=True)
+            invite = self._register.invite(hashed)
+        return invite
 
     def refresh_policy(self) -> bytes:
         """Sign a new issuer block, which members want to see at least weekly, and return it."""

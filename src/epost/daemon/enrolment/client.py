@@ -65,7 +65,7 @@ async def request_enrolment(
 async def _request_at(
     address: Address, invite: Invite, build_request: BuildRequest, limits: EnrolmentLimits
 ) -> tuple[OrganisationTrust, bytes]:
-    async with open_channel(partial(_connect, address, limits)) as channel:
+    async with open_channel(partial(connect, address, limits), SIZE_MAX) as channel:
         async with asyncio.timeout(limits.greeting_seconds):
             _, greeting = await channel.receive(What.GREETING)
         trust = check_greeting(greeting, invite, spki_sha256(channel.peer_certificate))
@@ -77,9 +77,10 @@ async def _request_at(
     return trust, payload
 
 
-async def _connect(
+async def connect(
     address: Address, limits: EnrolmentLimits, factory: Factory
 ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
+    """Connect to a listener that is known by its key alone: the caller compares that."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.check_hostname = False

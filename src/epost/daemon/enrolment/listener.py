@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from epost.crypto.x509 import make_listener
-from epost.daemon.enrolment.channel import Channel, EnrolmentLimits, What, open_channel
+from epost.daemon.enrolment.channel import SIZE_MAX, Channel, EnrolmentLimits, What, open_channel
 from epost.daemon.tls.config import TransportConfig
 from epost.daemon.tls.contexts import load_key
 from epost.daemon.tls.gate import Gate, source_and_network
@@ -136,14 +136,14 @@ class EnrolmentServer:
             ssl_shutdown_timeout=self._limits.close_seconds,
         )
         try:
-            async with open_channel(handshake) as channel:
+            async with open_channel(handshake, SIZE_MAX) as channel:
                 await self._serve(channel, host)
         except (OSError, EOFError, EpostError) as error:  # OSError: TimeoutError and SSLError too
             self._observer.record(EnrolmentRefused(host, str(error) or "no request in time"))
         finally:
             self._gate.leave(host)
 
-    async def _serve(self, channel: Channel, host: str) -> None:
+    async def _serve(self, channel: Channel[What], host: str) -> None:
         async with asyncio.timeout(self._limits.request_seconds):
             await channel.send(What.GREETING, self._greeting)
             _, request = await channel.receive(What.REQUEST)
@@ -167,6 +167,15 @@ class EnrolmentServer:
                 raise
 
 
+def listener_context(key_seed: bytes, clock: Clock) -> ssl.SSLContext:
+    """Return the TLS context of a listener that is known by this key alone."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.num_tickets = 0
+    load_key(context, make_listener(key_seed, not_before_ms=clock.wall_ms()), key_seed)
+    return context
+
+
 async def serve_enrolment(
     address: Address,
     *,
@@ -182,10 +191,7 @@ async def serve_enrolment(
     `key_seed` is of the key whose SPKI hash the IssuerCert names. Raises ConfigError if the
     address cannot be had.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.num_tickets = 0
-    load_key(context, make_listener(key_seed, not_before_ms=clock.wall_ms()), key_seed)
+    context = listener_context(key_seed, clock)
     listener = listen(address, purpose="enrolment")
     return EnrolmentServer(
         listener,

@@ -1,0 +1,163 @@
+"""The commands for the machines of one's own account."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import io
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import segno
+import typer
+from rich.table import Table
+
+from epost.cli.options import AsJson, DataDir, print_json
+from epost.cli.views import console
+
+if TYPE_CHECKING:
+    from epost.daemon.pairing.code import DeviceCode
+
+device = typer.Typer(no_args_is_help=True, help="The machines of your account.")
+WordsFile = Annotated[
+    Path | None, typer.Option(help="A file with the 24 words; else they are asked for.")
+]
+
+
+@device.command("add")
+def device_add(
+    data_dir: DataDir,
+    listen: Annotated[
+        str, typer.Option(help="Where the new machine reaches this command: host:port.")
+    ] = "",
+    authority: Annotated[
+        list[str] | None,
+        typer.Option(help="Where the organisation enrols machines, if this folder does not say."),
+    ] = None,
+    words_file: WordsFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a code with which another machine becomes one of yours; the daemon must be running."""
+    from epost.daemon.devices import Owner
+
+    owner = Owner(data_dir, _words(words_file))
+    said = asyncio.run(
+        owner.add_device(
+            listen=listen,
+            authority=authority or [],
+            compare=compare_digits,
+            show=_print_code if as_json else _show_code,
+            say=lambda text: sys.stderr.write(text + "\n"),
+        )
+    )
+    if as_json:
+        _print_line(said)
+    else:
+        console.print("Done: the new machine is one of yours.", style="bold")
+        _show_devices(said)
+
+
+@device.command("list")
+def device_list(data_dir: DataDir, as_json: AsJson = False) -> None:
+    """List the machines of your account, and those that were revoked."""
+    from epost.daemon.devices import ask_devices
+
+    said = ask_devices(data_dir)
+    if as_json:
+        print_json(said)
+    else:
+        _show_devices(said)
+
+
+@device.command("revoke")
+def device_revoke(
+    name: Annotated[str, typer.Argument(help="Its number, or the start of its node id.")],
+    data_dir: DataDir,
+    words_file: WordsFile = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """End a machine's part in your account, for good: it reads no new mail and signs nothing."""
+    from epost.daemon.devices import Owner
+
+    owner = Owner(data_dir, _words(words_file))
+    if not yes:
+        typer.confirm(f"Revoke machine {name} for good?", abort=True)
+    said = asyncio.run(owner.revoke_device(name))
+    if as_json:
+        print_json(said)
+        return
+    _show_devices(said)
+    console.print(
+        "What the revoked machine writes from now on counts for nothing, and new mail is closed to "
+        "it. Whoever runs the organisation should take it out of the ring too: epost org "
+        "revoke-node."
+    )
+
+
+async def compare_digits(digits: str) -> bool:
+    """Ask whether the other machine shows the same."""
+    sys.stderr.write(f"\nThis machine shows  {digits}\n")
+    question = "Does the other machine show the same digits?"
+    return await asyncio.to_thread(typer.confirm, question, err=True)
+
+
+def _words(words_file: Path | None) -> str:
+    if words_file is not None:
+        return words_file.read_text()
+    return str(typer.prompt("The 24 words", hide_input=True))
+
+
+def _print_code(code: DeviceCode) -> None:
+    _print_line({"code": str(code), "address": _address(code)})
+
+
+def _show_code(code: DeviceCode) -> None:
+    picture = io.StringIO()
+    segno.make_qr(str(code), error="l").terminal(out=picture, border=2, compact=True)
+    sys.stdout.write(picture.getvalue())
+    console.print("On the new machine, within 10 minutes:\n", style="bold")
+    console.print(f"  epost join {code}\n", soft_wrap=True)
+    console.print("or, with less to type, and six digits to compare:\n")
+    console.print(f"  epost join {_address(code)}\n", soft_wrap=True)
+    console.print("The code works once. Whoever reads it in these minutes can use it.")
+
+
+def _address(code: DeviceCode) -> str:
+    from epost.daemon.config import format_address
+
+    return format_address(code.address)
+
+
+def _show_devices(said: Mapping[str, Any]) -> None:
+    table = Table("no", "node", "at", "added", "last wrote", "", title_justify="left")
+    table.title = f"Machines of {said['name']}"
+    for row in said["devices"]:
+        table.add_row(
+            str(row["number"]),
+            row["node_id"][:16] + "…" if row["node_id"] else "(not seen yet)",
+            ", ".join(row["addresses"]),
+            _time(row["added_ms"]),
+            _time(row["wrote_ms"]),
+            "this machine" if row["this"] else "",
+        )
+    for row in said["revoked"]:
+        revoked = f"[red]revoked {_time(row['revoked_ms'])}[/]"
+        table.add_row(str(row["number"]), "", "", "", "", revoked)
+    console.print(table)
+
+
+def _time(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return ""
+    moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _print_line(value: object) -> None:
+    """Print a line for scripts at once: more follow when something has happened."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
