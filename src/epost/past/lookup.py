@@ -11,7 +11,9 @@ from typing import TypeVar
 from epost.foundation.calls import Calls
 from epost.foundation.codec import encode
 from epost.foundation.errors import (
+    AuthenticityError,
     NoSuchBlock,
+    PeerError,
     UnavailableError,
     UnexpectedPacket,
 )
@@ -270,7 +272,12 @@ class Lookups:
         match reply:
             case Found(block, proof, is_catching_up, statement):
                 if proof + block not in proven:
-                    proven[proof + block] = self._prove(handle, block, proof)
+                    try:
+                        proven[proof + block] = self._prove(handle, block, proof)
+                    except (AuthenticityError, PeerError):
+                        # It has spoken and proves nothing: waiting for it would let one rotten or
+                        # dishonest replica keep everybody from ever being sure.
+                        return Said(node.id, None, True, b"")
                 fetched = Fetched(block, proven[proof + block])
                 return Said(node.id, fetched, is_catching_up, statement)
             case Absent(is_catching_up, statement):

@@ -223,6 +223,20 @@ def test_an_unanswered_reading_is_not_confirmed_until_the_absence_is_noticed() -
     in_ring(story)
 
 
+def test_a_replica_that_gives_rotten_blocks_keeps_nobody_from_being_sure() -> None:
+    async def story(ring: PastRing) -> None:
+        block = key_block(key_of("alice"), b"one")
+        liar, reader = ring.closest(block.handle)[1], ring.closest(block.handle)[-1]
+        await ring.node("ann").store.insert(KEY, block.data)
+        replica = ring.node(liar).replica
+        give = replica.on_loaded
+        replica.on_loaded = lambda purpose, body, now: give(purpose, body[::-1], now)
+        reading = await ring.node(reader).store.lookup_latest(block.handle)
+        assert (reading.block, reading.confirmed) == (block.data, True)
+
+    in_ring(story)
+
+
 def test_two_writers_of_one_version_learn_of_each_other() -> None:
     async def story(ring: PastRing) -> None:
         first = key_block(key_of("alice"), b"one")
