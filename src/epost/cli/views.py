@@ -133,7 +133,7 @@ def show_ring(ring: Mapping[str, Any]) -> None:
             node["node_id"][:16] + "…",
             node["side"],
             ", ".join(node["addresses"]),
-            "yes" if node["reachable"] else absent,
+            _reached(node) if node["reachable"] else absent,
             "" if node["round_trip_ms"] is None else f"{node['round_trip_ms']:.1f}",
         )
     console.print(table)
@@ -145,6 +145,11 @@ def show_ring(ring: Mapping[str, Any]) -> None:
     )
     _show_loss(ring["loss"])
     _show_advice(ring["advice"])
+
+
+def _reached(node: Mapping[str, Any]) -> str:
+    through = node.get("through", "")  # empty, or not told by an older daemon
+    return f"through {through[:16]}…" if through else "yes"
 
 
 def _show_loss(loss: Mapping[str, Any]) -> None:

@@ -81,6 +81,7 @@ class EventCounters:
             past.BlockStored: self._on_stored,
             scribe.MulticastReceived: self._on_multicast,
             scribe.AnycastEnded: self._on_anycast,
+            links.RelayEnded: self._on_relayed,
         }
 
     def count(self, event: object) -> None:
@@ -123,6 +124,12 @@ class EventCounters:
         )
         self._repaired, self._inserted = stored.labels("repair"), stored.labels("insertion")
 
+        self._relayed = Counter(
+            "epost_relayed_bytes",
+            "Bytes passed on for pairs of nodes that cannot link with each other",
+            registry=registry,
+        )
+
     def _on_delivered(self, event: pastry.Delivered) -> None:
         self._hops.observe(event.hops)
 
@@ -139,6 +146,9 @@ class EventCounters:
 
     def _on_stored(self, event: past.BlockStored) -> None:
         (self._repaired if event.repaired else self._inserted).inc(event.size)
+
+    def _on_relayed(self, event: links.RelayEnded) -> None:
+        self._relayed.inc(event.octets)
 
     def _on_multicast(self, event: scribe.MulticastReceived) -> None:
         self._fan_out.observe(event.passed_to)

@@ -157,7 +157,9 @@ class Daemon:
         self.metrics_port = 0
         self._power = LinuxPowerAndLink(self._clock.now)
         self.node = self._make_node()
-        self._ring = RingReport(self.node, self._clock, self._node_configs().past)
+        self._ring = RingReport(
+            self.node, self._clock, self._node_configs().past, self._transport.relay_to
+        )
         self._status = NodeStatus(
             self.node, self._ring, name=self._name(), key_protection=folder.key_protection()
         )

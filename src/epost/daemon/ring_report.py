@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,6 +13,7 @@ from epost.foundation.ids import (
     RING_SIZE,
     BlockKind,
     Handle,
+    NodeId,
     clockwise_distance,
 )
 from epost.foundation.ports import Clock
@@ -30,7 +31,15 @@ LONG_ABSENCE_SECONDS = 7 * 86_400.0
 class RingReport:
     """Reads a node's view of its ring; `watch` is to be called every minute or so."""
 
-    def __init__(self, node: Node, clock: Clock, past: PastConfig) -> None:
+    def __init__(
+        self,
+        node: Node,
+        clock: Clock,
+        past: PastConfig,
+        relay_to: Callable[[NodeId], NodeId | None] = lambda _: None,
+    ) -> None:
+        """`relay_to(node)` tells through whom a node is reached that no direct link leads to."""
+        self._relay_to = relay_to
         self._node = node
         self._clock = clock
         self._past = past
@@ -112,12 +121,14 @@ class RingReport:
 
     def _neighbour(self, member: Member) -> dict[str, Any]:
         seconds = self._node.overlay.round_trip(member.node)
+        relay = self._relay_to(member.node.id)
         distance = clockwise_distance(self._node.me.node_id, member.node.node_id)
         return {
             "node_id": member.node.node_id.hex(),
             "addresses": [format_address(address) for address in member.node.addresses],
             "side": "clockwise" if distance <= RING_SIZE // 2 else "counter-clockwise",
             "reachable": member.live,
+            "through": "" if relay is None else relay.hex(),
             "round_trip_ms": None if seconds is None else round(seconds * 1000, 1),
             "absent_seconds": round(self._absence(member)),
         }

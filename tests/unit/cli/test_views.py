@@ -49,6 +49,11 @@ def ring(**changed: object) -> dict[str, Any]:
     return known | changed
 
 
+def test_the_ring_tells_who_is_reached_through_whom(capsys: Any) -> None:
+    show_ring(ring(leaf_set=[neighbour(1) | {"through": f"{7:040x}"}]))
+    assert "through 0000000000000000…" in capsys.readouterr().out
+
+
 def test_the_ring_is_shown_with_who_is_away_and_since_when(capsys: Any) -> None:
     show_ring(ring())
     text = capsys.readouterr().out

@@ -29,6 +29,19 @@ def report_of(machine: Machine) -> RingReport:
     return RingReport(machine.node, machine.host.clock, PastConfig())
 
 
+def test_who_is_reached_through_another_is_told() -> None:
+    async def story(office: Office) -> None:
+        first, second, third = office.machines[:3]
+        assert first.node is not None
+        relays = {second.node_id: third.node_id}
+        report = RingReport(first.node, first.host.clock, PastConfig(), relays.get)
+        through = {n["node_id"]: n["through"] for n in report.overview()["leaf_set"]}
+        assert through[second.node_id.hex()] == third.node_id.hex()
+        assert through[third.node_id.hex()] == ""
+
+    in_ring(story, machines=4)
+
+
 def test_a_whole_ring_is_told_neighbour_by_neighbour() -> None:
     async def story(office: Office) -> None:
         first = office.machines[0]

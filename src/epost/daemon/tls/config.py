@@ -46,6 +46,17 @@ class TransportConfig:
     backoff_seconds_min: float = 0.1
     backoff_seconds_max: float = 5.0
 
+    # Source routes: one neighbour passes on what two nodes say that cannot link with each other.
+    relay_after_seconds: float = 1.0  # without a direct link, while that is still tried
+    relay_seconds: float = 2.0  # for one relay to lead there, HELLO included
+    relay_tries: int = 3
+    relay_shun_seconds: float = 300.0  # a relay that failed is asked after the others
+    direct_retry_seconds: float = 60.0  # while a node is reached through another
+    relayed_links_max: int = 64  # that end here
+    relayed_pairs_max: int = 64  # that pass through here ...
+    relayed_pairs_per_node_max: int = 8  # ... opened by one node
+    relayed_bytes_per_second: int = 2 * MIB  # of one pair, both ways
+
     # Peers that broke the protocol, and what is remembered of good ones.
     refuse_seconds: float = 600.0
     refused_max: int = 1000

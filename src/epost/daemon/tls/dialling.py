@@ -158,7 +158,7 @@ class _Race:
     async def _attempt(self, place: int) -> TlsLink:
         address, link = self._runners[place]
         if place > 0:
-            await _passed(self._has_failed[place - 1], self._config.dial_stagger_seconds)
+            await passed(self._has_failed[place - 1], self._config.dial_stagger_seconds)
         try:
             async with asyncio.timeout(self._config.dial_address_seconds):
                 await self._connect(address, link)
@@ -189,7 +189,8 @@ def _is_busy(error: OSError | UnicodeError) -> bool:
     return isinstance(error, ConnectionError) and (error.errno is None or error.errno in _BUSY)
 
 
-async def _passed(event: asyncio.Event, seconds: float) -> None:
+async def passed(event: asyncio.Event, seconds: float) -> None:
+    """Return when an event has happened, or so many seconds have passed."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -1,11 +1,11 @@
-"""Frames: how messages and signals share a link. Version 1 of the protocol.
+"""Frames: how messages and signals share a link. Version 2 of the protocol.
 
 Layout: u8 kind, u24be payload length, payload. A message of up to CHUNK_BYTES is one WHOLE frame.
 A larger one is a FIRST frame (u32be stream, u32be total length, bytes) and MORE frames (u32be
 stream, bytes); between them frames of other messages pass. The total of all unfinished large
 messages of a link stays within WINDOW_BYTES: FIRST uses credit, CREDIT (u32be) gives it back when
-the message has been delivered. HELLO is the first frame each way and the only one whose format no
-later version may change.
+the message has been delivered. RELAY and RELAYED (since version 2) carry tunnels (relay_frames).
+HELLO is the first frame each way and the only one whose format no later version may change.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ SMALL_BYTES: Final = 16 * 1024
 WINDOW_BYTES: Final = 8 * 1024 * 1024
 HELLO_BYTES_MAX: Final = 16 * 1024
 CLOSE_TEXT_BYTES_MAX: Final = 300
+RELAY_BYTES_MAX: Final = 16 * 1024 + 32
 
 HEADER: Final = struct.Struct(">I")
 U32: Final = struct.Struct(">I")
@@ -41,6 +42,8 @@ class Frame(IntEnum):
     PING = 6
     PONG = 7
     CLOSE = 8
+    RELAY = 9
+    RELAYED = 10
 
 
 class CloseReason(IntEnum):
@@ -69,6 +72,8 @@ _PAYLOAD_BYTES_MAX: Final = {
     Frame.PING: 0,
     Frame.PONG: 0,
     Frame.CLOSE: 1 + CLOSE_TEXT_BYTES_MAX,
+    Frame.RELAY: RELAY_BYTES_MAX,
+    Frame.RELAYED: RELAY_BYTES_MAX,
 }
 _KINDS: Final = {int(kind): kind for kind in Frame}
 

@@ -12,14 +12,16 @@ from typing import Annotated, Final, Protocol
 import msgspec
 
 from epost.crypto.certificates import V1, NodeCert
+from epost.crypto.signing import SigningKey
 from epost.crypto.x509 import node_id_of, public_key_of
+from epost.daemon.tls.contexts import NodeIdentity
 from epost.daemon.tls.frames import HELLO_BYTES_MAX
 from epost.foundation.codec import Format, encode
-from epost.foundation.errors import MalformedPacket, RefusedError, UntrustedCertificate
+from epost.foundation.errors import ConfigError, MalformedPacket, RefusedError, UntrustedCertificate
 from epost.foundation.ids import U8, U63, Bytes32, NodeHandle, NodeId
 
 VERSION_LOWEST: Final = 1
-VERSION_HIGHEST: Final = 1
+VERSION_HIGHEST: Final = 2
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -86,6 +88,14 @@ class Introduced:
     version: int
     news: RingNews
     clock_ms: int
+
+
+def require_consistent(identity: NodeIdentity) -> None:
+    """Check that the parts of our own identity belong together; raises ConfigError."""
+    key = SigningKey(identity.key_seed).public
+    _, node_id = node_id_of(identity.leaf)
+    if key != public_key_of(identity.leaf) or node_id != identity.node.node_id:
+        raise ConfigError("node key, TLS certificate and node id do not belong together")
 
 
 def make_hello(node: NodeHandle, certificate: bytes, news: RingNews, clock_ms: int) -> bytes:

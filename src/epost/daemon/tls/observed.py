@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from epost.foundation.errors import EpostError
-from epost.foundation.ids import NodeHandle
+from epost.foundation.ids import NodeHandle, NodeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,3 +52,30 @@ class AcceptFailed:
     """The system gives no more connections (too many open files?); tried again soon."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRouteUp:
+    """A node is reached through another one, since no direct link comes about."""
+
+    node: NodeHandle
+    relay: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class RelayBegan:
+    """This node passes on what two others say."""
+
+
+@dataclass(frozen=True, slots=True)
+class RelayRefused:
+    """Somebody asked this node to relay, and it has no room."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayEnded:
+    """A pair that was relayed is done; `octets` passed through here, both ways."""
+
+    octets: int

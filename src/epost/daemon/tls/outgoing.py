@@ -57,6 +57,7 @@ class Outgoing:
         self._budget = budget
         self._bytes = 0
         self._small: deque[bytes] = deque()
+        self._relayed: deque[bytes] = deque()
         self._taking_turns: deque[_Large] = deque()
         self._waiting_for_credit: deque[_Large] = deque()
         self._credit = WINDOW_BYTES
@@ -83,9 +84,22 @@ class Outgoing:
             self._waiting_for_credit.append(_Large(message))
         return True
 
+    def push_relayed(self, frame: bytes) -> bool:
+        """Queue a whole frame of a tunnel between two others; False if it does not fit.
+
+        These leave in order, after small messages, and do not outlive the link.
+        """
+        cost = len(frame) + MESSAGE_OVERHEAD_BYTES
+        used = self._budget.used + cost
+        if self._bytes + cost > self._bytes_max or used > self._budget.bytes_max:
+            return False
+        self._charge(cost)
+        self._relayed.append(frame)
+        return True
+
     def next_batch(self) -> bytes:
-        """Return the next bytes to write: about a chunk of small messages, a chunk of a large
-        one, or nothing."""
+        """Return the next bytes to write: about a chunk of small messages, one of relayed frames,
+        and a chunk of a large message; or nothing."""
         parts: list[bytes | memoryview] = []
         size = 0
         while self._small and size < CHUNK_BYTES:
@@ -93,6 +107,7 @@ class Outgoing:
             parts += (header(Frame.WHOLE, len(message)), message)
             size += len(message) + MESSAGE_OVERHEAD_BYTES
         self._charge(-size)
+        parts += self._take_relayed()
         self._spend_credit()
         if self._taking_turns:
             parts += self._cut(self._taking_turns.popleft())
@@ -106,6 +121,7 @@ class Outgoing:
 
     def restart(self) -> None:
         """Begin on another link: unfinished messages anew, the whole window open."""
+        self._drop_relayed()
         turns = self._taking_turns
         unfinished = [large for large in turns if len(large.message) > CHUNK_BYTES]
         self._taking_turns = deque(large for large in turns if len(large.message) <= CHUNK_BYTES)
@@ -119,8 +135,22 @@ class Outgoing:
         """Drop everything."""
         self._charge(-self._bytes)
         self._small.clear()
+        self._relayed.clear()
         self._taking_turns.clear()
         self._waiting_for_credit.clear()
+
+    def _take_relayed(self) -> list[bytes]:
+        frames: list[bytes] = []
+        size = 0
+        while self._relayed and size < CHUNK_BYTES:
+            frames.append(self._relayed.popleft())
+            size += len(frames[-1]) + MESSAGE_OVERHEAD_BYTES
+        self._charge(-size)
+        return frames
+
+    def _drop_relayed(self) -> None:
+        self._charge(-sum(len(frame) + MESSAGE_OVERHEAD_BYTES for frame in self._relayed))
+        self._relayed.clear()
 
     def _charge(self, size: int) -> None:
         self._bytes += size

@@ -26,6 +26,7 @@ from epost.daemon.tls.hello import Introduced, NoCommonVersion
 from epost.daemon.tls.incoming import Incoming
 from epost.daemon.tls.link import Link
 from epost.daemon.tls.outgoing import Outgoing
+from epost.daemon.tls.relay_frames import RELAY_VERSION, Way
 from epost.foundation.errors import (
     AuthenticityError,
     EpostError,
@@ -52,6 +53,9 @@ class SessionOwner(Protocol):
 
     def on_message(self, session: Session, message: bytes) -> None:
         """A whole message arrived."""
+
+    def on_relay(self, session: Session, kind: Frame, payload: memoryview) -> None:
+        """A RELAY or RELAYED frame arrived; raises PeerError."""
 
     def must_hold(self, session: Session) -> bool:
         """Is there too much to do here to read on? Then `resume` follows from the owner."""
@@ -80,13 +84,15 @@ class Session:
         config: TransportConfig,
         *,
         dialled: NodeId | None,
+        way: Way | None = None,
     ) -> None:
-        """`dialled` is the node wanted, None if the peer opened the link."""
+        """`dialled` is the node wanted, None if the peer opened the link; `way` if relayed."""
         self._loop = asyncio.get_running_loop()
         self._link = link
         self._owner = owner
         self._config = config
         self.dialled = dialled
+        self.way = way
         self.ready: asyncio.Future[Introduced] = self._loop.create_future()
         self._peer: Introduced | None = None
         self._outgoing: Outgoing | None = None
@@ -101,7 +107,7 @@ class Session:
         self._is_ended = False
         self._linger: asyncio.TimerHandle | None = None
         now = self._loop.time()
-        self.up_at = self.verified_at = self.heard_at = now
+        self.up_at = self.verified_at = self.heard_at = self.direct_tried_at = now
         self.last_use = 0
         self._asked_at: float | None = None
 
@@ -120,6 +126,16 @@ class Session:
     def opened_by_us(self) -> bool:
         """Did we open the link?"""
         return self.dialled is not None
+
+    @property
+    def wanted(self) -> NodeId | None:
+        """Who must be at the other end; None if anybody may be."""
+        return self.way.far if self.way is not None else self.dialled
+
+    @property
+    def can_relay(self) -> bool:
+        """Whether tunnels may use it: a direct link with a node that knows them."""
+        return self.way is None and self.peer.version >= RELAY_VERSION
 
     def start(self, hello: bytes) -> None:
         """Say HELLO and listen."""
@@ -289,6 +305,8 @@ class Session:
         elif kind is Frame.PING:
             self._pong_due = True  # one answer, however many ask
             self.wake()
+        elif kind is Frame.RELAY or kind is Frame.RELAYED:
+            self._owner.on_relay(self, kind, payload)
         elif kind is Frame.HELLO:
             self._on_hello(bytes(payload))
 
@@ -320,3 +338,18 @@ class Session:
         self._link.write(close_frame(reason, str(error)))
         self._link.close()
         self._end(Ended(reason, error, by_peer=False))
+
+
+def supersedes(new: Session, current: Session, me: NodeId, now: float, both_seconds: float) -> bool:
+    """Which of two sessions with one node stays? Both sides must come to the same answer.
+
+    A direct one is better than one through a relay. Else: a node dials only when it has no link, so
+    a second link from the same side, or one that begins `both_seconds` after the first came up (so
+    that neither side can still have been dialling), means that the first is dead over there.
+    """
+    is_old = now - current.up_at > both_seconds
+    if (new.way is None) != (current.way is None):
+        return new.way is None or is_old
+    if new.opened_by_us == current.opened_by_us or is_old:
+        return True
+    return new.opened_by_us == (me < new.peer.node.node_id)

@@ -69,6 +69,7 @@ class TlsLink(asyncio.BufferedProtocol):
         self._lost: str | None = None
         self._is_unwanted = False
         self.leaf = b""
+        self.way = None
         self.remote = ("", 0)
 
     @property

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-from epost.crypto.signing import SigningKey
-from epost.crypto.x509 import node_id_of, public_key_of
 from epost.daemon.tls.accepting import Acceptor
 from epost.daemon.tls.config import TransportConfig
 from epost.daemon.tls.contexts import NodeIdentity, accepting_context, dialling_context
+from epost.daemon.tls.detours import Detours
 from epost.daemon.tls.dialling import Backoff, Dialler
-from epost.daemon.tls.frames import HARMLESS, CloseReason
-from epost.daemon.tls.hello import Introduced, RingView, make_hello, open_hello
-from epost.daemon.tls.observed import DialFailed, LinkDown, LinkUp, QueueFull
+from epost.daemon.tls.frames import HARMLESS, CloseReason, Frame, frame
+from epost.daemon.tls.hello import (
+    Introduced,
+    RingView,
+    make_hello,
+    open_hello,
+    require_consistent,
+)
+from epost.daemon.tls.observed import DialFailed, LinkDown, LinkUp, QueueFull, SourceRouteUp
 from epost.daemon.tls.outgoing import Outgoing, QueueBudget
-from epost.daemon.tls.session import Ended, Session
+from epost.daemon.tls.overload import Overload
+from epost.daemon.tls.peer import Peer
+from epost.daemon.tls.relayed_link import RelayedLink
+from epost.daemon.tls.remembered import Remembered
+from epost.daemon.tls.reports import Reports
+from epost.daemon.tls.session import Ended, Session, supersedes
 from epost.daemon.tls.tls_link import Links, TlsLink
 from epost.foundation.errors import (
     AuthenticityError,
-    ConfigError,
     NotPermitted,
     PeerError,
     Unreachable,
@@ -30,18 +37,6 @@ from epost.foundation.errors import (
 from epost.foundation.ids import NodeHandle, NodeId
 from epost.foundation.ports import Clock, Entropy, Observer, TransportEvents
 from epost.foundation.wire import MESSAGE_SIZE_MAX
-
-
-@dataclass(slots=True)
-class _Peer:
-    """A node that is linked or being dialled, and what waits for it."""
-
-    node: NodeHandle
-    outgoing: Outgoing
-    session: Session | None = None
-    retired: Session | None = None
-    dial: asyncio.Task[None] | None = None
-    is_dropping: bool = False
 
 
 class TlsTransport:
@@ -68,7 +63,7 @@ class TlsTransport:
         While `is_overloaded()` no link is read from. Raises ConfigError if the parts of the
         identity do not belong together.
         """
-        _require_consistent(identity)
+        require_consistent(identity)
         self._loop = asyncio.get_running_loop()
         self._me = identity.node
         self._my_certificate = identity.certificate
@@ -76,27 +71,28 @@ class TlsTransport:
         self._clock = clock
         self._observer = observer
         self._config = config or TransportConfig()
-        self._is_overloaded = is_overloaded
         self._events: TransportEvents | None = None
         self._links = Links()
+        self._contexts = accepting_context(identity), dialling_context(identity)
+        accepting, dialling = self._contexts
         self._acceptor = Acceptor(
             listeners,
-            accepting_context(identity),
+            accepting,
             self._links,
             self._config,
             observer=observer,
             begin=self._begin,
         )
-        self._dialler = Dialler(
-            dialling_context(identity), self._links, entropy, self._config, self._begin
-        )
+        self._dialler = Dialler(dialling, self._links, entropy, self._config, self._begin)
         self._backoff = Backoff(self._config)
         self._budget = QueueBudget(self._config.queues_bytes_max)
-        self._peers: dict[NodeId, _Peer] = {}
-        self._certificates: OrderedDict[NodeId, bytes] = OrderedDict()
-        self._refused_until: OrderedDict[NodeId, float] = OrderedDict()
-        self._to_report: dict[NodeId, None] = {}
-        self._held: list[Session] = []
+        self._peers: dict[NodeId, Peer] = {}
+        self._remembered = Remembered(self._config)
+        self._detours = Detours(
+            self._contexts, self._config, entropy, observer, self._carry, self._begin
+        )
+        self._reports = Reports(self._report_now)
+        self._overload = Overload(is_overloaded, self._config.overload_pause_seconds)
         self._sweeper: asyncio.TimerHandle | None = None
         self._uses = 0
         self._is_closed = False
@@ -115,7 +111,7 @@ class TlsTransport:
             return
         peer = self._peers.get(to.id) or self._new_peer(to)
         if peer is None:
-            self._report(to.id)
+            self._reports.add(to.id)
         elif not peer.outgoing.push(message):
             self._drop(peer)
         else:
@@ -125,7 +121,7 @@ class TlsTransport:
     def certificate(self, node: NodeId) -> bytes | None:
         if node == self._me.node_id:
             return self._my_certificate
-        return self._certificates.get(node)
+        return self._remembered.certificate(node)
 
     async def close(self) -> None:
         if self._is_closed:
@@ -141,6 +137,7 @@ class TlsTransport:
         for peer in list(self._peers.values()):
             if peer.session is not None:
                 peer.session.finish(CloseReason.SHUTDOWN)
+        await self._detours.close()
         await self._links.all_closed(self._config.close_seconds)
 
     # Beyond the port.
@@ -150,16 +147,19 @@ class TlsTransport:
         """The nodes there is a link with now."""
         return [peer.node for peer in self._peers.values() if peer.session is not None]
 
+    def relay_to(self, node: NodeId) -> NodeId | None:
+        """Return through whom a node is reached; None if the link is direct, or there is none."""
+        peer = self._peers.get(node)
+        session = None if peer is None else peer.session
+        return None if session is None or session.way is None else session.way.relay
+
     def renew(self, certificate: bytes) -> None:
         """Show this renewed NodeCert on links that come up from now on."""
         self._my_certificate = certificate
 
     def refuse(self, node: NodeId, text: str) -> None:
         """End the link with a node that broke the protocol, and accept none for a while."""
-        self._refused_until.pop(node, None)
-        self._refused_until[node] = self._loop.time() + self._config.refuse_seconds
-        if len(self._refused_until) > self._config.refused_max:
-            self._refused_until.popitem(last=False)
+        self._remembered.refuse(node, self._loop.time())
         peer = self._peers.get(node)
         if peer is not None and peer.session is not None:
             peer.session.fail(CloseReason.REFUSED, text)
@@ -175,7 +175,7 @@ class TlsTransport:
     def introduce(self, session: Session, hello: bytes) -> Introduced:
         """Judge a peer's HELLO."""
         introduced = open_hello(
-            hello, leaf=session.leaf, me=self._me, ring=self._ring, dialled=session.dialled
+            hello, leaf=session.leaf, me=self._me, ring=self._ring, dialled=session.wanted
         )
         if self._is_refused(introduced.node.id):
             raise NotPermitted("refused for a while, for breaking the protocol")
@@ -185,14 +185,15 @@ class TlsTransport:
         """Take a session into use, or keep a better one."""
         introduced = session.peer
         node = introduced.node
-        self._remember(node.id, introduced.certificate)
+        self._remembered.keep_certificate(node.id, introduced.certificate)
         self._ring.on_news(node, introduced.news, introduced.clock_ms)
         peer = self._peers.get(node.id)
         if peer is None or peer.session is None:
             self._make_room()
-            peer = self._peers.setdefault(node.id, _Peer(node, self._queue()))
+            peer = self._peers.setdefault(node.id, Peer(node, self._queue()))
         elif self._supersedes(session, peer.session):
             self._retire(peer, peer.session)
+            self._detours.on_down(node.id)
         else:
             self._retire(peer, session)
             return
@@ -201,6 +202,8 @@ class TlsTransport:
         self._note_use(session)
         self._backoff.succeeded(node.id)
         self._observer.record(LinkUp(node, session.opened_by_us))
+        if session.way is not None:
+            self._observer.record(SourceRouteUp(node, session.way.relay))
         session.carry(peer.outgoing)
 
     def on_message(self, session: Session, message: bytes) -> None:
@@ -208,14 +211,14 @@ class TlsTransport:
         self._note_use(session)
         self._deliver(session.peer.node, message)
 
+    def on_relay(self, session: Session, kind: Frame, payload: memoryview) -> None:
+        """A step of a tunnel, to be passed on or for this node."""
+        self._note_use(session)
+        self._detours.on_frame(session, kind, payload)
+
     def must_hold(self, session: Session) -> bool:
         """Read no more from a link while the driver has too much to do."""
-        if not self._is_overloaded():
-            return False
-        if not self._held:
-            self._loop.call_later(self._config.overload_pause_seconds, self._resume_held)
-        self._held.append(session)
-        return True
+        return self._overload.must_hold(session)
 
     def on_down(self, session: Session, ended: Ended) -> None:
         """Give up what waited, unless the peer only saved a link."""
@@ -224,6 +227,7 @@ class TlsTransport:
             return
         peer.session = None
         self._observer.record(LinkDown(peer.node, str(ended.error)))
+        self._detours.on_session_down(session, ended.reason in HARMLESS)
         if ended.reason is CloseReason.BROKE_PROTOCOL and not ended.by_peer:
             self.refuse(peer.node.id, str(ended.error))
         if peer.dial is not None:
@@ -238,25 +242,17 @@ class TlsTransport:
 
     # Links.
 
-    def _begin(self, link: TlsLink, dialled: NodeId | None = None) -> Session:
-        session = Session(link, self, self._config, dialled=dialled)
+    def _begin(self, link: TlsLink | RelayedLink, dialled: NodeId | None = None) -> Session:
+        session = Session(link, self, self._config, dialled=dialled, way=link.way)
         now_ms = self._clock.wall_ms()
         session.start(make_hello(self._me, self._my_certificate, self._ring.news(), now_ms))
         return session
 
     def _supersedes(self, new: Session, current: Session) -> bool:
-        """Which of two links with one node stays? Both sides must come to the same answer.
+        now, both_seconds = self._loop.time(), self._config.simultaneous_seconds
+        return supersedes(new, current, self._me.id, now, both_seconds)
 
-        A node dials only when it has no link, so a second link from the same side, or one that
-        begins long after the first came up, means that the first is dead over there.
-        """
-        if new.opened_by_us == current.opened_by_us:
-            return True
-        if self._loop.time() - current.up_at > self._config.simultaneous_seconds:
-            return True
-        return new.opened_by_us == (self._me.node_id < new.peer.node.node_id)
-
-    def _retire(self, peer: _Peer, session: Session) -> None:
+    def _retire(self, peer: Peer, session: Session) -> None:
         if peer.retired is not None:
             peer.retired.abort()
         peer.retired = session
@@ -273,33 +269,34 @@ class TlsTransport:
         session = min(idle, key=lambda session: session.last_use)
         del self._peers[session.peer.node.id]
         session.retire(CloseReason.IDLE)
+        self._detours.on_down(session.peer.node.id)
         self._observer.record(LinkDown(session.peer.node, "unused"))
 
     def _note_use(self, session: Session) -> None:
         self._uses += 1  # the loop's clock would be too coarse to tell who came last
         session.last_use = self._uses
 
-    def _new_peer(self, node: NodeHandle) -> _Peer | None:
+    def _new_peer(self, node: NodeHandle) -> Peer | None:
         now = self._loop.time()
         dialling = len(self._peers) >= self._config.links_max + self._config.dials_waiting_max
         if self._is_closed or dialling or self._is_refused(node.id):
             return None
         if self._backoff.pause(node.id, now):
             return None
-        peer = self._peers[node.id] = _Peer(node, self._queue())
+        peer = self._peers[node.id] = Peer(node, self._queue())
         return peer
 
     def _queue(self) -> Outgoing:
         return Outgoing(bytes_max=self._config.queue_bytes_max, budget=self._budget)
 
-    def _dial(self, peer: _Peer) -> None:
+    def _dial(self, peer: Peer) -> None:
         peer.dial = self._loop.create_task(self._reach(peer))
 
-    async def _reach(self, peer: _Peer) -> None:
+    async def _reach(self, peer: Peer) -> None:
         failure = ""
         try:
             await asyncio.sleep(self._backoff.pause(peer.node.id, self._loop.time()))
-            await self._dialler.reach(peer.node)
+            await self._detours.find_way(peer.node, self._dialler.reach, self._linked_directly)
         except Unreachable as error:
             failure = str(error)
         finally:
@@ -309,7 +306,31 @@ class TlsTransport:
             self._observer.record(DialFailed(peer.node, failure))
             self._give_up(peer)
 
-    def _carry_on(self, peer: _Peer, to: NodeHandle) -> None:
+    async def _reach_directly(self, peer: Peer) -> None:
+        """Look whether the detour to a node is still needed."""
+        try:
+            await self._dialler.reach(peer.node)
+        except Unreachable:
+            pass  # the detour stays
+        finally:
+            peer.dial = None
+        if peer.session is None:
+            self._give_up(peer)
+
+    def _carry(self, node: NodeId, kind: Frame, payload: bytes) -> bool:
+        """Send a frame of a tunnel over a direct link (relay.Carry)."""
+        peer = self._peers.get(node)
+        if peer is None or peer.session is None or not peer.session.can_relay:
+            return False
+        is_queued = peer.outgoing.push_relayed(frame(kind, payload))
+        peer.session.wake()
+        return is_queued
+
+    def _linked_directly(self) -> Sequence[NodeId]:
+        sessions = [peer.session for peer in self._peers.values() if peer.session is not None]
+        return [session.peer.node.id for session in sessions if session.can_relay]
+
+    def _carry_on(self, peer: Peer, to: NodeHandle) -> None:
         if peer.session is not None:
             self._note_use(peer.session)
             peer.session.wake()
@@ -319,28 +340,20 @@ class TlsTransport:
 
     # Ends.
 
-    def _give_up(self, peer: _Peer) -> None:
+    def _give_up(self, peer: Peer) -> None:
         peer.outgoing.clear()
         self._peers.pop(peer.node.id, None)
-        self._report(peer.node.id)
+        self._reports.add(peer.node.id)
 
-    def _drop(self, peer: _Peer) -> None:
+    def _drop(self, peer: Peer) -> None:
         if not peer.is_dropping:
             peer.is_dropping = True
             self._observer.record(QueueFull(peer.node))
-            self._report(peer.node.id)
+            self._reports.add(peer.node.id)
 
-    def _report(self, node: NodeId) -> None:
-        """Report a node as unreachable, soon and once: never from within a call to `send`."""
-        if not self._to_report:
-            self._loop.call_soon(self._report_now)
-        self._to_report[node] = None
-
-    def _report_now(self) -> None:
-        nodes, self._to_report = self._to_report, {}
+    def _report_now(self, node: NodeId) -> None:
         if self._events is not None and not self._is_closed:
-            for node in nodes:
-                self._events.on_unreachable(node)
+            self._events.on_unreachable(node)
 
     def _deliver(self, sender: NodeHandle, message: bytes) -> None:
         if self._events is not None and not self._is_closed:
@@ -348,22 +361,8 @@ class TlsTransport:
 
     # Memory and time.
 
-    def _remember(self, node: NodeId, certificate: bytes) -> None:
-        self._certificates.pop(node, None)
-        self._certificates[node] = certificate
-        if len(self._certificates) > self._config.certificates_kept_max:
-            self._certificates.popitem(last=False)
-
     def _is_refused(self, node: NodeId) -> bool:
-        return self._loop.time() < self._refused_until.get(node, 0.0)
-
-    def _resume_held(self) -> None:
-        if self._is_overloaded():
-            self._loop.call_later(self._config.overload_pause_seconds, self._resume_held)
-            return
-        held, self._held = self._held, []
-        for session in held:
-            session.resume()
+        return self._remembered.is_refused(node, self._loop.time())
 
     def _sweep(self) -> None:
         now = self._loop.time()
@@ -374,7 +373,14 @@ class TlsTransport:
             if now - session.verified_at > self._config.recheck_seconds:
                 self._recheck(session)
             session.check(now)
+            if session.way is not None and peer.dial is None:
+                self._look_for_direct_way(peer, session, now)
         self._sweeper = self._loop.call_later(self._config.sweep_seconds, self._sweep)
+
+    def _look_for_direct_way(self, peer: Peer, session: Session, now: float) -> None:
+        if now - session.direct_tried_at > self._config.direct_retry_seconds:
+            session.direct_tried_at = now
+            peer.dial = self._loop.create_task(self._reach_directly(peer))
 
     def _recheck(self, session: Session) -> None:
         session.verified_at = self._loop.time()
@@ -382,10 +388,3 @@ class TlsTransport:
             self._ring.verify(session.peer.certificate)
         except (PeerError, AuthenticityError) as error:
             session.fail(CloseReason.NOT_AUTHENTIC, str(error))
-
-
-def _require_consistent(identity: NodeIdentity) -> None:
-    key = SigningKey(identity.key_seed).public
-    _, node_id = node_id_of(identity.leaf)
-    if key != public_key_of(identity.leaf) or node_id != identity.node.node_id:
-        raise ConfigError("node key, TLS certificate and node id do not belong together")

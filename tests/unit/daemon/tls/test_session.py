@@ -15,7 +15,7 @@ from epost.daemon.tls.hello import Introduced, RingNews
 from epost.daemon.tls.link import LinkEvents
 from epost.daemon.tls.outgoing import Outgoing, QueueBudget
 from epost.daemon.tls.session import Ended, Session
-from epost.foundation.errors import EpostError, MalformedPacket
+from epost.foundation.errors import EpostError, MalformedPacket, UnexpectedPacket
 from epost.foundation.ids import NodeHandle
 from tests.support.tls import node_id
 
@@ -76,6 +76,9 @@ class Owner:
 
     def on_message(self, session: Session, message: bytes) -> None:
         self.messages.append(message)
+
+    def on_relay(self, session: Session, kind: Frame, payload: memoryview) -> None:
+        raise UnexpectedPacket("nothing is relayed here")
 
     def must_hold(self, session: Session) -> bool:
         return self.holds
