@@ -212,7 +212,7 @@ class Daemon:
             observer=self._observer,
             is_overloaded=word.is_overloaded,
         )
-        word.transport = transport
+        word.transport = self._transport = transport
         self._observer.listen(NewsAccepted, lambda _: word.recheck())
         self._observer.listen(
             NodeDistrusted, lambda event: transport.refuse(event.node, "sent invalid blocks")
