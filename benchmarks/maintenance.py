@@ -1,10 +1,12 @@
 """What storage maintenance costs: comparing two replicas, and a ring in which nothing changes.
 
     python benchmarks/maintenance.py [--largest 1000000] [--machines 100] [--minutes 30]
+                                     [--blocks 1000000]
 
-The first table compares two stores by the product's own messages: how many of them and how many
-octets it takes until every difference is known to both sides. The second figure is measured in the
-simulator: maintenance messages per node and minute after the ring has come to rest.
+The table compares two stores by the product's own messages: how many of them and how many octets it
+takes until every difference is known to both sides. The figures before it are measured in the
+simulator (`epost.simulation.storage.upkeep`): what is copied for a machine that goes, and what is
+said after the ring has come to rest. `make figures` has them as "maintenance".
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import hashlib
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
 
 from epost.foundation.effects import Outbox, Send
 from epost.foundation.ids import BlockKind, Handle, Id, NodeHandle, NodeId
@@ -26,10 +27,7 @@ from epost.past.arcs import WHOLE_RING
 from epost.past.comparing import Comparisons, RoundDone
 from epost.past.config import PastConfig
 from epost.past.messages import UPKEEP, Compared, Have, Offer, Row, Summary
-from epost.simulation.clock import run
-from epost.simulation.defects import SOUND
-from epost.simulation.office import Office, OfficeConfig
-from epost.simulation.storage.metering import Meter
+from epost.simulation.storage.upkeep import at_rest, repaired
 
 SLICE = 10_000
 
@@ -155,62 +153,24 @@ def reconciliation(largest: int) -> None:
         size *= 10
 
 
-def quiet(machines: int, minutes: float) -> None:
+def quiet(machines: int, blocks: int, minutes: float) -> None:
     """Print what a ring at rest sends."""
-
-    async def story() -> None:
-        meter = Meter()
-        office = Office(1, OfficeConfig(machines, users=0), replace(SOUND, node=meter.node_type()))
-        await office.open()
-        node = office.machines[3].node
-        assert node is not None
-        blocks = [(BlockKind.CONTENT, b"%d" % n) for n in range(500)]
-        await node.blocks.insert_many(blocks, mirror=False)
-        await office.world.run_for(1800.0)
-        messages, octets = meter.messages, meter.octets
-        await office.world.run_for(60 * minutes)
-        each = machines * minutes
-        print(
-            f"{machines} machines at rest, l=16, k=3, {minutes:g} virtual minutes: "
-            f"{(meter.messages - messages) / each:.2f} maintenance messages and "
-            f"{(meter.octets - octets) / each:.0f} octets a node and minute"
-        )
-        await office.close()
-
-    run(story())
+    rest = at_rest(machines, blocks, minutes)
+    print(
+        f"{machines} machines at rest with {blocks:,} blocks, l=16, k=3, {minutes:g} virtual "
+        f"minutes: {rest.messages:.2f} maintenance messages and {rest.octets:.0f} octets a node "
+        "and minute"
+    )
 
 
 def repair(machines: int) -> None:
     """Print how much is copied for a machine lost for ever, and for one away for an hour."""
-
-    async def story() -> None:
-        meter = Meter()
-        office = Office(1, OfficeConfig(machines, users=0), replace(SOUND, node=meter.node_type()))
-        await office.open()
-        node = office.machines[3].node
-        assert node is not None
-        blocks = [(BlockKind.CONTENT, b"%06d" % n * 1000) for n in range(400)]
-        await node.blocks.insert_many(blocks, mirror=False)
-        await office.world.run_for(900.0)
-        fates = (("away for an hour", False), ("lost for ever", True))
-        for machine, (name, is_lost) in zip(office.machines[-2:], fates, strict=True):
-            held = machine.host.disk.durable.totals.contributed_bytes
-            before = meter.octets_copied
-            machine.host.crash(with_machine=True)
-            if is_lost:
-                office.organisation.revoke(machine.node_id)
-            await office.world.run_for(3600.0)
-            if not is_lost:
-                machine.host.start()
-                await office.world.run_for(900.0)
-            copied = meter.octets_copied - before
-            print(
-                f"a machine {name}: it held {held:,} octets, {copied:,} were copied: "
-                f"{copied / held:.2f} x"
-            )
-        await office.close()
-
-    run(story())
+    for name, for_ever in (("lost for ever", True), ("away for an hour", False)):
+        loss = repaired(machines, for_ever=for_ever)
+        print(
+            f"a machine {name}: it held {loss.held:,} octets, {loss.copied:,} were copied: "
+            f"{loss.factor:.2f} x"
+        )
 
 
 def main() -> None:
@@ -218,10 +178,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--largest", type=int, default=1_000_000)
     parser.add_argument("--machines", type=int, default=100)
+    parser.add_argument("--blocks", type=int, default=1_000_000)
     parser.add_argument("--minutes", type=float, default=30.0)
     options = parser.parse_args()
     repair(min(options.machines, 40))
-    quiet(options.machines, options.minutes)
+    quiet(options.machines, options.blocks, options.minutes)
     reconciliation(options.largest)
 
 

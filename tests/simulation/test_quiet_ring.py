@@ -1,30 +1,26 @@
 """A ring in which nothing changes is nearly silent about its blocks."""
 
-from dataclasses import replace
-
-from epost.foundation.ids import BlockKind
 from epost.simulation.clock import run
-from epost.simulation.defects import SOUND
-from epost.simulation.office import Office, OfficeConfig
-from epost.simulation.storage.metering import Meter
+from epost.simulation.storage.upkeep import MESSAGES_MAX, at_rest, fill, metered_office
 
-MACHINES, MINUTES = 20, 5
+MACHINES = 20
 
 
 def test_a_node_sends_less_than_four_maintenance_messages_a_minute() -> None:
-    meter = Meter()
+    rest = at_rest(MACHINES, blocks=200, minutes=5, settling=300.0)
+    assert 0 < rest.messages <= MESSAGES_MAX
 
-    async def story() -> float:
-        office = Office(1, OfficeConfig(MACHINES, users=0), replace(SOUND, node=meter.node_type()))
-        await office.open()
-        node = office.machines[3].node
-        assert node is not None
-        blocks = [(BlockKind.CONTENT, b"%d" % n) for n in range(200)]
-        await node.blocks.insert_many(blocks, mirror=False)
-        await office.world.run_for(300.0)
-        before = meter.messages
-        await office.world.run_for(60.0 * MINUTES)
-        await office.close()
-        return (meter.messages - before) / (MACHINES * MINUTES)
 
-    assert 0 < run(story()) <= 4
+def test_a_large_store_costs_no_more_messages_and_misses_nothing() -> None:
+    async def story() -> None:
+        async with metered_office(MACHINES, blocks=0) as (office, meter):
+            await office.world.run_for(60.0)
+            fill(office, 5_000)
+            before = meter.messages
+            await office.world.run_for(180.0)
+            assert 0 < meter.messages - before <= MESSAGES_MAX * MACHINES * 3
+            held = [machine.host.vault.counts().replicas for machine in office.machines]
+            assert sum(held) == 3 * 5_000
+            assert all(m.node is not None and not m.node.blocks.below_k() for m in office.machines)
+
+    run(story())

@@ -148,7 +148,7 @@ class Lookups:
         """
         if handle.kind is not BlockKind.CONTENT or version_min:
             return await self.fetch_replica(handle, version_min=version_min)
-        if self._around.overlay.covers(handle.place, self._size_asked):
+        if self._around.is_near(handle):
             return await self.fetch_replica(handle)
         nodes, is_on_the_way = await self._find(handle)
         if not is_on_the_way:

@@ -98,7 +98,14 @@ class Replica:
         self._delegation = delegation
         node = NODE_CERT.decode(parse(around.node_certificate, Kind.NODE).body)
         self.is_storage_node = bool(node.roles & NodeRole.STORAGE)
-        self.cache = RouteCache(around)
+        self.cache = RouteCache(
+            around.vault,
+            around.outbox.write,
+            config,
+            around.observer,
+            may_copy=around.may_copy,
+            is_near=around.is_near,
+        )
         self.shelf = Shelf(
             around,
             cache=self.cache,

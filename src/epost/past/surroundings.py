@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from epost.crypto.signing import SigningKey
 from epost.foundation.effects import Outbox
-from epost.foundation.ids import NodeHandle
+from epost.foundation.ids import Handle, NodeHandle
 from epost.foundation.ports import Clock, Observer, Vault
 from epost.past.config import PastConfig
 from epost.past.overlay import Overlay
@@ -30,6 +30,11 @@ class Surroundings:
     config: PastConfig = PastConfig()  # noqa: RUF009 - a frozen value
     may_copy: Callable[[], bool] = lambda: True
     """May blocks be fetched for the ring's sake now? (Not on battery, unless allowed.)"""
+
+    def is_near(self, handle: Handle) -> bool:
+        """Is it known here which nodes should have a block, stand-ins included?"""
+        size = self.issuers.replication_factor() + self.config.stand_ins
+        return self.overlay.covers(handle.place, size)
 
     @property
     def ring(self) -> bytes:

@@ -10,28 +10,63 @@ directly), so a node on the way fetches what was asked for repeatedly, at a boun
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from epost.foundation.ids import BlockKind, Handle
-from epost.foundation.ports import PutBlock, Role, SetRoles, VaultEntry
+from epost.foundation.ports import Observer, PutBlock, Role, SetRoles, VaultEntry, Write
 from epost.past.blocks import Proven
 from epost.past.bounded import BoundedDict
 from epost.past.caching.greedy_dual import GreedyDual
-from epost.past.config import CACHED_BLOCKS_MAX, PASSED_MAX
+from epost.past.config import CACHED_BLOCKS_MAX, PASSED_MAX, PastConfig
 from epost.past.observed import BlockCached, CacheHit, CacheMissed
-from epost.past.surroundings import Surroundings
 
 PAGE_ROWS = 256
 """Rows of an earlier process that are taken over in one tick."""
 
 
+class SpareSpace(Protocol):
+    """What the vault says of its rows and its room."""
+
+    def entry(self, handle: Handle) -> VaultEntry | None:
+        """Return the row of a block, or None."""
+        ...
+
+    def entries_with(
+        self, role: Role, *, after: Handle | None = None, limit: int = 1000
+    ) -> Sequence[VaultEntry]:
+        """Return rows that have a role, in handle order, continuing behind `after`."""
+        ...
+
+    def is_damaged(self, handle: Handle) -> bool:
+        """Was its body found not to be what was written?"""
+        ...
+
+    def free_bytes(self) -> int:
+        """Return how much more may be stored here; what is cached counts as free."""
+        ...
+
+
 class RouteCache:
     """A part of the replica machine; `make_room` is asked before anything else is written."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._around = around
-        self._vault, self._outbox = around.vault, around.outbox
-        self._config = around.config
+    def __init__(
+        self,
+        vault: SpareSpace,
+        write: Callable[[Write], None],
+        config: PastConfig,
+        observer: Observer,
+        *,
+        may_copy: Callable[[], bool],
+        is_near: Callable[[Handle], bool],
+    ) -> None:
+        """`is_near`: this node knows the replicas of a block, so a copy here saves no hop."""
+        self._vault = vault
+        self._write = write
+        self._config = config
+        self._observer = observer
+        self._may_copy = may_copy
+        self._is_near = is_near
         self._kept: GreedyDual[Handle] = GreedyDual()
         self._passed: BoundedDict[Handle, tuple[float, int]] = BoundedDict(PASSED_MAX)
         self._recalled: Handle | None = None
@@ -56,7 +91,7 @@ class RouteCache:
 
     def answers(self, handle: Handle) -> bool:
         """Is a cached copy here that may be given to others? It counts as used then."""
-        return self._around.may_copy() and self.finds(handle)
+        return self._may_copy() and self.finds(handle)
 
     def finds(self, handle: Handle) -> bool:
         """Is a cached copy here? It counts as used then."""
@@ -67,12 +102,12 @@ class RouteCache:
             self.drop(handle)  # it rotted
             return False
         self._kept.use(handle)
-        self._around.observer.record(CacheHit(handle))
+        self._observer.record(CacheHit(handle))
         return True
 
     def passed(self, handle: Handle, now: float) -> None:
         """A look-up passes that was not answered here: fetch what is asked for repeatedly."""
-        self._around.observer.record(CacheMissed(handle))
+        self._observer.record(CacheMissed(handle))
         config = self._config
         since, times = self._passed.get(handle) or (now, 0)
         if now - since > config.cache_interest_seconds:
@@ -89,7 +124,7 @@ class RouteCache:
             return False
         if not self._is_wanted(handle) or not self._make_room_for(size):
             return False
-        self._outbox.write(PutBlock(proven.entry(Role.CACHED), block))
+        self._write(PutBlock(proven.entry(Role.CACHED), block))
         self._enter(handle, size)
         return True
 
@@ -113,34 +148,32 @@ class RouteCache:
         if handle is not None:
             self._kept.remove(handle)
         while self._kept and self._is_beyond(growth):
-            self._outbox.write(SetRoles(self._kept.evict(), remove=Role.CACHED))
+            self._write(SetRoles(self._kept.evict(), remove=Role.CACHED))
 
     def drop(self, handle: Handle) -> bool:
         """Forget a copy that could not be read; return whether one was cached here."""
         if not self._kept.remove(handle):
             return False
-        self._outbox.write(SetRoles(handle, remove=Role.CACHED))
+        self._write(SetRoles(handle, remove=Role.CACHED))
         return True
 
     def _is_wanted(self, handle: Handle) -> bool:
         """May a copy here ever save a hop? Who is near its replicas asks them at once."""
-        wanted = self._around.issuers.replication_factor() + self._around.config.stand_ins
-        is_near = self._around.overlay.covers(handle.place, wanted)
-        return handle.kind is BlockKind.CONTENT and not is_near
+        return handle.kind is BlockKind.CONTENT and not self._is_near(handle)
 
     def _make_room_for(self, size: int) -> bool:
         """Evict until another block of this size fits; False, and nothing evicted, if none may."""
-        if not self._around.may_copy() or size > self._room(0):
+        if not self._may_copy() or size > self._room(0):
             return False
         while self._kept and (
             self._kept.octets + size > self._room(0) or len(self._kept) >= CACHED_BLOCKS_MAX
         ):
-            self._outbox.write(SetRoles(self._kept.evict(), remove=Role.CACHED))
+            self._write(SetRoles(self._kept.evict(), remove=Role.CACHED))
         return True
 
     def _enter(self, handle: Handle, size: int) -> None:
         self._kept.add(handle, size)
-        self._around.observer.record(BlockCached(handle, size))
+        self._observer.record(BlockCached(handle, size))
 
     def _is_beyond(self, growth: int) -> bool:
         return self._kept.octets > self._room(growth) or len(self._kept) > CACHED_BLOCKS_MAX

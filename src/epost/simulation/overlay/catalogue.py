@@ -12,6 +12,7 @@ from enum import Enum
 from functools import partial
 from random import Random
 
+from epost.simulation.caching import caching_figures
 from epost.simulation.group_trees import group_figures
 from epost.simulation.overlay.adversaries import Infiltrated
 from epost.simulation.overlay.churn import SESSIONS, ChurnOutcome, churn
@@ -22,6 +23,7 @@ from epost.simulation.overlay.oracle_ring import OracleRing, constrained
 from epost.simulation.overlay.proximity import Nearness
 from epost.simulation.overlay.silent_failures import silent_failures
 from epost.simulation.overlay.statistics import Mean, exactly, ratio_of, share
+from epost.simulation.storage.upkeep import upkeep_figures
 
 IDEAL_HOPS = {1_000: 2.49, 5_000: 3.00, 10_000: 3.25, 100_000: 4.02}
 """[calc] for l = 16: ideal static tables with random entries."""
@@ -314,6 +316,16 @@ def groups(scale: Scale, progress: Progress) -> Sequence[Figure]:
     return group_figures(progress, full=scale is Scale.FULL)
 
 
+def caching(scale: Scale, progress: Progress) -> Sequence[Figure]:
+    """Caches on the ways of look-ups: how many they answer, and how many hops they save."""
+    return caching_figures(progress, full=scale is Scale.FULL, seed=1)
+
+
+def maintenance(scale: Scale, progress: Progress) -> Sequence[Figure]:
+    """What replicas say to each other when nothing changes, and what is copied when it does."""
+    return upkeep_figures(progress, full=scale is Scale.FULL)
+
+
 EXPERIMENTS: dict[str, Experiment] = {
     "hops-static": Experiment("mean hops with ideal tables", hops_static),
     "hops-protocol": Experiment("mean hops in a ring that grew by joins", hops_protocol),
@@ -323,5 +335,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "churn-weibull": Experiment("sessions as in Gnutella", partial(churn_figures, "Weibull")),
     "malicious": Experiment("plain and redundant routes among accomplices", malicious),
     "scribe": Experiment("delays and children in group trees", groups),
+    "caching": Experiment("caches on the ways of look-ups", caching),
+    "maintenance": Experiment("storage maintenance at rest and after a loss", maintenance),
     "density": Experiment("errors of the density failure test", density),
 }
