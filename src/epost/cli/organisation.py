@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from epost.cli.options import AsJson, AuthorityDir, DataDir, Listen, print_json
-from epost.cli.views import show_joined, show_nodes, show_revoked
+from epost.cli.views import show_joined, show_nodes, show_revoked, show_rules
 
 org = typer.Typer(no_args_is_help=True, help="Found an organisation and look after its authority.")
 
@@ -89,3 +89,47 @@ def org_revoke_node(
         print_json({"revoked": node_id.hex()})
     else:
         show_revoked(node_id.hex())
+
+
+@org.command("policy")
+def org_policy(
+    authority_dir: AuthorityDir,
+    account_days: Annotated[
+        int | None, typer.Option(help="How long an account's certificate is good for: days.")
+    ] = None,
+    node_soft_days: Annotated[
+        int | None, typer.Option(help="After so many days a machine not renewed is warned of.")
+    ] = None,
+    node_days: Annotated[
+        int | None, typer.Option(help="After so many days it is not let in any more.")
+    ] = None,
+    lease_days: Annotated[
+        int | None, typer.Option(help="How long stored data is kept without being renewed.")
+    ] = None,
+    must_run_node: Annotated[
+        bool | None,
+        typer.Option(
+            "--must-run-node/--need-not-run-node",
+            help="Whether an account ends if its user runs no machine for too long.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the organisation goes by, or change it: say what, and the rest stays."""
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
+
+    wanted = {
+        "account_days": account_days,
+        "node_soft_days": node_soft_days,
+        "node_days": node_days,
+        "lease_days": lease_days,
+        "must_run_node": must_run_node,
+    }
+    changes = {name: value for name, value in wanted.items() if value is not None}
+    with Authority.open(authority_dir, system_world()) as authority:
+        rules = authority.change_rules(changes) if changes else authority.rules
+    if as_json:
+        print_json(rules.as_dict())
+    else:
+        show_rules(rules.as_dict(), is_changed=bool(changes))

@@ -187,6 +187,27 @@ def show_revoked(node_id: str) -> None:
     )
 
 
+def show_rules(rules: Mapping[str, Any], *, is_changed: bool) -> None:
+    """Show what the administrator decided."""
+    for text in (
+        f"Accounts are certified for {_count(rules['account_days'], 'day')}, renewed from half of "
+        "it on.",
+        f"Machines are certified for {_count(rules['node_days'], 'day')}, renewed every "
+        f"{_count(max(1, rules['node_soft_days'] // 3), 'day')}; not renewed for "
+        f"{_count(rules['node_soft_days'], 'day')}, they are warned of.",
+        f"Stored data is leased for {_count(rules['lease_days'], 'day')}.",
+        "A user must run a machine: else her account ends with its certificate."
+        if rules["must_run_node"]
+        else "A user need not run a machine: the authority renews her account.",
+    ):
+        console.print(text)
+    if is_changed:
+        console.print(
+            "\nThe daemon of this machine tells the others within a minute. Certificates that are "
+            "out keep their time; each gets the new one when it is renewed."
+        )
+
+
 def _disk_check(storage: Mapping[str, int]) -> str:
     text = f"{storage['scrubbed_percent']} % of this round read again"
     if storage["rotten"]:

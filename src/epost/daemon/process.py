@@ -38,6 +38,7 @@ from epost.daemon.metrics import Gauges, MetricsServer, read_token
 from epost.daemon.offload import ThreadOffload
 from epost.daemon.power import LinuxPowerAndLink
 from epost.daemon.privileges import give_up_privileges
+from epost.daemon.renewal import FolderStanding, asking_at_the_port, membership_advice
 from epost.daemon.ring_report import RingReport
 from epost.daemon.ring_word import RingWord
 from epost.daemon.secret_file import SecretFile
@@ -51,6 +52,7 @@ from epost.foundation.errors import ConfigError, EpostError, NotPermitted
 from epost.foundation.ids import Address, BlockKind, NodeHandle
 from epost.foundation.ports import Clock
 from epost.node.assembly import Node
+from epost.node.renewal import Renewal
 from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
 from epost.node.thrift import ThriftConfig
 from epost.past.config import PastConfig
@@ -163,6 +165,8 @@ class Daemon:
         self._status = NodeStatus(
             self.node, self._ring, name=self._name(), key_protection=folder.key_protection()
         )
+        self._renewal = self._make_renewal()
+        self._status.also(lambda: membership_advice(self._renewal.validity(), self._clock))
 
     async def start(self) -> None:
         """Open the control socket, start the node, then serve mail programs."""
@@ -173,9 +177,11 @@ class Daemon:
         self._stack.push_async_callback(self.node.stop)
         self.node.driver.run_story(self._watch_ring())
         self.node.driver.run_story(self._power.watch_link())
+        self.node.driver.run_story(self._renewal.keep_renewing())
         if self._config.authority.directory:
             upkeep = AuthorityUpkeep(self._config.authority, self.node, self._observer, self._clock)
             await self._stack.enter_async_context(upkeep)
+            self._status.also(upkeep.advice)
         await self.node.ready()
         if listeners is not None:
             await listeners.start()
@@ -249,6 +255,20 @@ class Daemon:
             trust=OrganisationTrust(membership.organisation, membership.issuers),
             authority_blocks=(membership.root_block, *membership.issuer_blocks),
             bootstrap=self._bootstrap(),
+        )
+
+    def _make_renewal(self) -> Renewal:
+        issuers = self.node.issuers
+        standing = FolderStanding(
+            self._folder, self._membership, self._identity(), self._transport, issuers
+        )
+        return Renewal(
+            self.node,
+            standing,
+            SigningKey(self._node_seed),
+            clock=self._clock,
+            observer=self._observer,
+            ask_directly=asking_at_the_port(self._config.ring.enrolment, lambda: issuers.trust),
         )
 
     def _bootstrap(self) -> tuple[NodeHandle, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from epost import __version__
@@ -32,6 +32,11 @@ class NodeStatus:
         self._ring = ring
         self._name = name
         self._key_protection = key_protection
+        self._advisers: list[Callable[[], list[str]]] = []
+
+    def also(self, advice: Callable[[], list[str]]) -> None:
+        """Show this advice, too, whenever it is asked for."""
+        self._advisers.append(advice)
 
     def overview(self) -> dict[str, Any]:
         """Return everything of interest about the node."""
@@ -50,7 +55,7 @@ class NodeStatus:
                 "copies_wanted": node.issuers.replication_factor(),
                 "catching_up": self._ring.is_catching_up(),
             },
-            "advice": [*self._ring.advice(), *self._device_advice()],
+            "advice": [*self._ring.advice(), *self._device_advice(), *self._further_advice()],
             "log": self._log_state(),
             "devices": self._devices(),
             "storage": self._storage(),
@@ -63,6 +68,9 @@ class NodeStatus:
         if post is None:
             return {"others": 0, "revoked": False}
         return {"others": post.siblings.others, "revoked": post.siblings.is_revoked}
+
+    def _further_advice(self) -> list[str]:
+        return [text for adviser in self._advisers for text in adviser()]
 
     def _device_advice(self) -> list[str]:
         if not self._devices()["revoked"]:

@@ -117,6 +117,15 @@ class Node:
         if self._user is not None:
             await asyncio.shield(self._serving)
 
+    def renew(self, node_certificate: bytes, account_certificate: bytes) -> None:
+        """Show these renewed certificates from now on; they are on the owner's disk already.
+
+        The transport has its own: it is the owner's.
+        """
+        self.blocks.renew(node_certificate)
+        if self.post is not None:
+            self.post.renew(account_certificate)
+
     async def stop(self) -> None:
         """End in good order; the ports stay open for their owner to close."""
         if self.mail is not None:

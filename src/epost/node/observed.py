@@ -46,3 +46,19 @@ class BlockDamaged:
     """A body failed its own checksum; its row counts as absent until the block is put again."""
 
     handle: Handle
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatesRenewed:
+    """The authority gave this machine new certificates."""
+
+    node: NodeId
+    machine_until_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalFailed:
+    """The certificates are due and could not be renewed, so many times in a row."""
+
+    times: int
+    reason: str

@@ -74,6 +74,10 @@ class Attestor:
         self._key = key
         self._certificate = node_certificate
 
+    def renew(self, node_certificate: bytes) -> None:
+        """Travel with this renewed certificate from now on."""
+        self._certificate = node_certificate
+
     def stored(self, stored: Stored) -> bytes:
         """Sign that a version is kept."""
         return self._attest(Kind.STORED, encode(stored))

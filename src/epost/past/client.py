@@ -72,6 +72,11 @@ class BlockStore:
         self._filling = CacheFilling(around, replica.cache, self._lookups, disk)
         self._pusher = Pusher(around, replica, self._insertions)
 
+    def renew(self, node_certificate: bytes) -> None:
+        """Sign tickets and attestations under this renewed certificate from now on."""
+        self._insertions.renew(node_certificate)
+        self._replica.renew(node_certificate)
+
     # Inserting.
 
     async def insert(

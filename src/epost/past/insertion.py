@@ -122,6 +122,10 @@ class Insertions:
         self._ticketing = Ticketing(around.node_key, around.node_certificate, around.ring)
         self._in_flight: dict[Handle, int] = {}
 
+    def renew(self, node_certificate: bytes) -> None:
+        """Insert under this renewed certificate from now on."""
+        self._ticketing.renew(node_certificate)
+
     def voucher(self, blocks: Sequence[tuple[Handle, int]]) -> bytes:
         """Return a fresh voucher for blocks of these sizes."""
         now_ms = self._around.clock.wall_ms()

@@ -139,6 +139,10 @@ class Replica:
         """Return what members had this node keep, in all, and how often their quota forbade it."""
         return self._admission.allowances.attribution()
 
+    def renew(self, node_certificate: bytes) -> None:
+        """Attest under this renewed certificate of the own node from now on."""
+        self._attestor.renew(node_certificate)
+
     def is_catching_up(self, handle: Handle) -> bool:
         """May this node have missed a newer version of a block while it was away?"""
         return self._maintenance.is_catching_up(handle)

@@ -89,6 +89,10 @@ class Ticketing:
         self._certificate = node_certificate
         self._ring = ring
 
+    def renew(self, node_certificate: bytes) -> None:
+        """Vouch with this renewed certificate from now on."""
+        self._certificate = node_certificate
+
     def voucher(
         self, blocks: Sequence[tuple[Handle, int]], *, now_ms: int, lease_until: int
     ) -> bytes:

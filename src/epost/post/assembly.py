@@ -157,6 +157,10 @@ class Post:
             observer=ports.observer,
         )
 
+    def renew(self, account_certificate: bytes) -> None:
+        """Sign under this renewed certificate of the account from now on."""
+        self._device.account_certificate = account_certificate
+
     # Starting.
 
     async def start(self) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from epost.crypto import x509
 from epost.crypto.certificates import (
     DAY_MS,
     AccountCert,
@@ -27,6 +28,7 @@ from epost.crypto.hashing import derive
 from epost.crypto.names import ring_of
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import KeyBlock
+from epost.foundation.codec import encode
 from epost.foundation.ids import Address, BlockKind, NodeHandle, NodeId
 from epost.foundation.ports import Clock, Sealing
 from epost.node.settings import NodeMembership
@@ -48,6 +50,7 @@ from epost.rings.policy import (
     make_issuer_block,
     make_root_block,
 )
+from epost.rings.renewal import Denied, Granted, account_due_ms, open_renewal
 from epost.simulation.sealing import SimulatedSealing
 from epost.simulation.world import SimulatedEntropy
 
@@ -57,6 +60,8 @@ SECRET_EPOCH = 1
 REPLACED = 1
 """Reason of a revocation: the machine lost its disk and is enrolled anew."""
 PORT = 4510
+ISSUER_MS = 2 * 365 * DAY_MS
+"""How long the organisation's own certificates are good for: no run takes longer."""
 
 _ALL_POWERS = int(Power.ACCOUNTS | Power.NODES | Power.REVOCATION | Power.POLICY)
 
@@ -84,7 +89,11 @@ class SimulatedOrganisation:
         self._ring = ring_of(domain)
         self._root, self._issuer = self._draw_key(), self._draw_key()
         self._secret = self._entropy.token(32)
+        self._x509_seed = SimulatedEntropy(seed, "authority", "x509").token(32)
+        self._x509 = x509.make_authority(self._x509_seed, domain, not_before_ms=clock.wall_ms())
         self._nodes: dict[NodeId, NodeCert] = {}
+        self._accounts: dict[NodeId, AccountCert] = {}
+        """The newest certificate of the account of each machine that has one."""
         self._revoked: dict[NodeId, Revocation] = {}
         organisation, issuer = self._certify_itself()
         self.trust = OrganisationTrust(organisation, [issuer])
@@ -143,7 +152,9 @@ class SimulatedOrganisation:
             sealing=self._sealing,
             entropy=self._entropy,
         )
-        certificate = self._certify_account(name, new)
+        account = self._account(name, new)
+        self._accounts[contact.id] = account
+        certificate = certify(self._issuer, account)
         secret = EpochSecret(SECRET_EPOCH, self._secret)
         return Account(
             name,
@@ -185,6 +196,36 @@ class SimulatedOrganisation:
                 (BlockKind.KEY, device.device_block.data),
                 (BlockKind.KEY, device.identity.data),
             ),
+        )
+
+    def renew(self, request: bytes) -> bytes:
+        """Answer a machine that asks for renewal, as `daemon.authority.renewing` does."""
+        now = self._clock.wall_ms()
+        present = open_renewal(request, self.trust, now)
+        if present.id in self._revoked:
+            return encode(Denied("this machine was taken out of the organisation"))
+        node = self._dated(present, now)
+        account = self._accounts.get(present.id)
+        if account is not None and now >= account_due_ms(account):
+            account = self._accounts[present.id] = msgspec.structs.replace(
+                account,
+                version=account.version + 1,
+                not_before=now,
+                not_after=now + DEFAULT_LIFETIMES.account_days * DAY_MS,
+            )
+        leaf = x509.make_leaf(
+            self._x509_seed, self._x509, node_key=node.node_key, node_id=node.id, not_before_ms=now
+        )
+        signed = certify(self._issuer, account) if account else b""
+        return encode(Granted(certify(self._issuer, node), signed, (self._x509,), leaf))
+
+    @staticmethod
+    def _dated(certificate: NodeCert, now: int) -> NodeCert:
+        return msgspec.structs.replace(
+            certificate,
+            not_before=now,
+            soft_expiry=now + DEFAULT_LIFETIMES.node_soft_days * DAY_MS,
+            not_after=now + DEFAULT_LIFETIMES.node_days * DAY_MS,
         )
 
     def revoke(self, node_id: NodeId) -> None:
@@ -230,19 +271,19 @@ class SimulatedOrganisation:
 
     def _certify_itself(self) -> tuple[bytes, bytes]:
         now = self._clock.wall_ms()
-        until = now + DEFAULT_LIFETIMES.node_days * DAY_MS
+        until = now + ISSUER_MS
         organisation = OrgCert(
             1, self._domain, self._ring, 0, self._root.public, 8, now, until + DAY_MS
         )
         issuer = IssuerCert(
             1, self._ring, self._issuer.public, self._issuer.public, _ALL_POWERS, bytes(32),
-            bytes(32), ISSUER, now, until,
+            x509.spki_sha256(self._x509), ISSUER, now, until,
         )  # fmt: skip
         return certify(self._root, organisation), certify(self._root, issuer)
 
-    def _certify_account(self, name: str, new: NewAccount) -> bytes:
+    def _account(self, name: str, new: NewAccount) -> AccountCert:
         now = self._clock.wall_ms()
-        certificate = AccountCert(
+        return AccountCert(
             format=1,
             issuer=ISSUER,
             ring=self._ring,
@@ -260,4 +301,3 @@ class SimulatedOrganisation:
             not_before=now,
             not_after=now + DEFAULT_LIFETIMES.account_days * DAY_MS,
         )
-        return certify(self._issuer, certificate)

@@ -21,13 +21,22 @@ from epost.crypto.names import canonical, canonical_domain
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import KeyBlock, open_key_block
 from epost.daemon.authority.certifying import REPLICATION_FACTOR, Certifier
-from epost.daemon.authority.founding import ORGANISATION, Organisation, found
+from epost.daemon.authority.founding import (
+    ORGANISATION,
+    PROLONGED_BEFORE_MS,
+    Organisation,
+    found,
+    prolonged,
+)
 from epost.daemon.authority.keys import (
     IssuerKeys,
     load_issuer_keys,
+    load_root_keys,
     make_keys,
 )
 from epost.daemon.authority.register import InviteRow, NodeRow, Register
+from epost.daemon.authority.renewing import Renewals
+from epost.daemon.authority.rules import Rules, changed_rules, read_rules, write_rules
 from epost.daemon.authority.world import World
 from epost.daemon.files import make_private_folder, read_required, write_private
 from epost.foundation.codec import encode
@@ -47,7 +56,6 @@ from epost.rings.enrolment import (
 )
 from epost.rings.invite import LIFETIME_MS_MAX, Invite, token_hash
 from epost.rings.policy import (
-    DEFAULT_LIFETIMES,
     NEXT_UPDATE_MS_MAX,
     IssuerContent,
     Policy,
@@ -72,13 +80,12 @@ class Authority:
     def __init__(
         self, directory: Path, keys: IssuerKeys, public: Organisation, world: World
     ) -> None:
+        self._directory = directory
         self._keys = keys
-        self._public = public
         self._world = world
         self._issuer = SigningKey(keys.issuer)
         self._register = Register(directory / "register.db")
-        self.trust = OrganisationTrust(public.certificate, [public.issuer])
-        self._certifier = Certifier(self._register, keys, public, self.trust, world)
+        self._adopt(public)
 
     @classmethod
     def create(cls, directory: Path, domain: str, enrolment: Address, world: World) -> Self:
@@ -104,6 +111,13 @@ class Authority:
         except PeerError as error:
             raise ConfigError(f"{directory / _FILE}: damaged: {error}") from error
         return cls(directory, load_issuer_keys(directory), public, world)
+
+    def _adopt(self, public: Organisation) -> None:
+        """Go on with this public part, which is on disk."""
+        self._public = public
+        self.trust = OrganisationTrust(public.certificate, [public.issuer])
+        self._certifier = Certifier(self._register, self._keys, public, self.trust, self._world)
+        self._renewals = Renewals(self._register, self._certifier, public, self.trust)
 
     def __enter__(self) -> Self:
         return self
@@ -192,6 +206,67 @@ class Authority:
             answer = self._certify(opened, bound_to, now, tuple(contacts[:CONTACTS_MAX]))
             self._register.use_invite(invite.token_hash, bound_to, answer, now)
         return answer
+
+    def renew(self, request: bytes, *, at_the_port: bool = False) -> bytes:
+        """Answer a machine that wants its certificates renewed; see `rings.renewal`.
+
+        Raises PeerError or AuthenticityError for what nobody in the ring signed.
+        """
+        now = self._world.clock.wall_ms()
+        with self._register.transaction():
+            return self._renewals.answer(request, now, at_the_port=at_the_port)
+
+    def renew_absent_accounts(self) -> Sequence[bytes]:
+        """Renew accounts whose machines are all off; return what may not be in the ring yet."""
+        with self._register.transaction():
+            return self._renewals.renew_absent(self._world.clock.wall_ms())
+
+    def account_certificates(self) -> Sequence[bytes]:
+        """Return the newest certificate of each account."""
+        return [account.certificate for account in self._register.accounts()]
+
+    @property
+    def root_block(self) -> bytes:
+        """The newest root block."""
+        return self._public.root_block
+
+    @property
+    def issuer_ends_ms(self) -> int:
+        """When the issuer's own certificate ends: from then on it certifies nothing."""
+        return self.trust.issuers[0].not_after
+
+    def prolong_issuer(self) -> bool:
+        """Have the root prolong the issuer's certificate, if that ends soon; was it done?
+
+        The same key and serial, so what it certified goes on being valid. Raises ConfigError if
+        the root key is needed and is not here: somebody must bring it.
+        """
+        now = self._world.clock.wall_ms()
+        if now < self.issuer_ends_ms - PROLONGED_BEFORE_MS:
+            return False
+        root = load_root_keys(self._directory)
+        public = prolonged(self._public, root, self._keys, now)
+        write_private(self._directory / _FILE, encode(public))
+        self._adopt(public)
+        return True
+
+    def note_seen(self, node_ids: Sequence[bytes]) -> None:
+        """Note that these machines are in the ring now."""
+        with self._register.transaction():
+            self._register.note_seen(node_ids, self._world.clock.wall_ms())
+
+    @property
+    def rules(self) -> Rules:
+        """What the administrator decided; raises ConfigError."""
+        return read_rules(self._register)
+
+    def change_rules(self, changes: dict[str, int | bool]) -> Rules:
+        """Put changed rules in force; raises RefusedError for what makes no sense."""
+        with self._register.transaction():
+            rules = changed_rules(read_rules(self._register), changes)
+            write_rules(self._register, rules)
+            self._publish_policy()
+        return rules
 
     def _invitation_for(self, request: Request, now: int) -> InviteRow | None:
         """Return what was issued under the request's token.
@@ -319,7 +394,7 @@ class Authority:
             secret_commitment=derive(self._keys.organisation_secret, "commit").commitment,
             organisation_mode_bytes_min=ORGANISATION_MODE_BYTES_MIN,
             has_escrow=False,
-            lifetimes=DEFAULT_LIFETIMES,
+            lifetimes=read_rules(self._register).lifetimes,
         )
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from epost.crypto import x509
 from epost.crypto.certificates import (
+    ACCOUNT_CERT,
     DAY_MS,
+    NODE_CERT,
     AccountCert,
     NodeCert,
     NodeRole,
@@ -13,17 +17,19 @@ from epost.crypto.certificates import (
     certify,
 )
 from epost.crypto.hashing import digest
-from epost.crypto.signing import SigningKey
+from epost.crypto.signed import parse
+from epost.crypto.signing import Kind, SigningKey
 from epost.daemon.authority.certified_log import EMPTY_LOG, CertifiedRecord, next_record
 from epost.daemon.authority.founding import FIRST_ISSUER, Organisation
 from epost.daemon.authority.keys import IssuerKeys
 from epost.daemon.authority.register import AccountRow, NodeRow, Register
+from epost.daemon.authority.rules import read_rules
 from epost.daemon.authority.world import World
 from epost.foundation.errors import NotPermitted
 from epost.foundation.ids import Id, NodeId
 from epost.rings.enrolment import DeviceRequest, MemberRequest, sealing_key_hash
 from epost.rings.node_ids import Placed, draw_node_id
-from epost.rings.policy import DEFAULT_LIFETIMES, CertifiedLogHead
+from epost.rings.policy import CertifiedLogHead
 
 REPLICATION_FACTOR = 3
 NODES_PER_MEMBER_MAX = 3
@@ -67,14 +73,29 @@ class Certifier:
             rekey_proof=b"",
             log_sequence=self._log_statement(request.name.encode(), request.account_key),
             not_before=now,
-            not_after=now + DEFAULT_LIFETIMES.account_days * DAY_MS,
+            not_after=now + read_rules(self._register).account_days * DAY_MS,
         )
         data = certify(self._issuer, certificate)
         self._register.add_account(request.name, account_id, data, member_tag)
         return data
 
+    def renew_account(self, present: AccountCert, now: int) -> bytes:
+        """Certify the same keys of an account anew and keep that; return the certificate."""
+        renewed = msgspec.structs.replace(
+            present,
+            issuer=FIRST_ISSUER,
+            version=present.version + 1,
+            log_sequence=self._log_statement(present.name.encode(), present.account_key),
+            not_before=now,
+            not_after=now + read_rules(self._register).account_days * DAY_MS,
+        )
+        data = certify(self._issuer, renewed)
+        self._register.renew_account(present.name, data)
+        return data
+
     def certify_node(self, node_key: bytes, member_tag: bytes, now: int) -> tuple[bytes, bytes]:
         """Draw an id for a node and certify it; return certificate and X.509 leaf."""
+        rules = read_rules(self._register)
         members = [Placed(NodeId(Id(n.node_id)), n.site.encode()) for n in self._register.nodes()]
         node_id = draw_node_id(members, b"", REPLICATION_FACTOR, self._world.entropy)
         certificate = NodeCert(
@@ -91,8 +112,8 @@ class Certifier:
             serial=self._world.entropy.token(16),
             log_sequence=self._log_statement(node_id, node_key),
             not_before=now,
-            soft_expiry=now + DEFAULT_LIFETIMES.node_soft_days * DAY_MS,
-            not_after=now + DEFAULT_LIFETIMES.node_days * DAY_MS,
+            soft_expiry=now + rules.node_soft_days * DAY_MS,
+            not_after=now + rules.node_days * DAY_MS,
         )
         data = certify(self._issuer, certificate)
         self._register.add_node(
@@ -101,14 +122,45 @@ class Certifier:
                 certificate.not_after, now,
             )
         )  # fmt: skip
-        leaf = x509.make_leaf(
+        return data, self.leaf(node_key, node_id, now)
+
+    def renew_node(self, present: NodeCert, now: int) -> bytes:
+        """Certify a node anew under its id and serial and keep that; return the certificate.
+
+        The serial stays, so one revocation is of all certificates that the node ever had.
+        """
+        rules = read_rules(self._register)
+        renewed = msgspec.structs.replace(
+            present,
+            issuer=FIRST_ISSUER,
+            log_sequence=self._log_statement(present.node_id, present.node_key),
+            not_before=now,
+            soft_expiry=now + rules.node_soft_days * DAY_MS,
+            not_after=now + rules.node_days * DAY_MS,
+        )
+        data = certify(self._issuer, renewed)
+        self._register.renew_node(present.node_id, data, renewed.not_after)
+        return data
+
+    @staticmethod
+    def opened_node(certificate: bytes) -> NodeCert:
+        """Read a certificate from the register: it was signed here."""
+        return NODE_CERT.decode(parse(certificate, Kind.NODE).body)
+
+    @staticmethod
+    def opened_account(certificate: bytes) -> AccountCert:
+        """Read a certificate from the register: it was signed here."""
+        return ACCOUNT_CERT.decode(parse(certificate, Kind.ACCOUNT).body)
+
+    def leaf(self, node_key: bytes, node_id: NodeId, now: int) -> bytes:
+        """Return an X.509 certificate for a node."""
+        return x509.make_leaf(
             self._keys.x509,
             self._public.x509,
             node_key=node_key,
             node_id=node_id,
             not_before_ms=now,
         )
-        return data, leaf
 
     def member_of(self, request: DeviceRequest) -> AccountRow:
         """Return the account that asks for one more machine; raises NotPermitted."""

@@ -5,15 +5,32 @@ from __future__ import annotations
 import msgspec
 
 from epost.crypto import x509
-from epost.crypto.certificates import DAY_MS, IssuerCert, OrgCert, Power, certify
+from epost.crypto.certificates import (
+    DAY_MS,
+    ISSUER_CERT,
+    ORG_CERT,
+    IssuerCert,
+    OrgCert,
+    Power,
+    certify,
+)
 from epost.crypto.names import ring_of
-from epost.crypto.signing import SigningKey
-from epost.daemon.authority.keys import AuthorityKeys
+from epost.crypto.signed import open_signed
+from epost.crypto.signing import Kind, SigningKey
+from epost.crypto.versioned import open_key_block
+from epost.daemon.authority.keys import AuthorityKeys, IssuerKeys, RootKeys
 from epost.foundation.codec import Format
 from epost.foundation.ids import Address, Bytes20
-from epost.rings.policy import DEFAULT_LIFETIMES, RootContent, make_root_block
+from epost.rings.policy import (
+    DEFAULT_LIFETIMES,
+    RootContent,
+    make_root_block,
+    read_root_block,
+)
 
 FIRST_ISSUER = 1
+PROLONGED_BEFORE_MS = 200 * DAY_MS
+"""Half of an issuer's time: what it certifies last still has a year."""
 ORG_YEARS_MS = 3 * 365 * DAY_MS
 
 
@@ -68,3 +85,35 @@ def found(domain: str, keys: AuthorityKeys, enrolment: Address, now: int) -> Org
     content = RootContent(format=1, issuers=(issuer,), removed=(), succession=b"")
     root_block = make_root_block(root, ring=ring, previous=None, issued_at=now, content=content)
     return Organisation(1, ring, organisation, issuer, authority, root_block.data, enrolment)
+
+
+def prolonged(public: Organisation, root: RootKeys, keys: IssuerKeys, now: int) -> Organisation:
+    """Return the public part with certificates that begin to end `now`, and the next root block.
+
+    The organisation's and the X.509 authority's are made anew under their old keys as well.
+    """
+    key = SigningKey(root.organisation)
+    organisation = open_signed(public.certificate, Kind.ORG, key.public, ORG_CERT)
+    held = open_signed(public.issuer, Kind.ISSUER, key.public, ISSUER_CERT)
+    issuer = certify(
+        key,
+        msgspec.structs.replace(held, not_after=now + DEFAULT_LIFETIMES.node_days * DAY_MS),
+    )
+    block = open_key_block(public.root_block)
+    content = read_root_block(block, key.public, public.ring)
+    issuers = tuple(issuer if i == public.issuer else i for i in content.issuers)
+    return msgspec.structs.replace(
+        public,
+        certificate=certify(
+            key, msgspec.structs.replace(organisation, not_after=now + ORG_YEARS_MS)
+        ),
+        issuer=issuer,
+        x509=x509.make_authority(keys.x509, organisation.domain, not_before_ms=now),
+        root_block=make_root_block(
+            key,
+            ring=public.ring,
+            previous=block,
+            issued_at=now,
+            content=msgspec.structs.replace(content, issuers=issuers),
+        ).data,
+    )

@@ -6,7 +6,8 @@ request gets the same answer, a different one under the same token is refused.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import apsw
 
 from epost.foundation.errors import ConfigError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_TIMEOUT_MS = 5000
 
 _SCHEMA = """
@@ -32,6 +33,15 @@ CREATE TABLE node (
 CREATE TABLE certified (sequence INTEGER PRIMARY KEY, record BLOB NOT NULL);
 CREATE TABLE block (purpose TEXT PRIMARY KEY, data BLOB NOT NULL);
 """
+_UPGRADES = {
+    1: """
+CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE seen (node_id BLOB PRIMARY KEY, at INTEGER NOT NULL);
+CREATE TABLE standing (
+  name TEXT PRIMARY KEY, state INTEGER NOT NULL, since INTEGER NOT NULL, successor TEXT);
+""",
+}
+"""What makes a register of the next version of one: each is written once and never changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +96,31 @@ class Register:
             self._database.set_busy_timeout(BUSY_TIMEOUT_MS)
             self._database.execute("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL")
             (version,) = next(self._database.execute("PRAGMA user_version"))
-            if version == 0:
-                with self._database:
-                    self._database.execute(_SCHEMA + f"PRAGMA user_version={SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
-                raise ConfigError(f"{path}: written by another version of ePOST ({version})")
+            if version > SCHEMA_VERSION:
+                raise ConfigError(f"{path}: written by a later version of ePOST ({version})")
+            with self._database:
+                self._upgrade()
         except apsw.Error as error:
             raise ConfigError(f"{path}: not a register of an authority: {error}") from error
+
+    def _upgrade(self) -> None:
+        (version,) = next(self._database.execute("PRAGMA user_version"))
+        if version == 0:
+            self._database.execute(_SCHEMA)
+        for earlier in range(max(1, version), SCHEMA_VERSION):
+            self._database.execute(_UPGRADES[earlier])
+        if version != SCHEMA_VERSION:
+            self._database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Close the file."""
         self._database.close()
 
-    def transaction(self) -> apsw.Connection:
-        """Return a context manager: all or nothing, durable at its end."""
-        return self._database
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Do all of what is inside or nothing; durable at its end."""
+        with self._database:
+            yield
 
     def add_invite(
         self, token_hash: bytes, name: str | None, expires_at: int, *, is_device: bool
@@ -132,6 +152,28 @@ class Register:
     def account_names(self) -> Sequence[str]:
         """Return the names of all accounts, sorted."""
         return [n for (n,) in self._database.execute("SELECT name FROM account ORDER BY name")]
+
+    def accounts(self) -> Sequence[AccountRow]:
+        """Return all accounts by name."""
+        rows = self._database.execute(
+            "SELECT name, account_id, certificate, member_tag FROM account ORDER BY name"
+        )
+        return [AccountRow(*row) for row in rows]
+
+    def account_of_member(self, member_tag: bytes) -> AccountRow | None:
+        """Return the account of which a machine is, by the tag in its certificate."""
+        rows = self._database.execute(
+            "SELECT name, account_id, certificate, member_tag FROM account WHERE member_tag = ?",
+            (member_tag,),
+        )
+        row = next(rows, None)
+        return None if row is None else AccountRow(*row)
+
+    def renew_account(self, name: str, certificate: bytes) -> None:
+        """Keep an account's renewed certificate in place of its last."""
+        self._database.execute(
+            "UPDATE account SET certificate = ? WHERE name = ?", (certificate, name)
+        )
 
     def names_by_member(self) -> dict[bytes, str]:
         """Return the name of each member by the tag in her nodes' certificates."""
@@ -166,6 +208,44 @@ class Register:
             "issued_at, revoked_at, reason FROM node ORDER BY serial"
         )
         return [NodeRow(*row) for row in rows]
+
+    def node(self, node_id: bytes) -> NodeRow | None:
+        """Return the node with an id."""
+        rows = self._database.execute(
+            "SELECT serial, node_id, node_key, member_tag, site, roles, certificate, not_after, "
+            "issued_at, revoked_at, reason FROM node WHERE node_id = ?",
+            (node_id,),
+        )
+        row = next(rows, None)
+        return None if row is None else NodeRow(*row)
+
+    def renew_node(self, node_id: bytes, certificate: bytes, not_after: int) -> None:
+        """Keep a node's renewed certificate, of the same serial, in place of its last."""
+        self._database.execute(
+            "UPDATE node SET certificate = ?, not_after = ? WHERE node_id = ?",
+            (certificate, not_after, node_id),
+        )
+
+    def note_seen(self, node_ids: Sequence[bytes], at: int) -> None:
+        """Note that these nodes were in the ring."""
+        self._database.executemany(
+            "REPLACE INTO seen VALUES (?, ?)", [(node_id, at) for node_id in node_ids]
+        )
+
+    def seen(self) -> dict[bytes, int]:
+        """Return when each node was last known to be in the ring, in ms since 1970."""
+        rows = self._database.execute("SELECT node_id, at FROM seen")
+        return {bytes(node_id): int(at) for node_id, at in rows}
+
+    def setting(self, name: str) -> bytes | None:
+        """Return a setting of the organisation."""
+        rows = self._database.execute("SELECT value FROM setting WHERE name = ?", (name,))
+        row = next(rows, None)
+        return None if row is None else bytes(row[0])
+
+    def put_setting(self, name: str, value: bytes) -> None:
+        """Keep a setting of the organisation."""
+        self._database.execute("REPLACE INTO setting VALUES (?, ?)", (name, value))
 
     def add_node(self, node: NodeRow) -> None:
         """Enter a newly certified node."""

@@ -1,4 +1,7 @@
-"""The enrolment listener of an authority, for as long as it is open."""
+"""The enrolment listener of an authority, for as long as it is open.
+
+It also renews, for machines that were away so long that the ring does not let them in any more.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from epost.daemon.enrolment import EnrolmentServer, serve_enrolment
 from epost.daemon.logs import LoggingObserver
 from epost.foundation.ids import Address, NodeHandle
 from epost.foundation.ports import Observer
+from epost.rings.renewal import is_renewal
 
 
 class EnrolmentService:
@@ -58,4 +62,6 @@ class EnrolmentService:
 
     async def _enrol(self, request: bytes, host: str) -> bytes:
         async with self._one_at_a_time:
+            if is_renewal(request):
+                return self._authority.renew(request, at_the_port=True)
             return self._authority.enrol(request, self._contacts())

@@ -1,4 +1,4 @@
-"""The authority inside a daemon: serves enrolment and renews the policy, while the daemon runs."""
+"""The authority inside a daemon: enrols, renews, and publishes its word, while the daemon runs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,46 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from epost.crypto.certificates import DAY_MS
 from epost.crypto.sealing import HpkeSealing
 from epost.daemon.authority.authority import Authority
+from epost.daemon.authority.keys import ROOT_FILE
 from epost.daemon.authority.service import EnrolmentService
 from epost.daemon.authority.world import World
 from epost.daemon.config import AuthoritySection, parse_address
+from epost.daemon.enrolment.listener import EnrolmentRefused
 from epost.daemon.world import SystemEntropy
-from epost.foundation.ids import NodeHandle
+from epost.foundation.errors import ConfigError, EpostError, RefusedError, UnavailableError
+from epost.foundation.ids import BlockKind, Id, NodeHandle
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
+from epost.rings.renewal import WARNED_BEFORE_MS, issuing_group
 
 REFRESH_SECONDS = 24 * 3600.0
 """Members want a fresh issuer block weekly; a day leaves six to notice that it does not come."""
 LOOK_SECONDS = 5.0
 """How soon what the command line changed (an enrolment, a revocation) reaches the ring."""
+SIGHTING_SECONDS = 3600.0
+"""How often it is noted who is in the ring."""
+
+
+class IssuingDesk:
+    """Answers machines that ask the group of the issuing daemons for renewal."""
+
+    def __init__(self, authority: Authority, group: Id, observer: Observer) -> None:
+        self._authority = authority
+        self._group = group
+        self._observer = observer
+
+    def on_anycast(self, group: Id, origin: NodeHandle, body: bytes, now: float) -> bytes | None:
+        """Return the answer; None, so that another is asked, if the request does not hold."""
+        if group != self._group:
+            return None
+        try:
+            return self._authority.renew(body)
+        except EpostError as error:
+            self._observer.record(EnrolmentRefused("the ring", str(error)))
+            return None
 
 
 class AuthorityUpkeep:
@@ -33,6 +59,9 @@ class AuthorityUpkeep:
     ) -> None:
         world = World(clock, SystemEntropy(), HpkeSealing())
         self._node = node
+        self._observer = observer
+        self._clock = clock
+        self._lacks_root_key = False
         self._authority = Authority.open(Path(section.directory), world)
         self._service = EnrolmentService(
             self._authority,
@@ -45,6 +74,10 @@ class AuthorityUpkeep:
 
     async def __aenter__(self) -> Self:
         await self._service.__aenter__()
+        group = issuing_group(self._authority.trust.ring)
+        self._node.scribe.register_taker(IssuingDesk(self._authority, group, self._observer))
+        self._node.scribe.join(group)
+        self._node.driver.wake()
         self._task = asyncio.get_running_loop().create_task(self._keep_publishing())
         return self
 
@@ -64,13 +97,45 @@ class AuthorityUpkeep:
     def _contacts(self) -> Sequence[NodeHandle]:
         return [self._node.me, *self._node.overlay.neighbours()]
 
+    def advice(self) -> list[str]:
+        """Say what only whoever holds the root key can mend, weeks before it hurts."""
+        days = (self._authority.issuer_ends_ms - self._clock.wall_ms()) // DAY_MS
+        if not self._lacks_root_key or days > WARNED_BEFORE_MS // DAY_MS:
+            return []
+        return [
+            f"The authority cannot issue certificates any more in {max(0, days)} days: put its "
+            f"{ROOT_FILE} back into its folder for an hour, while this daemon runs."
+        ]
+
     async def _keep_publishing(self) -> None:
         loop = asyncio.get_running_loop()
-        refresh_at = loop.time()
+        refresh_at = sight_at = loop.time()
         while True:
             if loop.time() >= refresh_at:
+                self._prolong_issuer()
                 self._authority.refresh_policy()
                 refresh_at = loop.time() + REFRESH_SECONDS
+            self._node.issuers.publish(self._authority.root_block)
             self._node.issuers.publish(self._authority.issuer_block)
             self._node.driver.wake()
+            if loop.time() >= sight_at:
+                self._authority.note_seen(self._in_the_ring())
+                self._node.driver.run_story(self._renew_absent_accounts())
+                sight_at = loop.time() + SIGHTING_SECONDS
             await asyncio.sleep(LOOK_SECONDS)
+
+    def _prolong_issuer(self) -> None:
+        try:
+            self._authority.prolong_issuer()
+            self._lacks_root_key = False
+        except ConfigError:  # it is kept elsewhere: `advice` asks for it in time
+            self._lacks_root_key = True
+
+    def _in_the_ring(self) -> list[bytes]:
+        return [node.node_id for node in (self._node.me, *self._node.overlay.neighbours())]
+
+    async def _renew_absent_accounts(self) -> None:
+        """Publish the accounts of members whose machines are off: their mail is still accepted."""
+        for certificate in self._authority.renew_absent_accounts():
+            with contextlib.suppress(RefusedError, UnavailableError):
+                await self._node.blocks.insert(BlockKind.CERTIFICATE, certificate, mirror=False)

@@ -41,6 +41,13 @@ def dialling_context(identity: NodeIdentity) -> ssl.SSLContext:
     return _mutual(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), identity)
 
 
+def renew_context(context: ssl.SSLContext, identity: NodeIdentity) -> None:
+    """Show a renewed leaf on new links, and believe its authorities as well as the former."""
+    for authority in identity.authorities:
+        context.load_verify_locations(cadata=authority)
+    load_key(context, identity.leaf, identity.key_seed)
+
+
 def load_key(context: ssl.SSLContext, certificate: bytes, seed: bytes) -> None:
     """Give a context a DER certificate and the Ed25519 key of a 32-byte seed.
 
@@ -66,7 +73,5 @@ def _mutual(context: ssl.SSLContext, identity: NodeIdentity) -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_REQUIRED
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     context.options |= ssl.OP_NO_TICKET
-    for authority in identity.authorities:
-        context.load_verify_locations(cadata=authority)
-    load_key(context, identity.leaf, identity.key_seed)
+    renew_context(context, identity)
     return context

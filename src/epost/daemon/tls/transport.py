@@ -8,7 +8,12 @@ from collections.abc import Callable, Sequence
 
 from epost.daemon.tls.accepting import Acceptor
 from epost.daemon.tls.config import TransportConfig
-from epost.daemon.tls.contexts import NodeIdentity, accepting_context, dialling_context
+from epost.daemon.tls.contexts import (
+    NodeIdentity,
+    accepting_context,
+    dialling_context,
+    renew_context,
+)
 from epost.daemon.tls.detours import Detours
 from epost.daemon.tls.dialling import Backoff, Dialler
 from epost.daemon.tls.frames import HARMLESS, CloseReason, Frame, frame
@@ -153,9 +158,12 @@ class TlsTransport:
         session = None if peer is None else peer.session
         return None if session is None or session.way is None else session.way.relay
 
-    def renew(self, certificate: bytes) -> None:
-        """Show this renewed NodeCert on links that come up from now on."""
-        self._my_certificate = certificate
+    def renew(self, identity: NodeIdentity) -> None:
+        """Show these renewed certificates of the same node on links that come up from now on."""
+        require_consistent(identity)
+        for context in self._contexts:
+            renew_context(context, identity)
+        self._my_certificate = identity.certificate
 
     def refuse(self, node: NodeId, text: str) -> None:
         """End the link with a node that broke the protocol, and accept none for a while."""

@@ -608,7 +608,7 @@ def test_a_renewed_certificate_is_shown_on_new_links() -> None:
         async with office() as place:
             anna, bert = place.start(1), place.start(2)
             renewed = place.ring.node_certificate(1, log_sequence=99)
-            anna.transport.renew(renewed)
+            anna.transport.renew(replace(anna.identity, certificate=renewed))
             await linked(anna, bert)
             assert bert.transport.certificate(anna.node.id) == renewed
 

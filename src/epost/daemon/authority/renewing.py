@@ -1,0 +1,103 @@
+"""The issuer's side of renewal: whose certificates are made anew, and when (crypto 3.10)."""
+
+from __future__ import annotations
+
+from epost.crypto.certificates import DAY_MS, OrganisationTrust
+from epost.daemon.authority.certifying import Certifier
+from epost.daemon.authority.founding import Organisation
+from epost.daemon.authority.register import AccountRow, NodeRow, Register
+from epost.daemon.authority.rules import read_rules
+from epost.foundation.codec import encode
+from epost.foundation.errors import NotPermitted
+from epost.rings.renewal import (
+    EXPIRED_MS_MAX,
+    Denied,
+    Granted,
+    account_due_ms,
+    node_due_ms,
+    open_renewal,
+)
+
+CLOCKS_APART_MS = DAY_MS
+"""A machine whose clock is ahead asks early, and is not sent away."""
+ABSENT_PART = 4
+"""Of the time that is left when an account is due: then its machines count as away."""
+PUBLISHED_MS = 2 * DAY_MS
+"""For so long the authority brings a renewed account into the ring, again and again."""
+
+
+class Renewals:
+    """Renews from the register; what is not due yet is given as it is."""
+
+    def __init__(
+        self,
+        register: Register,
+        certifier: Certifier,
+        public: Organisation,
+        trust: OrganisationTrust,
+    ) -> None:
+        self._register = register
+        self._certifier = certifier
+        self._public = public
+        self._trust = trust
+
+    def answer(self, request: bytes, now: int, *, at_the_port: bool) -> bytes:
+        """Return the answer to a machine; a denial is one too.
+
+        At the enrolment port a certificate counts up to a year after its end. To be called inside
+        a transaction. Raises PeerError, AuthenticityError for what nobody in the ring signed.
+        """
+        expired_ms_max = EXPIRED_MS_MAX if at_the_port else 0
+        asking = open_renewal(request, self._trust, now, expired_ms_max=expired_ms_max)
+        try:
+            node = self._require_in_force(asking.node_id)
+        except NotPermitted as error:
+            return encode(Denied(str(error)))
+        self._register.note_seen([node.node_id], now)
+        account = self._register.account_of_member(node.member_tag)
+        return encode(
+            Granted(
+                node=self._renewed_node(node, now),
+                account=self._renewed_account(account, now) if account else b"",
+                x509_authorities=(self._public.x509,),
+                x509_leaf=self._certifier.leaf(asking.node_key, asking.id, now),
+            )
+        )
+
+    def renew_absent(self, now: int) -> list[bytes]:
+        """Renew accounts that are due although none of their machines asked in all this time.
+
+        None if the rules want each user to run a machine. Returns what is so new that it may not
+        be in the ring yet.
+        """
+        if not read_rules(self._register).must_run_node:
+            for account in self._register.accounts():
+                present = self._certifier.opened_account(account.certificate)
+                due = account_due_ms(present)
+                if now >= due + (present.not_after - due) // ABSENT_PART:
+                    self._certifier.renew_account(present, now)
+        return [a.certificate for a in self._register.accounts() if self._is_news(a, now)]
+
+    def _is_news(self, account: AccountRow, now: int) -> bool:
+        certificate = self._certifier.opened_account(account.certificate)
+        return certificate.version > 1 and now < certificate.not_before + PUBLISHED_MS
+
+    def _require_in_force(self, node_id: bytes) -> NodeRow:
+        node = self._register.node(node_id)
+        if node is None:
+            raise NotPermitted("the authority does not know this machine")
+        if node.revoked_at is not None:
+            raise NotPermitted("this machine was taken out of the organisation")
+        return node
+
+    def _renewed_node(self, node: NodeRow, now: int) -> bytes:
+        present = self._certifier.opened_node(node.certificate)
+        if now + CLOCKS_APART_MS < node_due_ms(present):
+            return node.certificate
+        return self._certifier.renew_node(present, now)
+
+    def _renewed_account(self, account: AccountRow, now: int) -> bytes:
+        present = self._certifier.opened_account(account.certificate)
+        if now + CLOCKS_APART_MS < account_due_ms(present):
+            return account.certificate
+        return self._certifier.renew_account(present, now)

@@ -1,0 +1,222 @@
+"""Keeps the certificates of this machine, and of its user, in force (crypto 3.10).
+
+From the day they are due it asks the daemons that issue, one of which an anycast finds; an
+authority that is away costs nothing until the certificates end. What was renewed is kept by the
+owner (a folder in the daemon), shown on new links, and the account's certificate is published.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from epost.crypto.certificates import ACCOUNT_CERT, NODE_CERT, AccountCert, NodeCert
+from epost.crypto.signed import parse
+from epost.crypto.signing import Kind, SigningKey
+from epost.foundation.errors import (
+    AuthenticityError,
+    ConfigError,
+    EpostError,
+    NotPermitted,
+    PeerError,
+    PeerRefused,
+    RefusedError,
+    UnavailableError,
+    UntrustedCertificate,
+)
+from epost.foundation.ids import BlockKind
+from epost.foundation.ports import Clock, Observer
+from epost.node.assembly import Node
+from epost.node.observed import CertificatesRenewed, RenewalFailed
+from epost.past.blocks import certificate_handle
+from epost.rings.renewal import (
+    WARNED_BEFORE_MS,
+    Renewed,
+    check_renewal,
+    due_ms,
+    issuing_group,
+    sign_renewal,
+)
+
+AskDirectly = Callable[[bytes], Awaitable[bytes]]
+"""Asks the authority at its enrolment port; raises EpostError."""
+
+
+class Standing(Protocol):
+    """Where a machine's certificates are kept; signed, as they travel."""
+
+    @property
+    def node_certificate(self) -> bytes:
+        """The newest certificate of the machine."""
+        ...
+
+    @property
+    def account_certificate(self) -> bytes:
+        """The newest certificate of its user's account; empty if it only stores."""
+        ...
+
+    def install(self, renewed: Renewed) -> None:
+        """Keep renewed certificates durably, then show them on new links."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalConfig:
+    """Times in seconds."""
+
+    first_look_seconds: float = 5.0
+    """After the start: the ring is not reached before."""
+    look_seconds: float = 3600.0
+    retry_seconds_min: float = 60.0
+    retry_seconds_max: float = 6 * 3600.0
+    answer_seconds: float = 20.0
+    tries: int = 2
+    directly_after: int = 2
+    """So many failures over the ring in a row, then the enrolment port is tried as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """How long the certificates are good for, and why they were not renewed the last time."""
+
+    machine_until_ms: int
+    account_until_ms: int | None
+    is_due: bool
+    is_warned: bool
+    failure: str
+    is_denied: bool
+
+
+class Renewal:
+    """The story of one machine; `keep_renewing` runs for as long as its node."""
+
+    def __init__(
+        self,
+        node: Node,
+        standing: Standing,
+        key: SigningKey,
+        *,
+        clock: Clock,
+        observer: Observer,
+        ask_directly: AskDirectly | None = None,
+        config: RenewalConfig | None = None,
+    ) -> None:
+        """`key` is the node's; `ask_directly` serves machines whose certificate has ended."""
+        self._node = node
+        self._standing = standing
+        self._key = key
+        self._clock = clock
+        self._observer = observer
+        self._ask_directly = ask_directly
+        self._config = config or RenewalConfig()
+        self._failures = 0
+        self._failure = ""
+        self._is_denied = False
+
+    async def keep_renewing(self) -> None:
+        """Look every hour whether it is time; after a failure sooner, then less and less often."""
+        await asyncio.sleep(self._config.first_look_seconds)
+        while True:
+            if self._is_due():
+                await self._try_to_renew()
+            await self._publish_account()
+            await asyncio.sleep(self._pause())
+
+    def validity(self) -> Validity:
+        """Return how things stand."""
+        node, account = self._certificates()
+        now = self._clock.wall_ms()
+        ends = [(node.not_before, node.not_after)]
+        ends += [(account.not_before, account.not_after)] if account else []
+        return Validity(
+            machine_until_ms=node.not_after,
+            account_until_ms=account.not_after if account else None,
+            is_due=now >= due_ms(node, account),
+            is_warned=any(
+                now >= until - min(WARNED_BEFORE_MS, (until - since) // 3) for since, until in ends
+            ),
+            failure=self._failure,
+            is_denied=self._is_denied,
+        )
+
+    def _certificates(self) -> tuple[NodeCert, AccountCert | None]:
+        node = NODE_CERT.decode(parse(self._standing.node_certificate, Kind.NODE).body)
+        data = self._standing.account_certificate
+        account = ACCOUNT_CERT.decode(parse(data, Kind.ACCOUNT).body) if data else None
+        return node, account
+
+    def _is_due(self) -> bool:
+        return self._clock.wall_ms() >= due_ms(*self._certificates())
+
+    def _pause(self) -> float:
+        if not self._failures:
+            return self._config.look_seconds
+        doubled: float = self._config.retry_seconds_min * 2.0 ** min(self._failures - 1, 16)
+        return min(self._config.retry_seconds_max, doubled)
+
+    async def _try_to_renew(self) -> None:
+        try:
+            renewed = await self._ask()
+        except (AuthenticityError, PeerError, RefusedError, UnavailableError, ConfigError) as error:
+            self._failures += 1
+            self._failure, self._is_denied = _in_words(error), isinstance(error, NotPermitted)
+            self._observer.record(RenewalFailed(self._failures, str(error)))
+            return
+        self._standing.install(renewed)
+        self._node.renew(self._standing.node_certificate, self._standing.account_certificate)
+        self._failures, self._failure, self._is_denied = 0, "", False
+        self._observer.record(CertificatesRenewed(renewed.node.id, renewed.node.not_after))
+
+    async def _ask(self) -> Renewed:
+        request = sign_renewal(
+            self._standing.node_certificate,
+            self._node.issuers.trust.ring,
+            self._key,
+            self._clock.wall_ms(),
+        )
+        try:
+            return self._checked(await self._ask_over_the_ring(request))
+        except EpostError:
+            if self._ask_directly is None or self._failures < self._config.directly_after:
+                raise
+        return self._checked(await self._ask_directly(request))
+
+    async def _ask_over_the_ring(self, request: bytes) -> bytes:
+        scribe, group = self._node.scribe, issuing_group(self._node.issuers.trust.ring)
+        answer = await self._node.driver.calls.expect(
+            lambda call: scribe.anycast(group, request, call),
+            timeout_seconds=self._config.answer_seconds,
+            tries=self._config.tries,
+        )
+        return answer.body
+
+    def _checked(self, answer: bytes) -> Renewed:
+        node, account = self._certificates()
+        now = self._clock.wall_ms()
+        renewed = check_renewal(answer, node, account, self._node.issuers.trust, now)
+        if now >= due_ms(renewed.node, renewed.account):
+            raise UntrustedCertificate("the answer renews nothing")
+        return renewed
+
+    async def _publish_account(self) -> None:
+        """Bring the account's newest certificate into the ring, unless it is there."""
+        _, account = self._certificates()
+        if account is None or self._node.post is None:
+            return
+        await self._node.ready()
+        known = self._node.vault.entry(certificate_handle(account.name))
+        if known is None or known.version < account.version:
+            with suppress(RefusedError, UnavailableError, AuthenticityError):
+                await self._node.blocks.insert(
+                    BlockKind.CERTIFICATE, self._standing.account_certificate
+                )
+
+
+def _in_words(error: EpostError) -> str:
+    if isinstance(error, NotPermitted):
+        return str(error)
+    if isinstance(error, UnavailableError | PeerRefused):
+        return "no machine that issues certificates could be reached"
+    return f"the answer did not hold: {error}"
