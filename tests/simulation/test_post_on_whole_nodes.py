@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from epost.foundation.ids import BlockKind, Handle, NodeHandle
+from epost.foundation.ports import Role
+from epost.foundation.wire import Application, Form
 from epost.node.settings import NodeConfigs
 from epost.post.app_ids import AppId
 from epost.post.assembly import Post
@@ -195,3 +198,56 @@ def test_copies_from_many_senders_arrive_once_each_under_load() -> None:
             assert len(services(machine).ledger.outbox) == 0
 
     in_office(story, tail_in_head=True)
+
+
+def test_a_stand_in_that_missed_the_receipt_offers_its_notice_once_more_at_most() -> None:
+    async def story(office: Office) -> None:
+        alice, bob, _ = office.users
+        chat_on(alice)
+        assert bob.account is not None
+        await bob.host.stop()
+        absent = office.machines[-1]
+        await absent.host.stop()
+        await office.world.run_for(60)
+        notifications = services(alice).services.notifications
+        for n in range(8):
+            await notifications.send(CHAT, b"%d" % n, [bob.account.name])
+        stand_in = next(m for m in office.machines[3:-1] if stood_in_for(m))
+        kept = stood_in_for(stand_in)
+        await stand_in.host.stop()
+        absent.host.start()
+        bob.host.start()
+        chat = chat_on(bob)
+        await office.world.run_for(120)
+        assert sorted(chat.texts) == [b"%d" % n for n in range(8)]
+        stand_in.host.start()
+        offers = count_offers(stand_in, bob)
+        await office.world.run_for(PRESENCES * PostConfig().presence_seconds)
+        assert stood_in_for(stand_in) == []
+        assert len(offers) <= len(kept)
+
+    in_office(story, tail_in_head=True, machines=9, network=NetworkConfig(loss=0.0))
+
+
+PRESENCES = 3
+_DELIVER = bytes((Application.POST, Form.REQUEST))
+
+
+def stood_in_for(machine: Machine) -> list[Handle]:
+    """Return the notices that a machine keeps as a stand-in."""
+    entries = machine.host.vault.entries_with(Role.STAND_IN)
+    return [entry.handle for entry in entries if entry.handle.kind is BlockKind.PENDING]
+
+
+def count_offers(machine: Machine, to: Machine) -> list[bytes]:
+    """Return a list that gets every request of POST that one machine sends the other."""
+    transport, offers = machine.host.transport, list[bytes]()
+    send = transport.send
+
+    def counted(node: NodeHandle, message: bytes) -> None:
+        if node.id == to.node_id and message[:2] == _DELIVER:
+            offers.append(message)
+        send(node, message)
+
+    transport.send = counted  # type: ignore[method-assign]
+    return offers

@@ -161,6 +161,8 @@ class Shelf:
         if is_held(entry):
             self._charge(entry, stored)
             self._after_storing(entry, block)
+        elif entry.handle.kind is BlockKind.RECEIPT:
+            self._after_storing(entry, block)  # it settles what a stand-in keeps, too
 
     def hold_more(self, proven: Proven, suffix: bytes, voucher: bytes, roles: Role) -> None:
         """Append records of this node's own user to a cluster that is here already."""

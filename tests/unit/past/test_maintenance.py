@@ -218,6 +218,24 @@ def test_a_stand_in_lets_go_of_a_notice_that_was_settled_with_the_replicas() -> 
     in_ring(story, NAMES)
 
 
+def test_a_stand_in_that_is_shown_the_receipt_lets_go_of_the_notice_at_once() -> None:
+    async def story(ring: PastRing) -> None:
+        bob = ring.organisation.user("bob")
+        envelope = envelope_for(bob)
+        handle = pending_handle(envelope)
+        writer, _, absent, stand_in, *_ = ring.closest(handle)
+        ring.fail(absent)
+        await ring.node(writer).store.deposit(envelope)
+        ring.return_(absent)
+        receipt = receipt_by(bob, envelope)
+        assert ring.roles(handle)[stand_in] == Role.STAND_IN
+        await ring.node(stand_in).store.insert(BlockKind.RECEIPT, receipt, mirror=False)
+        assert stand_in not in ring.roles(handle)
+        assert ring.node(stand_in).delegation.gone == [handle]
+
+    in_ring(story, NAMES)
+
+
 def test_held_notices_are_found_again_after_a_restart() -> None:
     async def story(ring: PastRing) -> None:
         envelope = envelope_for(ring.organisation.user("bob"))
