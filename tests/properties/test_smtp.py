@@ -9,9 +9,7 @@ from epost.servers.smtp.message_text import END_OF_DATA, Flaw, MessageText, read
 from epost.servers.smtp.paths import NULL_SENDER, read_path
 from epost.servers.smtp.replies import Reply
 
-LINES = st.lists(
-    st.binary(max_size=20).map(lambda line: line.replace(b"\r", b"").replace(b"\n", b""))
-)
+LINES = st.lists(st.binary(max_size=20).map(lambda line: line.translate(None, b"\r\n\0")))
 HOSTILE = st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\r\n", b"\r\n."])).map(b"".join)
 
 

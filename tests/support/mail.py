@@ -17,6 +17,7 @@ from epost.apps.mail.delivery_wishes import NO_WISHES, DeliveryWishes
 from epost.apps.mail.index import MailIndex
 from epost.apps.mail.ports import Follower, LogListener
 from epost.apps.mail.service import MailService, MailServices
+from epost.apps.mail.submission import Terms
 from epost.crypto.certificates import AccountCert
 from epost.crypto.signed import sign
 from epost.crypto.signing import Kind, SigningKey
@@ -339,7 +340,7 @@ class Member:
         self, octets: bytes, *recipients: str, wishes: DeliveryWishes = NO_WISHES
     ) -> None:
         name = self.me.name
-        await self.mail.submission.submit(name, name, recipients, octets, wishes)
+        await self.mail.submission.submit(name, name, recipients, octets, Terms(wishes))
 
     async def receive(self, sender: Member, content: bytes) -> Answer:
         """Handle a notice as `post` would: what is accepted is in the log afterwards."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from epost.apps.mail.mailbox import Durability
-from epost.apps.mail.submission import RecipientVerdict, Submitted
+from epost.apps.mail.submission import ORDINARY, RecipientVerdict, Submitted, Terms
 from epost.foundation.errors import EpostError, NotPermitted, TooFewReplicas
 from epost.servers.access import EveryPeer, PeerCheck
 from epost.servers.smtp.config import PlaintextLogin, SmtpConfig
@@ -23,6 +23,7 @@ class Mail:
     sender: str
     recipients: tuple[str, ...]
     octets: bytes
+    terms: Terms = ORDINARY
 
 
 DURABLE = Submitted(Durability.RING_DURABLE, 3, 3, "4f2a")
@@ -56,17 +57,18 @@ class MemorySubmitter:
         return RecipientVerdict.UNKNOWN
 
     async def submit(
-        self, account: str, sender: str, recipients: Sequence[str], octets: bytes
+        self, account: str, sender: str, recipients: Sequence[str], octets: bytes, terms: Terms
     ) -> Submitted:
         if self.begun and self.may_go_on:
             self.begun.set()
             await self.may_go_on.wait()
         if self.error is not None:
             raise self.error
-        self.mails.append(Mail(account, sender, tuple(recipients), octets))
+        self.mails.append(Mail(account, sender, tuple(recipients), octets, terms))
         return self.answer
 
 
+WALL_MS = 1_700_000_000_000
 PLAIN = SmtpConfig(host_name="mail.test", plaintext_login=PlaintextLogin.PASSWORDS)
 
 
@@ -141,6 +143,7 @@ async def running(
         authenticator=access.authenticator,
         submitter=submitter or MemorySubmitter(),
         peer_check=peer_check or EveryPeer(),
+        wall_ms=lambda: WALL_MS,
         tls=TlsOffer(context, end_point) if context else None,
         starttls=starttls is not None,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import msgspec
@@ -26,6 +26,7 @@ from epost.apps.mail.delivery_wishes import (
 )
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX, Durability
+from epost.apps.mail.mime.lines import require_lines
 from epost.apps.mail.mime.structure import Part, parse_structure
 from epost.apps.mail.notice import (
     INLINE_BYTES_MAX,
@@ -76,10 +77,19 @@ class Submitted:
 
 
 @dataclass(frozen=True, slots=True)
-class _Mail:
-    octets: bytes
-    memo: bytes
-    not_before_ms: int
+class Terms:
+    """How a mail is to be treated, as its client asked.
+
+    `is_binary`: it may hold bare line ends and NUL where its parts are labelled binary (RFC 3030);
+    of other mails the server has made sure that they have none.
+    """
+
+    wishes: DeliveryWishes = NO_WISHES
+    not_before_ms: int = 0
+    is_binary: bool = False
+
+
+ORDINARY = Terms()
 
 
 class MailSubmission:
@@ -131,40 +141,32 @@ class MailSubmission:
         sender: str,
         recipients: Sequence[str],
         octets: bytes,
-        wishes: DeliveryWishes = NO_WISHES,
-        *,
-        hold_seconds: int = 0,
+        terms: Terms = ORDINARY,
     ) -> Submitted:
         """Return when parts, outbox and notices are durable in the sense of the answer.
 
-        With `hold_seconds` the notices leave later. Goes on to its end when the caller has gone.
+        Goes on to its end when the caller has gone.
         Raises NotPermitted for a From field that is not the account's, RefusedError,
         MessageTooLarge, DiskFull, UnavailableError.
         """
         await self.check_sender(account, sender)
-        now_ms = self._clock.wall_ms()
         if not sender:  # nobody is told of notifications (RFC 5321 section 4.5.5)
-            wishes = msgspec.structs.replace(wishes, notify=Notify.NEVER, recipients=())
-        if wishes != NO_WISHES:
-            wishes = msgspec.structs.replace(
-                wishes,
-                submitted=now_ms // 1000,
-                recipients=canonical_recipients(wishes.recipients),
-            )
-        mail = _Mail(octets, encode_wishes(wishes), now_ms + 1000 * hold_seconds)
-        task = asyncio.ensure_future(self._submit(recipients, mail))
+            untold = msgspec.structs.replace(terms.wishes, notify=Notify.NEVER, recipients=())
+            terms = replace(terms, wishes=untold)
+        task = asyncio.ensure_future(self._submit(recipients, octets, terms))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _submit(self, recipients: Sequence[str], taken: _Mail) -> Submitted:
-        octets = taken.octets
+    async def _submit(self, recipients: Sequence[str], octets: bytes, terms: Terms) -> Submitted:
         if len(octets) > MAIL_SIZE_BYTES_MAX:
             raise MessageTooLarge(f"{len(octets)} bytes, at most {MAIL_SIZE_BYTES_MAX}")
         names = sorted({canonical(recipient) for recipient in recipients})
         if not 1 <= len(names) <= RECIPIENTS_MAX:
             raise RefusedError(f"a mail has 1 to {RECIPIENTS_MAX} recipients")
         mail = await self._structure(octets)
+        if terms.is_binary:
+            require_lines(octets, mail)
         fields = read_checked_header(octets, mail)
         require_own_names(fields, self._names.me)
         require_unreserved(fields)
@@ -176,10 +178,21 @@ class MailSubmission:
             AppId.MAIL,
             make_notice(fields, content),
             names,
-            memo=taken.memo,
-            not_before_ms=taken.not_before_ms,
+            memo=self._memo(terms.wishes),
+            not_before_ms=terms.not_before_ms,
         )
         return _submitted(sent.message_key, sent.durability.combine(*machines))
+
+    def _memo(self, wishes: DeliveryWishes) -> bytes:
+        if wishes == NO_WISHES:
+            return b""
+        return encode_wishes(
+            msgspec.structs.replace(
+                wishes,
+                submitted=self._clock.wall_ms() // 1000,
+                recipients=canonical_recipients(wishes.recipients),
+            )
+        )
 
     async def _content(
         self, octets: bytes, mail: Part, recipients: int

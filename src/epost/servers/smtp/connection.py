@@ -12,10 +12,10 @@ from aiosmtpd.smtp import SMTP, TLSSetupException
 
 from epost.servers.access import looks_like_foreign_protocol
 from epost.servers.smtp import replies
-from epost.servers.smtp.envelope_rules import AccountSession, EnvelopeRules
 from epost.servers.smtp.message_text import PIECE_BYTES
 from epost.servers.smtp.replies import Reply
 from epost.servers.smtp.services import SessionHost, SubmissionServices
+from epost.servers.smtp.transaction import AccountSession
 
 
 class HangUp(Exception):  # noqa: N818 - an end, not an error
@@ -34,7 +34,7 @@ class StrictConnection(SMTP):
     def __init__(self, services: SubmissionServices, host: SessionHost) -> None:
         config = services.config
         super().__init__(
-            EnvelopeRules(services.submitter, config),
+            object(),  # no hooks: what a command does is ours
             data_size_limit=config.message_bytes_max,
             enable_SMTPUTF8=True,
             hostname=config.host_name,
@@ -115,7 +115,7 @@ class StrictConnection(SMTP):
         self._disarm()
         if len(line) > size_max:
             raise HangUp(replies.LINE_TOO_LONG)
-        if not line.endswith(b"\r\n") or line.count(b"\r") > 1:
+        if not line.endswith(b"\r\n") or line.count(b"\r") > 1 or b"\x00" in line:
             raise HangUp(None if looks_like_foreign_protocol(line) else replies.BAD_LINE_END)
         return line[:-2]
 

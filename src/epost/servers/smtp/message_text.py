@@ -19,6 +19,7 @@ class Flaw(Enum):
 
     TOO_LARGE = "too large"
     BARE_LINE_END = "bare line end"
+    NULL_OCTET = "null octet"
 
 
 class FarTooLarge(Exception):  # noqa: N818 - not an error of ours: the client goes on and on
@@ -28,16 +29,18 @@ class FarTooLarge(Exception):  # noqa: N818 - not an error of ours: the client g
 class MessageText:
     """Collects the octets of one mail; keeps none once a flaw is found."""
 
-    def __init__(self, *, size_max: int, is_dot_stuffed: bool) -> None:
+    def __init__(self, *, size_max: int, is_dot_stuffed: bool, is_binary: bool = False) -> None:
+        """`is_binary` mails (BODY=BINARYMIME) may hold any octets."""
         self._size_max = size_max
         self._is_dot_stuffed = is_dot_stuffed
+        self._is_binary = is_binary
         self._pieces: list[bytes] = []
         self._size = 0
         self._received = 0
         # The end of the last piece, as far as it matters for the next: CR or CRLF. A mail begins
         # like a line, so the CRLF of the command comes first and is dropped in the end.
         self._held = b"\r\n"
-        self._flaw: Flaw | None = None
+        self.flaw: Flaw | None = None
 
     def feed(self, piece: bytes) -> None:
         """Take the next octets; raises FarTooLarge when there is no point in reading on."""
@@ -53,24 +56,40 @@ class MessageText:
     def finish(self) -> bytes | Flaw:
         """Return the mail, or why it cannot be taken."""
         self._keep(self._held)  # a lone CR shows its flaw here
-        if self._flaw is None and self._pieces:
+        if self.flaw is None and self._pieces:
             self._pieces[0] = self._pieces[0].removeprefix(b"\r\n")
-        return self._flaw or b"".join(self._pieces)
+        return self.flaw or b"".join(self._pieces)
 
     def _keep(self, text: bytes) -> None:
-        if self._flaw is None and text:
+        if self.flaw is None and text:
             kept = text.replace(b"\r\n.", b"\r\n") if self._is_dot_stuffed else text
             self._pieces.append(kept)
             self._size += len(kept)
-            self._flaw = self._flaw_of(text)
-        if self._flaw is not None:
+            self.flaw = self._flaw_of(text)
+        if self.flaw is not None:
             self._pieces.clear()
 
     def _flaw_of(self, text: bytes) -> Flaw | None:
-        line_ends = text.count(b"\r\n")
-        if text.count(b"\n") != line_ends or text.count(b"\r") != line_ends:
-            return Flaw.BARE_LINE_END
+        if not self._is_binary:
+            line_ends = text.count(b"\r\n")
+            if text.count(b"\n") != line_ends or text.count(b"\r") != line_ends:
+                return Flaw.BARE_LINE_END
+            if b"\x00" in text:
+                return Flaw.NULL_OCTET
         return Flaw.TOO_LARGE if self._size - len(b"\r\n") > self._size_max else None
+
+
+class Discarded:
+    """Takes the octets of a chunk that is refused."""
+
+    def __init__(self, size_max: int) -> None:
+        self._left = 2 * size_max
+
+    def feed(self, piece: bytes) -> None:
+        """Drop the next octets; raises FarTooLarge when there is no point in reading on."""
+        self._left -= len(piece)
+        if self._left < 0:
+            raise FarTooLarge
 
 
 async def read_data(
@@ -96,7 +115,10 @@ async def read_data(
 
 
 async def read_chunk(
-    reader: asyncio.StreamReader, size: int, text: MessageText, waiting: Callable[[], None]
+    reader: asyncio.StreamReader,
+    size: int,
+    text: MessageText | Discarded,
+    waiting: Callable[[], None],
 ) -> None:
     """Feed exactly `size` octets (RFC 3030); raises as `read_data`."""
     while size > 0:

@@ -1,6 +1,6 @@
 """What a submission session is given: its settings, its ports and the listener it belongs to."""
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -31,6 +31,7 @@ class SubmissionServices:
     authenticator: Authenticator
     submitter: Submitter
     peer_check: PeerCheck
+    wall_ms: Callable[[], int]
     tls: TlsOffer | None = None
     starttls: bool = True
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from epost.apps.mail.submission import RecipientVerdict, Submitted
+from epost.apps.mail.submission import RecipientVerdict, Submitted, Terms
 
 
 class Submitter(Protocol):
@@ -21,11 +21,11 @@ class Submitter(Protocol):
         ...
 
     async def submit(
-        self, account: str, sender: str, recipients: Sequence[str], octets: bytes
+        self, account: str, sender: str, recipients: Sequence[str], octets: bytes, terms: Terms
     ) -> Submitted:
         """Return when the mail is durable in the sense of the answer.
 
-        Goes on to its end when the client has gone. Raises `NotPermitted` for a From: field that
-        is not the account's.
+        `terms` name recipients by these addresses. Goes on to its end when the client has gone.
+        Raises `NotPermitted` for a From: field that is not the account's.
         """
         ...
