@@ -50,7 +50,7 @@ class Contents:
     def __init__(self) -> None:
         self.blocks: dict[Handle, Stored] = {}
         self._order: list[Position] = []
-        self._by_role: dict[Role, dict[Handle, None]] = {role: {} for role in Role if role}
+        self._by_role: dict[int, dict[Handle, None]] = {int(role): {} for role in Role if role}
         self.notes: dict[str, dict[bytes, bytes]] = {}
         self.totals = Totals()
 
@@ -139,7 +139,7 @@ class Contents:
 
     def entries_with(self, role: Role, after: Handle | None, limit: int) -> list[VaultEntry]:
         """Return rows that have a role, in handle order, continuing behind `after`."""
-        having = [handles for one, handles in self._by_role.items() if one & role]
+        having = [handles for one, handles in self._by_role.items() if one & int(role)]
         handles = {h for handles in having for h in handles if after is None or h > after}
         return [self.blocks[handle].entry for handle in nsmallest(limit, handles)]
 
@@ -156,9 +156,9 @@ class Contents:
 
     def _count(self, handle: Handle, old: VaultEntry | None, new: VaultEntry | None) -> None:
         self.totals = self.totals.after(old, new)
-        old_roles = old.roles if old else Role.NONE
-        new_roles = new.roles if new else Role.NONE
-        if old_roles is not new_roles:
+        old_roles = int(old.roles) if old else 0
+        new_roles = int(new.roles) if new else 0
+        if old_roles != new_roles:
             for role, handles in self._by_role.items():
                 if role & new_roles:
                     handles[handle] = None
