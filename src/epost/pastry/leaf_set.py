@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 from epost.foundation.ids import (
     RING_SIZE,
@@ -62,6 +62,10 @@ class LeafSet:
     def predecessor(self) -> NodeHandle | None:
         """The next node counterclockwise, None alone."""
         return self._members[self._offsets[-1][1]] if self._offsets else None
+
+    def ids(self) -> Set[bytes]:
+        """Return the ids of the members."""
+        return self._members.keys()
 
     def get(self, node_id: bytes) -> NodeHandle | None:
         """Return the handle of a member, None of others."""

@@ -86,6 +86,7 @@ class PastryNode:
         )
         self._notes = ContactNotes(config, outbox, self._contacts_worth_storing)
         self._last_turn_at: float | None = None
+        self._just_heard: tuple[NodeHandle, float] | None = None
 
     # Overlay
 
@@ -188,8 +189,10 @@ class PastryNode:
 
     def on_notify(self, sender: NodeHandle, body: bytes, now: float) -> None:
         """Take a packet; malformed ones are reported and ignored."""
-        if not self.heard_from(sender, now):
+        # The driver told of it right before the turn, unless others came in between.
+        if self._just_heard != (sender, now) and not self.heard_from(sender, now):
             return
+        self._just_heard = None
         try:
             self._on_packet(sender, PACKET.decode(body), now)
         except PeerError as error:
@@ -253,6 +256,7 @@ class PastryNode:
             self._notes.on_change(now)
         if self.is_ready and node.node_id in self._peers.contacts:
             self._peers.prober.probe(node, Reason.TABLE, now)  # it is back: where does it stand?
+        self._just_heard = node, now
         return True
 
     # PeersListener
@@ -322,6 +326,7 @@ class PastryNode:
 
     def _notice_absence(self, now: float) -> None:
         """The beat leaves no long pause between two turns, unless the machine slept."""
+        self._just_heard = None
         last_turn_at, self._last_turn_at = self._last_turn_at, now
         if last_turn_at is not None and now - last_turn_at > self._config.suspect_after_seconds:
             self._join.start_over(now - last_turn_at, now)

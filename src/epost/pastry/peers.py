@@ -365,9 +365,9 @@ class Peers:
         self._exchanged.pop(node_id, None)
 
     def _forget_strangers(self) -> None:
-        for node_id in list(self._heard):
-            if self.get(node_id) is None and self.prober.get(node_id) is None:
-                del self._heard[node_id]
+        known = (self.leaf_set, self.table, self.constrained, self.prober)
+        for node_id in self._heard.keys() - set().union(*(part.ids() for part in known)):
+            del self._heard[node_id]
 
     def _is_askable(self, sender: NodeHandle, node: NodeHandle, now: float) -> bool:
         if node.ring != self._me.ring:

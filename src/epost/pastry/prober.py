@@ -5,7 +5,7 @@ Silence alone convicts nobody who was heard by other means while the probe was o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -78,6 +78,10 @@ class Prober:
         self._alarm = Alarm(outbox, Application.PASTRY, self.TIMER)
         self._probes: dict[bytes, Probe] = {}
         self._nonce = int.from_bytes(entropy.token(4), "big")
+
+    def ids(self) -> Set[bytes]:
+        """Return whom a probe is out to."""
+        return self._probes.keys()
 
     def get(self, node_id: bytes) -> Probe | None:
         """Return the probe that is out to a node, if any."""

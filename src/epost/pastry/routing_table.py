@@ -7,7 +7,7 @@ since only one node fits (the constrained table of Castro et al. 2002).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 
 from epost.foundation.ids import NodeHandle, NodeId, number
 from epost.pastry.routing import digit_at, distance, shared_digits, slot_point
@@ -71,6 +71,10 @@ class RoutingTable:
         """Return the entries of one row by digit."""
         entries = self._rows.get(row, {})
         return [self._handle(entries[digit]) for digit in sorted(entries)]
+
+    def ids(self) -> Set[bytes]:
+        """Return the ids of all entries."""
+        return self._handles.keys()
 
     def get(self, node_id: bytes) -> NodeHandle | None:
         """Return the handle of an entry, None of others."""
