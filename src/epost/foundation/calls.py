@@ -87,25 +87,34 @@ class Calls:
         if len(self._waiting) >= CALLS_OPEN_MAX:
             raise Overloaded("too many calls are waiting for answers")
         call_id = int.from_bytes(self._entropy.token(8), "big")
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting[call_id] = future
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Answer] = loop.create_future()
+        self._waiting[call_id] = answered
         asked_at = self._clock.now()
+        # A plain timer, since asyncio.timeout and a shield cost more than the call itself.
+        next_try: asyncio.TimerHandle | None = None
+
+        def try_again(tries_left: int) -> None:
+            nonlocal next_try
+            if answered.done():
+                return
+            if not tries_left:
+                text = f"no answer within {timeout_seconds} s, {tries} tries"
+                answered.set_exception(CallTimedOut(text))
+                return
+            next_try = loop.call_later(timeout_seconds, try_again, tries_left - 1)
+            send(call_id)
+            self._wake()
+
         try:
-            for _ in range(tries):
-                send(call_id)
-                self._wake()
-                try:
-                    async with asyncio.timeout(timeout_seconds):
-                        answer = await asyncio.shield(future)
-                except TimeoutError:
-                    continue
-                self._on_answered(self._clock.now() - asked_at)
-                return answer
-            raise CallTimedOut(f"no answer within {timeout_seconds} s, {tries} tries")
+            try_again(tries)
+            answer = await answered
         finally:
             del self._waiting[call_id]
-            if future.done() and not future.cancelled():
-                future.exception()  # seen: a refusal that arrived too late must not warn
+            if next_try is not None:
+                next_try.cancel()
+        self._on_answered(self._clock.now() - asked_at)
+        return answer
 
     async def learn(
         self, ask: Callable[[Callable[[T], None]], None], *, timeout_seconds: float

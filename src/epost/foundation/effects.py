@@ -7,8 +7,9 @@ A machine never performs anything. It puts effects here; the driver performs the
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from epost.foundation.codec import encode
 from epost.foundation.ids import Handle, NodeHandle, NodeId
@@ -16,8 +17,7 @@ from epost.foundation.ports import Write
 from epost.foundation.wire import Application, Form, Refusal, RefusalCode, pack
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Whom to answer: the node that sent a request, and the id of the call."""
 
     node: NodeHandle
@@ -25,24 +25,21 @@ class Caller:
     call_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Send at once, best effort."""
 
     to: NodeHandle
     message: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SendWhenDurable:
+class SendWhenDurable(msgspec.Struct, frozen=True):
     """Send once every write asked for so far is on disk."""
 
     to: NodeHandle
     message: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SetTimer:
+class SetTimer(msgspec.Struct, frozen=True):
     """Call `on_timer(name)` after a delay; a timer of the same name is replaced."""
 
     application: Application
@@ -50,16 +47,14 @@ class SetTimer:
     delay_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class CancelTimer:
+class CancelTimer(msgspec.Struct, frozen=True):
     """Forget a timer; unknown names are ignored."""
 
     application: Application
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(msgspec.Struct, frozen=True):
     """Read a block's body off the disk; `on_loaded(purpose, body)` follows."""
 
     application: Application

@@ -6,7 +6,6 @@ decode their own bodies; the transport carries the whole as opaque bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 import msgspec
@@ -58,8 +57,7 @@ class RefusalCode(IntEnum):
     INVALID_BLOCK = 7
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One parsed envelope."""
 
     application: Application

@@ -7,15 +7,15 @@ to its k-th successor; with k members or fewer everybody keeps everything.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from epost.foundation.ids import RING_SIZE, Id, number, point
 
 DIGIT_BITS = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Arc:
+class Arc(msgspec.Struct, frozen=True):
     """The points clockwise after `before`, `size` of them; never empty."""
 
     before: int

@@ -112,8 +112,18 @@ class VirtualLoop(asyncio.BaseEventLoop):
             if self._is_stopping:
                 return
             handle = soon.popleft()
-            if handle.callback is not None:
-                handle.run(self)
+            callback, context = handle.callback, handle.context
+            if callback is None:
+                continue
+            try:
+                if context is None:
+                    callback(*handle.arguments)
+                else:
+                    context.run(callback, *handle.arguments)
+            except Exception as error:
+                text = f"an error in {callback!r}"
+                self.call_exception_handler({"message": text, "exception": error})
+                raise
 
     def _jump(self) -> None:
         """Let the time come for whatever is next, and have all that is due then run."""
@@ -166,19 +176,6 @@ class _Callback(asyncio.TimerHandle):
     def when(self) -> float:
         """Return the virtual second for which it was asked."""
         return self.deadline
-
-    def run(self, loop: VirtualLoop) -> None:
-        """Do it now."""
-        assert self.callback is not None
-        try:
-            if self.context is None:
-                self.callback(*self.arguments)
-            else:
-                self.context.run(self.callback, *self.arguments)
-        except Exception as error:
-            text = f"an error in {self.callback!r}"
-            loop.call_exception_handler({"message": text, "exception": error})
-            raise
 
     def __repr__(self) -> str:
         return f"<{self.callback!r} at {self.deadline}>"

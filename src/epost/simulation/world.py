@@ -6,9 +6,11 @@ import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from random import Random
+
+import msgspec
 
 from epost.foundation.ids import Handle, short
 
@@ -60,8 +62,7 @@ class SimulatedEntropy:
         return hashlib.shake_256(self._key + self._drawn.to_bytes(8, "big")).digest(size)
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(msgspec.Struct, frozen=True):
     """One event, when and by whom; by nobody (an empty name) if the world did it."""
 
     seconds: float
