@@ -3,7 +3,7 @@
 import asyncio
 import imaplib
 import smtplib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -84,12 +84,15 @@ class Organisation:
         while not condition(await self.ask(name, "status")):
             await asyncio.sleep(0.05)
 
-    def submit(self, sender: str, recipient: str, octets: bytes) -> str:
+    def submit(
+        self, sender: str, recipient: str, octets: bytes, options: Sequence[str] = ()
+    ) -> str:
         mail = NodeFolder(self.path / sender).read_config().mail
         host, _, port = mail.smtp.partition(":")
         with smtplib.SMTP(host, int(port), timeout=30) as client:
             client.login(f"{sender}@example.org", self.passwords[sender])
-            client.mail(f"{sender}@example.org")
+            client.ehlo_or_helo_if_needed()
+            client.mail(f"{sender}@example.org", options)
             client.rcpt(f"{recipient}@example.org")
             code, text = client.data(octets)
             assert code == 250, text

@@ -23,6 +23,7 @@ from epost.cli.views import (
     show_recovered,
     show_ring,
     show_status,
+    show_withdrawn,
 )
 
 app = typer.Typer(
@@ -187,11 +188,22 @@ def ring(data_dir: DataDir, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def queue(data_dir: DataDir, as_json: AsJson = False) -> None:
+def queue(
+    data_dir: DataDir,
+    cancel: Annotated[
+        str | None, typer.Option(metavar="ID", help="Take back a mail that is held until later.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
     """Show what has been accepted and is not yet delivered."""
-    answer = _ask_daemon(data_dir, "queue")
+    if cancel is not None:
+        answer = _ask_daemon(data_dir, "withdraw", id=cancel)
+    else:
+        answer = _ask_daemon(data_dir, "queue")
     if as_json:
         print_json(answer)
+    elif cancel is not None:
+        show_withdrawn(answer)
     else:
         show_queue(answer)
 
@@ -325,9 +337,9 @@ def _say(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def _ask_daemon(data_dir: Path, command: str) -> dict[str, Any]:
+def _ask_daemon(data_dir: Path, command: str, **arguments: str) -> dict[str, Any]:
     from epost.daemon.control import ask
     from epost.daemon.folder import NodeFolder
 
     NodeFolder(data_dir).require_enrolled()
-    return ask(data_dir, command)
+    return ask(data_dir, command, **arguments)

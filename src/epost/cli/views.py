@@ -221,10 +221,17 @@ def show_queue(queue: Mapping[str, Any]) -> None:
     if not queue["waiting"]:
         console.print("Nothing waits: everything sent was delivered.")
         return
-    table = Table("since", "recipient", "state", "why", title="Sent, not yet delivered")
+    table = Table("since", "recipient", "state", "why", "id", title="Sent, not yet delivered")
     for row in queue["waiting"]:
-        table.add_row(row["since"], row["recipient"], row["state"], row["reason"])
+        table.add_row(row["since"], row["recipient"], row["state"], row["reason"], row["id"][:8])
     console.print(table)
+    if any(row["held_until"] for row in queue["waiting"]):
+        console.print("What is still to leave can be taken back: epost queue --cancel ID")
+
+
+def show_withdrawn(answer: Mapping[str, Any]) -> None:
+    """Say that a mail will not be sent."""
+    console.print(f"Taken back: {answer['withdrawn']} is not sent to anybody.")
 
 
 def show_password(application: str, token: str) -> None:

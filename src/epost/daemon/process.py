@@ -42,6 +42,7 @@ from epost.daemon.renewal import FolderStanding, asking_at_the_port, membership_
 from epost.daemon.ring_report import RingReport
 from epost.daemon.ring_word import RingWord
 from epost.daemon.secret_file import SecretFile
+from epost.daemon.sent_queue import SentQueue
 from epost.daemon.status import NodeStatus
 from epost.daemon.tls import NodeIdentity, TlsTransport, listen
 from epost.daemon.tls.listening import is_wildcard
@@ -322,9 +323,6 @@ class Daemon:
         async def status(_: Mapping[str, Any]) -> Mapping[str, Any]:
             return {**self._status.overview(), "services": self.services()}
 
-        async def queue(_: Mapping[str, Any]) -> Mapping[str, Any]:
-            return self._status.queue()
-
         async def parts(request: Mapping[str, Any]) -> Mapping[str, Any]:
             return await self._status.parts(str(request.get("message_id", "")))
 
@@ -333,7 +331,7 @@ class Daemon:
 
         commands: dict[str, Command] = {
             "status": status,
-            "queue": queue,
+            **SentQueue(self.node, self._clock).commands(),
             "parts": parts,
             "ring": ring,
             **AccountDoor(self.node).commands(),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from epost import __version__
@@ -14,14 +13,7 @@ from epost.daemon.ring_report import RingReport
 from epost.foundation.errors import NoSuchMail
 from epost.foundation.ids import BlockKind, Handle
 from epost.node.assembly import Node
-from epost.post.records import DeliveryState
 from epost.post.references import Reference
-
-STATE_WORDS = {
-    DeliveryState.HELD: "held locally",
-    DeliveryState.STORED: "stored on the ring, not yet with the recipient",
-    DeliveryState.DELEGATED: "left with delegates until the recipient is there",
-}
 
 
 class NodeStatus:
@@ -169,32 +161,9 @@ class NodeStatus:
             "ring_ready": ("1 if this node is a member of its ring", float(node.overlay.is_ready)),
         }  # fmt: skip
 
-    def queue(self) -> dict[str, Any]:
-        """Return what was accepted and is not settled, oldest first."""
-        return {"waiting": [row for message in self._open_messages() for row in message]}
-
     def _waiting_count(self) -> int:
         post = self._node.post
         return len(post.ledger.outbox) if post else 0
-
-    def _open_messages(self) -> Sequence[Sequence[dict[str, str]]]:
-        post = self._node.post
-        if post is None:
-            return []
-        return [
-            [
-                {
-                    "since": _utc(message.sent_at),
-                    "recipient": state.name,
-                    "state": STATE_WORDS.get(state.state, state.state.name.lower()),
-                    "reason": state.reason,
-                    "id": message.message_key.hex(),
-                }
-                for state in post.services.notifications.states(message.message_key)
-                if state.state in STATE_WORDS
-            ]
-            for message in post.ledger.outbox.messages()
-        ]
 
     async def parts(self, message_id: str) -> dict[str, Any]:
         """Return where the stored parts of a mail in the INBOX lie; raises NoSuchMail."""
@@ -223,8 +192,3 @@ class NodeStatus:
             "size": reference.raw_length,
             "holders": [holder.hex() for holder in holders],
         }
-
-
-def _utc(milliseconds: int) -> str:
-    moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
-    return moment.isoformat(timespec="seconds")

@@ -71,6 +71,32 @@ def test_mail_waits_visibly_while_the_recipient_is_away(tmp_path: Path) -> None:
     organisation(tmp_path, story)
 
 
+def test_a_held_mail_is_shown_outlives_a_restart_and_can_be_taken_back(tmp_path: Path) -> None:
+    async def cli(*arguments: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, arguments)
+
+    async def story(org: Organisation) -> None:
+        data = ("--data-dir", str(org.path / "alice"))
+        _, octets = compose("alice@example.org", ["alice@example.org"])
+        options = ("HOLDFOR=3600",)
+        answer = await asyncio.to_thread(org.submit, "alice", "alice", octets, options)
+        assert "held until" in answer
+        await org.stop("alice")
+        await org.start("alice")
+        (row,) = json.loads((await cli("queue", "--json", *data)).output)["waiting"]
+        assert row["held_until"] > "2026"
+        shown = (await cli("queue", *data)).output
+        assert "to leave" in shown
+        assert "epost queue --cancel ID" in shown
+        for wrong in ("", "0123", "0" * 32):
+            assert (await cli("queue", "--cancel", wrong, *data)).exit_code != 0
+        taken_back = await cli("queue", "--cancel", row["id"][:8], *data)
+        assert f"Taken back: {row['id']}" in taken_back.output
+        assert "Nothing waits" in (await cli("queue", *data)).output
+
+    organisation(tmp_path, story)
+
+
 def test_metrics_count_and_names_do_not_appear(tmp_path: Path) -> None:
     async def story(org: Organisation) -> None:
         port = org.daemons["alice"].metrics_port
