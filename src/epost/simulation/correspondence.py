@@ -115,14 +115,16 @@ class Writers:
             self.refused += 1
             return
         if writer.node is node:  # else the process that said it is gone, and nobody heard it
-            mail.is_acknowledged = True
+            mail.is_acknowledged, mail.key = True, submitted.id
+            mail.is_ring_durable = submitted.machines >= submitted.machines_wanted
             self.acknowledged += 1
-            self.ring_durable += submitted.machines >= submitted.machines_wanted
+            self.ring_durable += mail.is_ring_durable
 
     def _compose(self, writer: Machine) -> Mail:
         random, config = self._random, self._config
         self.written += 1
-        names = [user.account.name for user in self._office.users if user.account is not None]
+        accounts = [user.account for user in self._office.users if user.account is not None]
+        names = list(dict.fromkeys(account.name for account in accounts))
         recipients = tuple(sorted(random.sample(names, random.randint(1, config.recipients_max))))
         assert writer.account is not None
         header = (
@@ -135,7 +137,7 @@ class Writers:
             body = _multipart(text, random.choice(self._attachments))
         else:
             body = b"Content-Type: text/plain\r\n\r\n" + text
-        return Mail(writer.account.name, recipients, header + body)
+        return Mail(writer.account.name, recipients, header + body, writer.name)
 
     def _attachment(self) -> bytes:
         config = self._config

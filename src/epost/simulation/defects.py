@@ -11,16 +11,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from epost.crypto.certificates import DeviceCert
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
 from epost.foundation.ids import BlockKind, Handle
-from epost.foundation.ports import Observer, PutBlock, Role, Write
+from epost.foundation.ports import Observer, PutBlock, Role, Vault, Write
 from epost.foundation.wire import Application
 from epost.node.assembly import Node
 from epost.node.joints import PendingUpcalls
+from epost.past.blocks import handle_of
+from epost.past.client import BlockStore, Conflict, Insertion
+from epost.past.durability import Durability
 from epost.past.messages import REQUEST, Accepted, Put
+from epost.past.reading import Answered, Reading
 from epost.past.replica import TICK, Replica
 from epost.past.surroundings import Surroundings
+from epost.post.assembly import Layers
 from epost.simulation.invariants.violations import Invariant
 from epost.simulation.vault import DiskConfig, SimulatedDisk, SimulatedVault
 
@@ -137,6 +143,70 @@ class _CredulousNode(Node):
         )
 
 
+class _SilentUpcalls:
+    """Hears of the notices kept here, and never tells their recipients."""
+
+    def __init__(self, upcalls: PendingUpcalls) -> None:
+        self._upcalls = upcalls
+
+    def on_pending_held(self, handle: Handle, envelope: bytes) -> None:
+        """Do nothing about it."""
+
+    def on_pending_gone(self, handle: Handle) -> None:
+        """Nothing was done about it."""
+
+    def is_device_revoked(self, device: DeviceCert) -> bool:
+        """Answer as it should."""
+        return self._upcalls.is_device_revoked(device)
+
+
+class SilentNode(Node):
+    """A delegate that keeps notices to itself."""
+
+    def _make_replica(self, around: Surroundings, upcalls: PendingUpcalls) -> Replica:
+        silent = _SilentUpcalls(upcalls)
+        return Replica(around, delegation=silent, is_clock_sound=self.clock_check.is_sound)
+
+
+class _HeedlessBlocks:
+    """Takes the own copy of a block for the ring's, and a conflict for a success."""
+
+    def __init__(self, blocks: BlockStore, vault: Vault) -> None:
+        self._blocks = blocks
+        self._vault = vault
+        self.extend = blocks.extend
+        self.lookup = blocks.lookup
+        self.lookup_cluster = blocks.lookup_cluster
+
+    async def insert(
+        self, kind: BlockKind, block: bytes, *, mirror: bool = True, only_with_room: bool = False
+    ) -> Insertion:
+        """Insert, and let nobody know that somebody else has written this version."""
+        try:
+            return await self._blocks.insert(
+                kind, block, mirror=mirror, only_with_room=only_with_room
+            )
+        except Conflict:
+            durability = Durability(1, 1, ring_durable=True)
+            return Insertion(handle_of(kind, block), durability)
+
+    async def lookup_latest(self, handle: Handle) -> Reading:
+        """Return the own copy, if this is one's own."""
+        entry = self._vault.entry(handle)
+        body = None
+        if entry is not None and entry.roles & Role.MIRROR:
+            body = await self._vault.load(handle)
+        if body is None:
+            return await self._blocks.lookup_latest(handle)
+        return Reading(body, Answered.ALL, True)
+
+
+class _HeedlessNode(Node):
+    def _layers(self) -> Layers:
+        layers = super()._layers()
+        return replace(layers, blocks=_HeedlessBlocks(self.blocks, self.vault))
+
+
 SOUND = Defect("", None, "nothing is broken on purpose")
 
 DEFECTS = (
@@ -181,6 +251,18 @@ DEFECTS = (
         Invariant.SETS_COMPLETE,
         "replicas never look for what they lack",
         node=_LazyNode,
+    ),
+    Defect(
+        "silent-delegates",
+        Invariant.DELEGATES_DELIVER,
+        "delegates keep notices and never tell their recipients",
+        node=SilentNode,
+    ),
+    Defect(
+        "sign-unconfirmed",
+        Invariant.DEVICES_AGREE,
+        "a device signs its log's next head without a look at the ring's",
+        node=_HeedlessNode,
     ),
 )
 

@@ -7,7 +7,9 @@ through crashes and new enrolments; its host and its node id change when it lose
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 
@@ -64,10 +66,20 @@ class _SecretDisk:
         self.secrets = secrets
 
 
+@dataclass(frozen=True)
+class DiskImage:
+    """A copy of a user's disk: a backup, or the disk of a cloned machine."""
+
+    contents: Contents
+    secrets: DeviceSecrets
+    index: SimulatedMailIndex
+
+
 class Machine:
     """One computer; `account` is None if it only stores."""
 
     membership: NodeMembership
+    configs: NodeConfigs
     host: SimulatedHost
     account: Account | None = None
 
@@ -78,6 +90,7 @@ class Machine:
         self._index = SimulatedMailIndex()
         self._secret_disk: _SecretDisk | None = None
         self._enrolments = 0
+        self._clones = 0
 
     @property
     def node_id(self) -> NodeId:
@@ -106,34 +119,36 @@ class Machine:
         office = self._office
         self._enrolments += 1
         suffix = "" if self._enrolments == 1 else f"/{self._enrolments}"
-        membership = office.organisation.enrol(self.name, office.contacts())
-        self.membership = membership
+        self.membership = office.organisation.enrol(self.name, office.contacts())
         is_first = not office.machines
         pastry = replace(office.config.nodes.pastry, is_first=is_first)
-        configs = replace(office.config.nodes, pastry=pastry)
+        self.configs = replace(office.config.nodes, pastry=pastry)
+        self.host = self._new_host(self.name + suffix)
 
-        def build(host: SimulatedHost) -> Node:
-            ports = NodePorts(
-                clock=host.clock,
-                entropy=host.entropy,
-                observer=host.observer,
-                sealing=SimulatedSealing(host.entropy),
-                vault=host.vault,
-                transport=host.transport,
-            )
-            return self.defect.node(membership, ports, configs, self._user())
-
-        self.host = SimulatedHost(
+    def _new_host(self, name: str) -> SimulatedHost:
+        office = self._office
+        host = SimulatedHost(
             office.world,
-            self.name + suffix,
-            membership.me,
-            build,
-            certificate=membership.node_certificate,
+            name,
+            self.membership.me,
+            self._build,
+            certificate=self.membership.node_certificate,
             disk=self.defect.disk,
             make_vault=lambda disk, observer: self.defect.vault(disk, observer),
         )
-        host = self.host
         host.disk.watch = lambda writes, before: office.on_durable(host, writes, before)
+        return host
+
+    def _build(self, host: SimulatedHost) -> Node:
+        ports = NodePorts(
+            clock=host.clock,
+            entropy=host.entropy,
+            observer=host.observer,
+            sealing=SimulatedSealing(host.entropy),
+            vault=host.vault,
+            transport=host.transport,
+        )
+        return self.defect.node(self.membership, ports, self.configs, self._user())
 
     def open_account(self) -> None:
         """Give the machine a user, whose name is the machine's."""
@@ -163,6 +178,34 @@ class Machine:
     def lose_index(self) -> None:
         """Have the mail index made anew at the next start."""
         self._index = SimulatedMailIndex()
+
+    def image(self) -> DiskImage:
+        """Return a copy of a user's disk as it would be found after a power cut now."""
+        assert self._secret_disk is not None, "only users have something to copy"
+        contents = self.host.disk.durable.copy()
+        return DiskImage(contents, self._secret_disk.secrets, deepcopy(self._index))
+
+    def put_in(self, image: DiskImage) -> None:
+        """Replace the disk of a machine that is off by a copy."""
+        assert not self.host.is_running
+        self.host.disk.durable = image.contents.copy()
+        self._secret_disk = _SecretDisk(image.secrets)
+        self._index = deepcopy(image.index)
+
+    @contextmanager
+    def cloned(self, image: DiskImage) -> Iterator[SimulatedHost]:
+        """For a while this is another computer with a copy of the disk; its host is off at first.
+
+        The first one must be off the network meanwhile: they have one id and one certificate.
+        """
+        self._clones += 1
+        first = self.host, self._secret_disk, self._index
+        self.host = self._new_host(f"{self.host.name}*{self._clones}")
+        self.put_in(image)
+        try:
+            yield self.host
+        finally:
+            self.host, self._secret_disk, self._index = first
 
     def lose_disk(self) -> None:
         """End at once and for good: what comes back is another machine under this name."""

@@ -14,6 +14,7 @@ from epost.simulation.report import Report
 from epost.simulation.scenarios.mail import MailConfig, MailScenario
 from epost.simulation.scenarios.office_day import OfficeDayScenario
 from epost.simulation.scenarios.scenario import Scenario
+from epost.simulation.scenarios.services import ServicesConfig, ServicesScenario, stretched
 from epost.simulation.scenarios.storage import StorageScenario
 
 
@@ -29,6 +30,11 @@ class Kind:
 SCENARIOS = {
     "mail": Kind("an office writes mails while its machines come and go", MailScenario),
     "office-day": Kind("200 desktops, most asleep from 18:00 to 08:00", OfficeDayScenario),
+    "services": Kind("users with several machines, old backups and clones", ServicesScenario),
+    "services-weeks": Kind(
+        "the same with everything stretched: for weeks (--minutes 43200)",
+        lambda seed, defect: ServicesScenario(seed, defect, stretched(ServicesConfig())),
+    ),
     "storage": Kind("storage nodes under every kind of trouble, liars included", StorageScenario),
 }
 

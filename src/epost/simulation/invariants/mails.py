@@ -1,8 +1,9 @@
-"""Every acknowledged mail is in the inbox of each recipient exactly once, octet for octet."""
+"""Every acknowledged mail is with each recipient exactly once, octet for octet."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from epost.foundation.errors import EpostError
@@ -14,20 +15,28 @@ INBOX = "INBOX"
 
 @dataclass(slots=True)
 class Mail:
-    """One mail that a user handed to her node; acknowledged or not."""
+    """One mail that a user handed to her node (on `machine`); acknowledged or not."""
 
     sender: str
     recipients: tuple[str, ...]
     octets: bytes = field(repr=False)
+    machine: str = ""
     is_acknowledged: bool = False
+    is_ring_durable: bool = False
+    key: str = ""
+    """What the reply called it, if it was acknowledged."""
 
 
 class MailsArrive:
-    """Knows what was submitted, and reads every inbox."""
+    """Knows what was submitted, and reads the mails of every user on each of her machines."""
 
-    def __init__(self, office: Office, findings: Findings) -> None:
+    def __init__(
+        self, office: Office, findings: Findings, folders: Sequence[str] = (INBOX,)
+    ) -> None:
+        """`folders` are those that mails may be in: they come to the INBOX, users move them."""
         self._office = office
         self._findings = findings
+        self._folders = folders
         self.mails: dict[bytes, Mail] = {}
         """By their octets, which hold a Message-ID of their own."""
 
@@ -35,27 +44,37 @@ class MailsArrive:
         """A user hands in a mail."""
         self.mails[mail.octets] = mail
 
+    def disk_replaced(self, machine: str) -> None:
+        """A machine's disk went back to an older state: what only it had is not promised."""
+        for mail in self.mails.values():
+            if mail.machine == machine and not mail.is_ring_durable:
+                mail.is_acknowledged = False
+
     async def check(self, *, is_final: bool) -> None:
-        """Read every inbox that can be read now; only at the end must everything be there."""
+        """Read what can be read now; only at the end must everything be there."""
         for machine in self._office.users:
             node = machine.node
             if node is None or node.mail is None:
                 continue
             try:
-                found = await self._inbox(machine)
+                found = await self.read(machine)
             except (EpostError, OSError) as error:
                 if is_final:
                     self._violated(f"{machine.name} cannot read its inbox: {error}")
                 continue
             self._judge(machine, found, is_final=is_final)
 
-    async def _inbox(self, machine: Machine) -> Counter[bytes]:
+    async def read(self, machine: Machine) -> Counter[bytes]:
+        """Return the mails on a running user's machine, with how often each is there."""
         node = machine.node
         assert node is not None
         assert node.mail is not None
         await node.ready()
-        folder = await node.mail.mailbox.open(INBOX)
-        return Counter([await folder.octets(uid) for uid in folder.uids()])
+        found: Counter[bytes] = Counter()
+        for name in self._folders:
+            folder = await node.mail.mailbox.open(name)
+            found.update([await folder.octets(uid) for uid in folder.uids()])
+        return found
 
     def _judge(self, machine: Machine, found: Counter[bytes], *, is_final: bool) -> None:
         assert machine.account is not None
@@ -69,7 +88,8 @@ class MailsArrive:
         if is_final:
             for octets, mail in self.mails.items():
                 if mail.is_acknowledged and name in mail.recipients and octets not in found:
-                    self._violated(f"{name} lacks a mail of {mail.sender}: {octets[:80]!r}")
+                    where = f"{name} on {machine.name}"
+                    self._violated(f"{where} lacks a mail of {mail.sender}: {octets[:80]!r}")
 
     def _violated(self, text: str) -> None:
         self._findings.violated(Invariant.MAILS_ARRIVE, text)

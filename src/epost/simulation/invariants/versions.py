@@ -32,10 +32,15 @@ class NewestVersions:
         blocks: AcknowledgedBlocks,
         *,
         is_whole: Callable[[], bool] = lambda: True,
+        may_fork: Callable[[object], bool] = lambda _: False,
     ) -> None:
-        """While the ring is not whole, what is ring-durable in one part is not in another."""
+        """While the ring is not whole, what is ring-durable in one part is not in another.
+
+        `may_fork` is asked about a host's name, or a handle, of which there were two writers.
+        """
         self._office = office
         self._is_whole = is_whole
+        self._may_fork = may_fork
         self._findings = findings
         self._blocks = blocks
         self._seen: WeakKeyDictionary[Node, dict[Handle, int]] = WeakKeyDictionary()
@@ -84,9 +89,9 @@ class NewestVersions:
         match observed.event:
             case ReplicaWentBack(node, handle) if self._is_honest(node):
                 text = f"{node[:4].hex()} went back to an older version of {handle}"
-            case Equivocated(handle, version):
+            case Equivocated(handle, version) if not self._may_fork(handle):
                 text = f"two bodies of version {version} of {handle}"
-            case DeviceExistsTwice():
+            case DeviceExistsTwice() if not self._may_fork(observed.node):
                 text = f"{observed.node} believes that it was cloned"
             case _:
                 return

@@ -26,6 +26,10 @@ class Invariant(Enum):
     NEVER_BACK = "no replica replaces a block by an older version of it"
     SETS_COMPLETE = "once nothing fails any more, every replica set becomes complete"
     COPYING_CAPPED = "no node is given blocks faster than it asks for"
+    DELEGATES_DELIVER = (
+        "a notice that an honest machine keeps is delivered while its sender is away"
+    )
+    DEVICES_AGREE = "in the end all machines of a user show the same mails and flags"
     NO_BUGS = "no assumption of the code is broken"
 
     @property

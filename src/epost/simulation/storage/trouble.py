@@ -78,7 +78,7 @@ class Trouble:
         machines = self._office.machines
         wanted = self._random.randint(0, int(self._config.liars_part_max * len(machines)))
         ids = [machine.node_id for machine in machines]
-        for machine in self._random.sample(machines[1:], wanted):
+        for machine in self._random.sample(self._stores(), wanted):
             if self._window.allows(machine.node_id, ids, 0.0):
                 self._window.left(machine.node_id, FOR_EVER)
                 self._office.liars[machine.name] = self._random.choice(LIARS)
@@ -87,8 +87,14 @@ class Trouble:
 
     async def run(self) -> None:
         """Strike for ever, each kind at its own rate."""
+        async with asyncio.TaskGroup() as group:
+            for every, strike in self._kinds():
+                group.create_task(self._repeat(every * 50 / len(self._office.machines), strike))
+
+    def _kinds(self) -> list[tuple[float, Callable[[], None]]]:
+        """Return what may happen, and how often in a ring of 50."""
         config = self._config
-        kinds: list[tuple[float, Callable[[], None]]] = [
+        return [
             (config.crash_every, self._crash),
             (config.sleep_every, self._put_to_sleep),
             (config.disk_loss_every, self._lose_disk),
@@ -98,9 +104,6 @@ class Trouble:
             (config.cut_every, self._cut),
             (config.clock_every, self._jump_clock),
         ]
-        async with asyncio.TaskGroup() as group:
-            for every, strike in kinds:
-                group.create_task(self._repeat(every * 50 / len(self._office.machines), strike))
 
     async def heal(self) -> None:
         """Return when whatever was struck is back."""
@@ -123,9 +126,8 @@ class Trouble:
             self._begin("sleep", machine, self._outage(), self._sleep)
 
     def _lose_disk(self) -> None:
-        # The first machine is the authority's: its disk is not ours to lose.
-        machine = self._victim() if self.is_whole else None
-        if machine is not None and machine is not self._office.machines[0]:
+        machine = self._victim(self._stores()) if self.is_whole else None
+        if machine is not None:
             self._lost_at = asyncio.get_running_loop().time()
             self._begin("disk lost", machine, self._outage(), self._without_disk)
 
@@ -138,10 +140,15 @@ class Trouble:
         if machine := self._victim():
             self._begin("disk full", machine, self._outage(), self._full)
 
-    def _victim(self) -> Machine | None:
-        """Draw an honest machine that may fail now; None if it may not."""
+    def _stores(self) -> Sequence[Machine]:
+        """Return those whose disk may go: not the authority's, nor a user's, who would have to
+        come back with her phrase."""
+        return [each for each in self._office.machines[1:] if each.account is None]
+
+    def _victim(self, among: Sequence[Machine] = ()) -> Machine | None:
+        """Draw an honest machine (of all, unless said) that may fail now; None if it may not."""
         now = asyncio.get_running_loop().time()
-        machine = self._random.choice(self._office.machines)
+        machine = self._random.choice(among or self._office.machines)
         ids = [each.node_id for each in self._office.running]
         is_up = machine.host.is_running and machine.name not in self._asleep
         if is_up and machine.is_honest and self._window.allows(machine.node_id, ids, now):

@@ -1,0 +1,297 @@
+"""An organisation's users under trouble (`epost simulate --scenario services`).
+
+Whole nodes of 120 machines, 14 users, some with two or three machines. Machines crash, sleep, are
+cut off, lose disks and lie, at most k-1 of any replica set; a third lie as delegates of notices.
+Users get old backups back and their disks are cloned. In the end everybody is back (some only after
+a holiday), and nothing promised may be lost, doubled or rolled back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from epost.foundation.ids import BlockKind
+from epost.node.settings import NodeConfigs
+from epost.past.config import PastConfig
+from epost.pastry.config import PastryConfig
+from epost.post.config import PostConfig
+from epost.simulation.churn import ChurnConfig
+from epost.simulation.correspondence import CorrespondenceConfig, Forger, Readers, Writers
+from epost.simulation.defects import Defect
+from epost.simulation.invariants.blocks import AcknowledgedBlocks
+from epost.simulation.invariants.devices import DevicesAgree
+from epost.simulation.invariants.mails import MailsArrive
+from epost.simulation.invariants.notices import PendingNotices
+from epost.simulation.invariants.versions import NewestVersions
+from epost.simulation.invariants.violations import Findings
+from epost.simulation.network import NetworkConfig
+from epost.simulation.office import Office, OfficeConfig
+from epost.simulation.scenarios.stories import Stories, run_through
+from epost.simulation.services.delegates import LYING_DELEGATES
+from epost.simulation.services.forks import ForkConfig, ForkingTrouble
+from epost.simulation.services.people import FOLDERS, Holidays, Owners, give_machines
+from epost.simulation.storage.sleeping import sleepy
+from epost.simulation.storage.trouble import TroubleConfig
+from epost.simulation.world import SimulatedClock, random_for
+
+NODES = NodeConfigs(
+    past=PastConfig(
+        repair_delay_seconds=20.0,
+        tick_seconds=10.0,
+        push_backoff_seconds_min=5.0,
+        # The trouble never takes more than a repair can follow, so copying need never pause.
+        mass_absence_part=1.0,
+        surplus_kept_seconds=300.0,
+        scrub_seconds=60.0,
+    )
+)
+TROUBLE = TroubleConfig(
+    crash_every=40.0,
+    sleep_every=60.0,
+    disk_loss_every=240.0,
+    rot_every=240.0,
+    full_disk_every=480.0,
+    partition_every=600.0,
+    cut_every=120.0,
+    clock_every=120.0,
+    # A notice from a clock that is wrong by more than ten minutes is put off (crypto 7.2).
+    skew_seconds_max=240.0,
+)
+STRETCH = 300.0
+"""How many times rarer everything is in a run of weeks."""
+
+
+@dataclass(frozen=True)
+class ServicesConfig:
+    """The scenario's settings; times in seconds."""
+
+    machines: int = 120
+    users: int = 14
+    further_machines: tuple[int, ...] = (2, 2, 1, 1, 1, 1, 1, 1)
+    """Of the first users, beside the machine that each has."""
+    nodes: NodeConfigs = NODES
+    network: NetworkConfig = field(
+        default_factory=lambda: NetworkConfig(loss=0.01, duplication=0.005, reorder=0.01)
+    )
+    trouble: TroubleConfig = TROUBLE
+    forks: ForkConfig = field(default_factory=ForkConfig)
+    correspondence: CorrespondenceConfig = field(
+        default_factory=lambda: CorrespondenceConfig(
+            mail_every_seconds=120.0,
+            lookup_every_seconds=3.0,
+            text_size_max=2000,
+            attachment_size_max=100_000,
+            attachments=8,
+        )
+    )
+    act_every_seconds: float = 6.0
+    lying_delegates_part: float = 1 / 3
+    on_holiday: int = 3
+    holiday_seconds: float = 240.0
+    settling_seconds: float = 60.0
+    healing_seconds: float = 900.0
+    """Without trouble, after which all machines of a user must agree."""
+    blocks_read: int = 50
+
+
+def stretched(config: ServicesConfig) -> ServicesConfig:
+    """Return the settings for weeks: all that happens, maintenance too, `STRETCH` times rarer."""
+    trouble, forks, words = config.trouble, config.forks, config.correspondence
+    slower = {
+        name: getattr(trouble, name) * STRETCH
+        for name in vars(TroubleConfig)["__slots__"]
+        if name.endswith("_every")
+    }
+    return replace(
+        config,
+        nodes=replace(
+            config.nodes,
+            pastry=PastryConfig(
+                heartbeat_seconds=3600.0, suspect_after_seconds=4500.0, exchange_seconds=6 * 3600.0
+            ),
+            past=replace(
+                config.nodes.past,
+                tick_seconds=3600.0,
+                repair_delay_seconds=3600.0,
+                push_backoff_seconds_min=600.0,
+                surplus_kept_seconds=86_400.0,
+                scrub_seconds=86_400.0,
+            ),
+            post=PostConfig(
+                sibling_seconds=1800.0,
+                sibling_seconds_alone=86_400.0,
+                presence_seconds=3600.0,
+                presence_gap_seconds_min=600.0,
+                checkpoint_seconds=600.0,
+                log_retry_seconds_max=3600.0,
+                offer_again_seconds_min=600.0,
+            ),
+        ),
+        trouble=replace(
+            trouble,
+            **slower,
+            outage_seconds_max=trouble.outage_seconds_max * STRETCH,
+            window=ChurnConfig(repair_window_seconds=6 * 3600.0, down_seconds_min=600.0),
+        ),
+        forks=ForkConfig(*(getattr(forks, name) * STRETCH for name in ForkConfig.__slots__)),
+        correspondence=replace(
+            words,
+            mail_every_seconds=words.mail_every_seconds * STRETCH,
+            lookup_every_seconds=words.lookup_every_seconds * STRETCH,
+            forgery_every_seconds=words.forgery_every_seconds * STRETCH,
+        ),
+        act_every_seconds=config.act_every_seconds * STRETCH,
+        holiday_seconds=5 * 86_400.0,
+        settling_seconds=6 * 3600.0,
+        healing_seconds=5 * 86_400.0,
+    )
+
+
+class ServicesScenario:
+    """One run; `minutes` are those with trouble."""
+
+    def __init__(self, seed: int, defect: Defect, config: ServicesConfig | None = None) -> None:
+        self._config = config = config or ServicesConfig()
+        self._seed = seed
+        self._defect = replace(defect, node=sleepy(defect.node))
+        settings = OfficeConfig(config.machines, config.users, config.nodes, config.network)
+        self.office = Office(seed, settings, self._defect)
+        self.world = self.office.world
+        self.findings = findings = Findings(self.world)
+        self._blocks = AcknowledgedBlocks(self.office, findings)
+        self._notices = PendingNotices(self.office, SimulatedClock(), findings)
+        self._mails = MailsArrive(self.office, findings, FOLDERS)
+        self._agree = DevicesAgree(self.office, findings, FOLDERS)
+        self._trouble = ForkingTrouble(
+            self.office,
+            random_for(seed, "trouble"),
+            config.trouble,
+            config.forks,
+            disk_replaced=self._mails.disk_replaced,
+        )
+        self._versions = NewestVersions(
+            self.office,
+            findings,
+            self._blocks,
+            is_whole=lambda: self._trouble.is_whole,
+            may_fork=self._trouble.forked.__contains__,
+        )
+        self._holidays = Holidays(self.office, self._mails, findings, self._trouble.lets_leave)
+        self._stories = Stories()
+        self._writers = Writers(
+            self.office, random_for(seed, "writers"), config.correspondence, self._mails
+        )
+        self._owners = Owners(
+            self.office, random_for(seed, "owners"), config.act_every_seconds, self._trouble.awake
+        )
+        self._readers = Readers(
+            self.office,
+            random_for(seed, "readers"),
+            config.correspondence,
+            blocks=self._blocks,
+            versions=self._versions,
+            findings=findings,
+        )
+        self._forger = Forger(self.office, random_for(seed, "forger"), config.correspondence)
+        self._healed_after = 0.0
+
+    async def run(self, minutes: float) -> None:
+        """Run to the end, or to the first violation or bug, which is raised."""
+        config = self._config
+        try:
+            await self.office.open()
+            await self.world.run_for(config.settling_seconds)
+            await run_through(self.world, give_machines(self.office, config.further_machines))
+            self._trouble.choose_liars()
+            self._choose_lying_delegates()
+            await self.world.run_for(config.settling_seconds)
+            await self._endure(60.0 * minutes)
+            await self._heal()
+            await self._judge()
+        finally:
+            await self._stories.end()
+            await self.office.close()
+
+    def _choose_lying_delegates(self) -> None:
+        office, random = self.office, random_for(self._seed, "lying delegates")
+        honest = [m for m in office.machines[1:] if m.account is None and m.is_honest]
+        wanted = int(self._config.lying_delegates_part * len(office.machines))
+        for machine in random.sample(honest, min(wanted, len(honest))):
+            lie = random.choice(LYING_DELEGATES)
+            office.liars[machine.name] = replace(lie, disk=self._defect.disk)
+            machine.host.crash()
+            machine.host.start()
+
+    async def _endure(self, seconds: float) -> None:
+        config = self._config
+        for story in (
+            self._trouble.run(),
+            self._writers.run(),
+            self._owners.run(),
+            self._readers.run(),
+            self._forger.run(),
+        ):
+            self._stories.begin(story)
+        await self.world.run_for(max(0.0, seconds - config.holiday_seconds))
+        self._holidays.begin(config.on_holiday)
+        await self.world.run_for(min(seconds, config.holiday_seconds))
+        self._stories.cancel()
+        await run_through(self.world, self._writers.finish())
+        await run_through(self.world, self._owners.finish())
+        self._holidays.swap(config.on_holiday)
+
+    async def _heal(self) -> None:
+        config, loop = self._config, asyncio.get_running_loop()
+        await run_through(self.world, self._trouble.heal())
+        calm_at = loop.time()
+        await self.world.run_for(config.holiday_seconds)
+        await run_through(self.world, self._holidays.end())
+        step = config.healing_seconds / 30
+        while loop.time() - calm_at < config.healing_seconds:
+            await self.world.run_for(step)
+            if not self._waiting() and not await self._agree.differing():
+                break
+        self._healed_after = loop.time() - calm_at
+
+    def _waiting(self) -> int:
+        """Return how many messages are on their way."""
+        nodes = [machine.node for machine in self.office.users]
+        return sum(len(node.post.ledger.outbox) for node in nodes if node and node.post)
+
+    async def _judge(self) -> None:
+        await self._mails.check(is_final=True)
+        await self._agree.check()
+        # A third of the delegates drop notices: the senders' outboxes make up for it.
+        await self._blocks.check(
+            random_for(self._seed, "judge"),
+            read=self._config.blocks_read,
+            but=(BlockKind.PENDING, BlockKind.RECEIPT),
+        )
+
+    def figures(self) -> Mapping[str, float]:
+        """Return what happened, in numbers."""
+        trouble, writers = self._trouble, self._writers
+        return {
+            "machines": len(self.office.machines),
+            "of these users'": len(self.office.users),
+            "of these liars": len(self.office.liars),
+            **{kind: trouble.counts[kind] for kind in sorted(trouble.counts)},
+            "faults not allowed": trouble.refused,
+            "told of two machines": trouble.forked.notices,
+            "mails written": writers.written,
+            "mails acknowledged": writers.acknowledged,
+            "of these ring-durable": writers.ring_durable,
+            "submissions broken off": writers.refused,
+            "delivered for who was away": self._holidays.delivered,
+            "flags and moves": self._owners.acts,
+            "notices settled": self._notices.settled,
+            "receipts forged": self._forger.tried,
+            "blocks ring-durable": len(self._blocks.ring_durable),
+            "readings": self._versions.readings,
+            "readings unconfirmed": self._versions.unconfirmed,
+            "readings failed": self._versions.unavailable,
+            "all agree after seconds": self._healed_after,
+            "events": self.world.trace.count,
+        }

@@ -1,0 +1,1 @@
+"""What happens to the users of an organisation: several machines, old disks, lying delegates."""

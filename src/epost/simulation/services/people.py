@@ -1,0 +1,194 @@
+"""Users with several machines: what they do in their folders, and holidays."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from random import Random
+
+from epost.apps.mail.mailbox import FlagChange
+from epost.foundation.errors import EpostError, UnavailableError
+from epost.foundation.ids import BlockKind, Handle
+from epost.past.shelf import is_held, is_pointer
+from epost.post.records import DeliveryState
+from epost.simulation.invariants.mails import INBOX, Mail, MailsArrive
+from epost.simulation.invariants.violations import Findings, Invariant
+from epost.simulation.office import Machine, Office
+from epost.simulation.organisation import Account
+
+FOLDERS = (INBOX, "Archive")
+FLAGS = ("\\Seen", "\\Flagged", "$Todo")
+ACT_SECONDS_MAX = 60.0
+RETRY_SECONDS = 1.0
+
+
+async def give_machines(office: Office, further: Sequence[int]) -> None:
+    """Give the first users so many further machines, out of those that only store."""
+    stores = iter([machine for machine in office.machines if machine.account is None])
+    for user, count in zip(office.users, further, strict=False):
+        assert user.account is not None
+        for _ in range(count):
+            machine = next(stores)
+            await _take_account(machine, user.account)
+            await machine.host.stop()
+            machine.host.start()
+
+
+async def _take_account(machine: Machine, account: Account) -> None:
+    """As `epost recover` does, ask again while the ring cannot say for sure."""
+    while True:
+        with suppress(UnavailableError):
+            return await machine.take_account(account, revoke=False)
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+class Owners:
+    """Users who put flags on and off and file their mails, each time on one of their machines."""
+
+    def __init__(
+        self,
+        office: Office,
+        random: Random,
+        every_seconds: float,
+        awake: Callable[[], Sequence[Machine]],
+    ) -> None:
+        self._office = office
+        self._random = random
+        self._every_seconds = every_seconds
+        self._awake = awake
+        self._acting: dict[asyncio.Task[None], None] = {}
+        self.acts = 0
+
+    async def run(self) -> None:
+        """Act for ever."""
+        while True:
+            await asyncio.sleep(self._random.expovariate(1 / self._every_seconds))
+            machines = [machine for machine in self._awake() if machine.account is not None]
+            if machines:
+                machine = self._random.choice(machines)
+                task = asyncio.get_running_loop().create_task(self._act(machine))
+                self._acting[task] = None
+                task.add_done_callback(self._acting.pop)
+
+    async def finish(self) -> None:
+        """Return when nobody acts."""
+        while self._acting:
+            await asyncio.gather(*self._acting)
+
+    async def _act(self, machine: Machine) -> None:
+        with suppress(EpostError, OSError, TimeoutError, asyncio.CancelledError):
+            async with asyncio.timeout(ACT_SECONDS_MAX):
+                await self._change_something(machine)
+
+    async def _change_something(self, machine: Machine) -> None:
+        node, random = machine.node, self._random
+        if node is None or node.mail is None:
+            return
+        await node.ready()
+        name, other = random.sample(FOLDERS, 2)
+        folder = await node.mail.mailbox.open(name)
+        uids = list(folder.uids())
+        if not uids:
+            return
+        self.acts += 1
+        uid, flag = random.choice(uids), frozenset({random.choice(FLAGS)})
+        if random.random() < 0.3:
+            await folder.move([uid], other)
+        else:
+            change = random.choice((FlagChange.ADD, FlagChange.REMOVE))
+            await folder.change_flags([uid], change, flag)
+
+
+class Holidays:
+    """Some users are away while mails come for them; when they are back, the senders are away.
+
+    Whoever keeps the mails must deliver them meanwhile.
+    """
+
+    def __init__(
+        self,
+        office: Office,
+        mails: MailsArrive,
+        findings: Findings,
+        lets_leave: Callable[[Machine], bool],
+    ) -> None:
+        """`lets_leave` says whether one more machine may be away now."""
+        self._office = office
+        self._mails = mails
+        self._findings = findings
+        self._lets_leave = lets_leave
+        self._recipients: list[Machine] = []
+        self._senders: list[Machine] = []
+        self._kept: list[tuple[str, Mail]] = []
+        self.delivered = 0
+
+    def begin(self, count: int) -> None:
+        """Let the last users, who have but one machine, leave."""
+        for machine in self._office.users[::-1]:
+            if len(self._recipients) < count and self._is_alone(machine):
+                self._leave(machine, self._recipients)
+
+    def swap(self, count: int) -> None:
+        """Let those who wrote to them leave instead."""
+        kept = {m.name: self._kept_by_others(m) for m in self._office.users}
+        by_mails = sorted(self._office.users, key=lambda m: (-len(kept[m.name]), m.name))
+        for machine in by_mails[:count]:
+            if kept[machine.name] and self._leave(machine, self._senders):
+                self._kept += kept[machine.name]
+        for machine in self._recipients:
+            machine.host.start()
+
+    async def end(self) -> None:
+        """Check what was delivered, and have everybody back."""
+        for recipient, mail in self._kept:
+            await self._check(recipient, mail)
+        for machine in self._senders:
+            machine.host.start()
+
+    def _leave(self, machine: Machine, leavers: list[Machine]) -> bool:
+        if machine is self._office.machines[0] or not self._lets_leave(machine):
+            return False
+        machine.crash(with_machine=True)
+        leavers.append(machine)
+        return True
+
+    def _is_alone(self, machine: Machine) -> bool:
+        assert machine.account is not None
+        name = machine.account.name
+        accounts = [user.account for user in self._office.users if user.account is not None]
+        return [account.name for account in accounts].count(name) == 1
+
+    def _kept_by_others(self, machine: Machine) -> list[tuple[str, Mail]]:
+        node = machine.node
+        if node is None or node.post is None:
+            return []
+        by_key = {mail.key: mail for mail in self._mails.mails.values() if mail.key}
+        found: list[tuple[str, Mail]] = []
+        for message in node.post.ledger.outbox.messages():
+            states = node.post.services.notifications.states(message.message_key)
+            mail = by_key.get(message.message_key.hex())
+            for state, progress in zip(states, message.progress, strict=True):
+                is_delegated = progress.state is DeliveryState.DELEGATED
+                if mail and is_delegated and self._is_kept(progress.pending, machine):
+                    found.append((state.name, mail))
+        return found
+
+    def _is_kept(self, pending: bytes, sender: Machine) -> bool:
+        handle = Handle(BlockKind.PENDING, pending)
+        for machine in self._office.running:
+            entry = machine.host.disk.durable.entry(handle)
+            if entry is not None and machine.is_honest and machine is not sender:
+                return is_held(entry) and not is_pointer(entry)
+        return False
+
+    async def _check(self, recipient: str, mail: Mail) -> None:
+        for machine in self._office.users:
+            assert machine.account is not None
+            if machine.account.name != recipient or not machine.host.is_running:
+                continue
+            if (await self._mails.read(machine))[mail.octets]:
+                self.delivered += 1
+            else:
+                text = f"{machine.name} lacks a mail of {mail.sender}, who is away"
+                self._findings.violated(Invariant.DELEGATES_DELIVER, text)
