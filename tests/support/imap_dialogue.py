@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from epost.apps.mail.mailbox import NewMail
-from epost.servers.access import Channel
-from epost.servers.imap.connection import ImapConnection, Secured
+from epost.servers.access import Channel, Secured
+from epost.servers.imap.connection import ImapConnection
 from epost.servers.imap.limits import ImapLimits
 from epost.servers.imap.site import ImapSite
 from tests.support.access import ALICE, MAIL_CHANNEL, Access

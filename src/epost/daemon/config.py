@@ -52,6 +52,8 @@ class MailSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
     smtp: str = "127.0.0.1:2525"
     imap: str = "127.0.0.1:1143"
+    pop3: str = ""
+    """For programs that take mail away instead of reading it here; an empty address: nobody."""
     security: Security = "plain"
     allowed_users: tuple[str, ...] = ()
     """Local users whose programs are served besides the daemon's own (a daemon under its own uid
@@ -123,7 +125,7 @@ def load_config(path: Path) -> NodeConfig:
 
 def _addresses(config: NodeConfig) -> list[str]:
     listeners = [config.ring.listen, config.mail.smtp, config.mail.imap, config.authority.listen]
-    optional = [config.metrics.listen] if config.metrics.listen else []
+    optional = [a for a in (config.metrics.listen, config.mail.pop3) if a]
     bootstrap = [text.partition("@")[2] for text in config.ring.bootstrap]
     return [*listeners, *optional, *config.ring.advertise, *config.ring.enrolment, *bootstrap]
 

@@ -192,7 +192,9 @@ class Daemon:
         """Return where this daemon listens, by what for."""
         found = {"ring": self._config.ring.listen}
         if self.node.mail is not None:
-            found |= {"SMTP": self._config.mail.smtp, "IMAP": self._config.mail.imap}
+            mail = self._config.mail
+            found |= {"SMTP": mail.smtp, "IMAP": mail.imap}
+            found |= {"POP3": mail.pop3} if mail.pop3 else {}
         if self._config.authority.directory:
             found["enrolment"] = self._config.authority.listen
         if self.metrics_port:

@@ -2,6 +2,7 @@
 
 import asyncio
 import imaplib
+import poplib
 import smtplib
 import socket
 import ssl
@@ -35,12 +36,14 @@ class NoSubmission:
         raise AssertionError("nobody submits here")
 
 
-def serve(tmp_path: Path, security: str, conversation: Any) -> None:
+def serve(tmp_path: Path, security: str, conversation: Any, pop3: str = "") -> None:
     passwords = PasswordFile(tmp_path)
     passwords.create("alice@example.org")
     token = passwords.add("tests")
     smtp, imap = free_ports(2)
-    section = MailSection(smtp=f"127.0.0.1:{smtp}", imap=f"127.0.0.1:{imap}", security=security)
+    section = MailSection(
+        smtp=f"127.0.0.1:{smtp}", imap=f"127.0.0.1:{imap}", pop3=pop3, security=security
+    )
 
     async def open_mail(_: str) -> MemoryMail:
         return MemoryMail()
@@ -64,6 +67,17 @@ def serve(tmp_path: Path, security: str, conversation: Any) -> None:
     asyncio.run(run())
 
 
+def serve_pop3(tmp_path: Path, security: str, conversation: Any) -> None:
+    """Serve all three ports; the conversation gets that of POP3."""
+    (pop3,) = free_ports(1)
+    serve(
+        tmp_path,
+        security,
+        lambda _smtp, _imap, token: conversation(pop3, token),
+        pop3=f"127.0.0.1:{pop3}",
+    )
+
+
 def trusted(tmp_path: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(ca_file(tmp_path)))
 
@@ -81,6 +95,30 @@ def test_starttls_on_both_ports_and_no_login_before(tmp_path: Path) -> None:
             assert mailer.login("alice@example.org", token)[0] == 235
 
     serve(tmp_path, "starttls", talk)
+
+
+def test_pop3_with_stls_and_no_login_before(tmp_path: Path) -> None:
+    def talk(pop3: int, token: str) -> None:
+        client = poplib.POP3("127.0.0.1", pop3, timeout=20)
+        with pytest.raises(poplib.error_proto):
+            client.user("alice@example.org")
+        client.stls(trusted(tmp_path))
+        client.user("alice@example.org")
+        assert client.pass_(token) == b"+OK 0 messages, 0 octets"
+        client.quit()
+
+    serve_pop3(tmp_path, "starttls", talk)
+
+
+def test_pop3_under_implicit_tls(tmp_path: Path) -> None:
+    def talk(pop3: int, token: str) -> None:
+        client = poplib.POP3_SSL("127.0.0.1", pop3, context=trusted(tmp_path), timeout=20)
+        client.user("alice")
+        client.pass_(token)
+        assert client.stat() == (0, 0)
+        client.quit()
+
+    serve_pop3(tmp_path, "tls", talk)
 
 
 def test_implicit_tls_on_both_ports(tmp_path: Path) -> None:

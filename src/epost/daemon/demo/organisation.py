@@ -148,6 +148,7 @@ class DemoOrganisation:
             mail=MailSection(
                 smtp=f"{HOST}:{node.smtp_port}",
                 imap=f"{HOST}:{node.imap_port}",
+                pop3=f"{HOST}:{node.pop3_port}",
                 security=_security(),
             ),
             metrics=MetricsSection(listen=f"{HOST}:{node.metrics_port}"),
@@ -162,7 +163,7 @@ def _security() -> Security:
 def _plan(count: int, users: Sequence[str]) -> DemoState:
     named = list(users[:count])
     names = [*named, *(f"storage-{n}" for n in range(1, count - len(named) + 1))]
-    ports = iter(free_ports(4 * count + 1))
+    ports = iter(free_ports(5 * count + 1))
     nodes = [
         DemoNode(
             name=name,
@@ -170,6 +171,7 @@ def _plan(count: int, users: Sequence[str]) -> DemoState:
             ring_port=next(ports),
             smtp_port=next(ports),
             imap_port=next(ports),
+            pop3_port=next(ports),
             metrics_port=next(ports),
         )
         for name in names

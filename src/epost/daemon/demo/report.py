@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from epost.daemon.demo.check import MailCheck
-from epost.daemon.demo.state import HOST, DemoState
+from epost.daemon.demo.state import HOST, DemoNode, DemoState
 
 SECURITY_WORDS = {
     "plain": "none (loopback, only your own programs are served)",
@@ -76,6 +76,10 @@ def show_check(console: Console, check: MailCheck) -> None:
         )
 
 
+def _pop3(node: DemoNode) -> str:
+    return f"POP3 port {node.pop3_port}   " if node.pop3_port else ""
+
+
 def show_settings(console: Console, state: DemoState) -> None:
     """Show what to type into a mail program."""
     console.print("[bold]Settings for your mail program[/]\n")
@@ -84,6 +88,7 @@ def show_settings(console: Console, state: DemoState) -> None:
             console.print(f"  {node.user}   password {node.password}", soft_wrap=True)
             console.print(
                 f"      IMAP {HOST} port {node.imap_port}   SMTP {HOST} port {node.smtp_port}   "
+                f"{_pop3(node)}"
                 f"security: {SECURITY_WORDS[state.security]}",
                 soft_wrap=True,
                 highlight=False,

@@ -1,8 +1,9 @@
 """What a demo folder remembers, and DIR/demo.json, by which other programs drive a demo.
 
 demo.json is stable: an object with `demo_pid` and `nodes`; each node has `name`, `node_id`, `pid`,
-`data_dir`, `log_file`, `metrics_url`, and for users `user`, `username`, `password`, `smtp`, `imap`
-(host, port, security: plain | starttls | tls, ca_file or null). docs/architecture.md has the form.
+`data_dir`, `log_file`, `metrics_url`, and for users `user`, `username`, `password`, `smtp`, `imap`,
+`pop3` (host, port, security: plain | starttls | tls, ca_file or null). docs/architecture.md has
+the form.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ class DemoNode(msgspec.Struct, kw_only=True):
     ring_port: int
     smtp_port: int = 0
     imap_port: int = 0
+    pop3_port: int = 0
+    """0 on a folder that was made before there was POP3."""
     metrics_port: int
     node_id: str = ""
 
@@ -116,6 +119,9 @@ def _public(directory: Path, state: DemoState, node: DemoNode, pid: int | None) 
             "smtp": msgspec.to_builtins(service_of(directory, state, node, node.smtp_port)),
             "imap": msgspec.to_builtins(service_of(directory, state, node, node.imap_port)),
         }
+        if node.pop3_port:
+            service = service_of(directory, state, node, node.pop3_port)
+            public["pop3"] = msgspec.to_builtins(service)
     return public
 
 

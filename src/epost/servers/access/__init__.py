@@ -24,6 +24,7 @@ from epost.servers.access.passwords import (
     Scope,
     issue_app_password,
 )
+from epost.servers.access.streams import Reader, Secured, Writer
 from epost.servers.access.throttle import FailureThrottle, ThrottleLimits
 
 __all__ = [
@@ -40,13 +41,16 @@ __all__ = [
     "Malformed",
     "PasswordBook",
     "PeerCheck",
+    "Reader",
     "Rejected",
     "SaslExchange",
     "SaslOutcome",
     "Scope",
+    "Secured",
     "ThrottleLimits",
     "TryLater",
     "Verdict",
+    "Writer",
     "issue_app_password",
     "looks_like_foreign_protocol",
 ]

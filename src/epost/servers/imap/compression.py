@@ -2,8 +2,8 @@
 
 import zlib
 
+from epost.servers.access import Reader, Writer
 from epost.servers.imap.limits import READ_BYTES
-from epost.servers.imap.streams import Reader, Writer
 
 _RAW = -zlib.MAX_WBITS  # no header and no checksum, as the RFC wants it
 _LEVEL = 1  # mail shrinks well at the lowest, and others wait while we compress

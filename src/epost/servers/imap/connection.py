@@ -7,9 +7,8 @@ with the listener: it hands over a reader and a writer, and a way to upgrade the
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
-from epost.servers.access import Channel, looks_like_foreign_protocol
+from epost.servers.access import Channel, Reader, Secured, Writer, looks_like_foreign_protocol
 from epost.servers.imap.commands.notifying import tell_news
 from epost.servers.imap.compression import DeflatingWriter, InflatingReader
 from epost.servers.imap.dispatch import perform
@@ -17,18 +16,8 @@ from epost.servers.imap.limits import OUTPUT_BYTES_PER_SLICE, READ_BYTES
 from epost.servers.imap.replies import Condition, bad, no
 from epost.servers.imap.session import Session
 from epost.servers.imap.site import ImapSite
-from epost.servers.imap.streams import Reader, Writer
 from epost.servers.imap.syntax.formats import resp_text
 from epost.servers.imap.syntax.framing import Frame, Framer, Hopeless, LiteralAwaited, Refused
-
-
-@dataclass(frozen=True, slots=True)
-class Secured:
-    """A connection after its TLS handshake; nothing that came before is left in the reader."""
-
-    reader: Reader
-    writer: Writer
-    channel: Channel
 
 
 class ClientGone(Exception):  # noqa: N818 - an event of the protocol, not an error of ours

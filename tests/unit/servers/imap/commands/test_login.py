@@ -4,7 +4,7 @@ import asyncio
 import base64
 from dataclasses import replace
 
-from epost.servers.imap.connection import Secured
+from epost.servers.access import Secured
 from tests.support.access import ALICE, MAIL_CHANNEL, ScramClient
 from tests.support.imap_dialogue import ImapHouse, WireClient, play
 

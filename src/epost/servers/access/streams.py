@@ -1,6 +1,9 @@
-"""The two ends of a connection, as much of them as the server needs."""
+"""The two ends of a connection, as much of them as a server of lines needs."""
 
+from dataclasses import dataclass
 from typing import Protocol
+
+from epost.servers.access.outcome import Channel
 
 
 class Reader(Protocol):
@@ -21,3 +24,12 @@ class Writer(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """A connection after its TLS handshake; nothing that came before is left in the reader."""
+
+    reader: Reader
+    writer: Writer
+    channel: Channel
