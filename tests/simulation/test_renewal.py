@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ import pytest
 from epost.crypto.certificates import DAY_MS, NODE_CERT
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
-from epost.foundation.errors import EpostError
-from epost.foundation.ids import Id, NodeHandle
+from epost.foundation.errors import EpostError, QuotaExceeded
+from epost.foundation.ids import BlockKind, Id, NodeHandle
 from epost.node.renewal import Renewal, RenewalConfig
+from epost.rings.policy import QUOTA_CLASSES_MAX
 from epost.rings.renewal import Renewed, issuing_group
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND
@@ -126,6 +127,28 @@ def test_after_four_hundred_days_and_more_nobody_has_fallen_out() -> None:
         contact = await accounts.resolve(name_of(alice), fresh=True)
         assert contact.account.version >= 2
         assert contact.account.not_after > years.now_ms() + 100 * DAY_MS
+
+    over_years(story)
+
+
+async def store_all(machine: Machine, blocks: Sequence[bytes]) -> None:
+    for block in blocks:
+        await node_of(machine).blocks.insert(BlockKind.CONTENT, block, mirror=False)
+
+
+def test_another_quota_reaches_the_machines_and_those_who_store_within_a_minute() -> None:
+    async def story(years: Years) -> None:
+        organisation, alice = years.office.organisation, years.office.machines[0]
+        limits = (0, 1, *(0,) * (QUOTA_CLASSES_MAX - 3))
+        organisation.quotas, organisation.quota_classes[alice.node_id] = (*limits, 1), 1
+        years.office._has_changed = True
+        await years.office.world.run_for(120)
+        assert [s.renewals for s in years.standings.values()] == [1] * len(years.standings)
+        assert [r.quota_class for r in years.renewals.values()] == [1, 0, 0, 0, 0]
+        blocks = [bytes([n]) * 400_000 for n in range(8)]
+        with pytest.raises(QuotaExceeded):
+            await store_all(alice, blocks)
+        await store_all(years.office.machines[1], blocks)
 
     over_years(story)
 

@@ -8,7 +8,10 @@ from typing import Annotated
 import typer
 
 from epost.cli.options import AsJson, AuthorityDir, DataDir, Listen, print_json
-from epost.cli.views import show_joined, show_nodes, show_revoked, show_rules
+from epost.cli.sizes import parse_mebibytes
+from epost.cli.views import show_joined, show_nodes, show_quota, show_revoked, show_rules
+
+QUOTA_HELP = "How much a member may store who has no quota of her own: 50G, 500M, none."
 
 org = typer.Typer(no_args_is_help=True, help="Found an organisation and look after its authority.")
 
@@ -23,11 +26,13 @@ def org_init(
     enrol_listen: Annotated[
         str, typer.Option(help="Where new members enrol: host:port that they can reach.")
     ] = "127.0.0.1:4511",
+    quota: Annotated[str, typer.Option(help=QUOTA_HELP)] = "none",
     as_json: AsJson = False,
 ) -> None:
     """Found an organisation: its authority, and this machine as its first member."""
     from epost.daemon.membership import found_organisation
 
+    everybody = parse_mebibytes(quota)
     joined = asyncio.run(
         found_organisation(
             domain,
@@ -36,6 +41,7 @@ def org_init(
             authority_dir.resolve(),
             listen=listen,
             enrol_listen=enrol_listen,
+            quota_mib=everybody,
         )
     )
     if as_json:
@@ -113,6 +119,7 @@ def org_policy(
             help="Whether an account ends if its user runs no machine for too long.",
         ),
     ] = None,
+    quota: Annotated[str | None, typer.Option(help=QUOTA_HELP)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what the organisation goes by, or change it: say what, and the rest stays."""
@@ -125,6 +132,7 @@ def org_policy(
         "node_days": node_days,
         "lease_days": lease_days,
         "must_run_node": must_run_node,
+        "quota_mib": None if quota is None else parse_mebibytes(quota),
     }
     changes = {name: value for name, value in wanted.items() if value is not None}
     with Authority.open(authority_dir, system_world()) as authority:
@@ -133,3 +141,28 @@ def org_policy(
         print_json(rules.as_dict())
     else:
         show_rules(rules.as_dict(), is_changed=bool(changes))
+
+
+@org.command("set-quota")
+def org_set_quota(
+    name: Annotated[str, typer.Argument(help="Whose: alice@example.org.")],
+    amount: Annotated[
+        str,
+        typer.Argument(help="50G, 500M, 1.5T; none: no limit; default: what everybody may store."),
+    ],
+    authority_dir: AuthorityDir,
+    as_json: AsJson = False,
+) -> None:
+    """Say how much a member may store on the machines of the organisation."""
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
+
+    is_default = amount.strip().lower() == "default"
+    mebibytes = None if is_default else parse_mebibytes(amount)
+    with Authority.open(authority_dir, system_world()) as authority:
+        in_force = authority.set_quota(name, mebibytes)
+    quota = {"name": name, "quota_mib": in_force, "is_default": is_default}
+    if as_json:
+        print_json(quota)
+    else:
+        show_quota(quota)

@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from epost.cli.sizes import in_words
+
 console = Console()
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
@@ -196,6 +198,7 @@ def show_rules(rules: Mapping[str, Any], *, is_changed: bool) -> None:
         f"{_count(max(1, rules['node_soft_days'] // 3), 'day')}; not renewed for "
         f"{_count(rules['node_soft_days'], 'day')}, they are warned of.",
         f"Stored data is leased for {_count(rules['lease_days'], 'day')}.",
+        f"A member may store: {in_words(rules['quota_mib'])} (epost org set-quota for one alone).",
         "A user must run a machine: else her account ends with its certificate."
         if rules["must_run_node"]
         else "A user need not run a machine: the authority renews her account.",
@@ -206,6 +209,16 @@ def show_rules(rules: Mapping[str, Any], *, is_changed: bool) -> None:
             "\nThe daemon of this machine tells the others within a minute. Certificates that are "
             "out keep their time; each gets the new one when it is renewed."
         )
+
+
+def show_quota(quota: Mapping[str, Any]) -> None:
+    """Say how much a member may store from now on, and from when."""
+    whose = ", as everybody" if quota["is_default"] else ""
+    console.print(f"{quota['name']} may store {in_words(quota['quota_mib'])}{whose}.")
+    console.print(
+        "The daemon of this machine tells the others within a minute, and the member's machines "
+        "have their certificates renewed as soon as they hear of it. What is stored stays."
+    )
 
 
 def _disk_check(storage: Mapping[str, int]) -> str:

@@ -105,13 +105,19 @@ async def found_organisation(
     *,
     listen: str,
     enrol_listen: str,
+    quota_mib: int = 0,
 ) -> Joined:
-    """Make an authority and enrol this machine as the first member and founder of the ring."""
+    """Make an authority and enrol this machine as the first member and founder of the ring.
+
+    `quota_mib` is how much each member may store, 0 for no limit.
+    """
     world = system_world()
     address = parse_address(enrol_listen)
     name = canonical(user if "@" in user else f"{user}@{domain}")
     _require_foundable(data_dir, address)
     with Authority.create(authority_dir, domain, address, world) as authority:
+        if quota_mib:
+            authority.change_rules({"quota_mib": quota_mib})
         invitation = authority.invite(name)
         async with EnrolmentService(authority, address, world):
             return await join_organisation(

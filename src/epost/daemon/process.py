@@ -154,7 +154,6 @@ class Daemon:
             folder.forget_enrolment()  # if the machine died before the enrolment itself could
         self._membership = membership
         certificate = NODE_CERT.decode(parse(self._membership.node, Kind.NODE).body)
-        self._quota_class = certificate.quota_class
         self._me = NodeHandle(certificate.ring, certificate.node_id, self._advertised(config))
         self._node_seed = folder.read_node_seed()
         self.metrics_port = 0
@@ -363,8 +362,8 @@ class Daemon:
 
     def _storage_limit(self) -> int:
         """What the policy lets this member keep, in octets; 0 for no limit."""
-        quotas = self.node.issuers.policy.quotas
-        return quotas[self._quota_class] << 20 if self._quota_class < len(quotas) else 0
+        quotas, own_class = self.node.issuers.policy.quotas, self._renewal.quota_class
+        return quotas[own_class] << 20 if own_class < len(quotas) else 0
 
     def _bind_listeners(self) -> MailListeners | None:
         mail = self.node.mail

@@ -69,6 +69,8 @@ class RenewalConfig:
     first_look_seconds: float = 5.0
     """After the start: the ring is not reached before."""
     look_seconds: float = 3600.0
+    policy_look_seconds: float = 30.0
+    """How soon it is noticed that members were given other quotas."""
     retry_seconds_min: float = 60.0
     retry_seconds_max: float = 6 * 3600.0
     answer_seconds: float = 20.0
@@ -114,15 +116,19 @@ class Renewal:
         self._failures = 0
         self._failure = ""
         self._is_denied = False
+        self._class_changes = 0
+        """Those that the authority was last asked after; all of them after a start."""
 
     async def keep_renewing(self) -> None:
         """Look every hour whether it is time; after a failure sooner, then less and less often."""
         await asyncio.sleep(self._config.first_look_seconds)
         while True:
-            if self._is_due():
+            changes = self._node.issuers.policy.class_changes
+            if self._is_due() or changes != self._class_changes:
                 await self._try_to_renew()
+                self._class_changes = self._class_changes if self._failures else changes
             await self._publish_account()
-            await asyncio.sleep(self._pause())
+            await self._rest()
 
     def validity(self) -> Validity:
         """Return how things stand."""
@@ -141,6 +147,11 @@ class Renewal:
             is_denied=self._is_denied,
         )
 
+    @property
+    def quota_class(self) -> int:
+        """Which of the policy's quotas is this member's, by the newest certificate."""
+        return self._certificates()[0].quota_class
+
     def _certificates(self) -> tuple[NodeCert, AccountCert | None]:
         node = NODE_CERT.decode(parse(self._standing.node_certificate, Kind.NODE).body)
         data = self._standing.account_certificate
@@ -149,6 +160,16 @@ class Renewal:
 
     def _is_due(self) -> bool:
         return self._clock.wall_ms() >= due_ms(*self._certificates())
+
+    async def _rest(self) -> None:
+        """Sleep until the next look; after a success also until other quotas are given."""
+        clock, policy_look = self._clock, self._config.policy_look_seconds
+        until = clock.now() + self._pause()
+        while (left := until - clock.now()) > 0:
+            await asyncio.sleep(min(left, policy_look))
+            changes = self._node.issuers.policy.class_changes
+            if not self._failures and changes != self._class_changes:
+                return
 
     def _pause(self) -> float:
         if not self._failures:

@@ -57,7 +57,8 @@ DEFAULT_LIFETIMES = Lifetimes(account_days=400, node_soft_days=90, node_days=400
 class Policy(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What every member of the organisation goes by.
 
-    `quotas` are MiB of a member's own data by quota class; 0 is no limit. The commitment lets
+    `quotas` are MiB of a member's own data by quota class; 0 is no limit. Where there are 16, the
+    last is no class but counts how often members were given other classes. The commitment lets
     members see that all were given the same organisation secret.
     """
 
@@ -69,6 +70,11 @@ class Policy(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     organisation_mode_bytes_min: U32
     has_escrow: bool
     lifetimes: Lifetimes
+
+    @property
+    def class_changes(self) -> int:
+        """How often members were given other quota classes, so that their nodes ask for them."""
+        return self.quotas[-1] if len(self.quotas) == QUOTA_CLASSES_MAX else 0
 
 
 class CertifiedLogHead(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -95,6 +95,10 @@ class SimulatedOrganisation:
         self._accounts: dict[NodeId, AccountCert] = {}
         """The newest certificate of the account of each machine that has one."""
         self._revoked: dict[NodeId, Revocation] = {}
+        self.quotas: tuple[int, ...] = ()
+        """By class, as the policy has them."""
+        self.quota_classes: dict[NodeId, int] = {}
+        """Which class each machine is given at its next renewal, if not 0."""
         organisation, issuer = self._certify_itself()
         self.trust = OrganisationTrust(organisation, [issuer])
         root_content = RootContent(format=1, issuers=(issuer,), removed=(), succession=b"")
@@ -204,7 +208,9 @@ class SimulatedOrganisation:
         present = open_renewal(request, self.trust, now)
         if present.id in self._revoked:
             return encode(Denied("this machine was taken out of the organisation"))
-        node = self._dated(present, now)
+        node = msgspec.structs.replace(
+            self._dated(present, now), quota_class=self.quota_classes.get(present.id, 0)
+        )
         account = self._accounts.get(present.id)
         if account is not None and now >= account_due_ms(account):
             account = self._accounts[present.id] = msgspec.structs.replace(
@@ -261,7 +267,7 @@ class SimulatedOrganisation:
         return Policy(
             replication_factor=REPLICATION_FACTOR,
             enrolled_storage_nodes=len(self._nodes) - len(self._revoked),
-            quotas=(),
+            quotas=self.quotas,
             secret_epoch=SECRET_EPOCH,
             secret_commitment=derive(self._secret, "commit").commitment,
             organisation_mode_bytes_min=64 * 1024,

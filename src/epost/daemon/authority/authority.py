@@ -268,6 +268,20 @@ class Authority:
             self._publish_policy()
         return rules
 
+    def set_quota(self, name: str, mebibytes: int | None) -> int:
+        """Say how much a member may store (0: no limit; None: what everybody may); return that.
+
+        In force on each of her machines as soon as its certificate is renewed, which it asks for
+        when it sees the new policy. Raises RefusedError.
+        """
+        with self._register.transaction():
+            account = self._register.account(canonical(name))
+            if account is None:
+                raise RefusedError(f"{name} has no account here")
+            self._certifier.quotas.set(account.member_tag, mebibytes)
+            self._publish_policy()
+            return self._certifier.quotas.of(account.member_tag)
+
     def _invitation_for(self, request: Request, now: int) -> InviteRow | None:
         """Return what was issued under the request's token.
 
@@ -389,7 +403,7 @@ class Authority:
         return Policy(
             replication_factor=REPLICATION_FACTOR,
             enrolled_storage_nodes=sum(bool(n.roles & NodeRole.STORAGE) for n in storing),
-            quotas=(),
+            quotas=self._certifier.quotas.in_policy(),
             secret_epoch=SECRET_EPOCH,
             secret_commitment=derive(self._keys.organisation_secret, "commit").commitment,
             organisation_mode_bytes_min=ORGANISATION_MODE_BYTES_MIN,

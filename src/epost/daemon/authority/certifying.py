@@ -22,6 +22,7 @@ from epost.crypto.signing import Kind, SigningKey
 from epost.daemon.authority.certified_log import EMPTY_LOG, CertifiedRecord, next_record
 from epost.daemon.authority.founding import FIRST_ISSUER, Organisation
 from epost.daemon.authority.keys import IssuerKeys
+from epost.daemon.authority.quotas import Quotas
 from epost.daemon.authority.register import AccountRow, NodeRow, Register
 from epost.daemon.authority.rules import read_rules
 from epost.daemon.authority.world import World
@@ -53,6 +54,7 @@ class Certifier:
         self._trust = trust
         self._world = world
         self._issuer = SigningKey(keys.issuer)
+        self.quotas = Quotas(register)
 
     def certify_account(self, request: MemberRequest, member_tag: bytes, now: int) -> bytes:
         """Certify a new account's keys and enter it; return the certificate."""
@@ -108,7 +110,7 @@ class Certifier:
             roles=int(NodeRole.STORAGE),
             gateway_domains=(),
             site=b"",
-            quota_class=0,
+            quota_class=self.quotas.class_of(member_tag),
             serial=self._world.entropy.token(16),
             log_sequence=self._log_statement(node_id, node_key),
             not_before=now,
@@ -133,6 +135,7 @@ class Certifier:
         renewed = msgspec.structs.replace(
             present,
             issuer=FIRST_ISSUER,
+            quota_class=self.quotas.class_of(present.member_tag),
             log_sequence=self._log_statement(present.node_id, present.node_key),
             not_before=now,
             soft_expiry=now + rules.node_soft_days * DAY_MS,

@@ -92,7 +92,8 @@ class Renewals:
 
     def _renewed_node(self, node: NodeRow, now: int) -> bytes:
         present = self._certifier.opened_node(node.certificate)
-        if now + CLOCKS_APART_MS < node_due_ms(present):
+        is_in_class = present.quota_class == self._certifier.quotas.class_of(node.member_tag)
+        if is_in_class and now + CLOCKS_APART_MS < node_due_ms(present):
             return node.certificate
         return self._certifier.renew_node(present, now)
 

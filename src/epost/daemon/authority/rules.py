@@ -17,6 +17,8 @@ SETTING = "rules"
 DAYS_MAX = 400
 """Certificates of a year and a month: a machine that is on once a year stays a member."""
 
+MEBIBYTES_MAX = (1 << 32) - 1
+
 Days = Annotated[int, msgspec.Meta(ge=1, le=DAYS_MAX)]
 
 
@@ -32,6 +34,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     node_days: Days = DEFAULT_LIFETIMES.node_days
     lease_days: Days = DEFAULT_LIFETIMES.lease_days
     must_run_node: bool = False
+    quota_mib: Annotated[int, msgspec.Meta(ge=0, le=MEBIBYTES_MAX)] = 0
+    """What a member may store who has no quota of her own; 0 is no limit."""
 
     def as_dict(self) -> dict[str, int | bool]:
         """Return it for JSON."""
