@@ -72,6 +72,23 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class CutPair:
+    """Two hosts do not reach each other for a while, though others reach both."""
+
+    hosts: tuple[str, str]
+    seconds: float
+
+    async def inflict(self, world: World) -> None:
+        """Cut both ways, wait, mend."""
+        one, other = (world.hosts[name].me.id for name in self.hosts)
+        for ends in ((one, other), (other, one)):
+            world.network.cut(*ends)
+        await asyncio.sleep(self.seconds)
+        for ends in ((one, other), (other, one)):
+            world.network.mend(*ends)
+
+
+@dataclass(frozen=True, slots=True)
 class Rot:
     """One bit of one body on a disk flips."""
 
@@ -113,7 +130,7 @@ class JumpClock:
         clock.skew_seconds -= self.skew_seconds
 
 
-Fault = Crash | LoseDisk | Partition | Cut | Rot | FillDisk | JumpClock
+Fault = Crash | LoseDisk | Partition | Cut | CutPair | Rot | FillDisk | JumpClock
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The simulated network: carries messages between the nodes of one process, and fails on request.
 
 Faithful to links over TCP in what a node can see: order per link, silence behind a partition, a
-quick refusal where a machine runs but no node on it. Bandwidth is not modelled. Loss stands for a
+quick refusal where a machine runs but no node on it; a pair that is cut off from each other only
+speaks through a neighbour of both (`detours`). Bandwidth is not modelled. Loss stands for a
 link that broke with messages on the way; real links lose less, so what works here works there.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from epost.foundation.ids import NodeHandle, NodeId
 from epost.foundation.ports import TransportEvents
 from epost.foundation.wire import MESSAGE_SIZE_MAX
+from epost.simulation.detours import Detour, Detours
 from epost.simulation.world import Trace, random_for
 
 QUEUE_BYTES_MAX = 32 * 1024 * 1024
@@ -75,6 +77,11 @@ class SimulatedTransport:
             self.events = None
             self._network.unplug(self, list(self._links.values()))
 
+    @property
+    def linked(self) -> Sequence[bytes]:
+        """The nodes this one has had links with."""
+        return list(self._links)
+
     def link_to(self, other: SimulatedTransport) -> None:
         """Remember whom this node has a link to."""
         self._links[other.my_id] = other
@@ -106,6 +113,7 @@ class SimulatedNetwork:
         self._machines_down: dict[bytes, None] = {}
         self._sides: dict[bytes, int] = {}
         self._paths: dict[tuple[bytes, bytes], _Path] = {}
+        self.detours = Detours(self._reach_each_other)
 
     def plug_in(self, transport: SimulatedTransport) -> None:
         """A node listens; one that listened under this id before is replaced."""
@@ -150,7 +158,7 @@ class SimulatedNetwork:
         if receiver is sender:
             self._loop.call_soon(self._deliver, sender, receiver, message)
         elif not self._is_open(path):
-            self._give_up_after(self._config.silence_seconds, sender, to)
+            self._carry_around(path, sender, receiver, to, message)
         elif receiver is None:
             self._give_up_after(2 * self._latency(path), sender, to)
         elif path.queued_bytes + len(message) > QUEUE_BYTES_MAX:
@@ -159,6 +167,53 @@ class SimulatedNetwork:
             self._put_on_wire(path, sender, receiver, message)
             if self._random.random() < self._config.duplication:
                 self._put_on_wire(path, sender, receiver, message)
+
+    def _carry_around(
+        self,
+        path: _Path,
+        sender: SimulatedTransport,
+        receiver: SimulatedTransport | None,
+        to: NodeHandle,
+        message: bytes,
+    ) -> None:
+        """Have a neighbour of both carry a message, if only this path is cut."""
+        detour = None
+        if receiver is not None and path.queued_bytes + len(message) <= QUEUE_BYTES_MAX:
+            detour = self.detours.find(path.sender, path.receiver, sender.linked)
+        if detour is None or receiver is None:
+            self._give_up_after(self._config.silence_seconds, sender, to)
+        elif self._random.random() >= self._config.loss:
+            legs = self._path(path.sender, detour.relay), self._path(detour.relay, path.receiver)
+            leaves_at = max(self._loop.time(), detour.usable_at)
+            arrival = leaves_at + sum(self._latency(leg) for leg in legs)
+            path.last_arrival = max(arrival, path.last_arrival)
+            path.queued_bytes += len(message)
+            self._loop.call_at(
+                path.last_arrival, self._arrive_around, path, detour, sender, receiver, message
+            )
+
+    def _arrive_around(
+        self,
+        path: _Path,
+        detour: Detour,
+        sender: SimulatedTransport,
+        receiver: SimulatedTransport,
+        message: bytes,
+    ) -> None:
+        path.queued_bytes -= len(message)
+        if receiver.events is None or not self.detours.holds(path.sender, detour, path.receiver):
+            return
+        sender.link_to(receiver)
+        receiver.link_to(sender)
+        self._deliver(sender, receiver, message)
+
+    def _reach_each_other(self, one: bytes, other: bytes) -> bool:
+        return (
+            one in self._running
+            and other in self._running
+            and self._is_open(self._path(one, other))
+            and self._is_open(self._path(other, one))
+        )
 
     def _path(self, sender: bytes, receiver: bytes) -> _Path:
         path = self._paths.get((sender, receiver))

@@ -1,7 +1,7 @@
 """What befalls the machines of a ring, within what the ring promises to bear.
 
 Departures (crash, power cut, lost disk, sleep, a rotten block, a full disk) come only where at
-most k-1 of any replica set are then faulty, liars included. Partitions, one-way cuts and clock
+most k-1 of any replica set are then faulty, liars included. Partitions, cuts between two and clock
 jumps may come at any time; but while the ring is cut, or has just been, no copy is destroyed, since
 nothing can be copied from the other side.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from epost.simulation.churn import ChurnConfig, RepairWindow
-from epost.simulation.faults import Cut, JumpClock, Partition
+from epost.simulation.faults import Cut, CutPair, JumpClock, Partition
 from epost.simulation.office import Machine, Office
 from epost.simulation.storage.liars import LIARS
 from epost.simulation.storage.sleeping import SleepyNode
@@ -33,6 +33,7 @@ class TroubleConfig:
     full_disk_every: float = 120.0
     partition_every: float = 240.0
     cut_every: float = 40.0
+    pair_cut_every: float = 40.0
     clock_every: float = 60.0
     outage_seconds_max: float = 60.0
     skew_seconds_max: float = 3600.0
@@ -102,6 +103,7 @@ class Trouble:
             (config.full_disk_every, self._fill_disk),
             (config.partition_every, self._partition),
             (config.cut_every, self._cut),
+            (config.pair_cut_every, self._cut_pair),
             (config.clock_every, self._jump_clock),
         ]
 
@@ -210,13 +212,21 @@ class Trouble:
         sender, receiver = self._random.sample(running, 2)
         self._inflict("one-way cut", Cut(sender, receiver, self._outage()))
 
+    def _cut_pair(self) -> None:
+        """Most often neighbours on the ring, who have the most to say to each other."""
+        running = sorted(self._office.running, key=lambda machine: machine.node_id)
+        first = self._random.randrange(len(running))
+        second = (first + self._random.randint(1, min(8, len(running) - 1))) % len(running)
+        pair = running[first].host.name, running[second].host.name
+        self._inflict("pair cut", CutPair(pair, self._outage()))
+
     def _jump_clock(self) -> None:
         name = self._random.choice(self._office.running).host.name
         most = self._config.skew_seconds_max
         skew = self._random.uniform(-most, most)
         self._inflict("clock jump", JumpClock(name, skew, self._outage()))
 
-    def _inflict(self, kind: str, fault: Partition | Cut | JumpClock) -> None:
+    def _inflict(self, kind: str, fault: Partition | Cut | CutPair | JumpClock) -> None:
         self._office.world.trace.record("", fault)
         self._keep(kind, fault.inflict(self._office.world))
 
