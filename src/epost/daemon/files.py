@@ -36,6 +36,24 @@ def write_private(path: Path, data: bytes) -> None:
     _sync_folder(path.parent)
 
 
+def replace_secret(path: Path, data: bytes) -> None:
+    """Replace a file as `write_private` does, and overwrite what was in it before.
+
+    Best effort: a disk may keep old copies of its own accord.
+    """
+    try:
+        former = os.open(path, os.O_WRONLY)
+    except FileNotFoundError:
+        write_private(path, data)
+        return
+    try:
+        write_private(path, data)
+        os.pwrite(former, bytes(os.fstat(former).st_size), 0)
+        os.fsync(former)
+    finally:
+        os.close(former)
+
+
 def _sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -15,7 +15,7 @@ import msgspec
 from epost.crypto.keyfile import is_protected, lock, unlock
 from epost.crypto.signing import SigningKey
 from epost.daemon.config import NodeConfig, load_config, render_config
-from epost.daemon.files import read_required, write_private
+from epost.daemon.files import read_required, replace_secret, write_private
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import BadSeal, ConfigError, PeerError
 from epost.foundation.ids import U8
@@ -135,9 +135,12 @@ class NodeFolder:
     def write_device_secrets(
         self, secrets: DeviceSecrets, entropy: Entropy, passphrase: str | None = None
     ) -> None:
-        """Write the device's secrets, under a passphrase if there is one."""
+        """Write the device's secrets, under a passphrase if there is one.
+
+        What was there before is overwritten: it may hold keys that were destroyed.
+        """
         data = lock(encode(secrets), DEVICE_KEYS, passphrase, entropy)
-        write_private(self.path / "device.keys", data)
+        replace_secret(self.path / "device.keys", data)
 
     def has_protected_keys(self) -> bool:
         """Are the device's secrets under a passphrase?"""

@@ -25,6 +25,7 @@ from epost.post.mirror import Mirror
 from epost.post.notification import Notifications
 from epost.post.observed import LogUnreadable
 from epost.post.ports import Layers, NodePorts
+from epost.post.prekeys import Prekeys
 from epost.post.receipts import Receipts
 from epost.post.reception import Reception
 from epost.post.reference_memory import ReferenceMemory
@@ -68,6 +69,11 @@ class Post:
             contact=node,
             blocks=layers.blocks,
             ports=ports,
+        )
+        self.prekeys = Prekeys(
+            device=device,
+            device_block=self.device_block,
+            ports=ports,
             secret_store=secret_store,
             config=config,
         )
@@ -110,6 +116,7 @@ class Post:
     def _make_reception(self, accounts: Accounts) -> Reception:
         return Reception(
             device=self._device,
+            prekeys=self.prekeys,
             accounts=accounts,
             ledger=self.ledger,
             log=self.log,
@@ -180,7 +187,7 @@ class Post:
         run_story(self.siblings.keep_following())
         run_story(self.siblings.keep_telling())
         run_story(self.announcer.keep_announcing())
-        run_story(self.device_block.keep_prekeys())
+        run_story(self.prekeys.keep())
 
     async def _load(self) -> None:
         """Read the own log; where the own copy is damaged, wait for the ring to have another."""

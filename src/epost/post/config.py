@@ -44,6 +44,16 @@ class PostConfig:
     """Presence is published this often, and on a change not more often than the gap."""
     prekey_seconds: float = 7 * DAY_SECONDS
     """Age of a sealing prekey at which the next one is published (crypto 7.3)."""
+    prekey_check_seconds: float = 3600.0
+    """How often it is looked whether a prekey is to be made or destroyed."""
+    prekey_grace_seconds: float = 21 * DAY_SECONDS
+    """For so long a prekey is kept after the ring has shown a newer one."""
+    drain_seconds: float = DAY_SECONDS
+    """For so long nobody may have brought anything sealed to an old prekey before one goes."""
+    drain_settle_seconds: float = 600.0
+    """How long a look waits for those who may bring something."""
+    drain_away_seconds: float = 2 * DAY_SECONDS
+    """Longer between two looks than this is an absence, in which the grace stands still."""
     checkpoint_seconds: float = 10.0
     """How often the outbox and the replay set are written down beside the log."""
     progress_seconds: float = 1.0

@@ -1,4 +1,4 @@
-"""Keeps this device's public-key block true: contact address, prekeys, logs (crypto 4.4, 7.3).
+"""Keeps this device's public-key block true: contact address, prekeys, logs (crypto 4.4).
 
 One writer, so nothing is signed before the ring's version was confirmed, and what was signed is on
 disk before it is sent. A clone of the disk writes the same block: what both added is merged.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import KeyBlock, key_block_handle, make_key_block, open_key_block
@@ -25,14 +24,12 @@ from epost.post.account_blocks import (
     LogName,
     decode_device_info,
 )
-from epost.post.config import PostConfig
-from epost.post.devices import Device, SecretStore, with_new_prekey
+from epost.post.devices import Device
 from epost.post.ports import BlockStore, NodePorts
 
 TABLE = "post.device"
 _KEY = b"block"
 _TRIES = 5
-_PREKEY_CHECK_SECONDS = 3600.0
 
 
 class DeviceBlock:
@@ -45,16 +42,12 @@ class DeviceBlock:
         contact: NodeHandle,
         blocks: BlockStore,
         ports: NodePorts,
-        secret_store: SecretStore,
-        config: PostConfig,
     ) -> None:
         """`contact` is this node; assign `contact` when its addresses change, then `publish`."""
         self.contact = contact
         self._device = device
         self._blocks = blocks
         self._ports = ports
-        self._secret_store = secret_store
-        self._config = config
         self._writing = asyncio.Lock()
         self._listed: dict[LogName, Durability] = {}
 
@@ -83,29 +76,6 @@ class DeviceBlock:
     async def logs(self) -> Sequence[LogName]:
         """Return the incarnations of the log that the ring lists; raises as `publish`."""
         return decode_device_info((await self._newest()).body.content).logs
-
-    async def keep_prekeys(self) -> None:
-        """Renew the prekey whenever it is old enough, for ever."""
-        while True:
-            await asyncio.sleep(_PREKEY_CHECK_SECONDS)
-            with suppress(UnavailableError, RefusedError):  # published at the next look
-                await self.renew_prekey()
-
-    async def renew_prekey(self) -> bool:
-        """Publish a new sealing prekey if the newest is old enough; tells whether it was.
-
-        The private half is on disk before the public half is sent.
-        """
-        now_ms = self._ports.clock.wall_ms()
-        age_ms = now_ms - self._device.secrets.prekeys[-1].created_at
-        if age_ms < self._config.prekey_seconds * 1000:
-            return False
-        seed = self._ports.entropy.token(32)
-        await self._device.change(
-            self._secret_store, lambda secrets: with_new_prekey(secrets, seed, now_ms)
-        )
-        await self.publish()
-        return True
 
     async def _next_version(self, log: LogName | None) -> KeyBlock:
         """Return the version to insert: the newest if it says what is true, else one more."""

@@ -123,9 +123,11 @@ class Device:
     def use(self, secrets: DeviceSecrets) -> None:
         """Go on with secrets that are durable already."""
         self._secrets = secrets
-        for prekey in secrets.prekeys:
-            if prekey.seed not in self._prekeys.values():
-                self._prekeys[key_id(self._sealing.public_key(prekey.seed))] = prekey.seed
+        known = {seed: name for name, seed in self._prekeys.items()}
+        self._prekeys = {
+            known.get(p.seed) or key_id(self._sealing.public_key(p.seed)): p.seed
+            for p in secrets.prekeys
+        }
 
     @property
     def secrets(self) -> DeviceSecrets:

@@ -32,6 +32,13 @@ class LogUnreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class PrekeysDestroyed:
+    """So many old sealing keys are gone: what was sealed to them opens no more."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class SiblingRead:
     """The log of another device of this account was read up to this record."""
 

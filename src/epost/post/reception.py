@@ -37,6 +37,7 @@ from epost.post.notices import (
 )
 from epost.post.observed import NoticeRefused
 from epost.post.ports import Layers, NodePorts
+from epost.post.prekeys import Prekeys
 from epost.post.records import Received
 from epost.post.shared import Shared
 
@@ -67,6 +68,7 @@ class Reception:
         self,
         *,
         device: Device,
+        prekeys: Prekeys,
         accounts: Accounts,
         ledger: Ledger,
         log: DeviceLog,
@@ -74,6 +76,7 @@ class Reception:
         ports: NodePorts,
     ) -> None:
         self._device = device
+        self._prekeys = prekeys
         self._accounts = accounts
         self._directory = layers.directory
         self._ledger = ledger
@@ -127,7 +130,7 @@ class Reception:
 
     async def _open(self, envelope: Envelope) -> _Opened:
         """Open and verify; raises as the checks of crypto 7.2 do, in their order."""
-        encoded = open_envelope(envelope, self._device.prekey_seed, self._ports.sealing)
+        encoded = open_envelope(envelope, self._prekeys.seed_of, self._ports.sealing)
         signed = decode_signed_notice(encoded)
         now_ms = self._ports.clock.wall_ms()
         account = self._directory.verify_account(signed.account_certificate, now_ms)

@@ -16,8 +16,6 @@ from epost.post.config import PostConfig
 from epost.simulation.clock import run
 from tests.support.post_world import RING, Machine, World, settle
 
-WEEK = 7 * 24 * 3600.0
-
 
 def published(machine: Machine) -> DeviceInfo:
     handle = key_block_handle(machine.device.signing.public)
@@ -41,27 +39,6 @@ def test_a_new_address_is_published_once() -> None:
         await post.device_block.publish()
         assert published(alice).contact == moved
         assert version(alice) == 2
-        await alice.stop()
-
-    run(story())
-
-
-def test_prekeys_are_renewed_every_week_and_kept_before_they_are_published() -> None:
-    async def story() -> None:
-        alice = World(presence_seconds=1e9).enrol("alice")
-        await alice.start()
-        first = published(alice).newest_prekey
-        await settle(WEEK - 7200)
-        assert published(alice).newest_prekey == first
-        alice.is_online = False
-        await settle(10_000)
-        assert len(alice.secrets.prekeys) == 2, "on disk, not yet published"
-        alice.is_online = True
-        await settle(4 * WEEK)
-        info = published(alice)
-        assert len(info.prekeys) == 3
-        assert all(alice.device.prekey_seed(prekey.key_id) for prekey in info.prekeys)
-        assert alice.device.prekey_seed(first.key_id), "old ones still open"
         await alice.stop()
 
     run(story())
