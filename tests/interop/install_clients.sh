@@ -3,7 +3,8 @@
 # Elsewhere the tests that need a missing one skip with a loud line.
 set -u
 missing=""
-for pair in mutt:mutt mbsync:isync curl:curl; do
+for pair in mutt:mutt mbsync:isync curl:curl fetchmail:fetchmail getmail:getmail6 \
+  offlineimap:offlineimap3; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -z "$missing" ] && exit 0

@@ -3,40 +3,16 @@
 import contextlib
 import imaplib
 import os
-import shutil
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from tests.support.demo import RunningDemo, compose, eventually
+from tests.support.mail_programs import needs, run, uids
 
 pytestmark = [pytest.mark.daemons, pytest.mark.timeout(300), pytest.mark.xdist_group("demo")]
-
-
-def needs(program: str) -> pytest.MarkDecorator:
-    """Skip loudly where a program is missing; with REQUIRE_CLIENTS=1 fail instead."""
-    missing = shutil.which(program) is None
-    if missing:
-        sys.stderr.write(f"\n*** {program} is NOT INSTALLED: its tests are skipped ***\n")
-    required = os.environ.get("REQUIRE_CLIENTS") == "1"
-    return pytest.mark.skipif(missing and not required, reason=f"{program} is not installed")
-
-
-def run(*command: str, home: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    result = subprocess.run(
-        command,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "dumb", "LC_ALL": "C.UTF-8"},
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result
 
 
 def mutt_settings(demo: RunningDemo, user: str, home: Path) -> Path:
@@ -69,11 +45,6 @@ set hostname = example.org
 """
     )
     return path
-
-
-def uids(client: imaplib.IMAP4, folder: str, *criteria: str) -> list[bytes]:
-    assert client.select(folder)[0] == "OK"
-    return client.uid("SEARCH", *criteria)[1][0].split()
 
 
 @needs("mutt")
