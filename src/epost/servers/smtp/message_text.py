@@ -7,6 +7,7 @@ RFC 5321 section 4.5.3.1.6, and nothing here is kept by lines.
 """
 
 import asyncio
+import io
 from collections.abc import Callable
 from enum import Enum
 
@@ -34,7 +35,7 @@ class MessageText:
         self._size_max = size_max
         self._is_dot_stuffed = is_dot_stuffed
         self._is_binary = is_binary
-        self._pieces: list[bytes] = []
+        self._kept = io.BytesIO()  # gives its octets away without another copy
         self._size = 0
         self._received = 0
         # The end of the last piece, as far as it matters for the next: CR or CRLF. A mail begins
@@ -56,18 +57,17 @@ class MessageText:
     def finish(self) -> bytes | Flaw:
         """Return the mail, or why it cannot be taken."""
         self._keep(self._held)  # a lone CR shows its flaw here
-        if self.flaw is None and self._pieces:
-            self._pieces[0] = self._pieces[0].removeprefix(b"\r\n")
-        return self.flaw or b"".join(self._pieces)
+        return self.flaw or self._kept.getvalue()
 
     def _keep(self, text: bytes) -> None:
         if self.flaw is None and text:
             kept = text.replace(b"\r\n.", b"\r\n") if self._is_dot_stuffed else text
-            self._pieces.append(kept)
+            begins = b"" if self._size else b"\r\n"
             self._size += len(kept)
+            self._kept.write(kept.removeprefix(begins))
             self.flaw = self._flaw_of(text)
         if self.flaw is not None:
-            self._pieces.clear()
+            self._kept = io.BytesIO()
 
     def _flaw_of(self, text: bytes) -> Flaw | None:
         if not self._is_binary:

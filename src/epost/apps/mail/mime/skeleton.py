@@ -146,10 +146,9 @@ def _body_cuts(octets: bytes, structure: Part, threshold_bytes: int) -> Iterator
 def _cut_leaf(octets: bytes, leaf: Part) -> _Cut:
     is_attachment = leaf.content.is_attachment
     if leaf.kind is PartKind.LEAF and leaf.content.encoding == "base64":
-        found = base64_layout.recognise(leaf.body.cut(octets))
+        found = base64_layout.recognise(octets, leaf.body.start, leaf.body.end)
         if found is not None:
-            start = leaf.body.start + found.offset
-            layout = found.layout
+            start, layout = found.offset, found.layout
             slot = Slot(len(found.decoded), True, layout.line_length, layout.is_crlf)
             span = Span(start, start + layout.written_size(len(found.decoded)))
             return _Cut(span, slot, StoredPart(found.decoded, is_attachment))

@@ -4,7 +4,12 @@ import base64
 
 import pytest
 
-from epost.apps.mail.mime.base64_layout import Base64Layout, RecognisedBase64, recognise
+from epost.apps.mail.mime.base64_layout import (
+    BLOCK_BYTES,
+    Base64Layout,
+    RecognisedBase64,
+    recognise,
+)
 
 DATA = bytes(range(256)) * 3
 
@@ -67,3 +72,16 @@ def test_sizes_of_nothing() -> None:
 def test_lines_beyond_the_format_are_left_as_they_stand() -> None:
     text = base64.b64encode(bytes(60_000))
     assert recognise(text[:66_000] + b"\n" + text[66_000:]) is None
+
+
+@pytest.mark.parametrize("line_length", [0, 1, 73, 76, 65_535])
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
+def test_a_text_of_many_blocks_is_read_block_by_block(line_length: int, line_end: bytes) -> None:
+    raw = bytes(range(256)) * (BLOCK_BYTES // 64) + b"x"
+    layout = Base64Layout(line_length, is_crlf=line_end == b"\r\n" and line_length > 0)
+    text = layout.write(raw)
+    found = recognise(b"--b\r\n\r\n" + text + b"\r\n--b--", 7, len(text) + 9)
+    assert found == RecognisedBase64(7, raw, layout)
+    for at in (2, BLOCK_BYTES, len(text) // 2, len(text) - 1):
+        for wrong in (b"=", b"\r", b"\n", b" ", b"\0"):
+            assert recognise(text[:at] + wrong + text[at:]) is None
