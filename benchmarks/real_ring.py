@@ -70,15 +70,22 @@ class Mail:
 class Postman(threading.Thread):
     """Sends a mail now and then; what is not acknowledged is not counted."""
 
-    def __init__(self, demo: RunningDemo, users: Sequence[str], seed: int) -> None:
+    def __init__(
+        self,
+        demo: RunningDemo,
+        users: Sequence[str],
+        seed: int,
+        gap_seconds: float = MAIL_GAP_SECONDS,
+    ) -> None:
         super().__init__(daemon=True)
         self._demo, self._users, self._random = demo, users, Random(seed)
+        self._gap_seconds = gap_seconds
         self._ended = threading.Event()
         self.mails: dict[str, Mail] = {}
         self.refused = 0
 
     def run(self) -> None:
-        while not self._ended.wait(MAIL_GAP_SECONDS):
+        while not self._ended.wait(self._gap_seconds):
             sender, recipient = self._random.sample(self._users, 2)
             size = self._random.randint(*MAIL_BYTES)
             addresses = [self._demo.address(recipient)]

@@ -351,6 +351,7 @@ class Machine:
         self.node = NodeHandle(RING, seed_of("node", name)[:20], (Address("127.0.0.1", number),))
         self.disk = MemoryDisk()
         self.is_online = True
+        self.clock_ahead_ms = 0
         self.lives = 0
         self.lookups = 0
         self.requests_seen: list[tuple[NodeHandle, bytes]] = []
@@ -369,6 +370,7 @@ class Machine:
             disk=self.disk,
             stories=self.stories,
             is_clock_sound=lambda: True,
+            sending_ms=lambda: self.ports.clock.wall_ms() - self.clock_ahead_ms,
             replicas_wanted=lambda: self.world.replicas,
         )
         self.store = NodeStore(self)

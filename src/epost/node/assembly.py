@@ -209,6 +209,7 @@ class Node:
             disk=self._disk,
             stories=self.driver,
             is_clock_sound=self.clock_check.is_sound,
+            sending_ms=self.clock_check.sending_ms,
             replicas_wanted=self.issuers.replication_factor,
         )
 

@@ -1,6 +1,7 @@
 """Is the own wall clock believable? Compared with what peers say when links come up (crypto 7.2).
 
-A clock off the peers' median by more than an hour must not make anything expire.
+A clock off the peers' median by more than an hour must not make anything expire, and one that is
+ahead must not date what is sent: nobody would take it before that time has come.
 """
 
 from __future__ import annotations
@@ -12,27 +13,41 @@ from epost.foundation.ids import NodeId
 from epost.foundation.ports import Clock
 
 DEVIATION_MS_MAX = 3600 * 1000
+AHEAD_MS_MAX = 5 * 60 * 1000
+"""Half of what recipients take."""
 PEERS_REMEMBERED_MAX = 64
 PEERS_MIN = 3
 """Fewer peers than this cannot outvote the own clock."""
 
 
 class ClockCheck:
-    """Remembers how far each peer's wall clock was from ours when its link came up."""
+    """Remembers what each peer's wall clock said when its link came up.
+
+    Each word goes on by the own monotonic clock, so a jump of the own wall clock shows at once.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._deviations: OrderedDict[NodeId, int] = OrderedDict()
+        self._words: OrderedDict[NodeId, float] = OrderedDict()
 
     def on_peer_clock(self, node: NodeId, clock_ms: int) -> None:
         """A peer said what time it is; only the newest word of each counts."""
-        self._deviations.pop(node, None)
-        self._deviations[node] = clock_ms - self._clock.wall_ms()
-        while len(self._deviations) > PEERS_REMEMBERED_MAX:
-            self._deviations.popitem(last=False)
+        self._words.pop(node, None)
+        self._words[node] = clock_ms - 1000 * self._clock.now()
+        while len(self._words) > PEERS_REMEMBERED_MAX:
+            self._words.popitem(last=False)
 
     def is_sound(self) -> bool:
         """Does the own clock agree with the median of the peers', as far as that is known?"""
-        if len(self._deviations) < PEERS_MIN:
-            return True
-        return abs(median(self._deviations.values())) <= DEVIATION_MS_MAX
+        return abs(self._ahead_ms()) <= DEVIATION_MS_MAX
+
+    def sending_ms(self) -> int:
+        """Return the time to put on what is sent: the peers', if the own clock is ahead of it."""
+        ahead_ms = self._ahead_ms()
+        return self._clock.wall_ms() - (ahead_ms if ahead_ms > AHEAD_MS_MAX else 0)
+
+    def _ahead_ms(self) -> int:
+        if len(self._words) < PEERS_MIN:
+            return 0
+        peers_ms = median(self._words.values()) + 1000 * self._clock.now()
+        return self._clock.wall_ms() - round(peers_ms)

@@ -193,7 +193,7 @@ class Notifications:
         size = sum(map(len, contents)) + 64 * len(names)
         if size > _OUTGOING_BYTES_MAX or len(contents) > RECIPIENTS_MAX:
             raise MessageTooLarge("too much for one record: send to fewer recipients at a time")
-        sent_at = max(self._ports.clock.wall_ms(), not_before_ms)
+        sent_at = max(self._ports.sending_ms(), not_before_ms)
         entropy = self._ports.entropy
         return Outgoing(
             message_key=entropy.token(16),

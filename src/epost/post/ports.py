@@ -45,7 +45,8 @@ class NodePorts:
     """The world as one node's services see it.
 
     `is_clock_sound` says no while the own clock is far from the peers': then nothing expires
-    (crypto 7.2). `replicas_wanted` is min(k, enrolled storage nodes).
+    (crypto 7.2). `sending_ms` is the time to put on what is sent, which is not ahead of the peers'.
+    `replicas_wanted` is min(k, enrolled storage nodes).
     """
 
     clock: Clock
@@ -55,6 +56,7 @@ class NodePorts:
     disk: Disk
     stories: Stories
     is_clock_sound: Callable[[], bool]
+    sending_ms: Callable[[], int]
     replicas_wanted: Callable[[], int]
 
 

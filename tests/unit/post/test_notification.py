@@ -393,3 +393,22 @@ def test_a_notice_that_delegates_keep_is_reported_after_three_days() -> None:
         await world.stop()
 
     run(story())
+
+
+def test_what_is_sent_while_the_own_clock_is_ahead_is_dated_by_the_peers_clocks() -> None:
+    async def story() -> None:
+        world = World()
+        alice, bob = world.enrol("alice"), world.enrol("bob")
+        await start(alice)
+        inbox = await start(bob)
+        alice.ports.clock.skew_seconds = 3600
+        await send(alice, b"nobody takes it for an hour", "bob")
+        alice.clock_ahead_ms = 3_600_000  # as the peers say
+        await send(alice, b"dated rightly", "bob")
+        await settle()
+        assert [received.content for received in inbox.received] == [b"dated rightly"]
+        await settle(3600)
+        assert len(inbox.received) == 2
+        await world.stop()
+
+    run(story())
