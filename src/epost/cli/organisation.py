@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from epost.cli.member_views import show_held, show_members, show_removed, show_transferred
 from epost.cli.options import AsJson, AuthorityDir, DataDir, Listen, print_json
 from epost.cli.sizes import parse_mebibytes
 from epost.cli.views import show_joined, show_nodes, show_quota, show_revoked, show_rules
@@ -166,3 +167,100 @@ def org_set_quota(
         print_json(quota)
     else:
         show_quota(quota)
+
+
+Name = Annotated[str, typer.Argument(help="Whose account: bob@example.org.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@org.command("members")
+def org_members(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
+    """List the members: machines, state, how long certified, last seen in the ring."""
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
+
+    with Authority.open(authority_dir, system_world()) as authority:
+        rows = [member.as_dict() for member in authority.members.all()]
+    if as_json:
+        print_json({"members": rows})
+    else:
+        show_members(rows)
+
+
+@org.command("remove")
+def org_remove(
+    name: Name, authority_dir: AuthorityDir, yes: Yes = False, as_json: AsJson = False
+) -> None:
+    """Take a member out for good: her machines, her account, in the end what only she stored.
+
+    Mail to her is refused from now on, and what waits for her goes back to its senders in time. She
+    can still read what is on her machines. What others keep of her mail they keep; what only she
+    had stored is freed when its lease ends (epost org policy), after 90 days in the trash. Her name
+    is given to nobody else for 400 days, unless it is transferred.
+    """
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
+
+    with Authority.open(authority_dir, system_world()) as authority:
+        authority.members.require_member(name)
+        if not yes:
+            typer.confirm(f"Remove {name} and all her machines for good?", abort=True)
+        machines = authority.members.remove(name)
+    if as_json:
+        print_json({"removed": name, "machines": machines})
+    else:
+        show_removed(name, machines)
+
+
+@org.command("hold")
+def org_hold(
+    name: Name,
+    authority_dir: AuthorityDir,
+    release: Annotated[bool, typer.Option("--release", help="End the hold.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Keep everything of a member who is away for long, until she is back (--release).
+
+    Leases of what she stored do not end, and her account is renewed though none of her machines
+    runs. Mail to her is accepted as before; a mail that nobody took for 180 days goes back.
+    """
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
+
+    with Authority.open(authority_dir, system_world()) as authority:
+        if release:
+            authority.members.release(name)
+        else:
+            authority.members.hold(name)
+    if as_json:
+        print_json({"name": name, "held": not release})
+    else:
+        show_held(name, is_held=not release)
+
+
+@org.command("transfer")
+def org_transfer(
+    name: Name,
+    successor: Annotated[str, typer.Argument(help="Who gets mail to it from now on.")],
+    authority_dir: AuthorityDir,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let mail to a name go to another member from now on; whoever had it is removed.
+
+    The mail that came before stays closed: nobody but its owner can read it, the authority neither.
+    The successor answers under her own name.
+    """
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
+
+    with Authority.open(authority_dir, system_world()) as authority:
+        authority.members.require_member(successor)
+        if not yes:
+            question = f"Remove {name} if still a member, and send her mail to {successor}?"
+            typer.confirm(question, abort=True)
+        authority.members.transfer(name, successor)
+    if as_json:
+        print_json({"transferred": name, "successor": successor})
+    else:
+        show_transferred(name, successor)

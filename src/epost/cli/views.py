@@ -174,8 +174,8 @@ def show_nodes(nodes: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(
             node["node_id"],
             node["user"] or "(storage only)",
-            _day(node["enrolled_ms"]),
-            f"[red]revoked {_day(revoked)}[/]" if revoked is not None else "in force",
+            day(node["enrolled_ms"]),
+            f"[red]revoked {day(revoked)}[/]" if revoked is not None else "in force",
         )
     console.print(table)
 
@@ -263,7 +263,8 @@ def _duration(seconds: float) -> str:
     return _count(round(seconds), "second")
 
 
-def _day(milliseconds: int) -> str:
+def day(milliseconds: int) -> str:
+    """Return the UTC day of a time in ms since 1970, as people write it."""
     moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
     return moment.date().isoformat()
 

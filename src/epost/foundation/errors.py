@@ -48,6 +48,10 @@ class UntrustedCertificate(AuthenticityError):  # noqa: N818
     """A certificate that no accepted authority stands behind, expired or revoked."""
 
 
+class RevokedCertificate(UntrustedCertificate):
+    """A certificate that the authority has taken back."""
+
+
 class StaleVersion(AuthenticityError):  # noqa: N818
     """A version older than one already seen: a rollback, or a slow replica."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from epost.crypto.certificates import AccountCert
-from epost.foundation.errors import UntrustedCertificate
+from epost.foundation.errors import RevokedCertificate
 from epost.rings.issuers import Issuers
 
 
@@ -27,5 +27,5 @@ class NodeDirectory:
         """Return an account's certificate; raises PeerError or AuthenticityError."""
         account = self._issuers.trust.verify_account(data, now_ms)
         if self._issuers.is_account_revoked(data, account):
-            raise UntrustedCertificate(f"the certificate of {account.name} was revoked")
+            raise RevokedCertificate(f"the certificate of {account.name} was revoked")
         return account

@@ -19,6 +19,7 @@ from epost.foundation.errors import (
     MalformedPacket,
     NoSuchUser,
     PeerError,
+    RevokedCertificate,
     UnavailableError,
     UntrustedCertificate,
 )
@@ -186,7 +187,10 @@ class Accounts:
         certificate = await self._latest(handle)
         if certificate is None:
             raise NoSuchUser(f"nobody is certified as {name}")
-        account = self._directory.verify_account(certificate, self._clock.wall_ms())
+        try:
+            account = self._directory.verify_account(certificate, self._clock.wall_ms())
+        except RevokedCertificate as error:
+            raise NoSuchUser(f"{name} has left {self._directory.domain}") from error
         if name != account.name:
             raise UntrustedCertificate("the certificate of another name")
         identity = await self._identity(account)

@@ -39,6 +39,8 @@ from epost.rings.observed import (
 from epost.rings.policy import (
     IssuerContent,
     Policy,
+    Reason,
+    Revocation,
     RootContent,
     initial_policy,
     read_issuer_block,
@@ -96,6 +98,7 @@ class Issuers:
         self._root_content: RootContent | None = None
         self._issued: dict[bytes, _Issued] = {}
         self._revoked: frozenset[bytes] = frozenset()
+        self._held: frozenset[bytes] = frozenset()
         self._compared_last = b""
         self._is_silence_told = False
         kept = dict(notes.notes(NOTES))
@@ -143,6 +146,10 @@ class Issuers:
     def is_account_revoked(self, data: bytes, account: AccountCert) -> bool:
         """Does this (verified) account certificate, `data` as it travels, count no longer?"""
         return self.is_revoked(certificate_hash(data)) or self._is_void(account)
+
+    def is_held(self, node: NodeCert) -> bool:
+        """Is this machine's member away, with the authority's word that all of hers is kept?"""
+        return node.member_tag in self._held
 
     def blocks(self) -> Sequence[bytes]:
         """Return the newest root block and issuer blocks, for whoever enrols or restarts."""
@@ -333,7 +340,9 @@ class Issuers:
             is_new = self._believe_issuer(block)
         if not is_new:
             return None
-        self._revoked = self._union_of_revocations()
+        listed = self._listed()
+        self._revoked = frozenset(r.certificate for r in listed if r.reason != Reason.HELD)
+        self._held = frozenset(r.certificate for r in listed if r.reason == Reason.HELD)
         return block
 
     def _believe_root(self, block: KeyBlock) -> bool:
@@ -370,13 +379,13 @@ class Issuers:
         last = self._last_log_sequences().get(certificate.issuer)
         return last is not None and certificate.log_sequence > last
 
-    def _union_of_revocations(self) -> frozenset[bytes]:
-        return frozenset(
-            revocation.certificate
+    def _listed(self) -> Sequence[Revocation]:
+        return [
+            revocation
             for issued in self._issued.values()
             if issued.issuer.powers & Power.REVOCATION
             for revocation in issued.content.revoked
-        )
+        ]
 
 
 def _recency(issued: _Issued) -> tuple[int, int, int]:

@@ -7,6 +7,7 @@ carries the revocation list and the policy, the root block says which issuers co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 from itertools import pairwise
 from typing import Annotated
 
@@ -29,6 +30,15 @@ FORMAT = 1
 
 Replicas = Annotated[int, msgspec.Meta(ge=1, le=16)]
 Certificate = Annotated[bytes, msgspec.Meta(max_length=CERTIFICATE_SIZE_MAX)]
+
+
+class Reason(IntEnum):
+    """Why a certificate is on the list. HELD is no revocation: it names a member by the tag in her
+    machines' certificates, and says that leases of what she stored do not end."""
+
+    REPLACED = 1
+    REMOVED = 2
+    HELD = 3
 
 
 class Revocation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

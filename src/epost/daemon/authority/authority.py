@@ -12,15 +12,12 @@ from types import TracebackType
 from typing import Self
 
 from epost.crypto.certificates import (
-    NodeRole,
     OrganisationTrust,
     authority_fingerprint,
 )
-from epost.crypto.hashing import derive
 from epost.crypto.names import canonical, canonical_domain
 from epost.crypto.signing import SigningKey
-from epost.crypto.versioned import KeyBlock, open_key_block
-from epost.daemon.authority.certifying import REPLICATION_FACTOR, Certifier
+from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.founding import (
     ORGANISATION,
     PROLONGED_BEFORE_MS,
@@ -34,9 +31,11 @@ from epost.daemon.authority.keys import (
     load_root_keys,
     make_keys,
 )
+from epost.daemon.authority.members import Members
 from epost.daemon.authority.register import InviteRow, NodeRow, Register
 from epost.daemon.authority.renewing import Renewals
 from epost.daemon.authority.rules import Rules, changed_rules, read_rules, write_rules
+from epost.daemon.authority.word import Word
 from epost.daemon.authority.world import World
 from epost.daemon.files import make_private_folder, read_required, write_private
 from epost.foundation.codec import encode
@@ -55,22 +54,9 @@ from epost.rings.enrolment import (
     require_recent,
 )
 from epost.rings.invite import LIFETIME_MS_MAX, Invite, token_hash
-from epost.rings.policy import (
-    NEXT_UPDATE_MS_MAX,
-    IssuerContent,
-    Policy,
-    Revocation,
-    make_issuer_block,
-    read_issuer_block,
-)
+from epost.rings.policy import Reason
 
-ORGANISATION_MODE_BYTES_MIN = 64 * 1024
-SECRET_EPOCH = 1
 ID_PREFIX_DIGITS_MIN = 8
-REPLACED = 1
-"""Reason of a revocation: the machine was lost or erased and is enrolled anew."""
-
-
 _FILE = "organisation"
 
 
@@ -97,7 +83,7 @@ class Authority:
         public = found(canonical_domain(domain), keys, enrolment, world.clock.wall_ms())
         write_private(directory / _FILE, encode(public))
         authority = cls(directory, keys.issuer, public, world)
-        authority._publish_policy()
+        authority._word.publish()
         return authority
 
     @classmethod
@@ -118,6 +104,8 @@ class Authority:
         self.trust = OrganisationTrust(public.certificate, [public.issuer])
         self._certifier = Certifier(self._register, self._keys, public, self.trust, self._world)
         self._renewals = Renewals(self._register, self._certifier, public, self.trust)
+        self._word = Word(self._register, self._keys, self._certifier, self.trust, self._world)
+        self.members = Members(self._register, self._certifier, self._word, self._world)
 
     def __enter__(self) -> Self:
         return self
@@ -152,7 +140,7 @@ class Authority:
     @property
     def issuer_block(self) -> bytes:
         """The newest issuer block."""
-        return self._newest_block().data
+        return self._word.newest().data
 
     def invite(self, name: str | None) -> str:
         """Make an invitation for a user (or, None, for a storage-only machine).
@@ -170,8 +158,7 @@ class Authority:
         Raises RefusedError if there is no such account.
         """
         name = canonical(name)
-        if not self._register.has_account(name):
-            raise RefusedError(f"{name} has no account here")
+        self.members.require_member(name)
         return self._make_invite(name, is_device=True)
 
     def _make_invite(self, name: str | None, *, is_device: bool) -> str:
@@ -216,10 +203,14 @@ class Authority:
         with self._register.transaction():
             return self._renewals.answer(request, now, at_the_port=at_the_port)
 
-    def renew_absent_accounts(self) -> Sequence[bytes]:
-        """Renew accounts whose machines are all off; return what may not be in the ring yet."""
+    def renew_absent_accounts(self) -> None:
+        """Renew the accounts whose machines are all off."""
         with self._register.transaction():
-            return self._renewals.renew_absent(self._world.clock.wall_ms())
+            self._renewals.renew_absent(self._world.clock.wall_ms())
+
+    def fresh_accounts(self) -> Sequence[bytes]:
+        """Return the certificates of accounts that may not be in the ring yet."""
+        return self._renewals.fresh(self._world.clock.wall_ms())
 
     def account_certificates(self) -> Sequence[bytes]:
         """Return the newest certificate of each account."""
@@ -265,7 +256,7 @@ class Authority:
         with self._register.transaction():
             rules = changed_rules(read_rules(self._register), changes)
             write_rules(self._register, rules)
-            self._publish_policy()
+            self._word.publish()
         return rules
 
     def set_quota(self, name: str, mebibytes: int | None) -> int:
@@ -279,7 +270,7 @@ class Authority:
             if account is None:
                 raise RefusedError(f"{name} has no account here")
             self._certifier.quotas.set(account.member_tag, mebibytes)
-            self._publish_policy()
+            self._word.publish()
             return self._certifier.quotas.of(account.member_tag)
 
     def _invitation_for(self, request: Request, now: int) -> InviteRow | None:
@@ -299,15 +290,15 @@ class Authority:
     def refresh_policy(self) -> bytes:
         """Sign a new issuer block, which members want to see at least weekly, and return it."""
         with self._register.transaction():
-            self._publish_policy()
+            self._word.publish()
         return self.issuer_block
 
-    def revoke_node(self, node_id: bytes, reason: int = REPLACED) -> None:
+    def revoke_node(self, node_id: bytes, reason: Reason = Reason.REPLACED) -> None:
         """Take a node out for good; raises RefusedError if it is not in force."""
         with self._register.transaction():
             if not self._register.revoke_node(node_id, self._world.clock.wall_ms(), reason):
                 raise RefusedError("no node in force has this id")
-            self._publish_policy()
+            self._word.publish()
 
     def nodes(self) -> Sequence[tuple[NodeRow, str]]:
         """Return every node ever certified with its user's name (empty: a storage machine)."""
@@ -350,7 +341,7 @@ class Authority:
             account, member_tag = member.certificate, member.member_tag
             sealed = self._certifier.sealed_secret(request.sealing_key, bound_to)
         node, leaf = self._certifier.certify_node(request.node_key, member_tag, now)
-        self._publish_policy()
+        self._word.publish()
         return encode(
             Answer(
                 format=1,
@@ -370,46 +361,7 @@ class Authority:
     def _require_free(self, name: str) -> None:
         if not name.endswith("@" + self.trust.domain):
             raise RefusedError(f"{name} is not a name of {self.trust.domain}")
-        if self._register.has_account(name):
-            raise RefusedError(f"{name} has an account already")
-
-    def _newest_block(self) -> KeyBlock:
-        data = self._register.block("issuer")
-        assert data is not None, "an authority publishes its policy when it is founded"
-        return open_key_block(data)
-
-    def _publish_policy(self) -> None:
-        """Sign the next issuer block: who is revoked, how many nodes store."""
-        now = self._world.clock.wall_ms()
-        held = self._register.block("issuer")
-        previous = open_key_block(held) if held else None
-        nodes = self._register.nodes()
-        content = IssuerContent(
-            format=1,
-            number=0,
-            next_update=now + NEXT_UPDATE_MS_MAX,
-            revoked=_revocations(nodes, now),
-            policy=self._policy(nodes, now),
-            certified_log=self._certifier.log_head(),
-        )
-        block = make_issuer_block(
-            self._issuer, ring=self._public.ring, previous=previous, issued_at=now, content=content
-        )
-        read_issuer_block(block, self.trust.issuers, self._public.ring)
-        self._register.put_block("issuer", block.data)
-
-    def _policy(self, nodes: Sequence[NodeRow], now: int) -> Policy:
-        storing = [n for n in nodes if n.revoked_at is None and now < n.not_after]
-        return Policy(
-            replication_factor=REPLICATION_FACTOR,
-            enrolled_storage_nodes=sum(bool(n.roles & NodeRole.STORAGE) for n in storing),
-            quotas=self._certifier.quotas.in_policy(),
-            secret_epoch=SECRET_EPOCH,
-            secret_commitment=derive(self._keys.organisation_secret, "commit").commitment,
-            organisation_mode_bytes_min=ORGANISATION_MODE_BYTES_MIN,
-            has_escrow=False,
-            lifetimes=read_rules(self._register).lifetimes,
-        )
+        self.members.require_free(name)
 
 
 def _require_invited(request: Request, invite: InviteRow | None) -> None:
@@ -424,11 +376,3 @@ def _require_invited(request: Request, invite: InviteRow | None) -> None:
             if invite.is_device
             else f"this invitation is for a new account of {name}. Use it with epost join"
         )
-
-
-def _revocations(nodes: Sequence[NodeRow], now: int) -> tuple[Revocation, ...]:
-    return tuple(
-        Revocation(n.serial, n.reason or 0, n.revoked_at)
-        for n in nodes
-        if n.revoked_at is not None and now < n.not_after
-    )

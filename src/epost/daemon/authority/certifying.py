@@ -14,6 +14,7 @@ from epost.crypto.certificates import (
     NodeRole,
     OrganisationTrust,
     account_id_of,
+    certificate_hash,
     certify,
 )
 from epost.crypto.hashing import digest
@@ -23,7 +24,7 @@ from epost.daemon.authority.certified_log import EMPTY_LOG, CertifiedRecord, nex
 from epost.daemon.authority.founding import FIRST_ISSUER, Organisation
 from epost.daemon.authority.keys import IssuerKeys
 from epost.daemon.authority.quotas import Quotas
-from epost.daemon.authority.register import AccountRow, NodeRow, Register
+from epost.daemon.authority.register import AccountRow, NodeRow, Register, State
 from epost.daemon.authority.rules import read_rules
 from epost.daemon.authority.world import World
 from epost.foundation.errors import NotPermitted
@@ -59,6 +60,8 @@ class Certifier:
     def certify_account(self, request: MemberRequest, member_tag: bytes, now: int) -> bytes:
         """Certify a new account's keys and enter it; return the certificate."""
         account_id = account_id_of(request.account_key)
+        former = self._register.account(request.name)
+        self._register.forget_standing(request.name)
         certificate = AccountCert(
             format=1,
             issuer=FIRST_ISSUER,
@@ -71,7 +74,8 @@ class Certifier:
             recovery_sealing_hash=sealing_key_hash(request.recovery_sealing_key),
             aliases=(),
             flags=0,
-            version=1,
+            # The ring keeps the certificate block of whoever had the name before.
+            version=self.opened_account(former.certificate).version + 1 if former else 1,
             rekey_proof=b"",
             log_sequence=self._log_statement(request.name.encode(), request.account_key),
             not_before=now,
@@ -92,8 +96,24 @@ class Certifier:
             not_after=now + read_rules(self._register).account_days * DAY_MS,
         )
         data = certify(self._issuer, renewed)
-        self._register.renew_account(present.name, data)
+        self._replace_account(present, data)
         return data
+
+    def hand_over(self, account: AccountRow, heir: AccountRow, now: int) -> bytes:
+        """Certify the heir's keys for an account's name, as its newest certificate; return it."""
+        former = self.opened_account(account.certificate)
+        present = self.opened_account(heir.certificate)
+        return self.renew_account(
+            msgspec.structs.replace(present, name=former.name, aliases=(), version=former.version),
+            now,
+        )
+
+    def _replace_account(self, present: AccountCert, data: bytes) -> None:
+        held = self._register.account(present.name)
+        assert held is not None, "only what is in the register is renewed"
+        former = self.opened_account(held.certificate)
+        self._register.supersede(certificate_hash(held.certificate), present.name, former.not_after)
+        self._register.renew_account(present.name, data)
 
     def certify_node(self, node_key: bytes, member_tag: bytes, now: int) -> tuple[bytes, bytes]:
         """Draw an id for a node and certify it; return certificate and X.509 leaf."""
@@ -170,6 +190,9 @@ class Certifier:
         member = self._register.account(request.name)
         now = self._world.clock.wall_ms()
         known = None if member is None else self._trust.verify_account(member.certificate, now)
+        standing = self._register.standings().get(request.name)
+        if standing is not None and standing.state in {State.REMOVED, State.TRANSFERRED}:
+            raise NotPermitted("this account was removed from the organisation")
         if member is None or known is None or known.account_key != request.account_key:
             raise NotPermitted("these are not the 24 words of this account")
         nodes = self._register.nodes()

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 import apsw
 
 from epost.foundation.errors import ConfigError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_TIMEOUT_MS = 5000
 
 _SCHEMA = """
@@ -39,6 +40,9 @@ CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL);
 CREATE TABLE seen (node_id BLOB PRIMARY KEY, at INTEGER NOT NULL);
 CREATE TABLE standing (
   name TEXT PRIMARY KEY, state INTEGER NOT NULL, since INTEGER NOT NULL, successor TEXT);
+""",
+    2: """
+CREATE TABLE superseded (hash BLOB PRIMARY KEY, name TEXT NOT NULL, not_after INTEGER NOT NULL);
 """,
 }
 """What makes a register of the next version of one: each is written once and never changed."""
@@ -67,6 +71,33 @@ class AccountRow:
     account_id: bytes
     certificate: bytes
     member_tag: bytes
+
+
+class State(IntEnum):
+    """What has become of a member."""
+
+    MEMBER = 0
+    HELD = 1
+    REMOVED = 2
+    TRANSFERRED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the administrator decided about a name, when, and who has it now."""
+
+    name: str
+    state: State
+    since: int
+    successor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """A certificate of an account that is not its newest one, and may still be in force."""
+
+    hash: bytes
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +206,39 @@ class Register:
             "UPDATE account SET certificate = ? WHERE name = ?", (certificate, name)
         )
 
+    def supersede(self, certificate_hash: bytes, name: str, not_after: int) -> None:
+        """Remember a certificate of an account that is not to be its newest any more."""
+        self._database.execute(
+            "REPLACE INTO superseded VALUES (?, ?, ?)", (certificate_hash, name, not_after)
+        )
+
+    def superseded(self, now: int) -> Sequence[Superseded]:
+        """Return the former certificates of accounts that may still be in force."""
+        rows = self._database.execute(
+            "SELECT hash, name FROM superseded WHERE not_after > ? ORDER BY hash", (now,)
+        )
+        return [Superseded(bytes(certificate), str(name)) for certificate, name in rows]
+
+    def put_standing(self, standing: Standing) -> None:
+        """Keep what was decided about a name."""
+        self._database.execute(
+            "REPLACE INTO standing VALUES (?, ?, ?, ?)",
+            (standing.name, int(standing.state), standing.since, standing.successor),
+        )
+
+    def forget_standing(self, name: str) -> None:
+        """Begin anew with a name: somebody else has it."""
+        self._database.execute("DELETE FROM standing WHERE name = ?", (name,))
+        self._database.execute("DELETE FROM superseded WHERE name = ?", (name,))
+
+    def standings(self) -> dict[str, Standing]:
+        """Return what was decided about names; members without an entry are in force."""
+        rows = self._database.execute("SELECT name, state, since, successor FROM standing")
+        return {
+            str(name): Standing(str(name), State(state), int(since), successor)
+            for name, state, since, successor in rows
+        }
+
     def names_by_member(self) -> dict[bytes, str]:
         """Return the name of each member by the tag in her nodes' certificates."""
         rows = self._database.execute("SELECT member_tag, name FROM account")
@@ -196,9 +260,9 @@ class Register:
     def add_account(
         self, name: str, account_id: bytes, certificate: bytes, member_tag: bytes
     ) -> None:
-        """Enter a new account."""
+        """Enter a new account, in place of a former one of this name."""
         self._database.execute(
-            "INSERT INTO account VALUES (?, ?, ?, ?)", (name, account_id, certificate, member_tag)
+            "REPLACE INTO account VALUES (?, ?, ?, ?)", (name, account_id, certificate, member_tag)
         )
 
     def nodes(self) -> Sequence[NodeRow]:

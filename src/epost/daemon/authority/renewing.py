@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from epost.crypto.certificates import DAY_MS, OrganisationTrust
+from epost.crypto.certificates import DAY_MS, AccountCert, OrganisationTrust
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.founding import Organisation
-from epost.daemon.authority.register import AccountRow, NodeRow, Register
+from epost.daemon.authority.register import AccountRow, NodeRow, Register, State
 from epost.daemon.authority.rules import read_rules
 from epost.foundation.codec import encode
 from epost.foundation.errors import NotPermitted
@@ -40,6 +40,7 @@ class Renewals:
         self._certifier = certifier
         self._public = public
         self._trust = trust
+        self._opened: dict[bytes, AccountCert] = {}
 
     def answer(self, request: bytes, now: int, *, at_the_port: bool) -> bytes:
         """Return the answer to a machine; a denial is one too.
@@ -64,23 +65,35 @@ class Renewals:
             )
         )
 
-    def renew_absent(self, now: int) -> list[bytes]:
+    def renew_absent(self, now: int) -> None:
         """Renew accounts that are due although none of their machines asked in all this time.
 
-        None if the rules want each user to run a machine. Returns what is so new that it may not
-        be in the ring yet.
+        None if the rules want each user to run a machine, except of those who are held, and names
+        that went to a successor.
         """
-        if not read_rules(self._register).must_run_node:
-            for account in self._register.accounts():
-                present = self._certifier.opened_account(account.certificate)
-                due = account_due_ms(present)
-                if now >= due + (present.not_after - due) // ABSENT_PART:
-                    self._certifier.renew_account(present, now)
-        return [a.certificate for a in self._register.accounts() if self._is_news(a, now)]
+        must_run_node = read_rules(self._register).must_run_node
+        standings = self._register.standings()
+        for account in self._register.accounts():
+            standing = standings.get(account.name)
+            state = standing.state if standing else State.MEMBER
+            if state is State.REMOVED or (state is State.MEMBER and must_run_node):
+                continue
+            present = self._certifier.opened_account(account.certificate)
+            due = account_due_ms(present)
+            if now >= due + (present.not_after - due) // ABSENT_PART:
+                self._certifier.renew_account(present, now)
 
-    def _is_news(self, account: AccountRow, now: int) -> bool:
-        certificate = self._certifier.opened_account(account.certificate)
-        return certificate.version > 1 and now < certificate.not_before + PUBLISHED_MS
+    def fresh(self, now: int) -> list[bytes]:
+        """Return what was certified anew so lately that it may not be in the ring yet."""
+        known, self._opened = self._opened, {}
+        for account in self._register.accounts():
+            data = account.certificate
+            self._opened[data] = known.get(data) or self._certifier.opened_account(data)
+        return [
+            data
+            for data, certificate in self._opened.items()
+            if certificate.version > 1 and now < certificate.not_before + PUBLISHED_MS
+        ]
 
     def _require_in_force(self, node_id: bytes) -> NodeRow:
         node = self._register.node(node_id)

@@ -28,6 +28,8 @@ REFRESH_SECONDS = 24 * 3600.0
 """Members want a fresh issuer block weekly; a day leaves six to notice that it does not come."""
 LOOK_SECONDS = 5.0
 """How soon what the command line changed (an enrolment, a revocation) reaches the ring."""
+BROUGHT_MAX = 10_000
+"""Certificates remembered to be in the ring already; others are inserted again, for nothing."""
 SIGHTING_SECONDS = 3600.0
 """How often it is noted who is in the ring."""
 
@@ -62,6 +64,7 @@ class AuthorityUpkeep:
         self._observer = observer
         self._clock = clock
         self._lacks_root_key = False
+        self._brought: dict[bytes, None] = {}
         self._authority = Authority.open(Path(section.directory), world)
         self._service = EnrolmentService(
             self._authority,
@@ -115,13 +118,14 @@ class AuthorityUpkeep:
                 self._prolong_issuer()
                 self._authority.refresh_policy()
                 refresh_at = loop.time() + REFRESH_SECONDS
+            if loop.time() >= sight_at:
+                self._authority.note_seen(self._in_the_ring())
+                self._authority.renew_absent_accounts()
+                sight_at = loop.time() + SIGHTING_SECONDS
+            await self._bring_accounts()  # first: who follows on a name, then that another is gone
             self._node.issuers.publish(self._authority.root_block)
             self._node.issuers.publish(self._authority.issuer_block)
             self._node.driver.wake()
-            if loop.time() >= sight_at:
-                self._authority.note_seen(self._in_the_ring())
-                self._node.driver.run_story(self._renew_absent_accounts())
-                sight_at = loop.time() + SIGHTING_SECONDS
             await asyncio.sleep(LOOK_SECONDS)
 
     def _prolong_issuer(self) -> None:
@@ -134,8 +138,13 @@ class AuthorityUpkeep:
     def _in_the_ring(self) -> list[bytes]:
         return [node.node_id for node in (self._node.me, *self._node.overlay.neighbours())]
 
-    async def _renew_absent_accounts(self) -> None:
-        """Publish the accounts of members whose machines are off: their mail is still accepted."""
-        for certificate in self._authority.renew_absent_accounts():
+    async def _bring_accounts(self) -> None:
+        """Bring into the ring what was certified here and no machine of the member may publish."""
+        for certificate in self._authority.fresh_accounts():
+            if certificate in self._brought:
+                continue
             with contextlib.suppress(RefusedError, UnavailableError):
                 await self._node.blocks.insert(BlockKind.CERTIFICATE, certificate, mirror=False)
+                self._brought[certificate] = None
+        while len(self._brought) > BROUGHT_MAX:
+            del self._brought[next(iter(self._brought))]

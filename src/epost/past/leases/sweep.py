@@ -2,10 +2,11 @@
 
 Off unless the operator turns it on. A content block or a cluster whose lease is over for a day goes
 to the trash: its bytes stay, and count, but it is no copy of the ring's any more. Inserting the
-block again brings it back. After its time in the trash it is removed, at most a twentieth of the
-store in a day, and nothing at all while a clock may be wrong. Key blocks and certificates have no
-end; notices and receipts have their own times (`notice_keeping`); a replica kept for a neighbour
-ends when that neighbour no longer asks for it (`space.keeping`).
+block again brings it back; nothing ends of a member whom the authority holds. After its time in
+the trash it is removed, at most a twentieth of the store in a day, and nothing at all while a clock
+may be wrong. Key blocks and certificates have no end; notices and receipts have their own times
+(`notice_keeping`); a replica kept for a neighbour ends when that neighbour no longer asks for it
+(`space.keeping`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from epost.past.leases.steadiness import SteadyClock
 from epost.past.observed import BlockFreed, LeaseEnded
 from epost.past.shelf import TRASH_NOTES, Shelf
 from epost.past.surroundings import Surroundings
-from epost.past.tickets import recall_lease
+from epost.past.tickets import recall_inserter, recall_lease
 from epost.past.walk import RoleWalk
 
 FREED_NOTES = "past.freed"
@@ -69,7 +70,9 @@ class LeaseSweep:
     def _is_over(self, entry: VaultEntry, wall_ms: int) -> bool:
         if not entry.ticket or entry.roles & Role.UNPUSHED:
             return False
-        return recall_lease(entry.ticket) + GRACE_MS < wall_ms
+        if recall_lease(entry.ticket) + GRACE_MS >= wall_ms:
+            return False
+        return not self._around.issuers.is_held(recall_inserter(entry.ticket))
 
     def _end(self, entry: VaultEntry, wall_ms: int) -> None:
         self._shelf.trash(entry, wall_ms)

@@ -9,7 +9,8 @@ from epost.foundation.ports import Role
 from epost.past.blocks import content_handle
 from epost.past.leases.sweep import FREED_NOTES
 from epost.past.shelf import TRASH_NOTES
-from epost.rings.policy import Lifetimes
+from epost.rings.policy import Lifetimes, Reason, Revocation
+from tests.support.organisation import START_MS, seed_of
 from tests.support.past_ring import FAST, PastRing, in_ring
 
 CONTENT = BlockKind.CONTENT
@@ -120,5 +121,22 @@ def test_an_own_mirror_outlives_the_lease() -> None:
         await ring.world.run_for(2.7 * DAY)
         assert ring.roles(HANDLE) == {"ann": Role.MIRROR}
         assert await ring.node("ann").store.lookup(HANDLE) == BLOCK
+
+    in_ring(story, NAMES, config=FREEING, pushes=False, lifetimes=A_DAY)
+
+
+def test_nothing_ends_of_a_member_whom_the_authority_holds() -> None:
+    async def story(ring: PastRing) -> None:
+        await inserted(ring)
+        held = Revocation(seed_of("tag/ann")[:16], Reason.HELD, START_MS)
+        word = ring.issuer_block
+        for revoked, days, roles in (((held,), 2.2, Role.REPLICA), ((), 0.3, Role.TRASH)):
+            policy = ring.node("ann").issuers.policy
+            word = ring.organisation.issuer_block(policy, revoked=revoked, previous=word)
+            for name in NAMES:
+                ring.node(name).issuers.publish(word.data)
+            assert ring.node("ben").issuers.is_revoked(held.certificate) is False
+            await ring.world.run_for(days * DAY)
+            assert all_roles(ring) == {roles}
 
     in_ring(story, NAMES, config=FREEING, pushes=False, lifetimes=A_DAY)

@@ -1,0 +1,67 @@
+"""What those who run an organisation are shown about its members."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+
+from epost.cli.views import console, day
+
+WORDS = {
+    "member": "member",
+    "held": "[yellow]held[/]",
+    "removed": "[red]removed[/]",
+    "transferred": "[red]transferred[/]",
+}
+TOLD = "The daemon of this machine tells the others within a minute; if it does not run, start it."
+
+
+def show_members(members: Sequence[Mapping[str, Any]]) -> None:
+    """Show who there is, one line a member."""
+    table = Table(
+        "name", "machines", "", "since", "certified until", "last seen", title="Members",
+        title_justify="left",
+    )  # fmt: skip
+    for member in members:
+        in_force = [m for m in member["machines"] if m["revoked_ms"] is None]
+        state = WORDS[member["state"]]
+        if member["successor"]:
+            state += f" to {member['successor']}"
+        table.add_row(
+            member["name"],
+            ", ".join(m["node_id"][:8] for m in in_force) or "none",
+            state,
+            _day_or(member["since_ms"], ""),
+            day(member["until_ms"]),
+            _day_or(member["seen_ms"], "not yet"),
+        )
+    console.print(table)
+
+
+def show_removed(name: str, machines: int) -> None:
+    """Say what happens after a removal."""
+    console.print(f"{name} is removed, with {machines} machine(s). {TOLD}")
+    console.print(
+        "Mail to the name is refused from now on. To let another member have it: "
+        f"epost org transfer {name} SUCCESSOR"
+    )
+
+
+def show_held(name: str, *, is_held: bool) -> None:
+    """Say what a hold does, or its end."""
+    if is_held:
+        console.print(f"Everything of {name} is kept until: epost org hold --release {name}")
+    else:
+        console.print(f"{name} is no longer held; her machines renew what she has from now on.")
+    console.print(TOLD)
+
+
+def show_transferred(name: str, successor: str) -> None:
+    """Say who has a name now."""
+    console.print(f"Mail to {name} goes to {successor} from now on. {TOLD}")
+
+
+def _day_or(milliseconds: int | None, otherwise: str) -> str:
+    return otherwise if milliseconds is None else day(milliseconds)

@@ -1,0 +1,202 @@
+"""What becomes of members: removed, held while they are away, or followed by a successor.
+
+The authority cannot read anybody's mail. What it decides about a member is who may take part, for
+whom a name stands, and whether what she stored is kept while nobody renews its lease.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from epost.crypto.certificates import DAY_MS, certificate_hash
+from epost.crypto.names import canonical
+from epost.daemon.authority.certifying import Certifier
+from epost.daemon.authority.register import AccountRow, NodeRow, Register, Standing, State
+from epost.daemon.authority.word import Word
+from epost.daemon.authority.world import World
+from epost.foundation.errors import RefusedError
+from epost.rings.policy import Reason
+
+NAME_KEPT_MS = 400 * DAY_MS
+"""How long nobody else gets a removed member's name: until no certificate of hers can be in force
+and no notice to her can be on its way (182 days)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """One machine of a member; times are milliseconds since 1970."""
+
+    node_id: str
+    enrolled_ms: int
+    until_ms: int
+    seen_ms: int | None
+    revoked_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A name and who stands behind it."""
+
+    name: str
+    state: str
+    since_ms: int | None
+    until_ms: int
+    successor: str | None
+    seen_ms: int | None
+    machines: tuple[Machine, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self)
+
+
+class Members:
+    """Reads and changes the standing of members; each change is one transaction."""
+
+    def __init__(self, register: Register, certifier: Certifier, word: Word, world: World) -> None:
+        self._register = register
+        self._certifier = certifier
+        self._word = word
+        self._world = world
+
+    def all(self) -> list[Member]:
+        """Return all members that there ever were, by name."""
+        standings, seen = self._register.standings(), self._register.seen()
+        machines: dict[bytes, list[NodeRow]] = {}
+        for node in self._register.nodes():
+            machines.setdefault(node.member_tag, []).append(node)
+        return [
+            self._member(a, standings.get(a.name), machines.get(a.member_tag, []), seen)
+            for a in self._register.accounts()
+        ]
+
+    def _member(
+        self,
+        account: AccountRow,
+        standing: Standing | None,
+        nodes: list[NodeRow],
+        seen: dict[bytes, int],
+    ) -> Member:
+        certificate = self._certifier.opened_account(account.certificate)
+        machines = [
+            Machine(n.node_id.hex(), n.issued_at, n.not_after, seen.get(n.node_id), n.revoked_at)
+            for n in sorted(nodes, key=lambda n: n.issued_at)
+        ]
+        return Member(
+            name=account.name,
+            state=(standing.state if standing else State.MEMBER).name.lower(),
+            since_ms=standing.since if standing else None,
+            until_ms=certificate.not_after,
+            successor=standing.successor if standing else None,
+            seen_ms=max((m.seen_ms for m in machines if m.seen_ms), default=None),
+            machines=tuple(machines),
+        )
+
+    def require_member(self, name: str) -> AccountRow:
+        """Return the account of a member in force, held or not; raises RefusedError."""
+        name = canonical(name)
+        account = self._register.account(name)
+        if account is None:
+            raise RefusedError(f"{name} has no account here")
+        if self._is_gone(name):
+            raise RefusedError(f"{name} was removed from the organisation")
+        return account
+
+    def require_free(self, name: str) -> None:
+        """Raise RefusedError if somebody has the name, or had it lately."""
+        if not self._register.has_account(name):
+            return
+        standing = self._register.standings().get(name)
+        if standing is None or standing.state is not State.REMOVED:
+            raise RefusedError(f"{name} has an account already")
+        days = (standing.since + NAME_KEPT_MS - self._world.clock.wall_ms()) // DAY_MS
+        if days >= 0:
+            raise RefusedError(
+                f"{name} was removed lately: the name is given to nobody else for {days + 1} "
+                "more days"
+            )
+
+    def remove(self, name: str) -> int:
+        """Take a member out for good; return how many machines were hers.
+
+        Names that were transferred to her end with her. Raises RefusedError.
+        """
+        with self._register.transaction():
+            machines = self._remove(self.require_member(name))
+            self._word.publish()
+        return machines
+
+    def transfer(self, name: str, successor: str) -> None:
+        """Let a member's name stand for another member from now on; the first one is removed.
+
+        Mail to the name is sealed to the successor; what came before stays closed. Raises
+        RefusedError.
+        """
+        with self._register.transaction():
+            heir = self.require_member(successor)
+            name = canonical(name)
+            if heir.name == name:
+                raise RefusedError("nobody succeeds herself")
+            account = self._register.account(name)
+            if account is None:
+                raise RefusedError(f"{name} has no account here")
+            if not self._is_gone(name):
+                self._remove(account)
+            now = self._world.clock.wall_ms()
+            self._supersede(account)
+            self._certifier.hand_over(account, heir, now)
+            self._register.put_standing(Standing(name, State.TRANSFERRED, now, heir.name))
+            self._word.publish()
+
+    def hold(self, name: str) -> None:
+        """Keep everything of a member who is away: leases of hers do not end, her account neither.
+
+        Mail to her is accepted as before. Raises RefusedError.
+        """
+        self._change(name, State.HELD)
+
+    def release(self, name: str) -> None:
+        """End a hold; raises RefusedError."""
+        self._change(name, State.MEMBER)
+
+    def _change(self, name: str, state: State) -> None:
+        with self._register.transaction():
+            account = self.require_member(name)
+            standing = self._register.standings().get(account.name)
+            if (standing.state if standing else State.MEMBER) is state:
+                raise RefusedError(f"{account.name} is {state.name.lower()} already")
+            now = self._world.clock.wall_ms()
+            self._register.put_standing(Standing(account.name, state, now, None))
+            self._word.publish()
+
+    def _remove(self, account: AccountRow) -> int:
+        now = self._world.clock.wall_ms()
+        hers = [
+            n
+            for n in self._register.nodes()
+            if n.member_tag == account.member_tag and n.revoked_at is None
+        ]
+        for node in hers:
+            self._register.revoke_node(node.node_id, now, Reason.REMOVED)
+        self._end(account, now)
+        for standing in self._register.standings().values():
+            if standing.state is State.TRANSFERRED and standing.successor == account.name:
+                inherited = self._register.account(standing.name)
+                assert inherited is not None, "a standing is of an account"
+                self._end(inherited, now)
+        return len(hers)
+
+    def _end(self, account: AccountRow, now: int) -> None:
+        self._supersede(account)
+        self._register.put_standing(Standing(account.name, State.REMOVED, now, None))
+
+    def _supersede(self, account: AccountRow) -> None:
+        present = self._certifier.opened_account(account.certificate)
+        self._register.supersede(
+            certificate_hash(account.certificate), account.name, present.not_after
+        )
+
+    def _is_gone(self, name: str) -> bool:
+        standing = self._register.standings().get(name)
+        return standing is not None and standing.state in {State.REMOVED, State.TRANSFERRED}

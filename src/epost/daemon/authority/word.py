@@ -1,0 +1,103 @@
+"""The authority's word: the issuer block that says who is revoked or held, and the policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from epost.crypto.certificates import NodeRole, OrganisationTrust
+from epost.crypto.hashing import derive
+from epost.crypto.signing import SigningKey
+from epost.crypto.versioned import KeyBlock, open_key_block
+from epost.daemon.authority.certifying import REPLICATION_FACTOR, Certifier
+from epost.daemon.authority.keys import IssuerKeys
+from epost.daemon.authority.register import Register, State
+from epost.daemon.authority.rules import read_rules
+from epost.daemon.authority.world import World
+from epost.rings.policy import (
+    NEXT_UPDATE_MS_MAX,
+    IssuerContent,
+    Policy,
+    Reason,
+    Revocation,
+    make_issuer_block,
+    read_issuer_block,
+)
+
+ORGANISATION_MODE_BYTES_MIN = 64 * 1024
+SECRET_EPOCH = 1
+_BLOCK = "issuer"
+
+
+class Word:
+    """Signs issuer blocks from what the register says; their numbers only grow."""
+
+    def __init__(
+        self,
+        register: Register,
+        keys: IssuerKeys,
+        certifier: Certifier,
+        trust: OrganisationTrust,
+        world: World,
+    ) -> None:
+        self._register = register
+        self._keys = keys
+        self._certifier = certifier
+        self._trust = trust
+        self._world = world
+        self._issuer = SigningKey(keys.issuer)
+
+    def newest(self) -> KeyBlock:
+        """Return the newest issuer block."""
+        data = self._register.block(_BLOCK)
+        assert data is not None, "an authority publishes its policy when it is founded"
+        return open_key_block(data)
+
+    def publish(self) -> None:
+        """Sign the next issuer block; to be called inside a transaction."""
+        now = self._world.clock.wall_ms()
+        held = self._register.block(_BLOCK)
+        content = IssuerContent(
+            format=1,
+            number=0,
+            next_update=now + NEXT_UPDATE_MS_MAX,
+            revoked=tuple(self._revocations(now)),
+            policy=self._policy(now),
+            certified_log=self._certifier.log_head(),
+        )
+        block = make_issuer_block(
+            self._issuer,
+            ring=self._trust.ring,
+            previous=open_key_block(held) if held else None,
+            issued_at=now,
+            content=content,
+        )
+        read_issuer_block(block, self._trust.issuers, self._trust.ring)
+        self._register.put_block(_BLOCK, block.data)
+
+    def _revocations(self, now: int) -> Iterator[Revocation]:
+        for node in self._register.nodes():
+            if node.revoked_at is not None and now < node.not_after:
+                yield Revocation(node.serial, node.reason or 0, node.revoked_at)
+        standings = self._register.standings()
+        for old in self._register.superseded(now):
+            standing = standings.get(old.name)
+            if standing is not None and standing.state in {State.REMOVED, State.TRANSFERRED}:
+                yield Revocation(old.hash, Reason.REMOVED, standing.since)
+        for account in self._register.accounts():
+            standing = standings.get(account.name)
+            if standing is not None and standing.state is State.HELD:
+                yield Revocation(account.member_tag, Reason.HELD, standing.since)
+
+    def _policy(self, now: int) -> Policy:
+        nodes = self._register.nodes()
+        storing = [n for n in nodes if n.revoked_at is None and now < n.not_after]
+        return Policy(
+            replication_factor=REPLICATION_FACTOR,
+            enrolled_storage_nodes=sum(bool(n.roles & NodeRole.STORAGE) for n in storing),
+            quotas=self._certifier.quotas.in_policy(),
+            secret_epoch=SECRET_EPOCH,
+            secret_commitment=derive(self._keys.organisation_secret, "commit").commitment,
+            organisation_mode_bytes_min=ORGANISATION_MODE_BYTES_MIN,
+            has_escrow=False,
+            lifetimes=read_rules(self._register).lifetimes,
+        )
