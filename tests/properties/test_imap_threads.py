@@ -21,7 +21,7 @@ def messages(draw: st.DrawFn) -> list[Threadable]:
             sent=draw(st.integers(0, 3)),
             subject=base_subject(draw(SUBJECTS)),
             message_id=draw(IDS),
-            references=[name for name in draw(st.lists(IDS, max_size=4)) if name],
+            references=tuple(name for name in draw(st.lists(IDS, max_size=4)) if name),
         )
         for uid in range(1, count + 1)
     ]
@@ -39,7 +39,7 @@ def test_every_message_is_in_one_thread(mails: list[Threadable]) -> None:
 
 def test_a_thread_may_be_as_deep_as_the_folder() -> None:
     chain = [
-        Threadable(uid, uid, base_subject(f"s{uid}"), f"<{uid}>", [f"<{uid - 1}>"])
+        Threadable(uid, uid, base_subject(f"s{uid}"), f"<{uid}>", (f"<{uid - 1}>",))
         for uid in range(1, 20_000)
     ]
     line = b"".join(spelled(by_references(chain), {mail.uid: mail.uid for mail in chain}))

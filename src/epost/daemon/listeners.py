@@ -32,6 +32,7 @@ from epost.daemon.line_service import (
 )
 from epost.daemon.loopback import LoopbackOwnerCheck
 from epost.daemon.loopback_tls import end_point, server_context
+from epost.daemon.offload import ThreadOffload
 from epost.daemon.passwords import PasswordFile
 from epost.daemon.tls.listening import listen
 from epost.foundation.errors import ConfigError
@@ -88,6 +89,7 @@ class MailListeners:
         self._imap_address = parse_address(section.imap)
         self._peer_check = peer_check(section, executor)
         self._tls = None if section.security == "plain" else server_context(data_dir)
+        self._offload = ThreadOffload(executor)
         self._end_point = None if section.security == "plain" else end_point(data_dir)
         passwords = PasswordFile(data_dir)
         self._authenticator = AppPasswordAuthenticator(
@@ -155,6 +157,7 @@ class MailListeners:
             self._fronts.open_mail,
             clock,
             storage_limit=self._fronts.storage_limit,
+            offload=self._offload,
             product_version=__version__,
             limits=ImapLimits(mail_bytes_max=self._section.message_size_max),
         )

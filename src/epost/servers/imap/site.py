@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from epost.apps.mail.mailbox import AccountMail
+from epost.apps.mail.ports import Offload, in_the_loop
 from epost.foundation.ports import Clock
 from epost.servers.access import Authenticator
 from epost.servers.imap.limits import ImapLimits
@@ -17,5 +18,6 @@ class ImapSite:
     open_mail: Callable[[str], Awaitable[AccountMail]]  # by account; may raise UnavailableError
     clock: Clock
     storage_limit: Callable[[], int] = lambda: 0  # octets of mail per account, 0 for no limit
+    offload: Offload = in_the_loop  # runs what takes long beside the event loop
     product_version: str = ""  # told to clients after login only
     limits: ImapLimits = field(default_factory=ImapLimits)

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass
+
+import msgspec
 
 SUBJECT_CHARACTERS_MAX = 1000  # more does not count when subjects are compared
 
@@ -14,8 +15,7 @@ _FORWARDED_AFTER = re.compile(r"\(fwd\)\Z", re.IGNORECASE)
 _FORWARDED_AROUND = re.compile(r"\[fwd:(.*)\]\Z", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class BaseSubject:
+class BaseSubject(msgspec.Struct, frozen=True, gc=False):
     """A subject to compare by, and whether it was that of a reply or a forwarded mail."""
 
     text: str  # case-mapped

@@ -1,32 +1,33 @@
 """Threads of messages: ORDEREDSUBJECT and REFERENCES (RFC 5256 3).
 
-Iterative throughout: a thread may be as deep as a folder is long.
+Iterative throughout: a thread may be as deep as a folder is long. What is made for every message is
+kept from the garbage collector (gc=False), which would stop the event loop for tenths of a second,
+also when the work is done on another thread.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from epost.servers.imap.subjects import BaseSubject
 
 
-@dataclass(frozen=True, slots=True)
-class Threadable:
+class Threadable(msgspec.Struct, frozen=True, gc=False):
     """What threading looks at."""
 
     uid: int
     sent: int  # seconds
     subject: BaseSubject
     message_id: str  # "" if there is none
-    references: Sequence[str] = ()  # oldest first
+    references: tuple[str, ...] = ()  # oldest first
 
 
-@dataclass(slots=True, eq=False)
-class Node:
+class Node(msgspec.Struct, eq=False, gc=False):
     """A message with those below it; a dummy (None) stands for one that is not here."""
 
     message: Threadable | None
-    children: list["Node"] = field(default_factory=list)
-    parent: "Node | None" = None
+    children: list["Node"] = []
+    parent: "Node | None" = None  # while replies are linked: no circle is left behind
     order: tuple[int, int] = (0, 0)  # sent date and uid, of a dummy those of its first child
 
 
@@ -43,7 +44,10 @@ def ordered_by_subject(messages: Sequence[Threadable]) -> list[Node]:
 
 def by_references(messages: Sequence[Threadable]) -> list[Node]:
     """Link replies to what they answer (REFERENCES)."""
-    roots = [node for node in _linked(messages) if node.parent is None]
+    nodes = list(_linked(messages))
+    roots = [node for node in nodes if node.parent is None]
+    for node in nodes:
+        node.parent = None
     roots = _without_dummies(roots)
     _sort(roots)
     roots = _gathered_by_subject(roots)
@@ -56,6 +60,7 @@ def spelled(roots: Sequence[Node], shown: dict[int, int]) -> Iterator[bytes]:
     for root in roots:
         yield b"("
         waiting: list[Node | None] = [root]
+        heads: set[int] = set()  # the first messages of branches
         needs_space = False
         while waiting:
             node = waiting.pop()
@@ -63,8 +68,7 @@ def spelled(roots: Sequence[Node], shown: dict[int, int]) -> Iterator[bytes]:
                 yield b")"
                 needs_space = False
                 continue
-            opens = node.parent is not None and len(node.parent.children) > 1
-            if opens:
+            if id(node) in heads:
                 yield b"("
                 waiting.append(None)
                 needs_space = False
@@ -73,9 +77,9 @@ def spelled(roots: Sequence[Node], shown: dict[int, int]) -> Iterator[bytes]:
                 needs_space = True
             if node.message is not None and len(node.children) > 1:
                 yield b" "
-            for child in reversed(node.children):
-                child.parent = node
-                waiting.append(child)
+            waiting += reversed(node.children)
+            if len(node.children) > 1:
+                heads.update(map(id, node.children))
         yield b")"
 
 
@@ -138,8 +142,6 @@ def _without_dummies(roots: Sequence[Node]) -> list[Node]:
             found.append(root)
         else:
             found += root.children
-    for root in found:
-        root.parent = None
     return found
 
 

@@ -4,6 +4,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from heapq import merge
 
 from epost.apps.mail.mailbox import MessageRow
@@ -142,9 +143,11 @@ async def thread(session: Session, view: FolderView, request: ThreadRequest) -> 
         headers = await _headers(view, rows)
         messages += (_threadable(row, headers.get(row.uid, b"")) for row in rows)
         await session.client.breathe()
-    numbered = {message.uid: view.number(message.uid) or 0 for message in messages}
-    shown = {uid: uid for uid in numbered} if request.by_uid else numbered
-    threads = _ALGORITHMS[request.algorithm](messages)
+    uids = array("I", (message.uid for message in messages))
+    shown = dict(zip(uids, uids if request.by_uid else view.numbers(uids), strict=True))
+    work = partial(_ALGORITHMS[request.algorithm], messages)
+    is_much = len(messages) > ROWS_PER_SLICE
+    threads = await session.site.offload(work) if is_much else work()
     await session.send_many(_thread_lines(threads, shown))
     return ok("That is all")
 
@@ -168,10 +171,10 @@ def _threadable(row: MessageRow, header: bytes) -> Threadable:
     )
 
 
-def _references(fields: HeaderFields) -> Sequence[str]:
+def _references(fields: HeaderFields) -> tuple[str, ...]:
     """What a message answers: References, else the first id of In-Reply-To (RFC 5256 3)."""
     named = read_message_ids(fields.first("references") or "")
-    return named or read_message_ids(fields.first("in-reply-to") or "")[:1]
+    return tuple(named or read_message_ids(fields.first("in-reply-to") or "")[:1])
 
 
 def sort_request(*, by_uid: bool) -> Callable[[Cursor], SortRequest]:

@@ -1,10 +1,17 @@
 """SORT and THREAD as dialogues."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
-from tests.support.imap_dialogue import play, put
+import pytest
+
+from epost.servers.imap.commands import sorting
+from tests.support.imap_dialogue import ImapHouse, mail_about, play, put
 from tests.support.memory_mailstore import MemoryMail
+
+T = TypeVar("T")
 
 
 def mail(
@@ -115,3 +122,30 @@ def test_a_mail_that_cannot_be_read_now_does_not_spoil_the_order() -> None:
         """,
         mail=asyncio.run(build()),
     )
+
+
+def test_threads_of_many_messages_are_made_beside_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scene() -> None:
+        done = 0
+
+        async def offload(work: Callable[[], T]) -> T:
+            nonlocal done
+            done += 1
+            return work()
+
+        monkeypatch.setattr(sorting, "ROWS_PER_SLICE", 1)
+        house = ImapHouse()
+        house.site = replace(house.site, offload=offload)
+        for subject in ("a", "b", "Re: a"):
+            await put(house.mail, mail_about(subject))
+        client = await house.member()
+        await client.command("SELECT INBOX")
+        answer = await client.command("THREAD REFERENCES UTF-8 ALL")
+        assert answer == ["* THREAD (1 3)(2)", "t OK That is all"]
+        assert (await client.command("UID THREAD ORDEREDSUBJECT UTF-8 UID 2"))[0] == "* THREAD (2)"
+        assert done == 1
+        await client.hang_up()
+
+    asyncio.run(scene())
