@@ -1,4 +1,4 @@
-"""Attacks on what is stored (crypto 12: 12, 13, 15, 38); each works if its defence is missing."""
+"""Attacks on what is stored (crypto 12: 12 to 15, 38); each works if its defence is missing."""
 
 from __future__ import annotations
 
@@ -14,17 +14,33 @@ import msgspec
 import pytest
 
 from epost.crypto.hashing import derive, digest
+from epost.crypto.signing import SigningKey
+from epost.daemon.membership import organisation_secret
+from epost.foundation.codec import encode
+from epost.foundation.errors import UntrustedCertificate
+from epost.foundation.ids import Address, NodeHandle
 from epost.post import frames
 from epost.post.keyring import EpochSecret
 from epost.post.message_store import MessageStore, organisation_convergence
+from epost.post.new_devices import create_account
 from epost.post.references import Secrecy
+from epost.rings.enrolment import (
+    ANSWER,
+    MemberRequest,
+    check_answer,
+    request_hash,
+    sign_member_request,
+)
+from epost.rings.invite import parse_invite
 from epost.simulation.clock import run
 from tests.support.daemons import Organisation, organisation
 from tests.support.demo import compose
 from tests.support.post_world import Machine, World
+from tests.unit.daemon.authority.test_renewing import Office
 
 SECRET, LATER_SECRET = b"o" * 32, b"p" * 32
 CONTRACT = hashlib.shake_256(b"the contract that everybody guesses at").digest(64 * 1024)
+HERS = b"a secret of her own, for tracing"
 TEMPLATE = b"Dear %s,\r\nyour salary is %d.\r\n"
 
 
@@ -178,3 +194,38 @@ def test_sec_38_a_stolen_disk_of_a_stopped_daemon_shows_no_word_of_the_mail(
         assert words[1] in octets
 
     organisation(tmp_path, story)
+
+
+def test_sec_14_a_member_who_is_given_another_secret_than_everybody_notices(
+    tmp_path: Path,
+) -> None:
+    """By a secret of her own the authority could tell which stored files are hers."""
+    office = Office(tmp_path)
+    now, sealing = office.calendar.at, office.world.sealing
+    invite = parse_invite(office.authority.invite("dora@example.org"), now)
+    contact = NodeHandle(office.authority.trust.ring, bytes(20), (Address("c", 1),))
+    new = create_account(
+        b"d" * 32, contact=contact, now_ms=now, sealing=sealing, entropy=office.world.entropy
+    )
+    node, seed = SigningKey(b"n" * 32), new.secrets.sealing_seed
+    request = MemberRequest(
+        1, invite.token, "dora@example.org", new.keys.account.public, new.keys.recovery.public,
+        new.recovery_sealing_key, new.device_certificate, sealing.public_key(seed), node.public,
+        now,
+    )  # fmt: skip
+    signed = sign_member_request(
+        request, account=new.keys.account, recovery=new.keys.recovery, node=node
+    )
+    honest = office.authority.enrol(signed)
+    trust = office.authority.trust
+    known = organisation_secret(check_answer(honest, request, trust, now), signed, seed, sealing)
+    marked = msgspec.structs.replace(
+        ANSWER.decode(honest),
+        sealed_secret=sealing.seal(
+            sealing.public_key(seed), "org-secret", request_hash(signed), HERS
+        ),
+    )
+    enrolled = check_answer(encode(marked), request, trust, now)
+    assert known.secret != HERS, "the rest of the answer is right"
+    with pytest.raises(UntrustedCertificate, match="not the one that the policy names"):
+        organisation_secret(enrolled, signed, seed, sealing)
