@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import Field, fields, is_dataclass
 from typing import Any, TypeVar
 
-from epost.node.observed import BlockDamaged
+from epost.node.observed import BlockDamaged, CertifiedLogAlarm
 from epost.past.observed import CopyingPaused, Equivocated, ReplicaWentBack
 from epost.post.observed import DeviceExistsTwice
 
@@ -29,7 +29,14 @@ REPEATS_LOGGED_MAX = 5
 REPEAT_WINDOW_SECONDS = 60.0
 KINDS_REMEMBERED_MAX = 1000
 VALUE_LENGTH_MAX = 200
-ALARMS = (BlockDamaged, CopyingPaused, DeviceExistsTwice, Equivocated, ReplicaWentBack)
+ALARMS = (
+    BlockDamaged,
+    CertifiedLogAlarm,
+    CopyingPaused,
+    DeviceExistsTwice,
+    Equivocated,
+    ReplicaWentBack,
+)
 """What its operator should know although the daemon helps itself; besides whatever failed."""
 
 TEXT_FORMAT = "%(asctime)sZ %(levelname)s %(message)s"

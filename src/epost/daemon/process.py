@@ -25,6 +25,7 @@ from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
 from epost.daemon.account_door import AccountDoor
 from epost.daemon.authority.upkeep import AuthorityUpkeep
+from epost.daemon.certified_alarm import alarm_advice, make_watch
 from epost.daemon.config import NodeConfig, parse_address, parse_contact
 from epost.daemon.control import Command, ControlServer, socket_path
 from epost.daemon.counters import EventCounters
@@ -165,7 +166,12 @@ class Daemon:
         self._status = NodeStatus(
             self.node, self._ring, name=self._name(), key_protection=folder.key_protection()
         )
-        self._renewal = self._make_renewal()
+        standing = FolderStanding(
+            self._folder, self._membership, self._identity(), self._transport, self.node.issuers
+        )
+        self._renewal = self._make_renewal(standing)
+        self.watch = make_watch(self.node, standing, self._observer, self._clock)
+        self._status.also(lambda: alarm_advice(self.watch.alarms()))
         self._status.also(lambda: membership_advice(self._renewal.validity(), self._clock))
 
     async def start(self) -> None:
@@ -178,6 +184,7 @@ class Daemon:
         self.node.driver.run_story(self._watch_ring())
         self.node.driver.run_story(self._power.watch_link())
         self.node.driver.run_story(self._renewal.keep_renewing())
+        self.node.driver.run_story(self.watch.keep_watching())
         if self._config.authority.directory:
             upkeep = AuthorityUpkeep(self._config.authority, self.node, self._observer, self._clock)
             await self._stack.enter_async_context(upkeep)
@@ -259,11 +266,8 @@ class Daemon:
             bootstrap=self._bootstrap(),
         )
 
-    def _make_renewal(self) -> Renewal:
+    def _make_renewal(self, standing: FolderStanding) -> Renewal:
         issuers = self.node.issuers
-        standing = FolderStanding(
-            self._folder, self._membership, self._identity(), self._transport, issuers
-        )
         return Renewal(
             self.node,
             standing,

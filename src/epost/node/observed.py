@@ -62,3 +62,11 @@ class RenewalFailed:
 
     times: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CertifiedLogAlarm:
+    """The authority's log says something about this member that must not be there."""
+
+    sequence: int
+    reason: str

@@ -31,6 +31,7 @@ from epost.daemon.authority.keys import (
     load_root_keys,
     make_keys,
 )
+from epost.daemon.authority.log_publication import LogPublication
 from epost.daemon.authority.members import Members
 from epost.daemon.authority.register import InviteRow, NodeRow, Register
 from epost.daemon.authority.renewing import Renewals
@@ -105,6 +106,9 @@ class Authority:
         self._certifier = Certifier(self._register, self._keys, public, self.trust, self._world)
         self._renewals = Renewals(self._register, self._certifier, public, self.trust)
         self._word = Word(self._register, self._keys, self._certifier, self.trust, self._world)
+        self.log = LogPublication(
+            self._register, self._keys.certified_log, public.ring, self._world
+        )
         self.members = Members(self._register, self._certifier, self._word, self._world)
 
     def __enter__(self) -> Self:

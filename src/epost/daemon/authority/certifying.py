@@ -17,7 +17,6 @@ from epost.crypto.certificates import (
     certificate_hash,
     certify,
 )
-from epost.crypto.hashing import digest
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
 from epost.daemon.authority.certified_log import EMPTY_LOG, CertifiedRecord, next_record
@@ -29,6 +28,7 @@ from epost.daemon.authority.rules import read_rules
 from epost.daemon.authority.world import World
 from epost.foundation.errors import NotPermitted
 from epost.foundation.ids import Id, NodeId
+from epost.rings.certified import statement
 from epost.rings.enrolment import DeviceRequest, MemberRequest, sealing_key_hash
 from epost.rings.node_ids import Placed, draw_node_id
 from epost.rings.policy import CertifiedLogHead
@@ -211,9 +211,11 @@ class Certifier:
 
     def _log_statement(self, subject: bytes, key: bytes) -> int:
         """Enter who was certified with which key; return the place in the certified log."""
-        statement = digest("certified", subject, key)
         record: CertifiedRecord = next_record(
-            self._keys.certified_log, self.log_head(), statement, self._world.entropy
+            self._keys.certified_log,
+            self.log_head(),
+            statement(subject, key),
+            self._world.entropy,
         )
         self._register.add_certified(record.sequence, record.data)
         return record.sequence

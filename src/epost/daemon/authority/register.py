@@ -343,6 +343,14 @@ class Register:
         """Append a record to the certified log."""
         self._database.execute("INSERT INTO certified VALUES (?, ?)", (sequence, record))
 
+    def certified(self, first: int, *, limit: int) -> Sequence[bytes]:
+        """Return up to `limit` records of the certified log from a sequence on."""
+        rows = self._database.execute(
+            "SELECT record FROM certified WHERE sequence >= ? ORDER BY sequence LIMIT ?",
+            (first, limit),
+        )
+        return [bytes(record) for (record,) in rows]
+
     def newest_certified(self) -> tuple[int, bytes] | None:
         """Return the newest record of the certified log and its sequence."""
         rows = self._database.execute(

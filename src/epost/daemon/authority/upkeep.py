@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -32,6 +33,14 @@ BROUGHT_MAX = 10_000
 """Certificates remembered to be in the ring already; others are inserted again, for nothing."""
 SIGHTING_SECONDS = 3600.0
 """How often it is noted who is in the ring."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogNotPublished:
+    """The ring did not take the authority's log up to here; it is tried again."""
+
+    sequence: int
+    reason: str
 
 
 class IssuingDesk:
@@ -122,6 +131,7 @@ class AuthorityUpkeep:
                 self._authority.note_seen(self._in_the_ring())
                 self._authority.renew_absent_accounts()
                 sight_at = loop.time() + SIGHTING_SECONDS
+            await self._publish_log()
             await self._bring_accounts()  # first: who follows on a name, then that another is gone
             self._node.issuers.publish(self._authority.root_block)
             self._node.issuers.publish(self._authority.issuer_block)
@@ -137,6 +147,17 @@ class AuthorityUpkeep:
 
     def _in_the_ring(self) -> list[bytes]:
         return [node.node_id for node in (self._node.me, *self._node.overlay.neighbours())]
+
+    async def _publish_log(self) -> None:
+        """Bring into the ring what was entered in the certified log since the last time."""
+        while (step := self._authority.log.next_step()) is not None:
+            try:
+                await self._node.blocks.extend(step.cluster, step.records, step.head)
+                await self._node.blocks.insert(BlockKind.KEY, step.head)
+            except (RefusedError, UnavailableError) as error:
+                self._observer.record(LogNotPublished(step.sequence, str(error)))
+                return
+            self._authority.log.published(step)
 
     async def _bring_accounts(self) -> None:
         """Bring into the ring what was certified here and no machine of the member may publish."""

@@ -1,0 +1,39 @@
+"""What a member finds in the log of certificates: everything about her, nothing about others."""
+
+from __future__ import annotations
+
+from epost.rings.certified import is_for, second_keys, statement, subject_hash
+
+ALICE, BOB = b"alice@example.org", b"bob@example.org"
+KEY, OTHER = b"k" * 32, b"o" * 32
+OWN = {ALICE: KEY}
+
+
+def first_version(subject: bytes, key: bytes) -> bytes:
+    return statement(subject, key)[32:]
+
+
+def test_an_entry_is_of_one_subject_and_one_key() -> None:
+    entry = statement(ALICE, KEY)
+    assert entry.startswith(subject_hash(ALICE))
+    assert is_for(entry, ALICE, KEY)
+    assert is_for(first_version(ALICE, KEY), ALICE, KEY)
+    assert not is_for(entry, ALICE, OTHER)
+    assert not is_for(entry, BOB, KEY)
+
+
+def test_a_second_key_for_ones_name_is_found_and_renewals_are_not() -> None:
+    entries = [(1, statement(ALICE, KEY)), (2, statement(BOB, OTHER)), (3, statement(ALICE, KEY))]
+    assert second_keys(entries, OWN) == []
+    ((sequence, text),) = second_keys([*entries, (4, statement(ALICE, OTHER))], OWN)
+    assert sequence == 4
+    assert "not yours" in text
+
+
+def test_the_first_versions_entries_are_old_ones_only() -> None:
+    old = [(1, first_version(ALICE, KEY)), (2, first_version(BOB, OTHER))]
+    assert second_keys(old, OWN) == []
+    new = (3, statement(BOB, KEY))
+    ((sequence, text),) = second_keys([*old, new, (4, first_version(ALICE, OTHER))], OWN)
+    assert sequence == 4
+    assert "hides" in text
