@@ -12,7 +12,16 @@ import typer
 
 from epost import __version__
 from epost.cli.devices import compare_digits, device
-from epost.cli.options import AsJson, AuthorityDir, DataDir, Listen, print_json, stop
+from epost.cli.options import (
+    AsJson,
+    AuthorityDir,
+    DataDir,
+    Listen,
+    Site,
+    print_json,
+    standing_at,
+    stop,
+)
 from epost.cli.organisation import org
 from epost.cli.views import (
     console,
@@ -92,6 +101,7 @@ def join(
     advertise: Annotated[
         list[str] | None, typer.Option(help="Address others should use, if not --listen.")
     ] = None,
+    site: Site = "",
     as_json: AsJson = False,
 ) -> None:
     """Join an organisation with an invitation, which shows the 24 recovery words once; or make
@@ -100,14 +110,20 @@ def join(
     from epost.daemon.pairing.code import is_device_code
     from epost.daemon.pairing.guest import join_account
 
-    at = advertise or []
+    at, config = advertise or [], standing_at(site)
     is_device = is_device_code(invitation)
     joining = (
         join_account(
-            invitation, data_dir, listen=listen, advertise=at, compare=compare_digits, say=_say
+            invitation,
+            data_dir,
+            listen=listen,
+            advertise=at,
+            compare=compare_digits,
+            say=_say,
+            config=config,
         )
         if is_device
-        else join_organisation(invitation, data_dir, listen=listen, advertise=at)
+        else join_organisation(invitation, data_dir, listen=listen, advertise=at, config=config)
     )
     joined = asyncio.run(joining)
     if as_json:
@@ -136,6 +152,7 @@ def recover(
             help="This machine comes in addition; without this all others are revoked.",
         ),
     ] = False,
+    site: Site = "",
     as_json: AsJson = False,
 ) -> None:
     """Bring an account back on a new machine with its 24 words, or add a machine to it."""
@@ -151,6 +168,7 @@ def recover(
             advertise=advertise or [],
             revoke=not keep_machines,
             say=_say,
+            config=standing_at(site),
         )
     )
     if as_json:

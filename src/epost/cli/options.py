@@ -6,11 +6,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from epost.foundation.errors import ConfigError
+
+if TYPE_CHECKING:
+    from epost.daemon.config import NodeConfig
 
 
 def home() -> Path:
@@ -36,6 +39,10 @@ AuthorityDir = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Site = Annotated[
+    str,
+    typer.Option(help="The building or site where it stands: copies are spread over sites."),
+]
 Listen = Annotated[str, typer.Option(help="Where other daemons reach this one: host:port.")]
 
 
@@ -47,3 +54,10 @@ def print_json(value: object) -> None:
 def stop(text: str) -> NoReturn:
     """End with a message for people."""
     raise ConfigError(text)
+
+
+def standing_at(site: str) -> NodeConfig:
+    """Return the settings of a new machine at a site."""
+    from epost.daemon.config import NodeConfig, RingSection
+
+    return NodeConfig(ring=RingSection(site=site))

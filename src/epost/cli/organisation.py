@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from epost.cli.member_views import show_held, show_members, show_removed, show_transferred
-from epost.cli.options import AsJson, AuthorityDir, DataDir, Listen, print_json
+from epost.cli.options import AsJson, AuthorityDir, DataDir, Listen, Site, print_json, standing_at
 from epost.cli.sizes import parse_mebibytes
 from epost.cli.views import show_joined, show_nodes, show_quota, show_revoked, show_rules
 
@@ -18,7 +18,7 @@ org = typer.Typer(no_args_is_help=True, help="Found an organisation and look aft
 
 
 @org.command("init")
-def org_init(
+def org_init(  # noqa: PLR0913, PLR0917 - the options of a command
     domain: Annotated[str, typer.Argument(help="The domain of the organisation, example.org.")],
     user: Annotated[str, typer.Option(help="Your own name in it: the part before the @.")],
     data_dir: DataDir,
@@ -28,6 +28,7 @@ def org_init(
         str, typer.Option(help="Where new members enrol: host:port that they can reach.")
     ] = "127.0.0.1:4511",
     quota: Annotated[str, typer.Option(help=QUOTA_HELP)] = "none",
+    site: Site = "",
     as_json: AsJson = False,
 ) -> None:
     """Found an organisation: its authority, and this machine as its first member."""
@@ -43,6 +44,7 @@ def org_init(
             listen=listen,
             enrol_listen=enrol_listen,
             quota_mib=everybody,
+            config=standing_at(site),
         )
     )
     if as_json:

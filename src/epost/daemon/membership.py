@@ -37,7 +37,12 @@ from epost.daemon.passwords import PasswordFile
 from epost.daemon.tls import listening
 from epost.daemon.world import SystemClock, SystemEntropy
 from epost.foundation.codec import Format, encode
-from epost.foundation.errors import ConfigError, RefusedError, UntrustedCertificate
+from epost.foundation.errors import (
+    ConfigError,
+    MalformedPacket,
+    RefusedError,
+    UntrustedCertificate,
+)
 from epost.foundation.ids import Address, BlockKind, Bytes32, NodeHandle
 from epost.foundation.ports import Sealing
 from epost.post.account_blocks import decode_device_info
@@ -54,6 +59,7 @@ from epost.rings.enrolment import (
 )
 from epost.rings.invite import Invite, parse_invite
 from epost.rings.policy import read_issuer_block
+from epost.rings.sites import canonical_site
 
 FIRST_APPLICATION = "first mail program"
 UNKNOWN_NODE = bytes(20)
@@ -106,6 +112,7 @@ async def found_organisation(
     listen: str,
     enrol_listen: str,
     quota_mib: int = 0,
+    config: NodeConfig | None = None,
 ) -> Joined:
     """Make an authority and enrol this machine as the first member and founder of the ring.
 
@@ -126,6 +133,7 @@ async def found_organisation(
                 listen=listen,
                 founder=True,
                 authority=AuthoritySection(directory=str(authority_dir), listen=enrol_listen),
+                config=config,
             )
 
 
@@ -163,10 +171,15 @@ async def join_organisation(
     folder = NodeFolder(make_private_folder(data_dir))
     require_free(folder)
     addresses = own_addresses(listen, advertise, invite)
-    enrolled, pending = await enrol(
-        folder, invite, _PENDING, lambda trust: _begin(invite, trust, addresses, world), world.clock
-    )
     config = config or NodeConfig()
+    site = own_site(config)
+    enrolled, pending = await enrol(
+        folder,
+        invite,
+        _PENDING,
+        lambda trust: _begin(invite, trust, addresses, site, world),
+        world.clock,
+    )
     config = msgspec.structs.replace(
         config,
         ring=ring_section(listen, addresses, invite, enrolled, founder=founder),
@@ -179,6 +192,14 @@ def own_addresses(listen: str, advertise: Sequence[str], invite: Invite) -> tupl
     """Return where others reach this machine: as said, or on the way to the authority."""
     said = tuple(parse_address(a) for a in advertise)
     return said or (listening.reachable_address(parse_address(listen), invite.addresses[0]),)
+
+
+def own_site(config: NodeConfig) -> bytes:
+    """Return the site that the settings name, as it is certified; raises ConfigError."""
+    try:
+        return canonical_site(config.ring.site)
+    except MalformedPacket as error:
+        raise ConfigError(f"[ring] site: {error}") from error
 
 
 def ring_section(
@@ -200,18 +221,23 @@ def ring_section(
         advertise=tuple(format_address(a) for a in addresses),
         bootstrap=contacts,
         founder=founder,
+        site=enrolled.node.site.decode(),
         enrolment=tuple(format_address(a) for a in invite.addresses),
     )
 
 
 def _begin(
-    invite: Invite, trust: OrganisationTrust, addresses: tuple[Address, ...], world: World
+    invite: Invite,
+    trust: OrganisationTrust,
+    addresses: tuple[Address, ...],
+    site: bytes,
+    world: World,
 ) -> _Pending:
     node_seed = world.entropy.token(32)
     now = world.clock.wall_ms()
     if not invite.name:
         storage = StorageRequest(1, invite.token, SigningKey(node_seed).public, now)
-        signed = sign_storage_request(storage, node=SigningKey(node_seed))
+        signed = sign_storage_request(storage, node=SigningKey(node_seed), site=site)
         return _Pending(1, signed, node_seed, b"", b"", b"", b"", b"")
     if not invite.name.endswith("@" + trust.domain):
         raise RefusedError(f"{invite.name} is not a name of {trust.domain}")
@@ -226,6 +252,7 @@ def _begin(
         account=account.keys.account,
         recovery=account.keys.recovery,
         node=SigningKey(node_seed),
+        site=site,
     )
     return _Pending(
         1,

@@ -27,6 +27,7 @@ from epost.daemon.membership import (
     membership_of,
     organisation_secret,
     own_addresses,
+    own_site,
     require_free,
     ring_section,
     system_world,
@@ -105,11 +106,12 @@ async def recover_account(
     folder = NodeFolder(make_private_folder(data_dir))
     require_free(folder)
     addresses = own_addresses(listen, advertise, invite)
+    config = config or NodeConfig()
+    site = own_site(config)
     say("Asking the authority for a place in the ring ...")
     enrolled, begun = await enrol(
-        folder, invite, _BEGUN, lambda _: _begin(invite, keys, world), world.clock
+        folder, invite, _BEGUN, lambda _: _begin(invite, keys, site, world), world.clock
     )
-    config = config or NodeConfig()
     config = msgspec.structs.replace(config, ring=ring_section(listen, addresses, invite, enrolled))
     secret = organisation_secret(enrolled, begun.request, begun.sealing_seed, world.sealing)
     return await _Recovery(folder, config, enrolled, begun, secret, world, say).run(
@@ -117,7 +119,7 @@ async def recover_account(
     )
 
 
-def _begin(invite: Invite, keys: AccountKeys, world: World) -> _Begun:
+def _begin(invite: Invite, keys: AccountKeys, site: bytes, world: World) -> _Begun:
     node_seed, sealing_seed = world.entropy.token(32), world.entropy.token(32)
     request = DeviceRequest(
         format=1,
@@ -128,7 +130,8 @@ def _begin(invite: Invite, keys: AccountKeys, world: World) -> _Begun:
         node_key=SigningKey(node_seed).public,
         at=world.clock.wall_ms(),
     )
-    signed = sign_device_request(request, account=keys.account, node=SigningKey(node_seed))
+    node = SigningKey(node_seed)
+    signed = sign_device_request(request, account=keys.account, node=node, site=site)
     return _Begun(1, signed, node_seed, sealing_seed)
 
 

@@ -37,6 +37,7 @@ from epost.foundation.errors import MalformedPacket, UntrustedCertificate
 from epost.foundation.ids import U63, Bytes16, Bytes32, Bytes64, Digest, NodeHandle
 from epost.rings.invite import Invite
 from epost.rings.policy import read_issuer_block, read_root_block
+from epost.rings.sites import split_site, with_site
 
 REQUEST_SIZE_MAX = 32 * 1024
 GREETING_SIZE_MAX = (1 + ISSUERS_MAX) * CERTIFICATE_SIZE_MAX
@@ -113,8 +114,8 @@ class _Signers(IntEnum):
 
 
 class _SignedRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The body, and one signature per key that it names: account, recovery, node; account, node;
-    or node."""
+    """The body (with a site, see sites.py), and one signature per key that it names: account,
+    recovery, node; account, node; or node. The account signs a DeviceRequest without its site."""
 
     format: V1
     body: bytes
@@ -192,10 +193,15 @@ def check_greeting(greeting: bytes, invite: Invite, tls_spki_sha256: bytes) -> O
 
 
 def sign_member_request(
-    request: MemberRequest, *, account: SigningKey, recovery: SigningKey, node: SigningKey
+    request: MemberRequest,
+    *,
+    account: SigningKey,
+    recovery: SigningKey,
+    node: SigningKey,
+    site: bytes = b"",
 ) -> bytes:
     """Sign with all three keys that the request names: the issuer certifies only proven keys."""
-    body = encode(request)
+    body = with_site(encode(request), site)
     signatures = (
         account.sign(Kind.ENROL_ACCOUNT, body),
         recovery.sign(Kind.ENROL_RECOVERY, body),
@@ -204,9 +210,11 @@ def sign_member_request(
     return encode(_SignedRequest(1, body, signatures))
 
 
-def sign_device_request(request: DeviceRequest, *, account: SigningKey, node: SigningKey) -> bytes:
+def sign_device_request(
+    request: DeviceRequest, *, account: SigningKey, node: SigningKey, site: bytes = b""
+) -> bytes:
     """Sign with both keys that the request names."""
-    return complete_device_request(request, sign_for_account(request, account), node)
+    return complete_device_request(request, sign_for_account(request, account), node, site=site)
 
 
 def sign_for_account(request: DeviceRequest, account: SigningKey) -> bytes:
@@ -214,16 +222,19 @@ def sign_for_account(request: DeviceRequest, account: SigningKey) -> bytes:
     return account.sign(Kind.ENROL_ACCOUNT, encode(request))
 
 
-def complete_device_request(request: DeviceRequest, by_account: bytes, node: SigningKey) -> bytes:
-    """Add the node's signature; raises BadSignature if the account's is not what it must be."""
-    body = encode(request)
-    verify(request.account_key, Kind.ENROL_ACCOUNT, body, by_account)
+def complete_device_request(
+    request: DeviceRequest, by_account: bytes, node: SigningKey, *, site: bytes = b""
+) -> bytes:
+    """Add the node's signature, which covers its site as well; raises BadSignature if the
+    account's is not what it must be."""
+    verify(request.account_key, Kind.ENROL_ACCOUNT, encode(request), by_account)
+    body = with_site(encode(request), site)
     return encode(_SignedRequest(1, body, (by_account, node.sign(Kind.ENROL_NODE, body))))
 
 
-def sign_storage_request(request: StorageRequest, *, node: SigningKey) -> bytes:
+def sign_storage_request(request: StorageRequest, *, node: SigningKey, site: bytes = b"") -> bytes:
     """Sign with the node's key."""
-    body = encode(request)
+    body = with_site(encode(request), site)
     return encode(_SignedRequest(1, body, (node.sign(Kind.ENROL_NODE, body),)))
 
 
@@ -241,20 +252,27 @@ def open_request(data: bytes) -> Request:
             _check_member(request, signed)
         case DeviceRequest():
             _require_points(request.account_key)
-            verify(request.account_key, Kind.ENROL_ACCOUNT, signed.body, signed.signatures[0])
+            by_account = signed.signatures[0]
+            verify(request.account_key, Kind.ENROL_ACCOUNT, encode(request), by_account)
         case StorageRequest():
             pass  # it names no other key
     return request
 
 
+def site_asked_for(data: bytes) -> bytes:
+    """Return the site that a request names, empty for none; raises PeerError."""
+    return split_site(_SIGNED.decode(data).body)[1]
+
+
 def _decode_request(signed: _SignedRequest) -> Request:
+    body, _ = split_site(signed.body)
     match len(signed.signatures):
         case _Signers.STORAGE:
-            return _STORAGE.decode(signed.body)
+            return _STORAGE.decode(body)
         case _Signers.DEVICE:
-            return _DEVICE.decode(signed.body)
+            return _DEVICE.decode(body)
         case _:
-            return _MEMBER.decode(signed.body)
+            return _MEMBER.decode(body)
 
 
 def require_recent(request: Request, now_ms: int) -> None:

@@ -37,6 +37,7 @@ from epost.rings.enrolment import (
     sign_device_request,
     sign_member_request,
     sign_storage_request,
+    site_asked_for,
 )
 from epost.rings.invite import LIFETIME_MS_MAX, Invite, parse_invite, token_hash
 from tests.support.organisation import DAY_MS, START_MS, Organisation, key_of, seed_of
@@ -208,6 +209,24 @@ def test_one_more_machine_is_asked_for_with_the_account_key_and_its_own() -> Non
     keyless = device_request(account_key=b"\x01" + bytes(31))
     with pytest.raises(EpostError):
         open_request(sign_device_request(keyless, account=ACCOUNT, node=NODE))
+
+
+def test_every_kind_of_request_may_name_a_site() -> None:
+    storage = StorageRequest(1, INVITE.token, NODE.public, NOW)
+    keys = {"account": ACCOUNT, "recovery": RECOVERY, "node": NODE}
+    for made, sent in (
+        (request(), sign_member_request(request(), **keys, site=b"roof")),
+        (storage, sign_storage_request(storage, node=NODE, site=b"roof")),
+        (
+            device_request(),
+            sign_device_request(device_request(), account=ACCOUNT, node=NODE, site=b"roof"),
+        ),
+    ):
+        assert open_request(sent) == made
+        assert site_asked_for(sent) == b"roof"
+        with pytest.raises(EpostError):
+            open_request(sent.replace(b"roof", b"loft"))
+    assert site_asked_for(signed(request())) == b""
 
 
 # Answers.

@@ -53,6 +53,7 @@ from epost.rings.enrolment import (
     open_request,
     request_hash,
     require_recent,
+    site_asked_for,
 )
 from epost.rings.invite import LIFETIME_MS_MAX, Invite, token_hash
 from epost.rings.policy import Reason
@@ -194,7 +195,8 @@ class Authority:
             require_recent(opened, now)
             if now >= invite.expires_at:
                 raise NotPermitted("this invitation has expired")
-            answer = self._certify(opened, bound_to, now, tuple(contacts[:CONTACTS_MAX]))
+            site = site_asked_for(request)
+            answer = self._certify(opened, site, bound_to, now, tuple(contacts[:CONTACTS_MAX]))
             self._register.use_invite(invite.token_hash, bound_to, answer, now)
         return answer
 
@@ -330,6 +332,7 @@ class Authority:
     def _certify(
         self,
         request: Request,
+        site: bytes,
         bound_to: bytes,
         now: int,
         contacts: tuple[NodeHandle, ...],
@@ -344,7 +347,7 @@ class Authority:
             member = self._certifier.member_of(request)
             account, member_tag = member.certificate, member.member_tag
             sealed = self._certifier.sealed_secret(request.sealing_key, bound_to)
-        node, leaf = self._certifier.certify_node(request.node_key, member_tag, now)
+        node, leaf = self._certifier.certify_node(request.node_key, member_tag, now, site=site)
         self._word.publish()
         return encode(
             Answer(

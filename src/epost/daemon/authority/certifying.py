@@ -115,11 +115,18 @@ class Certifier:
         self._register.supersede(certificate_hash(held.certificate), present.name, former.not_after)
         self._register.renew_account(present.name, data)
 
-    def certify_node(self, node_key: bytes, member_tag: bytes, now: int) -> tuple[bytes, bytes]:
-        """Draw an id for a node and certify it; return certificate and X.509 leaf."""
+    def certify_node(
+        self, node_key: bytes, member_tag: bytes, now: int, *, site: bytes = b""
+    ) -> tuple[bytes, bytes]:
+        """Draw an id for a node, with neighbours at other sites, and certify it; return
+        certificate and X.509 leaf."""
         rules = read_rules(self._register)
-        members = [Placed(NodeId(Id(n.node_id)), n.site.encode()) for n in self._register.nodes()]
-        node_id = draw_node_id(members, b"", REPLICATION_FACTOR, self._world.entropy)
+        members = [
+            Placed(NodeId(Id(node.node_id)), node.site.encode())
+            for node in self._register.nodes()
+            if node.revoked_at is None
+        ]
+        node_id = draw_node_id(members, site, REPLICATION_FACTOR, self._world.entropy)
         certificate = NodeCert(
             format=1,
             issuer=FIRST_ISSUER,
@@ -129,7 +136,7 @@ class Certifier:
             member_tag=member_tag,
             roles=int(NodeRole.STORAGE),
             gateway_domains=(),
-            site=b"",
+            site=site,
             quota_class=self.quotas.class_of(member_tag),
             serial=self._world.entropy.token(16),
             log_sequence=self._log_statement(node_id, node_key),
@@ -140,8 +147,8 @@ class Certifier:
         data = certify(self._issuer, certificate)
         self._register.add_node(
             NodeRow(
-                certificate.serial, node_id, node_key, member_tag, "", certificate.roles, data,
-                certificate.not_after, now,
+                certificate.serial, node_id, node_key, member_tag, site.decode(),
+                certificate.roles, data, certificate.not_after, now,
             )
         )  # fmt: skip
         return data, self.leaf(node_key, node_id, now)

@@ -31,6 +31,7 @@ from epost.daemon.membership import (
     Joined,
     organisation_secret,
     own_addresses,
+    own_site,
     require_free,
     ring_section,
     system_world,
@@ -140,6 +141,7 @@ class _Guest:
 
     def __init__(self, place: Place, world: World, say: Say) -> None:
         self._place = place
+        self.site = own_site(place.config)
         self.world = world
         self.say = say
 
@@ -295,7 +297,8 @@ class _Pairing:
             raise RefusedError("the digits differ: somebody is between your machines. Nothing done")
         granting = self._limits.compare_seconds + self._limits.step_seconds
         grant = GRANT.decode(await self._receive(channel, Step.GRANT, granting))
-        return _Begun(1, _signed(grant, offer, SigningKey(node_seed)), node_seed, seeds, grant)
+        request = _signed(grant, offer, SigningKey(node_seed), self._guest.site)
+        return _Begun(1, request, node_seed, seeds, grant)
 
     async def _receive(self, channel: Channel[Step], step: Step, seconds: float) -> bytes:
         async with asyncio.timeout(seconds):
@@ -306,9 +309,9 @@ class _Pairing:
         return payload
 
 
-def _signed(grant: Grant, offer: Offer, node: SigningKey) -> bytes:
+def _signed(grant: Grant, offer: Offer, node: SigningKey, site: bytes) -> bytes:
     """Return the whole request for the authority, if it is for our keys."""
     request = grant.request
     if (request.node_key, request.sealing_key) != (offer.node_key, offer.sealing_key):
         raise UntrustedCertificate("the other machine asks for another machine's place")
-    return complete_device_request(request, grant.by_account, node)
+    return complete_device_request(request, grant.by_account, node, site=site)
