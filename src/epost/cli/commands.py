@@ -23,6 +23,7 @@ from epost.cli.options import (
     stop,
 )
 from epost.cli.organisation import org
+from epost.cli.tracing import trace
 from epost.cli.views import (
     console,
     show_invitation,
@@ -45,6 +46,7 @@ demo = typer.Typer(help="Run a small organisation of real daemons on this machin
 password = typer.Typer(no_args_is_help=True, help="Passwords for mail programs, one for each.")
 app.add_typer(org, name="org")
 app.add_typer(device, name="device")
+app.command()(trace)
 app.add_typer(demo, name="demo")
 app.add_typer(password, name="password")
 

@@ -47,6 +47,7 @@ from epost.daemon.sent_queue import SentQueue
 from epost.daemon.status import NodeStatus
 from epost.daemon.tls import NodeIdentity, TlsTransport, listen
 from epost.daemon.tls.listening import is_wildcard
+from epost.daemon.trace import Trace
 from epost.daemon.unlocking import passphrase_for
 from epost.daemon.vault import SqliteVault
 from epost.daemon.world import SystemClock, SystemEntropy, run
@@ -339,6 +340,7 @@ class Daemon:
             **SentQueue(self.node, self._clock).commands(),
             "parts": parts,
             "ring": ring,
+            "trace": Trace(self.node).find,
             **AccountDoor(self.node).commands(),
         }
         control = ControlServer(socket_path(self._folder.path), commands)

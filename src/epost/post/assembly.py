@@ -7,11 +7,13 @@ from dataclasses import replace
 
 from epost.foundation.errors import NotFoundError, UnavailableError
 from epost.foundation.ids import NodeHandle
+from epost.past.tickets import NodeCertificates
 from epost.post.accounts import Accounts
 from epost.post.announcing import Announcer
 from epost.post.config import PostConfig
 from epost.post.data_keys import DataKeys
 from epost.post.delegation import Delegation
+from epost.post.deposits import Deposits
 from epost.post.device_block import DeviceBlock
 from epost.post.device_log import DeviceLog
 from epost.post.devices import Device, SecretStore
@@ -31,6 +33,7 @@ from epost.post.reception import Reception
 from epost.post.reference_memory import ReferenceMemory
 from epost.post.services import PostServices
 from epost.post.siblings import Siblings
+from epost.post.tracing import Tracing
 
 __all__ = ["Layers", "Post", "make_delegation"]
 
@@ -84,7 +87,8 @@ class Post:
             ports=ports,
             config=config,
         )
-        self.ledger = Ledger(device, self.log, ports, config)
+        self.deposits = Deposits(device, ports)
+        self.ledger = Ledger(device, self.log, self.deposits, ports, config)
         self.announcer = Announcer(
             device=device, node=node, groups=layers.groups, ports=ports, config=config
         )
@@ -129,6 +133,7 @@ class Post:
             device=self._device,
             accounts=accounts,
             receipts=Receipts(accounts, self._layers.directory, self._ports.clock),
+            deposits=self.deposits,
             layers=self._layers,
             ports=self._ports,
             config=self._config,
@@ -167,6 +172,17 @@ class Post:
     def renew(self, account_certificate: bytes) -> None:
         """Sign under this renewed certificate of the account from now on."""
         self._device.account_certificate = account_certificate
+
+    def tracing(self, nodes: NodeCertificates) -> Tracing:
+        """Return what answers where a message is; `nodes` verifies what delegates signed."""
+        return Tracing(
+            device=self._device,
+            log=self.log,
+            siblings=self.siblings,
+            deposits=self.deposits,
+            directory=self._layers.directory,
+            nodes=nodes,
+        )
 
     # Starting.
 

@@ -22,6 +22,7 @@ from epost.foundation.wire import Application
 from epost.past.pending import ReceiptStatus, receipt_handle
 from epost.post.accounts import Accounts, Contact
 from epost.post.config import PostConfig
+from epost.post.deposits import Deposits
 from epost.post.devices import Device
 from epost.post.messages import ANSWERED, Deliver
 from epost.post.notices import Notice, Sealed, seal_notice, sign_notice
@@ -80,6 +81,7 @@ class Dispatch:
         device: Device,
         accounts: Accounts,
         receipts: Receipts,
+        deposits: Deposits,
         layers: Layers,
         ports: NodePorts,
         config: PostConfig,
@@ -87,6 +89,7 @@ class Dispatch:
         self._device = device
         self._accounts = accounts
         self._receipts = receipts
+        self._deposits = deposits
         self._layers = layers
         self._ports = ports
         self._config = config
@@ -247,4 +250,7 @@ class Dispatch:
             deposits = await self._layers.delegates.deposit(sealed.envelope)
         except _TROUBLES:
             return False
-        return len(deposits) >= self._ports.replicas_wanted()
+        if len(deposits) < self._ports.replicas_wanted():
+            return False
+        self._deposits.keep_soon(sealed.digest, deposits)
+        return True

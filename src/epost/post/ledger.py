@@ -14,6 +14,7 @@ from epost.foundation.ids import U63
 from epost.foundation.ports import PutNote
 from epost.post.app_ids import AppId
 from epost.post.config import PostConfig
+from epost.post.deposits import Deposits
 from epost.post.device_log import DeviceLog, Origin
 from epost.post.devices import Device
 from epost.post.log_records import Entry
@@ -42,11 +43,17 @@ class Ledger:
     """
 
     def __init__(
-        self, device: Device, log: DeviceLog, ports: NodePorts, config: PostConfig
+        self,
+        device: Device,
+        log: DeviceLog,
+        deposits: Deposits,
+        ports: NodePorts,
+        config: PostConfig,
     ) -> None:
         self.outbox = Outbox(device, ports)
         self.received = ReceivedNotices(device, ports)
         self._log = log
+        self._deposits = deposits
         self._ports = ports
         self._config = config
         self._folded = 0
@@ -78,7 +85,8 @@ class Ledger:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             if self._ports.is_clock_sound():
-                await self._ports.disk.durable(self.received.expired())
+                forgotten = [*self.received.expired(), *self._deposits.expired()]
+                await self._ports.disk.durable(forgotten)
 
     async def checkpoint(self) -> None:
         """Write down what was folded so far, in one commit."""

@@ -216,13 +216,28 @@ class Siblings:
         if self._heir is not None and self._heir.is_due(device_key):
             await self._heir.take_over(device_key, self._all_entries(sibling))
 
+    async def all_entries(self) -> AsyncIterator[tuple[int, int, Entry]]:
+        """Yield (device, sequence, entry) of all that counts in the other devices' logs.
+
+        Logs that cannot be read now are left out; raises UnavailableError if it cannot be told
+        which devices there are.
+        """
+        for sibling in await self._siblings(await self._accounts.resolve(self._accounts.me.name)):
+            with suppress(*_TROUBLES):
+                async for sequence, entry in self._numbered_entries(sibling):
+                    yield sibling.number, sequence, entry
+
     async def _all_entries(self, sibling: Sibling) -> AsyncIterator[Entry]:
+        async for _, entry in self._numbered_entries(sibling):
+            yield entry
+
+    async def _numbered_entries(self, sibling: Sibling) -> AsyncIterator[tuple[int, Entry]]:
         head = await self._head_of(sibling)
         if head is not None:
             async for record in self._records(head, 0):
                 if sibling.last is not None and record.sequence > sibling.last:
                     break
-                yield self._reader.entry(record)
+                yield record.sequence, self._reader.entry(record)
 
     async def _siblings(self, me: Contact) -> list[Sibling]:
         others = [

@@ -1,0 +1,214 @@
+"""Where a message is, and who signed for it: the states of design 7 with their proofs.
+
+Everything comes from the logs of the account's devices. Signatures are verified again when somebody
+asks, so that a state is never shown on the word of this machine alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from epost.foundation.errors import AuthenticityError, PeerError, UnavailableError
+from epost.past.attestations import open_deposit
+from epost.past.pending import open_receipt
+from epost.past.tickets import NodeCertificates
+from epost.post.app_ids import AppId
+from epost.post.deposits import Deposits
+from epost.post.device_log import DeviceLog
+from epost.post.devices import Device
+from epost.post.log_records import Entry
+from epost.post.ports import Directory
+from epost.post.records import (
+    POST_RECORD,
+    DeliveryState,
+    Outgoing,
+    Progressed,
+    Step,
+    Warned,
+)
+from epost.post.siblings import Siblings
+
+TRACED_MAX = 100
+"""Messages that one answer tells of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who signed for a state: a storage node by its id, or a device by account and number."""
+
+    node_id: bytes = b""
+    account: str = ""
+    device: int = 0
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """A state that a notice has reached; `at_ms` is 0 if nobody wrote down when."""
+
+    state: DeliveryState
+    at_ms: int
+    signatures: Sequence[Signature] = ()
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TracedRecipient:
+    """One notice: to whom, and what it has reached, in order."""
+
+    name: str
+    states: Sequence[Reached]
+
+
+@dataclass(frozen=True, slots=True)
+class TracedMessage:
+    """A message that one of the account's devices has sent."""
+
+    message_key: bytes
+    device: int
+    sent_at_ms: int
+    expires_at_ms: int
+    recipients: Sequence[TracedRecipient]
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What the logs say of a message."""
+
+    device: int
+    sequence: int
+    outgoing: Outgoing
+    steps: dict[int, list[Step]] = field(default_factory=dict)
+    warned: dict[int, int] = field(default_factory=dict)
+
+
+class Tracing:
+    """Answers where a message is."""
+
+    def __init__(
+        self,
+        *,
+        device: Device,
+        log: DeviceLog,
+        siblings: Siblings,
+        deposits: Deposits,
+        directory: Directory,
+        nodes: NodeCertificates,
+    ) -> None:
+        self._device = device
+        self._log = log
+        self._siblings = siblings
+        self._deposits = deposits
+        self._directory = directory
+        self._nodes = nodes
+
+    async def sent(self, is_meant: Callable[[Outgoing], bool]) -> Sequence[TracedMessage]:
+        """Return the messages that are meant, by any device of the account, oldest first.
+
+        Reads whole logs. Those of devices that cannot be read now are left out.
+        """
+        found: dict[bytes, _Sent] = {}
+        async for device, sequence, entry in self._entries(AppId.POST):
+            with suppress(PeerError):  # of a later version
+                self._take(found, device, sequence, entry.payload, is_meant)
+        ordered = sorted(found.values(), key=lambda sent: sent.outgoing.sent_at)
+        return [self._traced(sent) for sent in ordered]
+
+    async def entries(self, *apps: AppId) -> AsyncIterator[tuple[int, Entry]]:
+        """Yield (device, entry) of all that some applications have in the account's logs.
+
+        One log after the other, one application after the other; raises as `DeviceLog.replay`.
+        """
+        async for device, _, entry in self._entries(*apps):
+            yield device, entry
+
+    async def _entries(self, *apps: AppId) -> AsyncIterator[tuple[int, int, Entry]]:
+        for app in apps:
+            async for sequence, payload in self._log.replay(app, 0):
+                yield self._device.number, sequence, Entry(int(app), payload)
+        with suppress(UnavailableError):
+            async for number, sequence, entry in self._siblings.all_entries():
+                if entry.app in apps:
+                    yield number, sequence, entry
+
+    def _take(
+        self,
+        found: dict[bytes, _Sent],
+        device: int,
+        sequence: int,
+        payload: bytes,
+        is_meant: Callable[[Outgoing], bool],
+    ) -> None:
+        match POST_RECORD.decode(payload):
+            case Outgoing() as outgoing:
+                if len(found) < TRACED_MAX and is_meant(outgoing):
+                    found.setdefault(outgoing.message_key, _Sent(device, sequence, outgoing))
+            case Progressed(steps):
+                for step in steps:
+                    if (sent := found.get(step.message_key)) is not None:
+                        sent.steps.setdefault(step.notice, []).append(step)
+            case Warned(message_key, notice, at):
+                if (sent := found.get(message_key)) is not None:
+                    sent.warned[notice] = at
+            case _:
+                pass  # what others sent
+
+    def _traced(self, sent: _Sent) -> TracedMessage:
+        outgoing = sent.outgoing
+        return TracedMessage(
+            message_key=outgoing.message_key,
+            device=sent.device,
+            sent_at_ms=outgoing.sent_at,
+            expires_at_ms=outgoing.expires_at,
+            recipients=[
+                TracedRecipient(notice.name, [*self._own_states(sent), *self._steps(sent, index)])
+                for index, notice in enumerate(outgoing.notices)
+            ],
+        )
+
+    def _own_states(self, sent: _Sent) -> list[Reached]:
+        states = [Reached(DeliveryState.HELD, sent.outgoing.sent_at, remark="in the sender's log")]
+        is_own = sent.device == self._device.number
+        if not is_own or self._log.is_ring_durable(sent.sequence):
+            # Of the log's head each replica signs which version it keeps: that was verified when
+            # this record became ring-durable, or now when it was read from the ring.
+            states.append(Reached(DeliveryState.STORED, 0, remark="the log of it is in the ring"))
+        return states
+
+    def _steps(self, sent: _Sent, index: int) -> list[Reached]:
+        steps = {(s.state, s.pending, s.at): s for s in sent.steps.get(index, ())}
+        reached = [self._reached(step) for step in steps.values()]
+        if index in sent.warned:
+            remark = "its sender was told that it is late"
+            reached.append(Reached(DeliveryState.HELD, sent.warned[index], remark=remark))
+        return sorted(reached, key=lambda one: one.at_ms)
+
+    def _reached(self, step: Step) -> Reached:
+        match step.state:
+            case DeliveryState.DELEGATED:
+                return Reached(step.state, step.at, self._deposited(step))
+            case DeliveryState.DELIVERED | DeliveryState.READ | DeliveryState.REFUSED:
+                return self._received(step)
+            case _:
+                return Reached(step.state, step.at)
+
+    def _deposited(self, step: Step) -> Sequence[Signature]:
+        signatures: list[Signature] = []
+        for data in self._deposits.find(step.pending):
+            with suppress(AuthenticityError, PeerError):
+                node, said = open_deposit(data, self._nodes, step.at, pending=step.pending)
+                signatures.append(Signature(node_id=node.node_id, at_ms=said.at))
+        return signatures
+
+    def _received(self, step: Step) -> Reached:
+        try:
+            opened = open_receipt(step.receipt, self._directory.verify_account, step.at)
+        except (AuthenticityError, PeerError) as error:
+            return Reached(step.state, step.at, remark=f"its receipt cannot be verified: {error}")
+        if opened.receipt.pending != step.pending:
+            return Reached(step.state, step.at, remark="its receipt is for something else")
+        by = opened.receipt.device
+        signature = Signature(account=opened.account.name, device=by, at_ms=opened.receipt.at)
+        return Reached(step.state, step.at, [signature])
