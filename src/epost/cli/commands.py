@@ -12,6 +12,7 @@ import typer
 
 from epost import __version__
 from epost.cli.devices import compare_digits, device
+from epost.cli.mail_programs import client_settings, password
 from epost.cli.options import (
     AsJson,
     AuthorityDir,
@@ -28,7 +29,6 @@ from epost.cli.views import (
     console,
     show_invitation,
     show_joined,
-    show_password,
     show_queue,
     show_recovered,
     show_ring,
@@ -43,12 +43,12 @@ app = typer.Typer(
     help="ePOST: mail and messaging without servers.",
 )
 demo = typer.Typer(help="Run a small organisation of real daemons on this machine.")
-password = typer.Typer(no_args_is_help=True, help="Passwords for mail programs, one for each.")
 app.add_typer(org, name="org")
 app.add_typer(device, name="device")
 app.command()(trace)
 app.add_typer(demo, name="demo")
 app.add_typer(password, name="password")
+app.command("client-settings")(client_settings)
 
 
 @app.callback(invoke_without_command=True)
@@ -254,43 +254,6 @@ def protect(data_dir: DataDir) -> None:
     console.print(
         "Done. It is asked for when the daemon starts." if phrase else "Done: no passphrase."
     )
-
-
-@password.command("add")
-def password_add(
-    application: Annotated[str, typer.Argument(help="For which program: thunderbird, phone.")],
-    data_dir: DataDir,
-    as_json: AsJson = False,
-) -> None:
-    """Make a password for one mail program; shown once."""
-    from epost.daemon.passwords import PasswordFile
-
-    token = PasswordFile(data_dir).add(application)
-    if as_json:
-        print_json({"application": application, "password": token})
-    else:
-        show_password(application, token)
-
-
-@password.command("list")
-def password_list(data_dir: DataDir) -> None:
-    """List the programs that have a password."""
-    from epost.daemon.passwords import PasswordFile
-
-    for application in PasswordFile(data_dir).applications():
-        console.print(application)
-
-
-@password.command("remove")
-def password_remove(
-    application: Annotated[str, typer.Argument(help="Whose password to remove.")],
-    data_dir: DataDir,
-) -> None:
-    """Take a program's password back, at once."""
-    from epost.daemon.passwords import PasswordFile
-
-    PasswordFile(data_dir).remove(application)
-    console.print(f"{application} can no longer log in.")
 
 
 @demo.callback(invoke_without_command=True)

@@ -55,6 +55,13 @@ class MailSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     pop3: str = ""
     """For programs that take mail away instead of reading it here; an empty address: nobody."""
     security: Security = "plain"
+    lan_smtp: str = ""
+    lan_imap: str = ""
+    """For phones in the LAN or VPN, always with TLS; an empty address: nobody."""
+    lan_name: str = ""
+    """The name by which phones find this machine; empty: they use the address."""
+    autoconfig: str = ""
+    """Where Thunderbird's configuration file is served (HTTP); an empty address: nowhere."""
     allowed_users: tuple[str, ...] = ()
     """Local users whose programs are served besides the daemon's own (a daemon under its own uid
     serves its user this way; Linux)."""
@@ -125,9 +132,14 @@ def load_config(path: Path) -> NodeConfig:
 
 def _addresses(config: NodeConfig) -> list[str]:
     listeners = [config.ring.listen, config.mail.smtp, config.mail.imap, config.authority.listen]
-    optional = [a for a in (config.metrics.listen, config.mail.pop3) if a]
+    optional = [a for a in _optional(config) if a]
     bootstrap = [text.partition("@")[2] for text in config.ring.bootstrap]
     return [*listeners, *optional, *config.ring.advertise, *config.ring.enrolment, *bootstrap]
+
+
+def _optional(config: NodeConfig) -> tuple[str, ...]:
+    mail = config.mail
+    return (config.metrics.listen, mail.pop3, mail.lan_smtp, mail.lan_imap, mail.autoconfig)
 
 
 def parse_address(text: str, *, source: str = "") -> Address:

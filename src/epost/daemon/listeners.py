@@ -1,7 +1,8 @@
-"""The listeners for the user's own mail programs: SMTP submission, IMAP and POP3, on loopback.
+"""The listeners for the user's own mail programs: SMTP submission, IMAP and POP3.
 
-Each connection is of this user's programs (uid check, Linux) and still logs in. Without the uid
-check there is TLS: implicit on all ports (`tls`) or on request (`starttls`).
+On loopback each connection is of this user's programs (uid check, Linux) and still logs in. Without
+the uid check there is TLS: implicit on all ports (`tls`) or on request (`starttls`). Phones in the
+LAN or VPN are served at ports of their own, with TLS always.
 """
 
 from __future__ import annotations
@@ -12,61 +13,27 @@ import ipaddress
 import os
 import pwd
 import secrets
-import socket
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-from epost import __version__
-from epost.apps.mail.mailbox import AccountMail
+from epost.daemon.autoconfig import AutoconfigServer
+from epost.daemon.client_settings import settings_for_phones, settings_on_loopback
 from epost.daemon.config import MailSection, parse_address
-from epost.daemon.hanging_up import stop_listening
-from epost.daemon.line_service import (
-    CONNECTIONS_MAX,
-    STREAM_LIMIT,
-    LineService,
-    Safety,
-    StartTls,
-    Talk,
-)
+from epost.daemon.lan_tls import lan_certificate, lan_server_context
 from epost.daemon.loopback import LoopbackOwnerCheck
-from epost.daemon.loopback_tls import end_point, server_context
-from epost.daemon.offload import ThreadOffload
+from epost.daemon.loopback_tls import end_point, server_certificate, server_context
+from epost.daemon.mail_door import MailDoor, MailFronts, Place
 from epost.daemon.passwords import PasswordFile
-from epost.daemon.tls.listening import listen
 from epost.foundation.errors import ConfigError
 from epost.foundation.ports import Clock
 from epost.servers.access import (
     AppPasswordAuthenticator,
-    Channel,
     EveryPeer,
     FailureThrottle,
     PeerCheck,
-    Reader,
-    Writer,
 )
-from epost.servers.imap.connection import ImapConnection
-from epost.servers.imap.limits import ImapLimits
-from epost.servers.imap.site import ImapSite
-from epost.servers.pop3.connection import Pop3Connection
-from epost.servers.pop3.site import Pop3Site
-from epost.servers.smtp.config import PlaintextLogin, SmtpConfig
-from epost.servers.smtp.listener import SubmissionListener
-from epost.servers.smtp.services import SubmissionServices, TlsOffer
-from epost.servers.smtp.submission import Submitter
 
 CLOSE_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class MailFronts:
-    """What the listeners serve: the account's mail, and the way in for new mail."""
-
-    submitter: Submitter
-    open_mail: Callable[[str], Awaitable[AccountMail]]
-    storage_limit: Callable[[], int]
-    """Octets of mail that the organisation lets a member keep, 0 for no limit."""
 
 
 class MailListeners:
@@ -82,131 +49,102 @@ class MailListeners:
         executor: ThreadPoolExecutor,
     ) -> None:
         """Raises ConfigError if plain passwords would pass where others could catch them."""
-        self._section = section
-        self._clock = clock
-        self._fronts = fronts
-        self._smtp_address = parse_address(section.smtp)
-        self._imap_address = parse_address(section.imap)
-        self._peer_check = peer_check(section, executor)
-        self._tls = None if section.security == "plain" else server_context(data_dir)
-        self._offload = ThreadOffload(executor)
-        self._end_point = None if section.security == "plain" else end_point(data_dir)
         passwords = PasswordFile(data_dir)
-        self._authenticator = AppPasswordAuthenticator(
+        authenticator = AppPasswordAuthenticator(
             book=passwords,
             throttle=FailureThrottle(now=clock.now, sleep=asyncio.sleep),
             entropy=secrets.token_bytes,
             server_secret=passwords.server_secret,
         )
-        self._smtp = SubmissionListener(self._submission_services())
-        self._imap = self._line_service(self._imap_talk(clock), b"* BYE ")
-        self._pop3 = self._line_service(self._pop3_talk(), b"-ERR ")
-        self._sockets: list[socket.socket] = []
-        self._servers: list[asyncio.Server] = []
+        places = [_on_loopback(section, data_dir, peer_check(section, executor))]
+        if section.lan_smtp or section.lan_imap:
+            places.append(_for_phones(section, data_dir))
+        self._doors = [
+            MailDoor(
+                place,
+                fronts,
+                authenticator,
+                clock=clock,
+                message_size_max=section.message_size_max,
+            )
+            for place in places
+        ]
+        self._autoconfig = _autoconfig(section, passwords.account) if section.autoconfig else None
 
     def bind(self) -> None:
         """Take all ports, serving nobody yet; raises ConfigError naming one that is taken."""
-        self._sockets.append(listen(self._smtp_address, purpose="[mail] smtp"))
-        self._sockets.append(listen(self._imap_address, purpose="[mail] imap"))
-        if self._section.pop3:
-            address = parse_address(self._section.pop3)
-            self._sockets.append(listen(address, purpose="[mail] pop3"))
+        for door in self._doors:
+            door.bind()
+        if self._autoconfig is not None:
+            self._autoconfig.bind()
 
     def release(self) -> None:
         """Give up ports that were taken and never served."""
-        for taken in self._sockets:
-            taken.close()
-        self._sockets.clear()
+        for door in self._doors:
+            door.release()
+        if self._autoconfig is not None:
+            self._autoconfig.release()
 
     async def start(self) -> None:
         """Serve the ports that `bind` has taken."""
-        loop = asyncio.get_running_loop()
-        implicit = self._tls if self._section.security == "tls" else None
-        smtp, *others = self._sockets
-        self._sockets.clear()  # the servers close them
-        self._servers.append(await loop.create_server(self._smtp, sock=smtp, ssl=implicit))
-        for service, taken in zip((self._imap, self._pop3), others, strict=False):
-            self._servers.append(
-                await asyncio.start_server(
-                    service.serve, sock=taken, ssl=implicit, limit=STREAM_LIMIT
-                )
-            )
+        for door in self._doors:
+            await door.start()
+        if self._autoconfig is not None:
+            self._autoconfig.start()
 
     async def close(self) -> None:
         """Take no more connections, finish what is being submitted, say goodbye."""
-        for server in self._servers:
-            await stop_listening(server)
+        for door in self._doors:
+            await door.stop_listening()
+        if self._autoconfig is not None:
+            await self._autoconfig.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
-                await self._smtp.close()
-                await self._imap.close()
-                await self._pop3.close()
+                for door in self._doors:
+                    await door.close()
 
-    def _line_service(self, talk: Talk, refusal: bytes) -> LineService:
-        safety = Safety(
-            passwords_allowed=self._section.security == "plain",
-            starttls=self._tls if self._section.security == "starttls" else None,
-            is_tls=self._section.security == "tls",
-            tls_end_point=self._end_point,
-        )
-        return LineService(talk, self._peer_check, safety, refusal=refusal)
 
-    def _imap_talk(self, clock: Clock) -> Talk:
-        site = ImapSite(
-            self._authenticator,
-            self._fronts.open_mail,
-            clock,
-            storage_limit=self._fronts.storage_limit,
-            offload=self._offload,
-            product_version=__version__,
-            limits=ImapLimits(mail_bytes_max=self._section.message_size_max),
-        )
+def _on_loopback(section: MailSection, data_dir: Path, check: PeerCheck) -> Place:
+    tls = None if section.security == "plain" else server_context(data_dir)
+    return Place(
+        smtp=section.smtp,
+        imap=section.imap,
+        pop3=section.pop3,
+        security=section.security,
+        tls=tls,
+        tls_end_point=end_point(server_certificate(data_dir)) if tls else None,
+        check=check,
+    )
 
-        async def talk(
-            reader: Reader, writer: Writer, channel: Channel, start_tls: StartTls | None
-        ) -> None:
-            connection = ImapConnection(
-                reader, writer, site=site, channel=channel, start_tls=start_tls
-            )
-            await connection.serve()
 
-        return talk
+def _for_phones(section: MailSection, data_dir: Path) -> Place:
+    if not (section.lan_smtp and section.lan_imap):
+        raise ConfigError("[mail] lan_smtp and lan_imap: set both or none")
+    hosts = [parse_address(section.lan_imap).host, parse_address(section.lan_smtp).host]
+    names = [section.lan_name] if section.lan_name else []
+    tls = lan_server_context(data_dir, [*names, *hosts])
+    return Place(
+        smtp=section.lan_smtp,
+        imap=section.lan_imap,
+        security="tls",
+        tls=tls,
+        tls_end_point=end_point(lan_certificate(data_dir)),
+        check=EveryPeer(),
+        label="lan_",
+    )
 
-    def _pop3_talk(self) -> Talk:
-        site = Pop3Site(self._authenticator, self._fronts.open_mail)
 
-        async def talk(
-            reader: Reader, writer: Writer, channel: Channel, start_tls: StartTls | None
-        ) -> None:
-            connection = Pop3Connection(
-                reader, writer, site=site, channel=channel, start_tls=start_tls
-            )
-            await connection.serve()
-
-        return talk
-
-    def _submission_services(self) -> SubmissionServices:
-        plain = self._section.security == "plain"
-        config = SmtpConfig(
-            plaintext_login=PlaintextLogin.PASSWORDS if plain else PlaintextLogin.NONE,
-            message_bytes_max=self._section.message_size_max,
-            connections_max=CONNECTIONS_MAX,
-        )
-        return SubmissionServices(
-            config,
-            self._authenticator,
-            self._fronts.submitter,
-            self._peer_check,
-            self._clock.wall_ms,
-            tls=TlsOffer(self._tls, self._end_point) if self._tls else None,
-            starttls=self._section.security == "starttls",
-        )
+def _autoconfig(section: MailSection, account: str) -> AutoconfigServer:
+    """Serve programs of this machine what is on loopback, and others what is for phones."""
+    address = parse_address(section.autoconfig)
+    find = settings_on_loopback if is_loopback(address.host) else settings_for_phones
+    return AutoconfigServer(address, find(section, account))
 
 
 def peer_check(section: MailSection, executor: ThreadPoolExecutor) -> PeerCheck:
     """Return who may connect to the mail listeners; raises ConfigError for unsafe settings."""
     hosts = [parse_address(a).host for a in (section.smtp, section.imap, section.pop3) if a]
-    on_loopback = all(_is_loopback(host) for host in hosts)
+    on_loopback = all(is_loopback(host) for host in hosts)
     if on_loopback and LoopbackOwnerCheck.is_available():
         uids = [uid_of(user) for user in section.allowed_users]
         return LoopbackOwnerCheck(executor, allowed_uids=(os.getuid(), 0, *uids))
@@ -226,7 +164,8 @@ def uid_of(user: str) -> int:
         raise ConfigError(f"[mail] allowed_users: there is no local user {user!r}") from error
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Is this an address that only programs of this machine reach?"""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

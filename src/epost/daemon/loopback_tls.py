@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -27,17 +28,40 @@ def server_context(data_dir: Path) -> ssl.SSLContext:
     folder = data_dir / "tls"
     if not (folder / "server.pem").exists():
         _make(folder)
+    return tls_server(folder / "server.pem")
+
+
+def tls_server(certificate: Path) -> ssl.SSLContext:
+    """Return the context of a server with the key and certificate of a file."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(folder / "server.pem")
+    context.load_cert_chain(certificate)
     return context
 
 
-def end_point(data_dir: Path) -> bytes:
-    """Return the hash of the server's certificate that SCRAM binds to (RFC 5929 section 4)."""
-    pem = (data_dir / "tls" / "server.pem").read_bytes()
-    certificate = x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERTIFICATE") :])
-    return certificate.fingerprint(hashes.SHA256())
+def server_certificate(data_dir: Path) -> Path:
+    """Return the file with the server's own certificate."""
+    return data_dir / "tls" / "server.pem"
+
+
+def end_point(certificate: Path) -> bytes:
+    """Return the hash of a server's certificate that SCRAM binds to (RFC 5929 section 4)."""
+    return certificate_in(certificate).fingerprint(hashes.SHA256())
+
+
+def certificate_in(path: Path) -> x509.Certificate:
+    """Return the certificate of a file that may begin with its key."""
+    pem = path.read_bytes()
+    return x509.load_pem_x509_certificate(pem[pem.index(b"-----BEGIN CERTIFICATE") :])
+
+
+def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a key as files keep it."""
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 def ca_file(data_dir: Path) -> Path:
@@ -48,43 +72,49 @@ def ca_file(data_dir: Path) -> Path:
 def _make(folder: Path) -> None:
     make_private_folder(folder)
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ePOST on this computer")])
-    ca = _authority(ca_name, ca_key)
-    leaf = _leaf(ca_name, ca_key, key.public_key())
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    write_private(folder / "ca.pem", ca.public_bytes(serialization.Encoding.PEM))
-    # Written last: its presence says that the set is whole.
-    write_private(folder / "server.pem", private + leaf.public_bytes(serialization.Encoding.PEM))
-
-
-def _authority(name: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
     permitted = [
         x509.DNSName("localhost"),
         x509.IPAddress(ipaddress.ip_network("127.0.0.0/8")),
         x509.IPAddress(ipaddress.ip_network("::1/128")),
     ]
+    names = [x509.DNSName("localhost"), *(x509.IPAddress(ipaddress.ip_address(h)) for h in HOSTS)]
+    ca = make_authority("ePOST on this computer", ca_key, permitted)
+    leaf = make_leaf(ca.subject, ca_key, key.public_key(), names, days=365 * YEARS_VALID)
+    write_private(folder / "ca.pem", ca.public_bytes(serialization.Encoding.PEM))
+    # Written last: its presence says that the set is whole.
+    write_private(
+        folder / "server.pem", private_pem(key) + leaf.public_bytes(serialization.Encoding.PEM)
+    )
+
+
+def make_authority(
+    common_name: str, key: ec.EllipticCurvePrivateKey, permitted: Sequence[x509.GeneralName]
+) -> x509.Certificate:
+    """Return an authority that may certify the permitted names and no others."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     return (
-        _builder(name, name, key.public_key())
+        _builder(name, name, key.public_key(), days=365 * YEARS_VALID)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.NameConstraints(permitted, None), critical=True)
+        .add_extension(x509.NameConstraints(list(permitted), None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .sign(key, hashes.SHA256())
     )
 
 
-def _leaf(
-    issuer: x509.Name, issuer_key: ec.EllipticCurvePrivateKey, key: ec.EllipticCurvePublicKey
+def make_leaf(
+    issuer: x509.Name,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    key: ec.EllipticCurvePublicKey,
+    names: Sequence[x509.GeneralName],
+    *,
+    days: int,
 ) -> x509.Certificate:
-    names = [x509.DNSName("localhost"), *(x509.IPAddress(ipaddress.ip_address(h)) for h in HOSTS)]
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    """Return the certificate of a server with these names."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, str(names[0].value))])
     issuer_id = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     return (
-        _builder(subject, issuer, key)
+        _builder(subject, issuer, key, days=days)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -95,7 +125,7 @@ def _leaf(
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, *, days: int
 ) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
@@ -105,7 +135,7 @@ def _builder(
         .public_key(key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=365 * YEARS_VALID))
+        .not_valid_after(now + datetime.timedelta(days=days))
     )
 
 

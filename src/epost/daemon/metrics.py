@@ -6,15 +6,12 @@ carry no names and no addresses.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hmac
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-import uvicorn
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -23,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from epost.daemon.embedded_server import EmbeddedServer
 from epost.daemon.files import write_private
 from epost.foundation.errors import ConfigError
 from epost.foundation.ids import Address
@@ -68,8 +66,7 @@ class MetricsServer:
         self._registry = registry
         self._authorization = f"Bearer {token}".encode()
         self._peer_check = peer_check
-        self._server: uvicorn.Server | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._server: EmbeddedServer | None = None
         self.port = 0
 
     async def start(self, address: Address) -> None:
@@ -87,18 +84,12 @@ class MetricsServer:
             ) from error
         self.port = listener.getsockname()[1]
         app = Starlette(routes=[Route("/metrics", self._metrics)])
-        config = uvicorn.Config(
-            app, log_config=None, lifespan="off", limit_concurrency=16, timeout_keep_alive=5
-        )
-        self._server = _Embedded(config)
-        self._task = asyncio.create_task(self._server.serve(sockets=[listener]))
+        self._server = EmbeddedServer(app, listener)
 
     async def close(self) -> None:
         """Stop serving."""
-        if self._server is not None and self._task is not None:
-            self._server.should_exit = True
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        if self._server is not None:
+            await self._server.close()
 
     async def _metrics(self, request: Request) -> Response:
         if not await self._is_allowed(request):
@@ -117,11 +108,3 @@ class MetricsServer:
         if peer is None or self._peer_check is None:
             return False
         return await self._peer_check.allowed(peer.host, peer.port, self.port)
-
-
-class _Embedded(uvicorn.Server):
-    """A server that leaves the process's signals to the daemon."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield

@@ -49,10 +49,10 @@ class PasswordFile:
         """Begin with no passwords for an account."""
         self._write(_File(1, account, secrets.token_bytes(32), ()))
 
-    def add(self, application: str) -> str:
+    def add(self, application: str, scope: Scope = Scope.MAIL) -> str:
         """Make a password for a program and return it; a second one replaces the first.
 
-        Raises ConfigError if there are too many.
+        `scope` is MAIL, READ_ONLY or SUBMIT. Raises ConfigError if there are too many.
         """
         file = self._read()
         rows = tuple(r for r in file.rows if r.application != application)
@@ -63,12 +63,12 @@ class PasswordFile:
             server_secret=file.server_secret,
             account=file.account,
             application=application,
-            scope=Scope.MAIL,
+            scope=scope,
         )
         record = issued.password.record
         row = _Row(
             application,
-            Scope.MAIL.value,
+            scope.value,
             record.salt,
             record.iterations,
             record.stored_key,
@@ -88,6 +88,15 @@ class PasswordFile:
     def applications(self) -> Sequence[str]:
         """Return the programs that have a password."""
         return [row.application for row in self._read().rows]
+
+    def scopes(self) -> Sequence[tuple[str, Scope]]:
+        """Return the programs that have a password, and what each is good for."""
+        return [(row.application, Scope(row.scope)) for row in self._read().rows]
+
+    @property
+    def account(self) -> str:
+        """Whose passwords these are."""
+        return self._read().account
 
     @property
     def server_secret(self) -> bytes:

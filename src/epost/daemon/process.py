@@ -31,9 +31,10 @@ from epost.daemon.control import Command, ControlServer, socket_path
 from epost.daemon.counters import EventCounters
 from epost.daemon.files import make_private_folder
 from epost.daemon.folder import Membership, NodeFolder
-from epost.daemon.listeners import MailFronts, MailListeners
+from epost.daemon.listeners import MailListeners
 from epost.daemon.logs import LoggingObserver, logger, start_logging
 from epost.daemon.loopback import LoopbackOwnerCheck
+from epost.daemon.mail_door import MailFronts
 from epost.daemon.mail_index import open_mail_index
 from epost.daemon.metrics import Gauges, MetricsServer, read_token
 from epost.daemon.offload import ThreadOffload

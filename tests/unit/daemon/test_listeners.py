@@ -6,6 +6,7 @@ import poplib
 import smtplib
 import socket
 import ssl
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,17 @@ from typing import Any
 import pytest
 
 from epost.apps.mail.submission import RecipientVerdict, Submitted
+from epost.daemon.autoconfig import PATHS
 from epost.daemon.config import MailSection
 from epost.daemon.demo.state import free_ports
-from epost.daemon.listeners import MailFronts, MailListeners, peer_check, uid_of
+from epost.daemon.lan_tls import lan_ca_file
+from epost.daemon.listeners import MailListeners, peer_check, uid_of
 from epost.daemon.loopback_tls import ca_file
+from epost.daemon.mail_door import MailFronts
 from epost.daemon.passwords import PasswordFile
 from epost.daemon.world import SystemClock
 from epost.foundation.errors import ConfigError
+from epost.servers.access import Scope
 from tests.support.memory_mailstore import MemoryMail
 
 
@@ -36,13 +41,21 @@ class NoSubmission:
         raise AssertionError("nobody submits here")
 
 
-def serve(tmp_path: Path, security: str, conversation: Any, pop3: str = "") -> None:
+def serve(
+    tmp_path: Path,
+    security: str,
+    conversation: Any,
+    *,
+    scope: Scope = Scope.MAIL,
+    **more: str,
+) -> None:
+    """Serve SMTP and IMAP, and what `more` of the section says; the conversation gets the ports."""
     passwords = PasswordFile(tmp_path)
     passwords.create("alice@example.org")
-    token = passwords.add("tests")
+    token = passwords.add("tests", scope)
     smtp, imap = free_ports(2)
     section = MailSection(
-        smtp=f"127.0.0.1:{smtp}", imap=f"127.0.0.1:{imap}", pop3=pop3, security=security
+        smtp=f"127.0.0.1:{smtp}", imap=f"127.0.0.1:{imap}", security=security, **more
     )
 
     async def open_mail(_: str) -> MemoryMail:
@@ -163,3 +176,72 @@ def test_users_served_besides_are_named_by_name() -> None:
     assert uid_of("root") == 0
     with pytest.raises(ConfigError, match="no local user 'nobody-of-that-name'"):
         uid_of("nobody-of-that-name")
+
+
+def test_a_password_for_reading_changes_and_sends_nothing(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+
+    def talk(smtp: int, imap: int, token: str) -> None:
+        with imaplib.IMAP4("127.0.0.1", imap, timeout=20) as client:
+            assert client.login("alice@example.org", token)[0] == "OK"
+            assert client.select(readonly=True)[0] == "OK"
+            assert client.search(None, "ALL")[0] == "OK"
+            for refused in (client.create("More"), client.append("INBOX", "", "", b"X: y\r\n\r\n")):
+                assert refused[0] == "NO"
+                assert b"NOPERM" in refused[1][0]
+        mailer = smtplib.SMTP("127.0.0.1", smtp, timeout=20)
+        with mailer, pytest.raises(smtplib.SMTPAuthenticationError):
+            mailer.login("alice@example.org", token)
+        taker = poplib.POP3("127.0.0.1", port, timeout=20)
+        taker.user("alice@example.org")
+        taker.pass_(token)
+        with pytest.raises(poplib.error_proto, match="reading only"):
+            taker.dele(1)
+        taker.quit()
+
+    serve(tmp_path, "plain", talk, scope=Scope.READ_ONLY, pop3=f"127.0.0.1:{port}")
+
+
+def test_a_password_for_sending_reads_nothing(tmp_path: Path) -> None:
+    def talk(smtp: int, imap: int, token: str) -> None:
+        with smtplib.SMTP("127.0.0.1", smtp, timeout=20) as mailer:
+            assert mailer.login("alice@example.org", token)[0] == 235
+        client = imaplib.IMAP4("127.0.0.1", imap, timeout=20)
+        with client, pytest.raises(imaplib.IMAP4.error):
+            client.login("alice@example.org", token)
+
+    serve(tmp_path, "plain", talk, scope=Scope.SUBMIT)
+
+
+def test_phones_are_served_at_ports_of_their_own_with_tls(tmp_path: Path) -> None:
+    lan_smtp, lan_imap = free_ports(2)
+
+    def talk(_smtp: int, imap: int, token: str) -> None:
+        trust = ssl.create_default_context(cafile=str(lan_ca_file(tmp_path)))
+        with imaplib.IMAP4_SSL("127.0.0.2", lan_imap, ssl_context=trust, timeout=20) as client:
+            assert client.login("alice@example.org", token)[0] == "OK"
+        with smtplib.SMTP_SSL("127.0.0.2", lan_smtp, context=trust, timeout=20) as mailer:
+            assert mailer.login("alice@example.org", token)[0] == 235
+            assert mailer.has_extn("requiretls")
+        with imaplib.IMAP4("127.0.0.1", imap, timeout=20) as client:
+            assert client.login("alice@example.org", token)[0] == "OK"
+
+    lan = {"lan_smtp": f"127.0.0.2:{lan_smtp}", "lan_imap": f"127.0.0.2:{lan_imap}"}
+    serve(tmp_path, "plain", talk, **lan)
+
+
+def test_phones_need_both_ports(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="set both or none"):
+        serve(tmp_path, "plain", lambda *_: None, lan_smtp="127.0.0.2:4465")
+
+
+def test_thunderbirds_file_is_served_at_its_well_known_paths(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+
+    def talk(_smtp: int, imap: int, _token: str) -> None:
+        for path in PATHS:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as answer:
+                assert answer.headers["content-type"].startswith("application/xml")
+                assert f"<port>{imap}</port>".encode() in answer.read()
+
+    serve(tmp_path, "plain", talk, autoconfig=f"127.0.0.1:{port}")

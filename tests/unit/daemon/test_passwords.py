@@ -6,6 +6,7 @@ import pytest
 
 from epost.daemon.passwords import PasswordFile
 from epost.foundation.errors import ConfigError
+from epost.servers.access import Scope
 from epost.servers.access.passwords import derive_record
 
 
@@ -41,3 +42,30 @@ def test_mistakes_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "passwords").write_bytes(b"garbage")
     with pytest.raises(ConfigError, match="damaged"):
         PasswordFile(tmp_path).applications()
+
+
+def test_each_password_is_good_for_what_it_was_made_for(tmp_path: Path) -> None:
+    file = PasswordFile(tmp_path)
+    file.create("alice@example.org")
+    file.add("mutt")
+    file.add("archive", Scope.READ_ONLY)
+    file.add("printer", Scope.SUBMIT)
+    assert file.scopes() == [
+        ("mutt", Scope.MAIL),
+        ("archive", Scope.READ_ONLY),
+        ("printer", Scope.SUBMIT),
+    ]
+    assert file.account == "alice@example.org"
+
+
+@pytest.mark.parametrize(
+    ("scope", "doors"),
+    [
+        (Scope.MAIL, {Scope.MAIL, Scope.SUBMIT}),
+        (Scope.READ_ONLY, {Scope.MAIL, Scope.READ_ONLY}),
+        (Scope.SUBMIT, {Scope.SUBMIT}),
+        (Scope.CALENDAR, {Scope.CALENDAR}),
+    ],
+)
+def test_a_scope_opens_its_doors(scope: Scope, doors: set[Scope]) -> None:
+    assert {door for door in Scope if scope.opens(door)} == doors

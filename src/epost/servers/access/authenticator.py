@@ -123,16 +123,17 @@ class AppPasswordAuthenticator:
         """Count the attempt as a success of `application`, or as a failure if that is None."""
         name = canonical_login(login)
         known = self._book.passwords_of(name)
-        if application is None or known is None:
+        scopes = {p.application: p.scope for p in known.passwords} if known else {}
+        if application is None or known is None or application not in scopes:
             self._throttle.failed(channel.source, name)
             return Rejected()
         self._throttle.succeeded(channel.source, name)
-        return Accepted(known.account, application)
+        return Accepted(known.account, application, scopes[application])
 
     def _candidates(self, login: str, channel: Channel) -> Candidates:
         name = canonical_login(login)
         known = self._book.passwords_of(name) or AccountPasswords(name, ())
-        fitting = tuple(p for p in known.passwords if p.scope == channel.scope)
+        fitting = tuple(p for p in known.passwords if p.scope.opens(channel.scope))
         if not fitting:
             salt = account_salt(self._server_secret, canonical_login(known.account))
             return Candidates(salt, ITERATIONS, ())

@@ -10,8 +10,9 @@ from epost.servers.access.passwords import Scope
 class Channel:
     """The connection on which somebody tries to log in.
 
-    `source` names the peer for the throttle (its address; on loopback its uid where known).
-    `passwords_allowed` is true under TLS, or on plain loopback while the uid check is active.
+    `scope` is what its service is for: MAIL to read mail, SUBMIT to send some. `source` names the
+    peer for the throttle (its address; on loopback its uid where known). `passwords_allowed` is
+    true under TLS, or on plain loopback while the uid check is active.
     """
 
     source: str
@@ -26,6 +27,7 @@ class Accepted:
 
     account: str
     application: str
+    scope: Scope = Scope.MAIL
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,10 +28,18 @@ class Scope(StrEnum):
     """What an application may do with its password."""
 
     MAIL = "mail"
+    READ_ONLY = "read-only"  # reads mail, and changes and sends none
+    SUBMIT = "submit"  # sends mail, and reads none
     CALENDAR = "calendar"
     NEWS = "news"
     CHAT = "chat"
     WEB = "web"
+
+    def opens(self, door: "Scope") -> bool:
+        """Does a password of this scope let in where `door` is asked for: MAIL to read mail,
+        SUBMIT to send some?"""
+        wider = {Scope.SUBMIT: (Scope.MAIL,), Scope.MAIL: (Scope.READ_ONLY,)}
+        return self is door or self in wider.get(door, ())
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,19 @@ VERBS: Mapping[bytes, Verb] = {
     **copying.VERBS,
 }
 
+READING = frozenset(
+    f"{uid}{name}".encode()
+    for uid in ("", "UID ")
+    for name in (
+        *("CAPABILITY", "NOOP", "LOGOUT", "ID", "ENABLE", "NAMESPACE", "COMPRESS"),
+        *("SELECT", "EXAMINE", "UNSELECT", "CLOSE", "CHECK", "IDLE", "NOTIFY"),
+        *("LIST", "LSUB", "STATUS", "GETQUOTA", "GETQUOTAROOT", "GETMETADATA"),
+        *("GETACL", "LISTRIGHTS", "MYRIGHTS"),
+        *("FETCH", "SEARCH", "ESEARCH", "SORT", "THREAD"),
+    )
+)
+"""What a password for reading may be used for; everything else changes something."""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -110,6 +123,8 @@ def tag_of(frame: Frame) -> bytes:
 
 
 async def _carry_out(session: Session, command: Command) -> Reply:
+    if session.is_read_only and command.name not in READING:
+        return no("This password is good for reading only", b"NOPERM")
     if command.verb.speaks_numbers and session.modes.is_uid_only:
         return bad(str(NumbersRefused()), b"UIDREQUIRED")
     if command.name.startswith(b"UID "):

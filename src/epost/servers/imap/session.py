@@ -56,6 +56,7 @@ class Session:
         self.tag = b""  # of the command that is being carried out
         self.modes = Modes()
         self.account = ""  # whose mail it is, once somebody is logged in
+        self.is_read_only = False  # the password is good for reading only
         self.starts_tls = False  # after this command
         self.starts_compression = False  # after this command
         self._progress_told = 0.0  # when the client last heard something of the command

@@ -12,6 +12,7 @@ from epost.servers.access import (
     Rejected,
     SaslExchange,
     SaslOutcome,
+    Scope,
     TryLater,
 )
 from epost.servers.pop3.limits import SASL_STEPS_MAX
@@ -75,7 +76,8 @@ async def _next_step(
 
 async def _conclude(session: Session, outcome: SaslOutcome) -> bytes:
     match outcome:
-        case Accepted(account):
+        case Accepted(account, scope=scope):
+            session.is_read_only = scope is Scope.READ_ONLY
             return await _enter(session, account)
         case Rejected():
             return err("Name or password is wrong", "AUTH")

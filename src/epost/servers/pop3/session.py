@@ -37,6 +37,7 @@ class Session:
         self.client = client
         self.site = site
         self.channel = channel
+        self.is_read_only = False  # the password is good for reading only
         self.user: str | None = None  # named by USER, until PASS
         self.maildrop: Maildrop | None = None  # once somebody is logged in
         self.starts_tls = False  # after this command

@@ -64,8 +64,10 @@ async def _sent(session: Session, octets: bytes) -> bytes:
     return END
 
 
-async def delete(_session: Session, maildrop: Maildrop, rest: bytes) -> bytes:
+async def delete(session: Session, maildrop: Maildrop, rest: bytes) -> bytes:
     """DELE: marks; QUIT removes."""
+    if session.is_read_only:
+        return err("This password is good for reading only", "SYS/PERM")
     number = _message(maildrop, rest)
     maildrop.delete(number)
     return ok(f"Message {number} goes with QUIT")

@@ -59,7 +59,7 @@ class LoginConnection(StrictConnection):
         tls = self._services.tls
         return Channel(
             source=self._peer()[0],
-            scope=Scope.MAIL,
+            scope=Scope.SUBMIT,
             passwords_allowed=is_encrypted or passwords_in_plain,
             tls_server_end_point=tls.server_end_point if tls and is_encrypted else None,
         )

@@ -12,6 +12,7 @@ from epost.servers.access import (
     Rejected,
     SaslExchange,
     SaslOutcome,
+    Scope,
     TryLater,
 )
 from epost.servers.imap.replies import Reply, bad, no, ok
@@ -88,8 +89,9 @@ async def login(session: Session, request: LoginRequest) -> Reply:
 
 async def _conclude(session: Session, outcome: SaslOutcome) -> Reply:
     match outcome:
-        case Accepted(account):
+        case Accepted(account, scope=scope):
             session.account = account
+            session.is_read_only = scope is Scope.READ_ONLY
             session.mail = await session.site.open_mail(account)
             return ok("Logged in", b"CAPABILITY " + b" ".join(session.capabilities()))
         case Rejected():

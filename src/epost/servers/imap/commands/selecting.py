@@ -47,12 +47,13 @@ async def select(session: Session, mail: AccountMail, request: SelectRequest) ->
     if session.view is not None:
         session.select(None)
         session.send(b"* OK [CLOSED] The folder before is closed\r\n")  # RFC 7162 3.2.11
+    is_read_only = request.is_read_only or session.is_read_only
     counters = await mail.counters(request.name)
     folder = await mail.open(request.name)
     view = FolderView(
         folder,
         request.name,
-        is_read_only=request.is_read_only,
+        is_read_only=is_read_only,
         unclaimed=counters.recent,
         folder_id=counters.folder_id,
         modes=session.modes,
@@ -62,7 +63,7 @@ async def select(session: Session, mail: AccountMail, request: SelectRequest) ->
     _describe(session, view, counters)
     if resync is not None and resync.uid_validity == counters.uid_validity:
         await _tell_changes(session, view, resync)
-    if request.is_read_only:
+    if is_read_only:
         return ok("Opened for reading", b"READ-ONLY")
     return ok("Opened", b"READ-WRITE")
 

@@ -5,6 +5,7 @@ import base64
 from dataclasses import replace
 
 from epost.servers.access import Secured
+from epost.servers.imap.dispatch import READING, VERBS
 from tests.support.access import ALICE, MAIL_CHANNEL, ScramClient
 from tests.support.imap_dialogue import ImapHouse, WireClient, play
 
@@ -158,3 +159,12 @@ def test_starttls_changes_the_channel_and_forgets_what_was_sent_ahead() -> None:
         await client.serving
 
     asyncio.run(scene())
+
+
+def test_a_password_for_reading_is_refused_whatever_is_not_known_to_read() -> None:
+    changing = set(VERBS) - READING - {b"LOGIN", b"AUTHENTICATE", b"STARTTLS"}
+    assert changing == {
+        *(b"APPEND", b"COPY", b"CREATE", b"DELETE", b"EXPUNGE", b"MOVE", b"RENAME", b"REPLACE"),
+        *(b"STORE", b"SUBSCRIBE", b"UNSUBSCRIBE", b"SETACL", b"DELETEACL", b"SETMETADATA"),
+        *(b"UID COPY", b"UID EXPUNGE", b"UID MOVE", b"UID REPLACE", b"UID STORE"),
+    }
