@@ -16,6 +16,7 @@ from epost.simulation.scenarios.office_day import OfficeDayScenario
 from epost.simulation.scenarios.scenario import Scenario
 from epost.simulation.scenarios.services import ServicesConfig, ServicesScenario, stretched
 from epost.simulation.scenarios.storage import StorageScenario
+from epost.simulation.verifying import verified_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,8 @@ def run_scenario(
         names = ", ".join(defect.name for defect in DEFECTS)
         raise ConfigError(f"nothing to break is called {broken!r}; there are: {names}") from error
     assert config is None or name == "mail", f"{name} is not set up by a MailConfig"
-    return run(_run(name, seed, minutes, defect, config))
+    with verified_once():
+        return run(_run(name, seed, minutes, defect, config))
 
 
 def describe_scenarios() -> str:
