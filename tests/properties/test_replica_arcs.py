@@ -51,6 +51,7 @@ def test_sharing_and_subtracting_are_what_they_say(a: Arc, b: Arc, key: bytes, s
     assert any(place in piece for piece in shared) == (place in a and place in b)
     assert any(place in piece for piece in rest) == (place in a and place not in b)
     assert sum(piece.size for piece in (*shared, *rest)) == a.size
+    assert a.meets(b) == bool(shared)
 
 
 @given(arcs)

@@ -47,6 +47,11 @@ class Arc(msgspec.Struct, frozen=True):
             pieces.insert(0, (0, min(self.size, beyond)))
         return [Arc((self.before + a) % RING_SIZE, b - a) for a, b in pieces if a < b]
 
+    def meets(self, other: Arc) -> bool:
+        """Is any point in both?"""
+        offset = (other.before - self.before) % RING_SIZE
+        return offset < self.size or offset + other.size > RING_SIZE
+
     def without(self, other: Arc) -> list[Arc]:
         """Return our points that are not in the other."""
         if other.size == RING_SIZE:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from epost.crypto.hashing import u64
 from epost.foundation.codec import encode
 from epost.foundation.errors import EpostError
-from epost.foundation.ids import BlockKind, Handle, NodeHandle, NodeId
+from epost.foundation.ids import RING_SIZE, BlockKind, Handle, NodeHandle, NodeId
 from epost.foundation.ports import DeleteNote, PutNote, Role, SetRoles
 from epost.foundation.wire import Application
 from epost.past.admission import Admission
@@ -94,6 +94,7 @@ class Maintenance:
         self._is_adopting = True
         self._adopted: Handle | None = None
         self._has_room = False
+        self._holds_surplus = False
         self._lacking: dict[NodeId, int] = {}
         self._confirmed: BoundedDict[Handle, frozenset[NodeId]] = BoundedDict(CONFIRMED_MAX)
         self._settled: BoundedDict[Handle, bool] = BoundedDict(SETTLED_MAX)
@@ -120,7 +121,9 @@ class Maintenance:
             self._epoch = self._overlay.epoch
             self._coverage.forget()
             self._due.clear()
-        if self._membership.refresh(now):
+        has_changed = self._membership.refresh(now)
+        self._holds_surplus = self._look_for_surplus()
+        if has_changed:
             self._on_view_changed(now)
         for peer in self._comparisons.expire(now):
             self._due[peer] = now + self._config.recheck_seconds
@@ -229,7 +232,8 @@ class Maintenance:
     def _on_view_changed(self, now: float) -> None:
         """Compare anew with those whose arcs, seen from here, are others than before.
 
-        And with those who share keys with them, since all replicas must confirm what is given up.
+        If there is anything to be given up, with those who share keys with them as well, since
+        all replicas must confirm it.
         """
         view = self._membership.view
         before, self._arcs = self._arcs, {n.id: _arcs_between(view, n.id) for n in view.live}
@@ -238,8 +242,10 @@ class Maintenance:
         for handle in list(self._confirmed):
             self._confirmed.put(handle, (self._confirmed.get(handle) or frozenset()) - changed)
         moved = [view.arc(peer) for peer in self._arcs if peer in changed]
-        due = {p: any(arc.shared_with(view.arc(p)) for arc in moved) for p in self._arcs}
-        self._due = {p: now if is_due else self._due.get(p, now) for p, is_due in due.items()}
+        stirred = changed
+        if self._holds_surplus:
+            stirred = {p for p in self._arcs if any(arc.meets(view.arc(p)) for arc in moved)}
+        self._due = {p: now if p in stirred else self._due.get(p, now) for p in self._arcs}
         self._pauses.forget(changed)
         self._is_adopting, self._adopted, self._next_due = True, None, 0.0
         self._lacking = {peer: n for peer, n in self._lacking.items() if peer in self._arcs}
@@ -249,8 +255,7 @@ class Maintenance:
         if now < self._next_due or not self._comparisons.is_ready:
             return
         self._next_due = float("inf")
-        view = self._membership.view
-        for node in view.live:
+        for node in self._membership.view.live:
             if len(self._comparisons) >= self._config.rounds_open_max or self._pulls.is_crowded:
                 self._next_due = 0.0
                 return
@@ -260,7 +265,18 @@ class Maintenance:
                 self._next_due = min(self._next_due, due)
                 continue
             shared, surplus = self._arcs[node.id]
-            self._comparisons.begin(node, shared, surplus, now)
+            if shared or self._holds_surplus:
+                self._comparisons.begin(node, shared, surplus if self._holds_surplus else (), now)
+            else:  # there is nothing to be compared or handed over now
+                self._lacking[node.id] = 0
+                self._due[node.id] = now + self._pauses.after(RoundDone(node, (), 0, 0))
+                self._next_due = min(self._next_due, self._due[node.id])
+
+    def _look_for_surplus(self) -> bool:
+        """Is anything here that others should hold instead, as far as the vault has counted?"""
+        own = self._membership.view.own_arc
+        beyond = self._vault.fingerprint(own.end, own.start)
+        return own.size < RING_SIZE and (beyond is None or beyond.count > 0)
 
     def _adopt(self) -> None:
         """What was kept for an absent node, and is on the own arc since that has grown, is ours."""

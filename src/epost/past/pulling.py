@@ -77,6 +77,8 @@ class Pulls:
     def pump(self, now: float) -> None:
         """Ask for as much as the bounds allow; give up on what did not come in time."""
         self._now = now
+        if not self._waiting and not self._asked:
+            return
         self._expire(now)
         self._refill(now)
         if not self._may_copy():

@@ -126,6 +126,7 @@ class Replica:
         self._rivals = Rivals(around)
         self._attestor = Attestor(around.node_key, around.node_certificate)
         self._serving = Serving(around, self._maintenance, self._attestor, self._elsewhere.holder)
+        self._looks_soon = False
         self._reads: Rates[NodeId] = Rates(config.reads_per_second, config.reads_burst)
         self._distrust = Distrust(
             config.invalid_blocks_max, config.invalid_blocks_seconds, config.distrust_seconds
@@ -246,12 +247,13 @@ class Replica:
         return not self.is_storage_node or self._queries.passes(key, origin, body, now)
 
     def update(self, node: NodeHandle, joined: bool, now: float) -> None:
-        """The leaf set changed: look at it soon."""
-        self._outbox.set_timer(Application.PAST, TICK, 0.0)
-
-    # Timers.
+        """The leaf set changed: look at it soon, with what changes in the same moment."""
+        if not self._looks_soon:
+            self._looks_soon = True
+            self._outbox.set_timer(Application.PAST, TICK, self._around.config.gathering_seconds)
 
     def _tick(self, now: float) -> None:
+        self._looks_soon = False
         self._maintenance.tick(now)
         self._elsewhere.tick(now)
         self.cache.tick()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 
 from epost.foundation.ids import NodeHandle, NodeId, closeness, number, point
 from epost.past.arcs import Arc, arc_between, known_arc, replica_arc
@@ -68,6 +69,19 @@ class RingView:
         return next((node for node in self.replicas(place) if node not in live), b"")
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """All that a view follows from, but for the time; looked at often, seldom different.
+
+    Which keys the overlay covers follows from the members, and from whether it knows its place.
+    """
+
+    members: Sequence[MemberView]
+    knows_own_place: bool
+    k: int
+    enrolled: int
+
+
 class Membership:
     """Keeps the view up to date."""
 
@@ -76,13 +90,31 @@ class Membership:
         self._excused: frozenset[NodeId] = frozenset()
         k = around.issuers.replication_factor()
         self.view = RingView(around.me.id, k, (around.me.id,), (), is_whole=True)
+        self._seen: _Seen | None = None
+        self._holds_until = 0.0
 
     def refresh(self, now: float) -> bool:
         """Look at the overlay again; return whether the view changed."""
-        around = self._around
-        config, issuers = around.config, around.issuers
-        members = around.overlay.members(now)
-        together = gone_together(members, issuers.enrolled_storage_nodes(), now, config)
+        seen = self._look(now)
+        if seen == self._seen and now < self._holds_until:
+            return False
+        self._seen = seen
+        self._holds_until = _next_judgement(seen.members, now, self._around.config)
+        return self._judge(seen, now)
+
+    def _look(self, now: float) -> _Seen:
+        overlay, issuers = self._around.overlay, self._around.issuers
+        return _Seen(
+            members=overlay.members(now),
+            knows_own_place=overlay.covers(self._around.me.id, 1),
+            k=issuers.replication_factor(),
+            enrolled=issuers.enrolled_storage_nodes(),
+        )
+
+    def _judge(self, seen: _Seen, now: float) -> bool:
+        around, members = self._around, seen.members
+        config = around.config
+        together = gone_together(members, seen.enrolled, now, config)
         # In the morning the last ones are no crowd any more, but excused as before.
         absent = {m.node.id for m in members if _is_absent_within_excuse(m, now, config)}
         excused = together | (self._excused & absent)
@@ -92,8 +124,7 @@ class Membership:
         judged = judge(members, around.me.id, now, config, excused)
         counted, gap = judged.counted, find_gap(judged.counted, around.overlay)
         span = counted if gap is None else counted[gap:] + counted[:gap]
-        k = issuers.replication_factor()
-        view = RingView(around.me.id, k, span, judged.live, is_whole=gap is None)
+        view = RingView(around.me.id, seen.k, span, judged.live, is_whole=gap is None)
         if view == self.view:
             return False
         self.view = view
@@ -157,6 +188,14 @@ def gone_together(
         if last + 1 - first > config.mass_absence_part * len(members):
             together.update(node for _, node in gone[first : last + 1])
     return frozenset(together)
+
+
+def _next_judgement(members: Sequence[MemberView], now: float, config: PastConfig) -> float:
+    """Return when time alone will next change who counts."""
+    spans = (config.repair_delay_seconds, config.mass_absence_seconds_max)
+    absences = [m.absent_since for m in members if m.absent_since is not None]
+    ends = (since + span for since in absences for span in spans)
+    return min((end for end in ends if end > now), default=inf)
 
 
 def _is_absent_within_excuse(member: MemberView, now: float, config: PastConfig) -> bool:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from epost.foundation.ids import Id, NodeHandle, NodeId
 from epost.foundation.wire import Application
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(msgspec.Struct, frozen=True):
     """A node of the leaf set, or one that was until it fell silent.
 
     `absent_since` is monotonic seconds, None while the node lives.

@@ -52,6 +52,7 @@ def test_a_lost_node_s_blocks_are_copied_after_the_repair_delay_and_not_before()
 def test_a_returning_node_is_given_what_was_kept_for_it() -> None:
     async def story(ring: PastRing) -> None:
         ring.fail("cat")
+        await ring.world.run_for(FAST.gathering_seconds + 0.1)
         await fill(ring)
         stand_ins = [h for h in HANDLES if Role.STAND_IN in ring.roles(h).values()]
         assert stand_ins
@@ -137,6 +138,27 @@ def test_nothing_is_exchanged_about_a_block_just_stored_and_little_in_peace() ->
         assert rounds
         assert not any(one.differed for one in rounds)
         assert len(rounds) <= 2 * len(NAMES) * (len(NAMES) - 1)
+
+    in_ring(story, NAMES)
+
+
+def test_changes_of_one_moment_are_looked_at_together_and_without_blocks_few_are_asked() -> None:
+    async def story(ring: PastRing) -> None:
+        compared: list[str] = []
+        ring.world.trace.listen(
+            lambda seen: (
+                compared.append(seen.node) if isinstance(seen.event, RangeCompared) else None
+            )
+        )
+        for name in ("cat", "dan"):
+            ring.fail(name)
+        await ring.world.run_for(FAST.gathering_seconds / 2)
+        assert not compared
+        for name in ("cat", "dan"):
+            ring.return_(name)
+        await ring.world.run_for(5.0)
+        # Whoever shares keys with a node compares with it; nobody offers what it does not have.
+        assert compared.count("ann") < 2 * (len(NAMES) - 1)
 
     in_ring(story, NAMES)
 
