@@ -392,6 +392,8 @@ class Driver:
                 await asyncio.shield(self._commits[-1].done)
             except (EpostError, OSError):
                 return  # the callback of the failed commit has stopped the node
+            # It is taken off the list by a callback, which may be due only now.
+            await asyncio.sleep(0)
 
 
 def _caller(sender: NodeHandle, message: Message) -> Caller:

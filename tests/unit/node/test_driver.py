@@ -602,3 +602,22 @@ def test_many_waiting_events_leave_the_loop_free_in_between() -> None:
         assert len(pair.machine.notifies) == driver_module.TURNS_IN_A_ROW_MAX + 1
 
     in_world(story)
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_a_commit_that_is_done_already_does_not_keep_a_stopping_node_busy_for_ever(
+    steps: int,
+) -> None:
+    """Its callback runs after it is done: whoever only waits for what is done never lets it run."""
+
+    async def story(world: World) -> None:
+        disk = DiskConfig(commit_seconds_min=0.0, commit_seconds_max=0.0)
+        driver = Pair(world, echo, disk=disk).driver
+        driver.outbox.write(PutNote("table", b"key", b"value"))
+        driver.wake()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        await driver.stop()
+        assert driver.stopped.done()
+
+    in_world(story)

@@ -114,6 +114,7 @@ class ForkingTrouble(Trouble):
     async def _with_old_disk(self, machine: Machine, seconds: float) -> None:
         machine.crash(with_machine=True)
         await asyncio.sleep(seconds)
+        machine.host.crash()  # if something that struck it before has switched it on again
         machine.put_in(self._backups[machine.name])
         self._copied(machine)
         self._disk_replaced(machine.name)

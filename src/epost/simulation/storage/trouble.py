@@ -252,7 +252,12 @@ class Trouble:
         self.counts[kind] = self.counts.get(kind, 0) + 1
         task = asyncio.ensure_future(story)
         self._struck[task] = None
-        task.add_done_callback(self._struck.pop)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._struck[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._office.world.bugs.append(error)
 
     def _outage(self) -> float:
         return self._random.uniform(1.0, self._config.outage_seconds_max)
