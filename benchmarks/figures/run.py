@@ -1,7 +1,8 @@
 """`make figures`: runs the papers' experiments with our code and writes what came out.
 
 `docs/figures.json` holds one object per row and is the memory between runs: an experiment that runs
-again replaces its own rows. The table of `docs/figures.md` between its two markers is made from it.
+again replaces its own rows. The table of `docs/figures.md` between its two markers is made from it,
+and so are the plots in `docs/plots`.
 Whether a target is met is computed from the figure and the target each time.
 
     python benchmarks/figures/run.py [--quick] [--only NAME ...] [--json FILE] [--page FILE]
@@ -22,6 +23,7 @@ from epost.simulation.overlay.figure import HEADER, REPORTED, Figure, Target
 from epost.simulation.overlay.statistics import exactly
 
 import past_space  # isort: skip - beside this script
+from plots import write_plots  # isort: skip - as well
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAST = "past"
@@ -44,6 +46,7 @@ def main() -> None:
         rows = keep(arguments.json, name, scale, figures)
         if arguments.page:
             write_table(arguments.page, rows)
+            write_plots(rows, arguments.page.parent / "plots")
         gc.collect()
 
 
