@@ -89,6 +89,21 @@ def test_a_restarted_node_is_back_at_once_and_where_it_listens_now() -> None:
     assert hosts[5].handle in neighbour.node.neighbours()
 
 
+@pytest.mark.parametrize("down_seconds", [0.5, 3.0, 20.0])
+def test_daemons_that_come_back_together_are_whole_as_fast_as_they_start(
+    down_seconds: float,
+) -> None:
+    ring, hosts = grown(30, seed=19, config=PastryConfig.brisk())
+    victims = hosts[3:20:6]
+    for host in victims:
+        ring.crash(host)
+    ring.run(down_seconds)
+    for host in victims:
+        ring.start(host)
+    seconds = ring.run_until(ring.is_converged, 10.0)
+    assert seconds < 4.0
+
+
 @pytest.mark.parametrize("size", [2, 3, 5, 40])
 @pytest.mark.parametrize("reports", [False, True])
 def test_after_all_nodes_were_killed_they_find_one_ring_again(size: int, reports: bool) -> None:
