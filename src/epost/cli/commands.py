@@ -12,6 +12,7 @@ import typer
 
 from epost import __version__
 from epost.cli.devices import compare_digits, device
+from epost.cli.inspecting import repair, verify
 from epost.cli.mail_programs import client_settings, password
 from epost.cli.options import (
     AsJson,
@@ -46,6 +47,8 @@ demo = typer.Typer(help="Run a small organisation of real daemons on this machin
 app.add_typer(org, name="org")
 app.add_typer(device, name="device")
 app.command()(trace)
+app.command()(verify)
+app.command()(repair)
 app.add_typer(demo, name="demo")
 app.add_typer(password, name="password")
 app.command("client-settings")(client_settings)

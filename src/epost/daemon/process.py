@@ -31,6 +31,7 @@ from epost.daemon.control import Command, ControlServer, socket_path
 from epost.daemon.counters import EventCounters
 from epost.daemon.files import make_private_folder
 from epost.daemon.folder import Membership, NodeFolder
+from epost.daemon.inspecting import InspectionJob
 from epost.daemon.listeners import MailListeners
 from epost.daemon.logs import LoggingObserver, logger, start_logging
 from epost.daemon.loopback import LoopbackOwnerCheck
@@ -343,6 +344,7 @@ class Daemon:
             "ring": ring,
             "trace": Trace(self.node).find,
             **AccountDoor(self.node).commands(),
+            **InspectionJob(self.node).commands(),
         }
         control = ControlServer(socket_path(self._folder.path), commands)
         await control.start()

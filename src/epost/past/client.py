@@ -199,6 +199,10 @@ class BlockStore:
         """Return the nodes, of those that should, that hold a block for the ring now."""
         return await self._readings.holders(handle)
 
+    async def proven_holders(self, handle: Handle) -> Sequence[NodeId]:
+        """Return the same after reading every copy; costs as many times the block."""
+        return await self._readings.proven_holders(handle)
+
     def below_k(self) -> int:
         """Return an estimate of how many blocks lie on fewer than k machines."""
         return self._replica.below_k() + self._vault.counts().unpushed

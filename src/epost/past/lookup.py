@@ -244,6 +244,24 @@ class Lookups:
         )
         return [node for node in outcome.successes if node is not None]
 
+    async def fetch_each(
+        self, handle: Handle, nodes: Sequence[NodeHandle]
+    ) -> Sequence[tuple[NodeId, Fetched]]:
+        """Return the copies of a block that prove themselves, and who gave them."""
+        config = self._around.config
+
+        async def fetch(node: NodeHandle) -> tuple[NodeId, Fetched]:
+            return node.id, await self._fetch_from(node, handle, 0)
+
+        outcome = await spread(
+            [partial(fetch, node) for node in nodes],
+            needed=len(nodes),
+            at_once=len(nodes),
+            hedge_seconds=config.lookup_deadline_seconds,
+            deadline_seconds=config.lookup_deadline_seconds,
+        )
+        return outcome.successes
+
     def nonce(self) -> bytes:
         """Return a fresh nonce for the statements of one reading."""
         return self._entropy.token(NONCE_BYTES)

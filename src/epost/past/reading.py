@@ -109,14 +109,34 @@ class Readings:
 
     async def holders(self, handle: Handle) -> Sequence[NodeId]:
         """Return which of the nodes that should hold a block do, closest first."""
-        size = self._around.issuers.replication_factor() + self._around.config.stand_ins
-        nodes = await self._lookups.replica_set(handle.place, size)
-        others = [node for node in nodes if node.node_id != self._around.me.node_id]
+        nodes, others = await self._responsible(handle)
         holding = set(await self._lookups.holders(handle, others))
         entry = self._vault.entry(handle)
         if entry is not None and is_held(entry):
             holding.add(self._around.me.id)
         return [node.id for node in nodes if node.id in holding]
+
+    async def proven_holders(self, handle: Handle) -> Sequence[NodeId]:
+        """Return the same by reading every copy: whose proves itself, and is none the older.
+
+        A node that finds its copy rotten when it reads it fetches another.
+        """
+        nodes, others = await self._responsible(handle)
+        copies = dict(await self._lookups.fetch_each(handle, others))
+        entry = self._vault.entry(handle)
+        if entry is not None and is_held(entry) and (own := await self._own(handle)) is not None:
+            copies[self._around.me.id] = own
+        newest_of_all = max((order(copy.proven) for copy in copies.values()), default=None)
+        current = {node for node, copy in copies.items() if order(copy.proven) == newest_of_all}
+        return [node.id for node in nodes if node.id in current]
+
+    async def _responsible(
+        self, handle: Handle
+    ) -> tuple[Sequence[NodeHandle], Sequence[NodeHandle]]:
+        """Return the nodes that should hold a block, and those of them that are not this one."""
+        size = self._around.issuers.replication_factor() + self._around.config.stand_ins
+        nodes = await self._lookups.replica_set(handle.place, size)
+        return nodes, [node for node in nodes if node.node_id != self._around.me.node_id]
 
     def _read(self, handle: Handle, survey: _Survey, best: Fetched, own: Fetched | None) -> Reading:
         self._pins.saw(handle, order(best.proven))
