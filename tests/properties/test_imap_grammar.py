@@ -26,6 +26,7 @@ TOKENS = [
     *b"BINARY.PEEK[1] BINARY.SIZE[2.1] PREVIEW (LAZY) VANISHED (QRESYNC DATE REVERSE IN".split(),
     *b"REFERENCES ORDEREDSUBJECT OLDER YOUNGER 60 subtree (personal) UTF8 (~{3+} DEFLATE".split(),
     *rb"+FLAGS.SILENT \Seen \* ( ) () (CONDSTORE) (UNCHANGEDSINCE USE STATUS {3} {3+}".split(),
+    *b"/private/comment /shared/a/b (MAXSIZE (DEPTH infinity ~{3+} SAVEDATE SAVEDON".split(),
     *b"SET (SELECTED (PERSONAL (MAILBOXES (MessageNew MessageExpunge) (MailboxName NONE".split(),
     b'"',
     b'"x"',
@@ -45,6 +46,8 @@ limits = ImapLimits(line_bytes_max=200, mail_bytes_max=50, literal_bytes_max=30)
 @example(b"t UID", [])
 @example(b"t SELECT a (QRESYNC (1 2 3 (4 5)))", [])
 @example(b"t ESEARCH IN (subtree (a b)) RETURN () ALL", [])
+@example(b"t GETMETADATA (DEPTH 1 MAXSIZE 2) INBOX (/private/a)", [])
+@example(b't SETMETADATA "" (/private/a NIL /shared/b ~{1}\r\n)', [b"x"])
 @example(b"t NOTIFY SET STATUS (SUBTREE (a b) (MessageNew (UID) MessageExpunge))", [])
 def test_parsing_fails_in_one_way_only(text: bytes, literals: list[bytes]) -> None:
     try:

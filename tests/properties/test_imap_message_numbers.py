@@ -93,9 +93,11 @@ class TwoClients(RuleBasedStateMachine):
     @rule(who=clients)
     def a_client_searches(self, who: int) -> None:
         believer = self.believers[who]
-        count = len(believer.uids)
-        lines = self.run(believer.command("SEARCH ALL"))
-        assert [int(n) for n in lines[0].split()[2:]] == list(range(1, count + 1))
+        lines = self.run(believer.client.command("SEARCH ALL"))
+        for line in lines:
+            if line.startswith("* SEARCH"):
+                assert [int(n) for n in line.split()[2:]] == list(range(1, len(believer.uids) + 1))
+            believer.hear(line)
         assert not any(line.endswith("EXPUNGE") for line in lines)
 
     @rule(
@@ -118,6 +120,21 @@ class TwoClients(RuleBasedStateMachine):
         lines = self.run(self.believers[who].command(command))
         assert lines[-1].startswith("t OK")
 
+    @rule(
+        who=clients,
+        wish=st.sampled_from(
+            [
+                "NONE",
+                "SET (PERSONAL (MessageNew MessageExpunge))",
+                "SET (SELECTED-DELAYED (MessageNew MessageExpunge))",
+                "SET (SELECTED-DELAYED (MessageNew (UID FLAGS) MessageExpunge FlagChange))",
+            ]
+        ),
+    )
+    def a_client_says_what_it_wants_to_hear(self, who: int, wish: str) -> None:
+        lines = self.run(self.believers[who].command(f"NOTIFY {wish}"))
+        assert lines[-1].startswith("t OK")
+
     @rule(who=clients)
     def a_client_idles_while_mail_arrives(self, who: int) -> None:
         async def scene() -> None:
@@ -136,7 +153,7 @@ class TwoClients(RuleBasedStateMachine):
         async def scene() -> None:
             there = list(self.house.mail.folder("INBOX").uids())
             for believer in self.believers:
-                await believer.command("NOOP")
+                await believer.command("NOTIFY SET (SELECTED-DELAYED (MessageNew MessageExpunge))")
                 await believer.command("FETCH 1:* UID")
                 assert believer.uids == there
                 await believer.client.hang_up()

@@ -33,6 +33,16 @@ known = st.sampled_from(
         b"EXPUNGE",
         b"CLOSE",
         b"RENAME INBOX Other2",
+        b"NOTIFY SET STATUS (SELECTED (MessageNew (UID BODY[]) MessageExpunge FlagChange))"
+        b" (PERSONAL (MessageNew MessageExpunge MailboxName SubscriptionChange))",
+        b"NOTIFY SET (SELECTED-DELAYED (MessageNew MessageExpunge)) (INBOXES (MailboxName))",
+        b"NOTIFY NONE",
+        b"ENABLE METADATA",
+        b'SETMETADATA INBOX (/private/a "x" /shared/b NIL)',
+        b"GETMETADATA (DEPTH infinity MAXSIZE 1) INBOX /private",
+        b'LIST "" * RETURN (METADATA (/private/a))',
+        b"UID FETCH 1:* SAVEDATE",
+        b"UID SEARCH NOT SAVEDSINCE 1-Jan-2020",
     ]
 )
 verbs = st.sampled_from(sorted(VERBS.keys() - WAITING))

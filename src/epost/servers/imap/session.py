@@ -146,7 +146,7 @@ class Session:
             return
         self.announce_keywords(view)
         news = view.announce(may_expunge=may_expunge)
-        if not wanted.flags:
+        if not (wanted.flags or is_asked):
             news = replace(news, changed=())
         await self.send_many(announcement_lines(news, view))
         if news.appended and wanted.tell_new is not None:

@@ -52,7 +52,8 @@ async def notify(session: Session, mail: AccountMail, request: NotifyRequest) ->
         return no("Some of these events are not known here", b"BADEVENT (" + known + b")")
     if len(request.groups) > NOTIFY_GROUPS_MAX:
         return no("That is more than is told without being asked for", _OVERFLOW)
-    await session.announce(may_expunge=True)  # as NOOP would (RFC 5465 3.1)
+    if request.groups:  # as NOOP would (RFC 5465 3.1), whatever was wanted before
+        await session.announce(may_expunge=True, is_asked=True)
     watch = Watch(
         request.groups,
         surroundings=await Surroundings.of(mail),
