@@ -52,7 +52,8 @@ class TransportConfig:
     relay_tries: int = 3
     relay_shun_seconds: float = 300.0  # a relay that failed is asked after the others
     direct_retry_seconds: float = 60.0  # while a node is reached through another
-    relayed_links_max: int = 64  # that end here
+    relayed_links_max: int = 64  # that end here ...
+    relayed_links_per_relay_max: int = 32  # ... through one relay
     relayed_pairs_max: int = 64  # that pass through here ...
     relayed_pairs_per_node_max: int = 8  # ... opened by one node
     relayed_bytes_per_second: int = 2 * MIB  # of one pair, both ways

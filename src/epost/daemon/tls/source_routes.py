@@ -30,7 +30,10 @@ Begin = Callable[[RelayedLink, NodeId | None], Session]
 
 
 class SourceRoutes:
-    """The tunnels that end at this node, at most `relayed_links_max`."""
+    """The tunnels that end at this node, at most `relayed_links_max`.
+
+    A relay can bring a part of them only: it might invent those in whose name it opens them.
+    """
 
     def __init__(
         self,
@@ -135,7 +138,11 @@ class SourceRoutes:
             raise
 
     def _accept(self, way: Way) -> None:
-        if len(self._links) >= self._config.relayed_links_max:
+        of_relay = sum(other.relay == way.relay for other in self._links)
+        if (
+            len(self._links) >= self._config.relayed_links_max
+            or of_relay >= self._config.relayed_links_per_relay_max
+        ):
             self._refuse(way, "too many links through others")
             return
         link = self._make(way, self._accepting, opened_by_us=False)

@@ -261,11 +261,12 @@ def test_a_full_relay_refuses_and_another_is_taken() -> None:
     run(story())
 
 
-def test_a_node_that_takes_no_more_tunnels_is_reported_unreachable() -> None:
+@pytest.mark.parametrize("limit", ["relayed_links_max", "relayed_links_per_relay_max"])
+def test_a_node_that_takes_no_more_tunnels_is_reported_unreachable(limit: str) -> None:
     async def story() -> None:
         async with office(config=CONFIG) as place:
             anna, carl = place.start(1), place.start(11)
-            bert = place.start(10, config=replace(CONFIG, relayed_links_max=0))
+            bert = place.start(10, config=replace(CONFIG, **{limit: 0}))
             await link(anna, carl)
             await link(bert, carl)
             anna.transport.send(lost(bert), b"hello")
