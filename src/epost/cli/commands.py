@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from epost import __version__
+from epost.cli.backups import backup, restore
 from epost.cli.devices import compare_digits, device
 from epost.cli.inspecting import repair, verify
 from epost.cli.mail_programs import client_settings, password
@@ -45,6 +46,8 @@ app = typer.Typer(
 )
 demo = typer.Typer(help="Run a small organisation of real daemons on this machine.")
 app.add_typer(org, name="org")
+app.command()(backup)
+app.command()(restore)
 app.add_typer(device, name="device")
 app.command()(trace)
 app.command()(verify)

@@ -28,6 +28,7 @@ from epost.foundation.ids import U63, BlockKind, Bytes32, Handle
 from epost.foundation.ports import Observer, PutNote
 from epost.node.assembly import Node
 from epost.node.observed import CertifiedLogAlarm
+from epost.past.client import BlockStore
 from epost.past.log_format import (
     LOG_RECORD,
     NO_CLUSTER,
@@ -79,6 +80,29 @@ class Certified:
     sequence: int
 
 
+async def newest_head(blocks: BlockStore, log_key: bytes) -> bytes | None:
+    """Return the head of a certified log, None if there is none; raises UnavailableError."""
+    try:
+        reading = await blocks.lookup_latest(key_block_handle(log_key))
+    except StaleVersion:
+        return None  # replicas that went back; the others will say the newest
+    return reading.block
+
+
+async def records_from(blocks: BlockStore, head: Head, start: int) -> list[bytes]:
+    """Return the records from the cluster with `start` on; raises PeerError, NotFoundError."""
+    clusters: list[list[bytes]] = []
+    name, content = head.content.cluster, head.content
+    while name != NO_CLUSTER and len(clusters) < CLUSTERS_READ_MAX:
+        body, proof = await blocks.lookup_cluster(Handle(BlockKind.CLUSTER, name))
+        content = open_head(proof).content
+        clusters.append(split_records(body))
+        if content.first_sequence <= start:
+            break
+        name = content.previous_cluster
+    return [record for cluster in reversed(clusters) for record in cluster]
+
+
 class CertifiedWatch:
     """The story of one node, for as long as that runs."""
 
@@ -122,13 +146,14 @@ class CertifiedWatch:
         seen = self._seen(issuer.certified_log_key)
         start = seen.sequence + 1 if seen.sequence else self._first_own()
         try:
-            head = await self._head(issuer)
+            data = await newest_head(self._node.blocks, issuer.certified_log_key)
+            head = open_head(data) if data is not None else None
             if head is None or (head.content.sequence, head.content.tip) == (
                 seen.sequence,
                 seen.tip,
             ):
                 return
-            records = await self._records_from(head, start)
+            records = await records_from(self._node.blocks, head, start)
             found = self._judge(issuer, seen, records)
         except (AuthenticityError, PeerError) as error:
             place = seen.sequence
@@ -136,27 +161,6 @@ class CertifiedWatch:
             return
         newest = _Seen(1, head.content.sequence, head.content.tip, seen.alarms)
         await self._keep(issuer, newest, found)
-
-    async def _head(self, issuer: IssuerCert) -> Head | None:
-        handle = key_block_handle(issuer.certified_log_key)
-        try:
-            reading = await self._node.blocks.lookup_latest(handle)
-        except StaleVersion:
-            return None  # replicas that went back; the others will say the newest
-        return open_head(reading.block, handle) if reading.block is not None else None
-
-    async def _records_from(self, head: Head, start: int) -> list[bytes]:
-        """Return the records from the cluster with `start` on; raises PeerError, NotFoundError."""
-        clusters: list[list[bytes]] = []
-        name, content = head.content.cluster, head.content
-        while name != NO_CLUSTER and len(clusters) < CLUSTERS_READ_MAX:
-            body, proof = await self._node.blocks.lookup_cluster(Handle(BlockKind.CLUSTER, name))
-            content = open_head(proof).content
-            clusters.append(split_records(body))
-            if content.first_sequence <= start:
-                break
-            name = content.previous_cluster
-        return [record for cluster in reversed(clusters) for record in cluster]
 
     def _judge(
         self, issuer: IssuerCert, seen: _Seen, records: Sequence[bytes]

@@ -156,6 +156,11 @@ class Issuers:
         root = [self._root.data] if self._root else []
         return root + [self._issued[key].block.data for key in sorted(self._issued)]
 
+    def block_of(self, issuer_key: bytes) -> bytes | None:
+        """Return the newest issuer block of a key."""
+        issued = self._issued.get(issuer_key)
+        return issued.block.data if issued else None
+
     def is_stale(self, now_ms: int) -> bool:
         """Is every issuer block past its time? Known peers go on, with a warning."""
         return all(now_ms >= i.content.next_update for i in self._issued.values())

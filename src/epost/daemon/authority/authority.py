@@ -17,6 +17,7 @@ from epost.crypto.certificates import (
 )
 from epost.crypto.names import canonical, canonical_domain
 from epost.crypto.signing import SigningKey
+from epost.daemon.authority.catching_up import CatchingUp, inherited
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.founding import (
     ORGANISATION,
@@ -33,7 +34,7 @@ from epost.daemon.authority.keys import (
 )
 from epost.daemon.authority.log_publication import LogPublication
 from epost.daemon.authority.members import Members
-from epost.daemon.authority.register import InviteRow, NodeRow, Register
+from epost.daemon.authority.register import REGISTER_FILE, InviteRow, NodeRow, Register
 from epost.daemon.authority.renewing import Renewals
 from epost.daemon.authority.rules import Rules, changed_rules, read_rules, write_rules
 from epost.daemon.authority.word import Word
@@ -59,7 +60,7 @@ from epost.rings.invite import LIFETIME_MS_MAX, Invite, token_hash
 from epost.rings.policy import Reason
 
 ID_PREFIX_DIGITS_MIN = 8
-_FILE = "organisation"
+PUBLIC_FILE = "organisation"
 
 
 class Authority:
@@ -72,18 +73,18 @@ class Authority:
         self._keys = keys
         self._world = world
         self._issuer = SigningKey(keys.issuer)
-        self._register = Register(directory / "register.db")
+        self._register = Register(directory / REGISTER_FILE)
         self._adopt(public)
 
     @classmethod
     def create(cls, directory: Path, domain: str, enrolment: Address, world: World) -> Self:
         """Found an organisation; raises ConfigError if the folder holds one already."""
         make_private_folder(directory)
-        if (directory / _FILE).exists():
+        if (directory / PUBLIC_FILE).exists():
             raise ConfigError(f"{directory} holds the authority of an organisation already")
         keys = make_keys(directory, world.entropy)
         public = found(canonical_domain(domain), keys, enrolment, world.clock.wall_ms())
-        write_private(directory / _FILE, encode(public))
+        write_private(directory / PUBLIC_FILE, encode(public))
         authority = cls(directory, keys.issuer, public, world)
         authority._word.publish()
         return authority
@@ -92,12 +93,12 @@ class Authority:
     def open(cls, directory: Path, world: World) -> Self:
         """Open the authority of a folder; raises ConfigError."""
         data = read_required(
-            directory / _FILE, "Found an organisation: epost org init DOMAIN --user NAME"
+            directory / PUBLIC_FILE, "Found an organisation: epost org init DOMAIN --user NAME"
         )
         try:
             public = ORGANISATION.decode(data)
         except PeerError as error:
-            raise ConfigError(f"{directory / _FILE}: damaged: {error}") from error
+            raise ConfigError(f"{directory / PUBLIC_FILE}: damaged: {error}") from error
         return cls(directory, load_issuer_keys(directory), public, world)
 
     def _adopt(self, public: Organisation) -> None:
@@ -110,6 +111,8 @@ class Authority:
         self.log = LogPublication(
             self._register, self._keys.certified_log, public.ring, self._world
         )
+        self._catching_up = CatchingUp(self._register, self.log)
+        self._word.inherited = lambda now: inherited(self._register, now)
         self.members = Members(self._register, self._certifier, self._word, self._world)
 
     def __enter__(self) -> Self:
@@ -218,10 +221,6 @@ class Authority:
         """Return the certificates of accounts that may not be in the ring yet."""
         return self._renewals.fresh(self._world.clock.wall_ms())
 
-    def account_certificates(self) -> Sequence[bytes]:
-        """Return the newest certificate of each account."""
-        return [account.certificate for account in self._register.accounts()]
-
     @property
     def root_block(self) -> bytes:
         """The newest root block."""
@@ -243,9 +242,22 @@ class Authority:
             return False
         root = load_root_keys(self._directory)
         public = prolonged(self._public, root, self._keys, now)
-        write_private(self._directory / _FILE, encode(public))
+        write_private(self._directory / PUBLIC_FILE, encode(public))
         self._adopt(public)
         return True
+
+    @property
+    def is_restored(self) -> bool:
+        """Does this come from a backup, and has not caught up with the ring yet?"""
+        return self._catching_up.is_needed
+
+    def catch_up(
+        self, issuer_block: bytes | None, head: bytes | None, records: Sequence[bytes]
+    ) -> None:
+        """Take over what the ring has and a backup lacked; see `catching_up`. Raises PeerError."""
+        with self._register.transaction():
+            self._catching_up.take(issuer_block, head, records)
+            self._word.publish()
 
     def note_seen(self, node_ids: Sequence[bytes]) -> None:
         """Note that these machines are in the ring now."""

@@ -47,6 +47,12 @@ class LogPublication:
         self._ring = ring
         self._world = world
 
+    @property
+    def reached(self) -> int:
+        """How far the log goes in the register."""
+        newest = self._register.newest_certified()
+        return newest[0] if newest else 0
+
     def next_step(self) -> Step | None:
         """Return what to store next, None if the ring has all; the same until `published`."""
         newest = self._register.newest_certified()
@@ -65,6 +71,12 @@ class LogPublication:
         """The ring has this."""
         with self._register.transaction():
             self._register.put_setting(_PUBLISHED, step.sequence.to_bytes(8, "big"))
+
+    def adopt(self, head: bytes) -> None:
+        """Go on behind a head that the ring has; to be called inside a transaction."""
+        sequence = head_of(open_key_block(head)).content.sequence
+        self._register.put_block(_HEAD, head)
+        self._register.put_setting(_PUBLISHED, sequence.to_bytes(8, "big"))
 
     def _published(self) -> int:
         return int.from_bytes(self._register.setting(_PUBLISHED) or b"", "big")

@@ -17,6 +17,7 @@ import apsw
 from epost.foundation.errors import ConfigError
 
 SCHEMA_VERSION = 3
+REGISTER_FILE = "register.db"
 BUSY_TIMEOUT_MS = 5000
 
 _SCHEMA = """

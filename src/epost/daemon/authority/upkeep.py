@@ -19,10 +19,18 @@ from epost.daemon.authority.world import World
 from epost.daemon.config import AuthoritySection, parse_address
 from epost.daemon.enrolment.listener import EnrolmentRefused
 from epost.daemon.world import SystemEntropy
-from epost.foundation.errors import ConfigError, EpostError, RefusedError, UnavailableError
+from epost.foundation.errors import (
+    ConfigError,
+    EpostError,
+    NotFoundError,
+    RefusedError,
+    UnavailableError,
+)
 from epost.foundation.ids import BlockKind, Id, NodeHandle
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
+from epost.node.certified_watch import newest_head, records_from
+from epost.past.log_format import LOG_RECORD, open_head
 from epost.rings.renewal import WARNED_BEFORE_MS, issuing_group
 
 REFRESH_SECONDS = 24 * 3600.0
@@ -31,6 +39,9 @@ LOOK_SECONDS = 5.0
 """How soon what the command line changed (an enrolment, a revocation) reaches the ring."""
 BROUGHT_MAX = 10_000
 """Certificates remembered to be in the ring already; others are inserted again, for nothing."""
+NEIGHBOURS_AWAITED = 120
+"""Seconds that a restored authority waits for somebody who knows more; it may be alone."""
+NEWS_AWAITED_SECONDS = 5.0
 SIGHTING_SECONDS = 3600.0
 """How often it is noted who is in the ring."""
 
@@ -85,13 +96,18 @@ class AuthorityUpkeep:
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
+        if not self._authority.is_restored:
+            await self._open()
+        self._task = asyncio.get_running_loop().create_task(self._keep_publishing())
+        return self
+
+    async def _open(self) -> None:
+        """Serve new members, and those who want to be renewed."""
         await self._service.__aenter__()
         group = issuing_group(self._authority.trust.ring)
         self._node.scribe.register_taker(IssuingDesk(self._authority, group, self._observer))
         self._node.scribe.join(group)
         self._node.driver.wake()
-        self._task = asyncio.get_running_loop().create_task(self._keep_publishing())
-        return self
 
     async def __aexit__(
         self,
@@ -120,6 +136,8 @@ class AuthorityUpkeep:
         ]
 
     async def _keep_publishing(self) -> None:
+        while self._authority.is_restored:
+            await self._catch_up()
         loop = asyncio.get_running_loop()
         refresh_at = sight_at = loop.time()
         while True:
@@ -137,6 +155,28 @@ class AuthorityUpkeep:
             self._node.issuers.publish(self._authority.issuer_block)
             self._node.driver.wake()
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _catch_up(self) -> None:
+        """After a restore, learn from the ring what was done since the backup; then serve."""
+        for _ in range(NEIGHBOURS_AWAITED):
+            if self._node.overlay.is_ready and self._node.overlay.neighbours():
+                break
+            await asyncio.sleep(1.0)
+        await asyncio.sleep(NEWS_AWAITED_SECONDS)
+        (issuer,) = self._authority.trust.issuers
+        try:
+            head = await newest_head(self._node.blocks, issuer.certified_log_key)
+            records: list[bytes] = []
+            if head is not None:
+                reached = self._authority.log.reached
+                found = await records_from(self._node.blocks, open_head(head), reached + 1)
+                records = [r for r in found if LOG_RECORD.decode(r).sequence > reached]
+            block = self._node.issuers.block_of(issuer.issuer_key)
+            self._authority.catch_up(block, head, records)
+        except (UnavailableError, NotFoundError) as error:
+            self._observer.record(LogNotPublished(self._authority.log.reached, str(error)))
+            return
+        await self._open()
 
     def _prolong_issuer(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from epost.crypto.certificates import NodeRole, OrganisationTrust
 from epost.crypto.hashing import derive
@@ -25,7 +25,7 @@ from epost.rings.policy import (
 
 ORGANISATION_MODE_BYTES_MIN = 64 * 1024
 SECRET_EPOCH = 1
-_BLOCK = "issuer"
+ISSUER_BLOCK = "issuer"
 
 
 class Word:
@@ -45,22 +45,23 @@ class Word:
         self._trust = trust
         self._world = world
         self._issuer = SigningKey(keys.issuer)
+        self.inherited: Callable[[int], Sequence[Revocation]] = lambda _now: ()
 
     def newest(self) -> KeyBlock:
         """Return the newest issuer block."""
-        data = self._register.block(_BLOCK)
+        data = self._register.block(ISSUER_BLOCK)
         assert data is not None, "an authority publishes its policy when it is founded"
         return open_key_block(data)
 
     def publish(self) -> None:
         """Sign the next issuer block; to be called inside a transaction."""
         now = self._world.clock.wall_ms()
-        held = self._register.block(_BLOCK)
+        held = self._register.block(ISSUER_BLOCK)
         content = IssuerContent(
             format=1,
             number=0,
             next_update=now + NEXT_UPDATE_MS_MAX,
-            revoked=tuple(self._revocations(now)),
+            revoked=tuple({r.certificate: r for r in self._revocations(now)}.values()),
             policy=self._policy(now),
             certified_log=self._certifier.log_head(),
         )
@@ -72,9 +73,10 @@ class Word:
             content=content,
         )
         read_issuer_block(block, self._trust.issuers, self._trust.ring)
-        self._register.put_block(_BLOCK, block.data)
+        self._register.put_block(ISSUER_BLOCK, block.data)
 
     def _revocations(self, now: int) -> Iterator[Revocation]:
+        yield from self.inherited(now)
         for node in self._register.nodes():
             if node.revoked_at is not None and now < node.not_after:
                 yield Revocation(node.serial, node.reason or 0, node.revoked_at)

@@ -18,6 +18,8 @@ from epost.foundation.errors import ConfigError, DiskFull
 
 APPLICATION_ID = 0x65504F53
 """Says that the file is ours: "ePOS"."""
+
+DATABASE_FILE = "vault.db"
 SCHEMA_VERSION = 2
 BUSY_TIMEOUT_MS = 5000
 WRITER_CACHE_KIBIBYTES = 4 * 1024

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from epost.daemon.vault.bodies import BodyFiles, next_body
-from epost.daemon.vault.database import config_errors, open_to_read, open_to_write
+from epost.daemon.vault.database import DATABASE_FILE, config_errors, open_to_read, open_to_write
 from epost.daemon.vault.index import Index
 from epost.daemon.vault.planning import Planner
 from epost.daemon.vault.reader import BodyReader
@@ -79,7 +79,7 @@ class SqliteVault:
             self._opened = opened.pop_all()
 
     def _open(self, opened: ExitStack) -> None:
-        path = self._folder / "vault.db"
+        path = self._folder / DATABASE_FILE
         with config_errors(path):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             opened.callback(os.close, _lock(self._folder / "vault.lock"))
