@@ -22,6 +22,8 @@ from epost.post.parallel import in_parallel
 PIECES_AT_ONCE = 8
 FINDINGS_MAX = 1000
 """Findings that are listed; more are counted."""
+LOOKS_AT_GROWING = 5
+"""A log that grows while it is looked at is for a moment newer on one machine than on another."""
 LOOKS_AFTER_REPAIR = 5
 """A machine whose copy was rotten fetches another as soon as it has been read."""
 _PAUSE_SECONDS = 1.0
@@ -151,8 +153,18 @@ class Inspection:
         return None
 
     async def _copies(self, handle: Handle) -> int:
+        looks = 1 if handle.kind is BlockKind.CONTENT else LOOKS_AT_GROWING
+        return await self._enough_copies(handle, looks=looks)
+
+    async def _enough_copies(self, handle: Handle, *, looks: int) -> int:
+        """Return how many copies there are, after so many looks if it is not enough."""
         ask = self._blocks.proven_holders if self._reads_every_copy else self._blocks.holders
-        return len(await ask(handle))
+        while True:
+            copies = len(await ask(handle))
+            looks -= 1
+            if copies >= self._replicas_wanted() or looks <= 0:
+                return copies
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _read(self, handle: Handle) -> tuple[bytes, bytes]:
         """Return a copy that proves itself, and of a cluster its head."""
@@ -173,13 +185,9 @@ class Inspection:
             await self._put(handle, *await self._read(handle))
         except (RefusedError, *TROUBLES) as error:
             return Finding(finding.piece, finding.problem, finding.copies, str(error))
-        copies = finding.copies
-        for look in range(LOOKS_AFTER_REPAIR):
-            if look:
-                await asyncio.sleep(_PAUSE_SECONDS)
-            copies = await self._copies(handle)
-            if copies >= self._replicas_wanted():
-                return Finding(finding.piece, finding.problem, copies, is_repaired=True)
+        copies = await self._enough_copies(handle, looks=LOOKS_AFTER_REPAIR)
+        if copies >= self._replicas_wanted():
+            return Finding(finding.piece, finding.problem, copies, is_repaired=True)
         reason = "not enough machines take it now"
         return Finding(finding.piece, finding.problem, copies, reason)
 
