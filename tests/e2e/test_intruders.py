@@ -37,7 +37,7 @@ UNDISTURBED_SECONDS_MAX = 15.0
 VISIT = """
 import encodings.idna, json, os, socket, sys, urllib.error, urllib.request
 
-smtp, imap, metrics, control, uid = sys.argv[1:]
+smtp, imap, pop3, metrics, control, uid = sys.argv[1:]
 os.chdir(os.path.dirname(control))
 os.setgroups([])
 os.setgid(int(uid))
@@ -75,6 +75,7 @@ def get(url):
 print(json.dumps({
     "smtp": hear(smtp, b"QUIT\\r\\n"),
     "imap": hear(imap, b"a LOGOUT\\r\\n"),
+    "pop3": hear(pop3, b"QUIT\\r\\n"),
     "metrics": get(metrics),
     "control": ask_control(),
 }))
@@ -92,7 +93,8 @@ def visit(demo: RunningDemo, uid: int) -> dict[str, object]:
     """Knock at all local doors of bob's daemon as another user."""
     node = demo.node("bob")
     control = socket_path(Path(node["data_dir"]))
-    ports = (str(node["smtp"]["port"]), str(node["imap"]["port"]), node["metrics_url"])
+    services = (node[name] for name in ("smtp", "imap", "pop3"))
+    ports = (*(str(service["port"]) for service in services), node["metrics_url"])
     result = subprocess.run(
         [sys.executable, "-c", VISIT, *ports, str(control), str(uid)],
         capture_output=True, text=True, timeout=60, check=False,
@@ -116,6 +118,8 @@ def test_another_local_user_is_refused_at_every_door(three: RunningDemo) -> None
     assert "221" not in told["smtp"]
     assert told["imap"].startswith("* BYE ")
     assert "LOGOUT" not in told["imap"]
+    assert told["pop3"].startswith("-ERR ")
+    assert "+OK" not in told["pop3"]
     assert told["metrics"] == 403
     assert told["control"] == "PermissionError"
     control.parent.chmod(0o755)  # by mistake: the daemon looks at who connects as well
@@ -129,6 +133,7 @@ def test_another_local_user_is_refused_at_every_door(three: RunningDemo) -> None
     own = visit(three, os.getuid())
     assert own["smtp"].startswith("220 ")
     assert own["imap"].startswith("* OK ")
+    assert own["pop3"].startswith("+OK ")
     assert own["metrics"] == 200
     assert "bob@example.org" in own["control"]
 

@@ -21,6 +21,7 @@ class Maildrop:
         self._uids = array("I")
         self._sizes = array("I")
         self._emails = bytearray()
+        self._octets = 0
         self._deleted: set[int] = set()
         self._read: set[int] = set()
 
@@ -34,6 +35,7 @@ class Maildrop:
             drop._uids += rows.uids
             drop._sizes.extend(rows.sizes)
             drop._emails += rows.emails
+            drop._octets += sum(rows.sizes)
             await asyncio.sleep(0)
         return drop
 
@@ -48,7 +50,7 @@ class Maildrop:
     def totals(self) -> tuple[int, int]:
         """How many messages are not marked, and how many octets they have."""
         gone = sum(self._sizes[number - 1] for number in self._deleted)
-        return len(self._uids) - len(self._deleted), sum(self._sizes) - gone
+        return len(self._uids) - len(self._deleted), self._octets - gone
 
     def size(self, number: int) -> int:
         """Octets of a message."""

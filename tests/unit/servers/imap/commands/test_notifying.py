@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from epost.apps.mail.account_changes import AccountReset
-from epost.apps.mail.mailbox import FlagChange
+from epost.apps.mail.mailbox import FlagChange, SpecialUse
 from epost.servers.imap.limits import NOTIFIED_NAMES_WAITING_MAX, NOTIFY_GROUPS_MAX
 from tests.support.imap_dialogue import MAIL, ImapHouse, WireClient, play, put
 
@@ -150,6 +150,26 @@ def test_subscribed_and_inboxes_mean_what_they_mean_at_the_moment() -> None:
         assert (await client.line()).startswith(b"* STATUS Box (MESSAGES 2 ")
         await put(house.mail, MAIL)
         assert (await client.line()).startswith(b"* STATUS INBOX (MESSAGES 1 ")
+        await client.hang_up()
+
+    asyncio.run(scene())
+
+
+def test_mail_is_delivered_to_inbox_and_to_junk_however_that_is_called() -> None:
+    async def scene() -> None:
+        house = ImapHouse()
+        await house.mail.create("Spam", SpecialUse.JUNK)
+        events = "(MessageNew MessageExpunge)"
+        client = await notified(house, f"(INBOXES {events})", selects="")
+        await put(house.mail, MAIL, folder="Spam")
+        assert (await client.line()).startswith(b"* STATUS Spam (MESSAGES 1 ")
+        await house.mail.rename("Spam", "Rubbish")
+        await put(house.mail, MAIL, folder="Rubbish")
+        assert (await client.line()).startswith(b"* STATUS Rubbish (MESSAGES 2 ")
+        await house.mail.delete("Rubbish")
+        await house.mail.create("Rubbish")
+        await put(house.mail, MAIL, folder="Rubbish")
+        assert await client.command("NOOP") == ["t OK Nothing done"]
         await client.hang_up()
 
     asyncio.run(scene())
