@@ -4,7 +4,7 @@
 set -u
 missing=""
 for pair in mutt:mutt mbsync:isync curl:curl fetchmail:fetchmail getmail:getmail6 \
-  offlineimap:offlineimap3; do
+  offlineimap:offlineimap3 msmtp:msmtp swaks:swaks thunderbird:thunderbird; do
   command -v "${pair%%:*}" >/dev/null 2>&1 || missing="$missing ${pair##*:}"
 done
 [ -z "$missing" ] && exit 0

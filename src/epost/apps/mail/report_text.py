@@ -84,7 +84,8 @@ class Report:
         ]
 
     def _text(self) -> list[str]:
-        return [_EXPLANATIONS[self.action], "", f"    {self.recipient}", f"    {self._reason}", ""]
+        reason = [f"    {self._reason}"] if self._reason else []
+        return [_EXPLANATIONS[self.action], "", f"    {self.recipient}", *reason, ""]
 
     @property
     def _reason(self) -> str:
