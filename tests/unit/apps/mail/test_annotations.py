@@ -9,11 +9,19 @@ import pytest
 from epost.apps.mail import annotations as annotations_module
 from epost.apps.mail.account_changes import AccountChange, AnnotationChanged
 from epost.apps.mail.annotations import ANNOTATIONS_PER_FOLDER_MAX
+from epost.apps.mail.fold import INBOX_ID
 from epost.apps.mail.mailbox import MailTime, NewMail
-from epost.apps.mail.records import ANNOTATION_BYTES_MAX
+from epost.apps.mail.records import (
+    ANNOTATION_BYTES_MAX,
+    FIRST,
+    Annotate,
+    Save,
+    Stamp,
+    encode_record,
+)
 from epost.foundation.errors import NoSuchFolder, QuotaExceeded, RefusedError
 from epost.simulation.clock import run
-from tests.support.mail import ALICE, Member, living, organisation, simple_mail
+from tests.support.mail import ALICE, Member, Origin, living, organisation, simple_mail
 
 Scene = Callable[[Member], Awaitable[None]]
 COMMENT = "/private/comment"
@@ -118,5 +126,40 @@ def test_a_mail_was_saved_when_it_came_to_its_folder_not_when_it_was_received() 
         await inbox.copy([2], "Archive")
         assert await inbox.save_dates([1, 2, 3]) == {2: times[0]}
         assert await archive.save_dates([1, 2]) == {1: times[1], 2: times[2]}
+
+    play(scene)
+
+
+def test_notes_of_other_devices_show_and_the_latest_counts() -> None:
+    async def scene(alice: Member) -> None:
+        mailbox = alice.mail.mailbox
+        await mailbox.annotate("INBOX", {COMMENT: b"here"})
+        sibling = Origin(2, b"s" * 16)
+        heard: list[AccountChange] = []
+        mailbox.follow(heard.append)
+        early = Annotate(Stamp(0, 2), INBOX_ID, COMMENT, (b"too early",))
+        await alice.siblings.hear(encode_record(early), sibling)
+        assert await mailbox.annotations("INBOX") == {COMMENT: b"here"}
+        late = Annotate(Stamp(99, 2), INBOX_ID, "/Private/Comment", (b"there",))
+        await alice.siblings.hear(encode_record(late), sibling)
+        assert await mailbox.annotations("INBOX") == {COMMENT: b"there"}
+        await mailbox.annotate("INBOX", {COMMENT: None})
+        assert await mailbox.annotations("INBOX") == {}
+        assert [change for change in heard if isinstance(change, AnnotationChanged)]
+
+    play(scene)
+
+
+def test_of_two_devices_that_took_in_a_mail_the_first_says_when_it_was_saved() -> None:
+    async def scene(alice: Member) -> None:
+        inbox = await alice.mail.mailbox.open("INBOX")
+        await inbox.append([NewMail(simple_mail())])
+        (row,) = await inbox.rows([1])
+        (now,) = (await inbox.save_dates([1])).values()
+        assert now is not None
+        for seconds, expected in ((now + 5, now), (now - 5, now - 5)):
+            save = Save(INBOX_ID, FIRST, seconds, (bytes.fromhex(row.email_id),))
+            await alice.siblings.hear(encode_record(save), Origin(2, b"s" * 16))
+            assert await inbox.save_dates([1]) == {1: expected}
 
     play(scene)
