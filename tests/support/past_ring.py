@@ -101,16 +101,18 @@ class TestOverlay:
         if self.is_cut_off:
             return
         root = self._closest(key, 1)[0]
+        views = {view.me: view for view in self._membership.views}
         for view in self.way:
             if view.listener is None or root == view.me:
                 break
-            if not view.listener.forward(key, self.me, body, root, self._now()):
-                view.wake()
-                return
+            passes = view.listener.forward(key, self.me, body, root, view._now())
             view.wake()
-        replica = next(v.listener for v in self._membership.views if v.me == root and v.listener)
-        replica.deliver(key, self.me, body, self._now())
-        next(v for v in self._membership.views if v.me == root).wake()
+            if not passes:
+                return
+        at_root = views[root]
+        assert at_root.listener is not None
+        at_root.listener.deliver(key, self.me, body, at_root._now())
+        at_root.wake()
 
     def route_securely(
         self, key: Id, size: int, found: Callable[[Sequence[NodeHandle]], None]

@@ -8,6 +8,7 @@ from epost.foundation.codec import encode
 from epost.foundation.ids import Address
 from epost.past.attestations import Attestor, Deposit, Statement, Stored
 from epost.past.blocks import certificate_handle, content_handle
+from epost.past.leases.words import Prolong
 from epost.past.messages import (
     Absent,
     Accepted,
@@ -29,6 +30,7 @@ from epost.past.messages import (
     OnTheWay,
     Parts,
     Put,
+    Renewal,
     ReplicaSetQuery,
     Row,
     Settled,
@@ -135,6 +137,8 @@ def message_vectors() -> dict[str, bytes]:
         "replica-set query": ReplicaSetQuery(b"call id!", 5),
         "look-up query": LookupQuery(b"call id!", 5, HANDLE),
         "on the way": OnTheWay(NODE.handle),
+        "renewal": Renewal((HANDLE,), START_MS),
+        "prolong": Prolong((HANDLE,), START_MS),
         "summary": Summary(1, (Span(start, end, b"d" * 32),)),
         "agreed": Compared(1, (), ()),
         "compared": Compared(1, (Parts(0, (b"e" * 32,) * 2),), (Listing(1, (row,)),)),

@@ -33,7 +33,7 @@ from epost.past import messages as past
 from epost.past.blocks import content_handle
 from epost.past.log_format import split_records
 from epost.past.pending import ENVELOPE, Envelope
-from epost.past.space.words import SpaceWord
+from epost.past.space.words import NOTIFICATION, SpaceWord
 from epost.pastry import messages as pastry
 from epost.post.app_ids import AppId
 from epost.post.messages import ANSWERED, POST_MESSAGE, Deliver, Grew, Settle
@@ -143,7 +143,8 @@ def test_what_is_made_today_is_what_was_made_then(file: str) -> None:
 
 def re_encoded(file: str) -> Callable[[str, bytes], bytes]:
     """Return how vectors of a file are read and written again; those elsewhere have own tests."""
-    formats = {"replica-set query": past.REPLICA_SET_QUERY, "look-up query": past.LOOKUP_QUERY}
+    formats = {"replica-set query": past.REPLICA_SET_QUERY, "look-up query": past.ROUTED}
+    formats |= {"renewal": past.ROUTED, "prolong": NOTIFICATION}
     formats |= dict.fromkeys(("put", "extend", "fetch", "has"), past.REQUEST)
     formats |= dict.fromkeys(
         ("summary", "agreed", "compared", "offer", "have", "want", "give", "gone"), past.UPKEEP

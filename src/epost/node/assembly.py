@@ -194,6 +194,7 @@ class Node:
         return Layers(
             blocks=self.blocks,
             delegates=self.blocks,
+            leases=self.blocks,
             directory=NodeDirectory(self.issuers),
             groups=AwakeGroups(self.scribe, self.driver.wake),
             requests=self.driver.calls,

@@ -23,6 +23,7 @@ from epost.past.insertion import (
     extension_parcel,
     put_parcel,
 )
+from epost.past.leases.bulk_renewal import BulkRenewal
 from epost.past.lookup import Fetched, Lookups
 from epost.past.own_logs import prove_extension
 from epost.past.pusher import Pusher
@@ -35,6 +36,10 @@ from epost.past.versions import Verdict, judge_repair, order
 from epost.past.witness import Witness
 
 __all__ = ["Answered", "BlockStore", "Conflict", "Insertion", "Reading"]
+
+
+_ENDING = frozenset({BlockKind.PENDING, BlockKind.RECEIPT})
+"""Kinds that are never mirrored: they end, and a copy that nobody knows of would not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class BlockStore:
         self._readings = Readings(
             around, replica, self._lookups, witness=witness, cache=self._mirror
         )
+        self._bulk_renewal = BulkRenewal(around, disk)
         self._filling = CacheFilling(around, replica.cache, self._lookups, disk)
         self._pusher = Pusher(around, replica, self._insertions)
 
@@ -158,6 +164,14 @@ class BlockStore:
         """Push what is held locally, whenever the ring can be reached; to be run as a story."""
         await self._pusher.run()
 
+    async def renew_mirrored(self) -> int:
+        """Have the leases of all that is mirrored here prolonged, in bulk; return how many.
+
+        For the whole lease from now on, on whoever keeps them; nothing is answered, so it is to be
+        repeated many times within a lease.
+        """
+        return await self._bulk_renewal.run()
+
     async def fill_cache_for_ever(self) -> None:
         """Fetch what look-ups that pass this node ask for repeatedly; to be run as a story."""
         await self._filling.run()
@@ -171,8 +185,8 @@ class BlockStore:
         """
         own = await self._own(handle)
         if own is not None:
-            if self._replica.cache.finds(handle) and mirror:
-                self._mirror_cached(handle)
+            if mirror:
+                self._mirror_own(handle)
             return own
         fetched = await self._lookups.fetch(handle)
         if mirror:
@@ -245,19 +259,19 @@ class BlockStore:
             self._replica.on_rotten(handle)
         return body
 
-    def _mirror_cached(self, handle: Handle) -> None:
-        """Keep for good what was here only in spare space."""
+    def _mirror_own(self, handle: Handle) -> None:
+        """Keep for good what is here in spare space, or for the ring only as long as it should."""
+        entry = self._vault.entry(handle)
+        if entry is None or entry.roles & Role.MIRROR or handle.kind in _ENDING:
+            return
         self._replica.cache.make_room(0, handle)
         self._around.outbox.write(SetRoles(handle, add=Role.MIRROR, remove=Role.CACHED))
         self._disk.wake()
 
     def _mirror(self, fetched: Fetched) -> None:
-        """Keep what was read as a mirror, unless something newer is here.
-
-        Notices and receipts are not: they end, and a copy that nobody knows of would not.
-        """
+        """Keep what was read as a mirror, unless something newer is here."""
         proven = fetched.proven
-        if proven.handle.kind in {BlockKind.PENDING, BlockKind.RECEIPT}:
+        if proven.handle.kind in _ENDING:
             return
         if judge_repair(self._vault.entry(proven.handle), proven) is not Verdict.STORE:
             return

@@ -22,6 +22,8 @@ from epost.past.arcs import Arc
 from epost.past.bounded import BoundedDict
 from epost.past.comparing import Comparisons, RoundDone
 from epost.past.coverage import Coverage
+from epost.past.leases.terms import renewed_until
+from epost.past.leases.words import Prolong
 from epost.past.limits import Rates
 from epost.past.messages import (
     Compared,
@@ -174,6 +176,9 @@ class Maintenance:
             return
         head = entry.proof if entry.handle.kind is BlockKind.CLUSTER else b""
         self._send(purpose.to, Give(entry.handle, body, head, entry.ticket))
+        if until := renewed_until(self._vault, entry.handle):  # the ticket does not say so
+            prolong = encode(Prolong((entry.handle,), until))
+            self._outbox.notify(purpose.to, Application.PAST, prolong)
 
     def on_rotten(self, handle: Handle) -> None:
         """Somebody needed a body that could not be read: fetch it again.

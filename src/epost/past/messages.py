@@ -28,6 +28,7 @@ from epost.past.tickets import VOUCHER_SIZE_MAX
 MARK_BYTES = 8
 WANTED_MAX = 16
 ROUTED_SIZE_MAX = 64
+RENEWAL_SIZE_MAX = 64 + 40 * HANDLES_MAX
 
 SPANS_MAX = 8
 """Ranges compared in one message."""
@@ -177,6 +178,16 @@ class LookupQuery(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_un
     handle: Handle
 
 
+class Renewal(msgspec.Struct, tag=2, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Routed to the root of the first block: prolong the leases of those near it, pass on the rest.
+
+    Handles are in the order of the ring, as it goes round from the first. There is no answer.
+    """
+
+    handles: Handles
+    until: U63
+
+
 class Row(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One block that a node holds; `mark` begins its body hash."""
 
@@ -269,13 +280,13 @@ REQUEST: Format[Request] = Format(Request, size_max=MESSAGE_SIZE_MAX)
 REPLY: Format[Reply] = Format(Reply, size_max=MESSAGE_SIZE_MAX)
 UPKEEP: Format[Upkeep] = Format(Upkeep, size_max=MESSAGE_SIZE_MAX)
 REPLICA_SET_QUERY: Format[ReplicaSetQuery] = Format(ReplicaSetQuery, size_max=ROUTED_SIZE_MAX)
-LOOKUP_QUERY: Format[LookupQuery] = Format(LookupQuery, size_max=ROUTED_SIZE_MAX)
+ROUTED: Format[LookupQuery | Renewal] = Format(LookupQuery | Renewal, size_max=RENEWAL_SIZE_MAX)
 _ARRAY_OF_TWO = 0x92
 """How a ReplicaSetQuery, which has no tag, begins."""
 
 
-def read_query(body: bytes) -> ReplicaSetQuery | LookupQuery:
+def read_routed(body: bytes) -> ReplicaSetQuery | LookupQuery | Renewal:
     """Decode what is routed to a root; raises PeerError."""
     if body[:1] == bytes((_ARRAY_OF_TWO,)):
         return REPLICA_SET_QUERY.decode(body)
-    return LOOKUP_QUERY.decode(body)
+    return ROUTED.decode(body)

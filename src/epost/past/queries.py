@@ -1,4 +1,4 @@
-"""What is routed to the root of a key: who is closest to it, and who has its block."""
+"""What is routed to the root of a key: who is closest to it, who has its block, leases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from epost.foundation.errors import PeerError
 from epost.foundation.ids import Handle, Id, NodeHandle
 from epost.foundation.wire import Application
 from epost.past.caching.route_cache import RouteCache
-from epost.past.messages import Candidates, LookupQuery, OnTheWay, Reply, read_query
+from epost.past.leases.renewals import Renewals
+from epost.past.messages import Candidates, LookupQuery, OnTheWay, Renewal, Reply, read_routed
 from epost.past.surroundings import Surroundings
 
 
@@ -18,19 +19,27 @@ class Queries:
     """Answers queries at their root, and look-ups on their way if the block is here."""
 
     def __init__(
-        self, around: Surroundings, cache: RouteCache, holds: Callable[[Handle], bool]
+        self,
+        around: Surroundings,
+        cache: RouteCache,
+        renewals: Renewals,
+        holds: Callable[[Handle], bool],
     ) -> None:
         """`holds` says whether a block is here as one of the ring's copies."""
         self._around = around
         self._cache = cache
+        self._renewals = renewals
         self._holds = holds
 
-    def deliver(self, key: Id, origin: NodeHandle, body: bytes) -> None:
+    def deliver(self, key: Id, origin: NodeHandle, body: bytes, now: float) -> None:
         """This node is the root of a key: tell the asker who is closest to it."""
         try:
-            query = read_query(body)
+            query = read_routed(body)
         except PeerError:
             return  # whoever handed it on is not to blame
+        if isinstance(query, Renewal):
+            self._renewals.on_routed(query, now)
+            return
         nodes = tuple(self._around.overlay.replica_set(key, query.size))
         self._reply(origin, query.call_id, Candidates(nodes))
 
@@ -42,7 +51,7 @@ class Queries:
         if origin.node_id == self._around.me.node_id:
             return True
         try:
-            query = read_query(body)
+            query = read_routed(body)
         except PeerError:
             return True
         if not isinstance(query, LookupQuery) or query.handle.place != key:

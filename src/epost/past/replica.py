@@ -24,7 +24,9 @@ from epost.past.allowances import Attribution
 from epost.past.attestations import Attestor, Deposit, Stored
 from epost.past.blocks import Proven, Prover
 from epost.past.caching.route_cache import RouteCache
+from epost.past.leases.renewals import Renewals
 from epost.past.leases.sweep import LeaseSweep
+from epost.past.leases.words import Prolong
 from epost.past.limits import Distrust, Rates
 from epost.past.maintenance import Giving, Maintenance
 from epost.past.messages import (
@@ -116,7 +118,8 @@ class Replica:
             divert=lambda admitted, block: self._elsewhere.divert(admitted, block),
         )
         self._elsewhere = Elsewhere(around, self.membership, self._admission, self.shelf)
-        self._queries = Queries(around, self.cache, self._holds)
+        self._renewals = Renewals(around, self.membership, self.shelf)
+        self._queries = Queries(around, self.cache, self._renewals, self._holds)
         self._maintenance = Maintenance(
             around, membership=self.membership, admission=self._admission, shelf=self.shelf
         )
@@ -197,6 +200,8 @@ class Replica:
             self._reads.take(sender.id, now)
             if self.is_storage_node:
                 self._elsewhere.on_word(sender, word, now)
+        elif isinstance(word, Prolong):
+            self._renewals.prolong(word.handles, word.until, now)
         else:
             self._maintenance.on_message(sender, word, now)
 
@@ -238,7 +243,7 @@ class Replica:
 
     def deliver(self, key: Id, origin: NodeHandle, body: bytes, now: float) -> None:
         """This node is the root of a key."""
-        self._queries.deliver(key, origin, body)
+        self._queries.deliver(key, origin, body, now)
 
     def forward(
         self, key: Id, origin: NodeHandle, body: bytes, next_hop: NodeHandle, now: float
@@ -296,10 +301,10 @@ class Replica:
 
     def _admit(self, caller: Caller, put: Put, now: float) -> Admitted:
         self._require_welcome(caller, now)
-        inserter = caller.node.id, now
+        by = caller.node.id, now
         try:
             return self._admission.admit(
-                put.handle, put.block, proof=put.proof, voucher=put.voucher, inserter=inserter
+                put.handle, put.block, proof=put.proof, voucher=put.voucher, inserter=by
             )
         except EpostError as error:
             self._refused(caller, put.handle, error, now)
@@ -307,10 +312,10 @@ class Replica:
 
     def _extend(self, caller: Caller, extend: Extend, now: float) -> None:
         self._require_welcome(caller, now)
-        inserter = caller.node.id, now
+        by = caller.node.id, now
         try:
             admitted = self._admission.admit_extension(
-                extend.cluster, extend.suffix, extend.head, extend.voucher, inserter
+                extend.cluster, extend.suffix, extend.head, extend.voucher, by
             )
         except EpostError as error:
             self._refused(caller, extend.cluster, error, now)
@@ -349,13 +354,11 @@ class Replica:
     def _require_signer_in_force(self, handle: Handle, block: bytes) -> None:
         if handle.kind is not BlockKind.RECEIPT or self._delegation is None:
             return
-        device = claimed_device(block)
-        if self._delegation.is_device_revoked(device):
+        if self._delegation.is_device_revoked(claimed_device(block)):
             raise NotPermitted("a receipt by a device that was revoked")
 
     def _accept(self, caller: Caller, admitted: Admitted) -> None:
-        attestation = self.attest(admitted.proven)
-        self._outbox.reply_when_durable(caller, encode(Accepted(attestation)))
+        self._outbox.reply_when_durable(caller, encode(Accepted(self.attest(admitted.proven))))
 
     # What is not older.
 

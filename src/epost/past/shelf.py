@@ -131,6 +131,14 @@ class Shelf:
         self._outbox.write(SetRoles(entry.handle, add=Role.TRASH, remove=HELD))
         self._outbox.write(PutNote(TRASH_NOTES, encode(entry.handle), u64(wall_ms)))
 
+    def recover(self, entry: VaultEntry) -> None:
+        """Take a block out of the trash: it is one of the ring's copies again."""
+        is_own = entry.handle.place in self._membership.view.own_arc
+        role = Role.REPLICA if is_own else Role.STAND_IN
+        self._outbox.write(SetRoles(entry.handle, add=role, remove=Role.TRASH))
+        self._outbox.write(DeleteNote(TRASH_NOTES, encode(entry.handle)))
+        self._charge(replace(entry, roles=role), None)
+
     def keep_for(self, primary: NodeId, admitted: Admitted, block: bytes) -> None:
         """Write a block in place of a neighbour that has no room for it."""
         entry = admitted.proven.entry(Role.DIVERTED, ticket=admitted.voucher, stand_in_for=primary)

@@ -21,6 +21,7 @@ from epost.post.directory_cache import CachedDirectory
 from epost.post.dispatch import Dispatch
 from epost.post.endpoint import PostEndpoint
 from epost.post.inheritance import Inheritance
+from epost.post.lease_keeping import LeaseKeeping
 from epost.post.ledger import Ledger
 from epost.post.message_store import MessageStore
 from epost.post.mirror import Mirror
@@ -199,6 +200,7 @@ class Post:
         run_story(self.ledger.keep_checkpoints())
         run_story(self.ledger.keep_forgetting())
         run_story(self.services.mirror.keep_fetching())
+        run_story(LeaseKeeping(self._layers.leases, self._ports, self._config).keep())
         self.log.on_published(self.siblings.tell_soon)
         run_story(self.siblings.keep_following())
         run_story(self.siblings.keep_telling())

@@ -54,6 +54,9 @@ class PostConfig:
     """How long a look waits for those who may bring something."""
     drain_away_seconds: float = 2 * DAY_SECONDS
     """Longer between two looks than this is an absence, in which the grace stands still."""
+    lease_renewal_seconds: float = 30 * DAY_SECONDS
+    """How often the leases of everything mirrored here are renewed (design 8: monthly)."""
+    lease_check_seconds: float = 3600.0
     checkpoint_seconds: float = 10.0
     """How often the outbox and the replay set are written down beside the log."""
     progress_seconds: float = 1.0

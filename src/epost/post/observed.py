@@ -17,6 +17,13 @@ class DeviceExistsTwice:
 
 
 @dataclass(frozen=True, slots=True)
+class LeasesRenewed:
+    """Everything mirrored here was asked to be kept for longer: so many blocks."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogHeldLocally:
     """The newest records are on this disk but not (yet) on k machines."""
 

@@ -89,6 +89,14 @@ class BlockStore(Protocol):
         ...
 
 
+class Leases(Protocol):
+    """Prolongs what storage nodes keep (design 8)."""
+
+    async def renew_mirrored(self) -> int:
+        """Have the leases of all that is mirrored here prolonged; return how many, unanswered."""
+        ...
+
+
 class Delegates(Protocol):
     """Leaves pending notices with other nodes."""
 
@@ -153,6 +161,7 @@ class Layers:
 
     blocks: BlockStore
     delegates: Delegates
+    leases: Leases
     directory: Directory
     groups: Groups
     requests: Requests

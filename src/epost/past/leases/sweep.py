@@ -2,11 +2,11 @@
 
 Off unless the operator turns it on. A content block or a cluster whose lease is over for a day goes
 to the trash: its bytes stay, and count, but it is no copy of the ring's any more. Inserting the
-block again brings it back; nothing ends of a member whom the authority holds. After its time in
-the trash it is removed, at most a twentieth of the store in a day, and nothing at all while a clock
-may be wrong. Key blocks and certificates have no end; notices and receipts have their own times
-(`notice_keeping`); a replica kept for a neighbour ends when that neighbour no longer asks for it
-(`space.keeping`).
+block again, or a renewal, brings it back; nothing ends of a member whom the authority holds. After
+its time in the trash it is removed, at most a twentieth of the store in a day, and nothing at all
+while a clock may be wrong. Key blocks and certificates have no end; notices and receipts have their
+own times (`notice_keeping`); a replica kept for a neighbour ends when that neighbour no longer asks
+for it (`space.keeping`).
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ from collections.abc import Callable
 
 from epost.crypto.hashing import u64
 from epost.foundation.codec import encode
-from epost.foundation.ids import BlockKind
 from epost.foundation.ports import DeleteNote, PutNote, Role, SetRoles, VaultEntry
 from epost.past.leases.steadiness import SteadyClock
+from epost.past.leases.terms import LEASE_NOTES, LEASED, leased_until
 from epost.past.observed import BlockFreed, LeaseEnded
 from epost.past.shelf import TRASH_NOTES, Shelf
 from epost.past.surroundings import Surroundings
-from epost.past.tickets import recall_inserter, recall_lease
+from epost.past.tickets import recall_inserter
 from epost.past.walk import RoleWalk
 
 FREED_NOTES = "past.freed"
 GRACE_MS = 24 * 3600 * 1000
 """Clocks differ, and a renewal may be under way."""
 PAGE_ROWS = 64
-LEASED = frozenset({BlockKind.CONTENT, BlockKind.CLUSTER})
 _DAY_MS = 24 * 3600 * 1000
 _NUMBER_BYTES = 8
 
@@ -70,7 +69,7 @@ class LeaseSweep:
     def _is_over(self, entry: VaultEntry, wall_ms: int) -> bool:
         if not entry.ticket or entry.roles & Role.UNPUSHED:
             return False
-        if recall_lease(entry.ticket) + GRACE_MS >= wall_ms:
+        if leased_until(self._vault, entry) + GRACE_MS >= wall_ms:
             return False
         return not self._around.issuers.is_held(recall_inserter(entry.ticket))
 
@@ -88,10 +87,12 @@ class LeaseSweep:
         config = self._around.config
         if wall_ms - int.from_bytes(note, "big") < 1000 * config.trash_seconds:
             return 0
-        if freed + entry.size > config.freed_part_per_day * self._vault.counts().bytes:
+        freed_max = config.freed_part_per_day * self._vault.counts().bytes
+        if freed and freed + entry.size > freed_max:  # one block at least, or a small store stays
             return 0  # tomorrow
         self._around.outbox.write(SetRoles(entry.handle, remove=Role.TRASH))
         self._around.outbox.write(DeleteNote(TRASH_NOTES, key))
+        self._around.outbox.write(DeleteNote(LEASE_NOTES, key))
         self._around.observer.record(BlockFreed(entry.handle, entry.size))
         return entry.size
 

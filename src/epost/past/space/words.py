@@ -10,6 +10,7 @@ import msgspec
 from epost.foundation.codec import Format
 from epost.foundation.ids import U63, Bytes20, Handle
 from epost.foundation.wire import MESSAGE_SIZE_MAX
+from epost.past.leases.words import Prolong
 from epost.past.messages import Body, Handles, Upkeep, Voucher
 
 
@@ -60,4 +61,6 @@ class Lost(msgspec.Struct, tag=39, frozen=True, array_like=True, forbid_unknown_
 
 SpaceWord = AskRoom | Room | Divert | Diverted | Point | Check | Lost
 
-NOTIFICATION: Format[Upkeep | SpaceWord] = Format(Upkeep | SpaceWord, size_max=MESSAGE_SIZE_MAX)
+NOTIFICATION: Format[Upkeep | SpaceWord | Prolong] = Format(
+    Upkeep | SpaceWord | Prolong, size_max=MESSAGE_SIZE_MAX
+)

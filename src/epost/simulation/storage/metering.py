@@ -11,7 +11,8 @@ from epost.foundation.ports import Transport, TransportEvents
 from epost.foundation.wire import Application, Form
 from epost.node.assembly import Node
 from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
-from epost.past.messages import UPKEEP, Give
+from epost.past.messages import Give
+from epost.past.space.words import NOTIFICATION
 from epost.simulation.storage.sleeping import SleepyNode
 
 _UPKEEP = bytes((Application.PAST, Form.NOTIFY))
@@ -37,7 +38,7 @@ class Meter:
             return
         self.messages += 1
         self.octets += len(message)
-        if isinstance(given := UPKEEP.decode(message[2:]), Give):
+        if isinstance(given := NOTIFICATION.decode(message[2:]), Give):
             self._copied(to.id, len(given.block))
 
     def _copied(self, to: NodeId, size: int) -> None:

@@ -1,6 +1,6 @@
 """What a cache gives up first, against a plain reading of the rule."""
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from epost.past.caching.greedy_dual import GreedyDual
@@ -35,6 +35,7 @@ def test_uses_do_not_let_the_order_grow_without_bound() -> None:
     assert cache.evict() == 1
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from(["add", "use", "remove", "evict"]), st.integers(0, 8))))
 def test_it_evicts_what_the_rule_says(steps: list[tuple[str, int]]) -> None:
     cache: GreedyDual[int] = GreedyDual()
