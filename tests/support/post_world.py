@@ -28,10 +28,11 @@ from epost.crypto.sealing import HpkeSealing
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import open_key_block
 from epost.foundation.errors import CallTimedOut, DiskFull, EpostError, NoSuchBlock, PeerRefused
-from epost.foundation.ids import Address, BlockKind, Handle, Id, NodeHandle
+from epost.foundation.ids import Address, BlockKind, Handle, Id, NodeHandle, NodeId
 from epost.foundation.ports import DeleteBlock, DeleteNote, PutNote, Role, Write
 from epost.foundation.wire import Application
 from epost.node.refusals import refusal_code
+from epost.past.attestations import Statement
 from epost.past.blocks import Prover, handle_of
 from epost.past.client import Answered, Conflict, Insertion, Reading
 from epost.past.durability import Durability
@@ -315,6 +316,10 @@ class NodeStore:
         if handle.kind is BlockKind.KEY and len(found) > 1:
             found.sort(key=lambda block: open_key_block(block).order)
         return Reading(found[-1] if found else None, Answered.ALL, confirmed=True)
+
+    async def statements(self, handle: Handle) -> Sequence[tuple[NodeId, Statement]]:
+        """Nobody signs anything in this ring."""
+        return []
 
     async def deposit(self, envelope: bytes) -> Sequence[bytes]:
         handle = handle_of(BlockKind.PENDING, envelope)

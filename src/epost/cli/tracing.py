@@ -53,7 +53,7 @@ def _show(answer: Mapping[str, Any]) -> None:
             table.title = f"to {recipient['name']}: {recipient['state']}"
             for state in recipient["states"]:
                 said = state["remark"]
-                signed = "\n".join(_signers(state)) or "(nobody)"
+                signed = "\n".join(_signers(state))
                 words = _WORDS[state["state"]] + (f" ({said})" if said else "")
                 table.add_row(words, _time(state["at_ms"]), signed)
             console.print(table)

@@ -37,7 +37,9 @@ class Trace:
         post = self._node.post
         if post is None or not wanted:
             raise NoSuchMail("say the Message-ID of a mail, on the machine of a user")
-        sent = await post.tracing(self._nodes).sent(lambda outgoing: _is_meant(outgoing, wanted))
+        sent = await post.tracing(self._nodes, self._node.blocks).sent(
+            lambda outgoing: _is_meant(outgoing, wanted)
+        )
         received = await self._received(_bare(wanted))
         if not sent and not received:
             raise NoSuchMail(f"no mail {wanted} was sent or received here")
@@ -73,7 +75,7 @@ class Trace:
         """Return, of those that others sent: who, by her signature, and when it was accepted."""
         assert self._node.post is not None
         origins = _Origins(emails, self._node.issuers.trust)
-        tracing = self._node.post.tracing(self._nodes)
+        tracing = self._node.post.tracing(self._nodes, self._node.blocks)
         async for device, entry in tracing.entries(AppId.MAIL, AppId.POST):
             with suppress(PeerError):  # of a later version
                 if entry.app == AppId.MAIL:

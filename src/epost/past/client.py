@@ -12,6 +12,7 @@ from epost.foundation.calls import Calls
 from epost.foundation.errors import DiskFull
 from epost.foundation.ids import BlockKind, Handle, NodeId
 from epost.foundation.ports import Entropy, PutBlock, Role, SetRoles
+from epost.past.attestations import Statement
 from epost.past.blocks import Proven, handle_of, proven_key
 from epost.past.caching.filling import CacheFilling
 from epost.past.durability import Durability
@@ -216,6 +217,10 @@ class BlockStore:
     async def proven_holders(self, handle: Handle) -> Sequence[NodeId]:
         """Return the same after reading every copy; costs as many times the block."""
         return await self._readings.proven_holders(handle)
+
+    async def statements(self, handle: Handle) -> Sequence[tuple[NodeId, Statement]]:
+        """Return which version of a mutable block each other replica signs now that it keeps."""
+        return await self._readings.statements(handle)
 
     def below_k(self) -> int:
         """Return an estimate of how many blocks lie on fewer than k machines."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
 from epost.foundation.errors import EpostError, NoSuchBlock, StaleVersion, UnavailableError
 from epost.foundation.ids import Handle, NodeHandle, NodeId
+from epost.past.attestations import Statement, open_statement
 from epost.past.blocks import Proven
 from epost.past.log_format import RECORDS_PER_CLUSTER_MAX, split_records
 from epost.past.lookup import Fetched, Lookups, Said, newest
@@ -129,6 +131,19 @@ class Readings:
         newest_of_all = max((order(copy.proven) for copy in copies.values()), default=None)
         current = {node for node, copy in copies.items() if order(copy.proven) == newest_of_all}
         return [node.id for node in nodes if node.id in current]
+
+    async def statements(self, handle: Handle) -> Sequence[tuple[NodeId, Statement]]:
+        """Ask the other replicas of a mutable block what they hold; return what they sign now."""
+        _, others = await self._responsible(handle)
+        nonce, now_ms = self._lookups.nonce(), self._around.clock.wall_ms()
+        certificates = self._replica.certificates
+        signed: list[tuple[NodeId, Statement]] = []
+        for said in await self._lookups.ask_all(handle, others, nonce):
+            with suppress(EpostError):  # then it says nothing
+                node, statement = open_statement(said.statement, certificates, now_ms, nonce=nonce)
+                if node.id == said.node and statement.handle == handle:
+                    signed.append((node.id, statement))
+        return signed
 
     async def _responsible(
         self, handle: Handle

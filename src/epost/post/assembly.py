@@ -34,7 +34,7 @@ from epost.post.reception import Reception
 from epost.post.reference_memory import ReferenceMemory
 from epost.post.services import PostServices
 from epost.post.siblings import Siblings
-from epost.post.tracing import Tracing
+from epost.post.tracing import LogHeads, Tracing
 
 __all__ = ["Layers", "Post", "make_delegation"]
 
@@ -174,14 +174,16 @@ class Post:
         """Sign under this renewed certificate of the account from now on."""
         self._device.account_certificate = account_certificate
 
-    def tracing(self, nodes: NodeCertificates) -> Tracing:
-        """Return what answers where a message is; `nodes` verifies what delegates signed."""
+    def tracing(self, nodes: NodeCertificates, heads: LogHeads) -> Tracing:
+        """Return what answers where a message is; `nodes` verifies what machines signed."""
         return Tracing(
             device=self._device,
             log=self.log,
             siblings=self.siblings,
             deposits=self.deposits,
+            accounts=self.services.accounts,
             directory=self._layers.directory,
+            heads=heads,
             nodes=nodes,
         )
 

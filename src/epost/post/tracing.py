@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
+from epost.crypto.versioned import key_block_handle
 from epost.foundation.errors import AuthenticityError, PeerError, UnavailableError
-from epost.past.attestations import open_deposit
+from epost.foundation.ids import Handle, NodeId
+from epost.past.attestations import Statement, open_deposit
+from epost.past.client import Reading
+from epost.past.log_format import open_head
 from epost.past.pending import open_receipt
 from epost.past.tickets import NodeCertificates
+from epost.post.accounts import Accounts
 from epost.post.app_ids import AppId
 from epost.post.deposits import Deposits
 from epost.post.device_log import DeviceLog
@@ -84,6 +90,18 @@ class _Sent:
     warned: dict[int, int] = field(default_factory=dict)
 
 
+class LogHeads(Protocol):
+    """The ring's replicas of a log's head."""
+
+    async def lookup_latest(self, handle: Handle) -> Reading:
+        """Ask all replicas and return the newest."""
+        ...
+
+    async def statements(self, handle: Handle) -> Sequence[tuple[NodeId, Statement]]:
+        """Return which version each of the others signs now that it keeps."""
+        ...
+
+
 class Tracing:
     """Answers where a message is."""
 
@@ -94,14 +112,18 @@ class Tracing:
         log: DeviceLog,
         siblings: Siblings,
         deposits: Deposits,
+        accounts: Accounts,
         directory: Directory,
+        heads: LogHeads,
         nodes: NodeCertificates,
     ) -> None:
         self._device = device
         self._log = log
         self._siblings = siblings
         self._deposits = deposits
+        self._accounts = accounts
         self._directory = directory
+        self._heads = heads
         self._nodes = nodes
 
     async def sent(self, is_meant: Callable[[Outgoing], bool]) -> Sequence[TracedMessage]:
@@ -114,7 +136,7 @@ class Tracing:
             with suppress(PeerError):  # of a later version
                 self._take(found, device, sequence, entry.payload, is_meant)
         ordered = sorted(found.values(), key=lambda sent: sent.outgoing.sent_at)
-        return [self._traced(sent) for sent in ordered]
+        return [await self._traced(sent) for sent in ordered]
 
     async def entries(self, *apps: AppId) -> AsyncIterator[tuple[int, Entry]]:
         """Yield (device, entry) of all that some applications have in the account's logs.
@@ -155,27 +177,50 @@ class Tracing:
             case _:
                 pass  # what others sent
 
-    def _traced(self, sent: _Sent) -> TracedMessage:
+    async def _traced(self, sent: _Sent) -> TracedMessage:
         outgoing = sent.outgoing
+        own = await self._own_states(sent)
         return TracedMessage(
             message_key=outgoing.message_key,
             device=sent.device,
             sent_at_ms=outgoing.sent_at,
             expires_at_ms=outgoing.expires_at,
             recipients=[
-                TracedRecipient(notice.name, [*self._own_states(sent), *self._steps(sent, index)])
+                TracedRecipient(notice.name, [*own, *self._steps(sent, index)])
                 for index, notice in enumerate(outgoing.notices)
             ],
         )
 
-    def _own_states(self, sent: _Sent) -> list[Reached]:
+    async def _own_states(self, sent: _Sent) -> list[Reached]:
         states = [Reached(DeliveryState.HELD, sent.outgoing.sent_at, remark="in the sender's log")]
         is_own = sent.device == self._device.number
         if not is_own or self._log.is_ring_durable(sent.sequence):
-            # Of the log's head each replica signs which version it keeps: that was verified when
-            # this record became ring-durable, or now when it was read from the ring.
-            states.append(Reached(DeliveryState.STORED, 0, remark="the log of it is in the ring"))
+            # Who keeps the log was asked for signatures then, and is asked again now.
+            signatures: Sequence[Signature] = ()
+            with suppress(AuthenticityError, PeerError, UnavailableError):
+                signatures = await self._witnesses(sent)
+            states.append(Reached(DeliveryState.STORED, 0, signatures))
         return states
+
+    async def _witnesses(self, sent: _Sent) -> Sequence[Signature]:
+        """Return who signs now that she keeps the log as far as the record of a message."""
+        me = await self._accounts.resolve(self._accounts.me.name)
+        for device in me.devices:
+            if device.certificate.number != sent.device or device.info is None:
+                continue
+            handle = key_block_handle(device.info.logs[-1].log_key)
+            reading = await self._heads.lookup_latest(handle)
+            if reading.block is None:
+                break
+            head = open_head(reading.block, expected=handle)
+            if head.content.sequence < sent.sequence:
+                break
+            return [
+                Signature(node_id=node, at_ms=statement.at)
+                for node, statement in await self._heads.statements(handle)
+                if statement.version >= head.version
+            ]
+        return ()
 
     def _steps(self, sent: _Sent, index: int) -> list[Reached]:
         steps = {(s.state, s.pending, s.at): s for s in sent.steps.get(index, ())}

@@ -56,6 +56,10 @@ def test_a_mail_is_traced_from_its_sender_to_its_recipient(tmp_path: Path) -> No
         await asyncio.to_thread(org.read, "bob", first_id)
         traced = await until(org, first_id, "delivered")
         assert states(traced)[:2] == ["held", "stored"]
+        others = {d.node.me.node_id.hex() for d in org.daemons.values()}
+        keepers = {signer["node_id"] for signer in signers(traced, "stored")}
+        assert len(keepers) >= 2
+        assert keepers <= others
         (signer,) = signers(traced, "delivered")
         assert (signer["account"], signer["device"]) == ("bob@example.org", 1)
         assert "to bob@example.org: delivered" in traced["printed"]

@@ -14,7 +14,9 @@ BOB = "bob@example.org"
 
 async def traced(machine: Machine) -> list[TracedMessage]:
     assert machine.post is not None
-    tracing = machine.post.tracing(NodeCertificates(lambda: machine.world.organisation.trust))
+    tracing = machine.post.tracing(
+        NodeCertificates(lambda: machine.world.organisation.trust), machine.store
+    )
     return list(await tracing.sent(lambda _: True))
 
 
@@ -89,7 +91,9 @@ def test_a_receipt_that_does_not_prove_itself_is_not_shown_as_one() -> None:
         await send(alice, b"hello", "bob")
         await settle(5)
         assert alice.post is not None
-        tracing = alice.post.tracing(NodeCertificates(lambda: world.organisation.trust))
+        tracing = alice.post.tracing(
+            NodeCertificates(lambda: world.organisation.trust), alice.store
+        )
         foreign = World().organisation
         tracing._directory = type(foreign)("example.net").trust
         (message,) = await tracing.sent(lambda _: True)
