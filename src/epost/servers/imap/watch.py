@@ -58,7 +58,7 @@ class EventGroup:
     @property
     def is_of_messages(self) -> bool:
         """Whether it is about messages, too."""
-        return Event.MESSAGE_NEW in self.events
+        return bool(self.events & MESSAGE_EVENTS)
 
 
 TellNew = Callable[[Sequence[int]], Awaitable[None]]

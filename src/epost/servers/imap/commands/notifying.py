@@ -103,9 +103,10 @@ async def _tell_status_of_all(session: Session, mail: AccountMail, watch: Watch)
 
 async def _tell_status(session: Session, mail: AccountMail, name: str, group: EventGroup) -> None:
     items = [b"MESSAGES", b"UIDNEXT", b"UIDVALIDITY"]
-    if Event.FLAG_CHANGE in group.events:
+    watches_flags = Event.FLAG_CHANGE in group.events
+    if watches_flags:
         items.append(b"UNSEEN")
-    if session.knows_modseq:
+    if watches_flags or session.knows_modseq:
         items.append(b"HIGHESTMODSEQ")
     try:
         counters = await mail.counters(name)
@@ -213,8 +214,13 @@ def _without_seeing(item: FetchItem) -> FetchItem:
 
 
 def _checked(where: Source, events: frozenset[Event], items: Sequence[FetchItem]) -> EventGroup:
-    """Events that go together, and where they belong (RFC 5465 5, 6.1)."""
-    if events & MESSAGE_EVENTS and not {Event.MESSAGE_NEW, Event.MESSAGE_EXPUNGE} <= events:
+    """Events that go together, and where they belong (RFC 5465 5, 6.1).
+
+    The RFC wants them together everywhere, but of other folders any of them can be told by itself,
+    and clients ask for that.
+    """
+    is_pair = {Event.MESSAGE_NEW, Event.MESSAGE_EXPUNGE} <= events
+    if where.is_selected and events & MESSAGE_EVENTS and not is_pair:
         raise ImapSyntaxError("MessageNew and MessageExpunge belong together")
     if where.is_selected and not events <= MESSAGE_EVENTS:
         raise ImapSyntaxError("Of the selected folder only messages can be watched")

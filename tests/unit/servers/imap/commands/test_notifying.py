@@ -85,14 +85,43 @@ def test_other_folders_are_told_of_by_their_status() -> None:
         await put(house.mail, MAIL, folder="Other")
         await put(house.mail, MAIL, folder="Lists/a")
         status = b"* STATUS Lists/a (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 1002 UNSEEN "
-        assert await client.line() == status + b"1)"
+        assert await client.line() == status + b"1 HIGHESTMODSEQ 2)"
         lists = house.mail.folder("Lists/a")
         await lists.change_flags([1], FlagChange.ADD, frozenset({"\\Seen"}))
-        assert await client.line() == status + b"0)"
+        assert await client.line() == status + b"0 HIGHESTMODSEQ 3)"
         assert await client.command("NOOP") == ["t OK Nothing done"]
         await client.hang_up()
 
     asyncio.run(scene())
+
+
+def test_of_other_folders_one_kind_of_event_can_be_watched_by_itself() -> None:
+    play(
+        """
+        C: a NOTIFY SET STATUS (INBOXES (MessageExpunge))
+        S: * STATUS INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 1001)
+        S: a OK You will be told
+        C2: a SELECT INBOX
+        S2: * FLAGS ...
+        S2: * OK ...
+        S2: * 1 EXISTS
+        S2: * 1 RECENT
+        S2: * OK ...
+        S2: * OK ...
+        S2: * OK ...
+        S2: * OK ...
+        S2: * OK ...
+        S2: a OK ...
+        C2: b STORE 1 FLAGS.SILENT (\\Deleted)
+        S2: b OK Stored
+        C2: c EXPUNGE
+        S: * STATUS INBOX (MESSAGES 0 UIDNEXT 2 UIDVALIDITY 1001)
+        S2: * 1 EXPUNGE
+        S2: c OK Expunged
+        """,
+        mails=[MAIL],
+        start="logged in",
+    )
 
 
 def test_status_tells_where_every_watched_folder_stands() -> None:
@@ -239,8 +268,8 @@ def test_a_client_that_is_told_of_the_end_of_its_folder_is_sent_away() -> None:
 @pytest.mark.parametrize(
     ("groups", "answer"),
     [
-        ("(PERSONAL (MessageNew))", "BAD MessageNew and MessageExpunge belong together"),
-        ("(PERSONAL (FlagChange))", "BAD MessageNew and MessageExpunge belong together"),
+        ("(SELECTED (MessageNew))", "BAD MessageNew and MessageExpunge belong together"),
+        ("(SELECTED (FlagChange))", "BAD MessageNew and MessageExpunge belong together"),
         ("(SELECTED (MailboxName))", "BAD Of the selected folder only messages can be watched"),
         ("(SELECTED NONE) (SELECTED-DELAYED NONE)", "BAD The selected folder is named twice"),
         ("(PERSONAL SOME)", "BAD Events expected"),
