@@ -12,7 +12,7 @@ SEEDS ?= 20
 MINUTES ?= 3
 WORKERS ?= 2
 
-.PHONY: run test test-long bench figures clients clean lint types
+.PHONY: run test test-long bench soak figures clients clean lint types
 
 $(VENV)/.run: requirements/run.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ePOST needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": say make PYTHON=/path/to/python3.11")'
@@ -50,6 +50,10 @@ test-long: $(VENV)/.dev clients
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py
+
+# An hour: daemons are killed, upgraded from the first version, and their clocks jump (libfaketime).
+soak: $(VENV)/.dev
+	$(BIN)/python benchmarks/soak.py
 
 # QUICK=1: small sizes, a few minutes, into build/ only.
 figures: $(VENV)/.run

@@ -49,7 +49,9 @@ USERS = ("alice", "bob", "carol")
 MAIL_GAP_SECONDS = 1.0
 KILL_GAP_SECONDS = (20.0, 60.0)
 JUMP_GAP_SECONDS = (30.0, 90.0)
-JUMPS_SECONDS = (-3600, -300, 0, 300, 3600, 86_400)
+JUMPS_SECONDS = (-86_400, -3600, -300, 300, 3600, 86_400)
+WRONG_SECONDS = (20.0, 120.0)
+"""For so long a clock is wrong, as until a time server is reached."""
 DOWN_SECONDS = (1.0, 15.0)
 SAMPLE_GAP_SECONDS = 10.0
 START_SECONDS = 60.0
@@ -182,6 +184,7 @@ class Trouble:
     def __init__(self, machines: Machines, demo: RunningDemo, seed: int) -> None:
         self._machines, self._demo, self._random = machines, demo, Random(seed)
         self.counts: Counter[str] = Counter()
+        self._right_at: dict[str, float] = {}
 
     def run(self, seconds: float) -> None:
         """Go on for so long; every machine is upgraded once in the middle three fifths."""
@@ -200,13 +203,23 @@ class Trouble:
                 self._kill(random.choice(names))
                 kill_at = now + random.uniform(*KILL_GAP_SECONDS)
             if now >= jump_at:
-                off = self._machines.set_clock(random.choice(names), random.choice(JUMPS_SECONDS))
-                self.counts["clock jumps"] += off
+                self._set_a_clock(random.choice(names), now)
                 jump_at = now + random.uniform(*JUMP_GAP_SECONDS)
+            self._set_clocks_right(now)
             if now >= sample_at:
                 self._machines.sample()
                 sample_at = now + SAMPLE_GAP_SECONDS
             time.sleep(TICK_SECONDS)
+
+    def _set_a_clock(self, name: str, now: float) -> None:
+        if self._machines.set_clock(name, self._random.choice(JUMPS_SECONDS)):
+            self._right_at[name] = now + self._random.uniform(*WRONG_SECONDS)
+            self.counts["clock jumps"] += 1
+
+    def _set_clocks_right(self, now: float) -> None:
+        for name in [name for name, at in self._right_at.items() if now >= at]:
+            self._machines.set_clock(name, 0)
+            del self._right_at[name]
 
     def _upgrade(self, name: str) -> None:
         self._machines.end(name, signal.SIGTERM)
