@@ -25,6 +25,7 @@ def test_a_small_ring_bears_two_minutes_of_trouble() -> None:
     assert scenario.figures()["blocks ring-durable"] > 60
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 @pytest.mark.parametrize(
     ("defect", "invariant"),
     [
@@ -41,6 +42,7 @@ def test_what_is_broken_on_purpose_is_noticed(defect: str, invariant: str) -> No
     assert invariant in {violation.invariant.title for violation in violations}
 
 
+@pytest.mark.no_cover
 def test_a_seed_replays_exactly() -> None:
     first, second = (run(_run(5, 1.0)).world.trace.digest() for _ in range(2))
     assert first == second
