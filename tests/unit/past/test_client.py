@@ -1,5 +1,6 @@
 """Stories of the block store over small rings: insert, look up, hedge, hold, push."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,8 @@ from epost.foundation.ports import DeleteBlock, Role
 from epost.node.disk import RESERVE_BYTES
 from epost.past.blocks import content_handle
 from epost.past.client import Answered, Conflict
-from epost.past.log_format import split_records
+from epost.past.config import PastConfig
+from epost.past.log_format import RECORDS_PER_CLUSTER_MAX, split_records
 from epost.past.observed import BlockInserted
 from epost.past.pending import pending_handle, receipt_handle
 from epost.simulation.vault import DiskConfig
@@ -318,6 +320,22 @@ def test_a_log_grows_by_extensions_and_is_read_with_its_newest_head() -> None:
         body, head = await ring.node("eve").store.lookup_cluster(log.cluster)
         assert split_records(body) == log.records
         assert head == log.heads[-1].data
+
+    in_ring(story)
+
+
+def test_a_full_cluster_is_read_without_waiting_for_a_silent_replica() -> None:
+    async def story(ring: PastRing) -> None:
+        log = Log(key_of("log"))
+        log.append(*(b"record %d" % number for number in range(RECORDS_PER_CLUSTER_MAX)))
+        silent, writer, *_, reader = ring.closest(log.cluster)
+        await ring.node(writer).store.extend(log.cluster, log.records, log.head().data)
+        ring.hosts[silent].crash(with_machine=True)
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        body, head = await ring.node(reader).store.lookup_cluster(log.cluster)
+        assert (body, head) == (log.body, log.heads[-1].data)
+        assert loop.time() - begun < PastConfig().read_deadline_seconds / 2
 
     in_ring(story)
 
