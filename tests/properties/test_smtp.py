@@ -1,15 +1,22 @@
 """Properties of the submission server's own readers."""
 
 import asyncio
+import contextlib
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from epost.servers.smtp.message_text import END_OF_DATA, Flaw, MessageText, read_data
+from epost.servers.smtp.parameters import (
+    BadParameters,
+    read_mail_options,
+    read_recipient_options,
+)
 from epost.servers.smtp.paths import NULL_SENDER, read_path
 from epost.servers.smtp.replies import Reply
 
 LINES = st.lists(st.binary(max_size=20).map(lambda line: line.translate(None, b"\r\n\0")))
+PRINTABLE = {chr(code) for code in range(0x20, 0x7F)}
 HOSTILE = st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\r\n", b"\r\n."])).map(b"".join)
 
 
@@ -72,3 +79,21 @@ def test_a_reply_is_always_one_line(text: str) -> None:
     assert line.isascii()
     assert "\r" not in line
     assert "\n" not in line
+
+
+WORDS = st.sampled_from(
+    [
+        *("SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "HOLDFOR", "HOLDUNTIL", "REQUIRETLS", "AUTH"),
+        *("NOTIFY", "ORCPT", "=", "=", " ", " ", ";", ",", "+", "+2B", "+0", "8BITMIME", "FULL"),
+        *("NEVER", "SUCCESS", "DELAY", "rfc822", "utf-8", "2026-11-22T00:00:00Z", "9", "\0", "ü"),
+    ]
+)
+
+
+@given(st.lists(st.one_of(WORDS, WORDS, st.text(max_size=3)), max_size=12).map("".join))
+def test_parameters_are_understood_or_refused_and_never_break_a_line(text: str) -> None:
+    with contextlib.suppress(BadParameters):
+        options = read_mail_options(text, size_max=1000, is_tls=True, now_ms=1_700_000_000_000)
+        assert set(options.envelope_id + options.hold) <= PRINTABLE
+    with contextlib.suppress(BadParameters):
+        assert set(read_recipient_options(text).original) <= PRINTABLE

@@ -245,3 +245,11 @@ def test_thunderbirds_file_is_served_at_its_well_known_paths(tmp_path: Path) -> 
                 assert f"<port>{imap}</port>".encode() in answer.read()
 
     serve(tmp_path, "plain", talk, autoconfig=f"127.0.0.1:{port}")
+
+
+def test_a_port_that_is_taken_is_named_and_the_others_are_given_up(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for _ in range(2):
+            with pytest.raises(ConfigError, match="autoconfig"):
+                serve(tmp_path, "plain", lambda *_: None, autoconfig=f"127.0.0.1:{port}")
