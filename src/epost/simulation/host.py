@@ -66,11 +66,14 @@ class World:
         """Errors that made a node stop and that neither a peer nor a disk can be blamed for."""
 
     async def run_for(self, seconds: float) -> None:
-        """Let time pass; raise the first bug as soon as it is met, give or take a second."""
+        """Let time pass; raise the first bug as soon as it is met.
+
+        Give or take a second, or in long stretches a ten-thousandth of them.
+        """
         loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
+        end, step = loop.time() + seconds, max(1.0, seconds / 10_000)
         while (left := end - loop.time()) > 0:
-            await asyncio.sleep(min(left, 1.0))
+            await asyncio.sleep(min(left, step))
             if self.bugs:
                 raise self.bugs[0]
 

@@ -17,6 +17,8 @@ from epost.node.settings import NodeConfigs
 from epost.past.config import PastConfig
 from epost.pastry.config import PastryConfig
 from epost.post.config import PostConfig
+from epost.rings.config import RingsConfig
+from epost.scribe.config import ScribeConfig
 from epost.simulation.churn import ChurnConfig
 from epost.simulation.correspondence import CorrespondenceConfig, Forger, Readers, Writers
 from epost.simulation.defects import Defect
@@ -86,6 +88,7 @@ class ServicesConfig:
             attachments=8,
         )
     )
+    publication_seconds: float = 5.0
     act_every_seconds: float = 6.0
     lying_delegates_part: float = 1 / 3
     on_holiday: int = 3
@@ -96,56 +99,84 @@ class ServicesConfig:
     blocks_read: int = 50
 
 
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
 def stretched(config: ServicesConfig) -> ServicesConfig:
-    """Return the settings for weeks: all that happens, maintenance too, `STRETCH` times rarer."""
+    """Return the settings for weeks: all that happens, maintenance too, some `STRETCH` times rarer.
+
+    What limits an answer (a call, an append, a reading) stays as it is.
+    """
     trouble, forks, words = config.trouble, config.forks, config.correspondence
-    slower = {
+    rarer = {
         name: getattr(trouble, name) * STRETCH
-        for name in vars(TroubleConfig)["__slots__"]
+        for name in TroubleConfig.__dataclass_fields__
         if name.endswith("_every")
     }
     return replace(
         config,
-        nodes=replace(
-            config.nodes,
-            pastry=PastryConfig(
-                heartbeat_seconds=3600.0, suspect_after_seconds=4500.0, exchange_seconds=6 * 3600.0
-            ),
-            past=replace(
-                config.nodes.past,
-                tick_seconds=3600.0,
-                repair_delay_seconds=3600.0,
-                push_backoff_seconds_min=600.0,
-                surplus_kept_seconds=86_400.0,
-                scrub_seconds=86_400.0,
-            ),
-            post=PostConfig(
-                sibling_seconds=1800.0,
-                sibling_seconds_alone=86_400.0,
-                presence_seconds=3600.0,
-                presence_gap_seconds_min=600.0,
-                checkpoint_seconds=600.0,
-                log_retry_seconds_max=3600.0,
-                offer_again_seconds_min=600.0,
-            ),
-        ),
+        nodes=_stretched_nodes(config.nodes),
         trouble=replace(
             trouble,
-            **slower,
+            **rarer,
             outage_seconds_max=trouble.outage_seconds_max * STRETCH,
-            window=ChurnConfig(repair_window_seconds=6 * 3600.0, down_seconds_min=600.0),
+            window=ChurnConfig(repair_window_seconds=6 * HOUR, down_seconds_min=600.0),
         ),
-        forks=ForkConfig(*(getattr(forks, name) * STRETCH for name in ForkConfig.__slots__)),
+        forks=ForkConfig(
+            *(getattr(forks, name) * STRETCH for name in ForkConfig.__dataclass_fields__)
+        ),
         correspondence=replace(
             words,
             mail_every_seconds=words.mail_every_seconds * STRETCH,
             lookup_every_seconds=words.lookup_every_seconds * STRETCH,
             forgery_every_seconds=words.forgery_every_seconds * STRETCH,
         ),
+        publication_seconds=6 * HOUR,
         act_every_seconds=config.act_every_seconds * STRETCH,
-        holiday_seconds=5 * 86_400.0,
-        settling_seconds=6 * 3600.0,
-        healing_seconds=5 * 86_400.0,
+        holiday_seconds=DAY,
+        settling_seconds=3 * HOUR,
+        healing_seconds=2 * DAY,
+    )
+
+
+def _stretched_nodes(nodes: NodeConfigs) -> NodeConfigs:
+    return replace(
+        nodes,
+        pastry=PastryConfig(
+            heartbeat_seconds=HOUR,
+            suspect_after_seconds=1.5 * HOUR,
+            exchange_seconds=6 * HOUR,
+            exchange_quiet_seconds=DAY,
+            table_upkeep_seconds=DAY,
+            seek_seconds_max=HOUR,
+            healing_seconds=HOUR,
+        ),
+        rings=RingsConfig(gossip_seconds=6 * HOUR),
+        scribe=ScribeConfig(
+            refresh_seconds=HOUR, child_kept_seconds=2 * HOUR, seek_seconds_max=HOUR
+        ),
+        past=replace(
+            nodes.past,
+            tick_seconds=HOUR,
+            repair_delay_seconds=HOUR,
+            maintenance_interval_seconds=6 * HOUR,
+            push_backoff_seconds_min=600.0,
+            push_backoff_seconds_max=HOUR,
+            surplus_kept_seconds=DAY,
+            scrub_seconds=DAY,
+            sweep_seconds=6 * HOUR,
+            lease_sweep_seconds=6 * HOUR,
+        ),
+        post=PostConfig(
+            sibling_seconds=0.5 * HOUR,
+            sibling_seconds_alone=DAY,
+            presence_seconds=HOUR,
+            presence_gap_seconds_min=600.0,
+            checkpoint_seconds=600.0,
+            log_retry_seconds_max=HOUR,
+            offer_again_seconds_min=600.0,
+        ),
     )
 
 
@@ -156,7 +187,13 @@ class ServicesScenario:
         self._config = config = config or ServicesConfig()
         self._seed = seed
         self._defect = replace(defect, node=sleepy(defect.node))
-        settings = OfficeConfig(config.machines, config.users, config.nodes, config.network)
+        settings = OfficeConfig(
+            config.machines,
+            config.users,
+            config.nodes,
+            config.network,
+            publication_seconds=config.publication_seconds,
+        )
         self.office = Office(seed, settings, self._defect)
         self.world = self.office.world
         self.findings = findings = Findings(self.world)
