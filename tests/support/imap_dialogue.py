@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from epost.apps.mail.mailbox import NewMail
+from epost.apps.mail.ports import in_the_loop
 from epost.servers.access import Channel, Secured
 from epost.servers.imap.connection import ImapConnection
 from epost.servers.imap.limits import ImapLimits
@@ -133,6 +134,7 @@ class ImapHouse:
             authenticator=self.access.authenticator,
             open_mail=self._open_mail,
             clock=self.clock,
+            offload=in_the_loop,
             product_version="1.0",
             limits=limits or ImapLimits(),
         )

@@ -23,6 +23,7 @@ from epost.daemon.lan_tls import lan_certificate, lan_server_context
 from epost.daemon.loopback import LoopbackOwnerCheck
 from epost.daemon.loopback_tls import end_point, server_certificate, server_context
 from epost.daemon.mail_door import MailDoor, MailFronts, Place
+from epost.daemon.offload import ThreadOffload
 from epost.daemon.passwords import PasswordFile
 from epost.foundation.errors import ConfigError
 from epost.foundation.ports import Clock
@@ -65,6 +66,7 @@ class MailListeners:
                 fronts,
                 authenticator,
                 clock=clock,
+                offload=ThreadOffload(executor),
                 message_size_max=section.message_size_max,
             )
             for place in places

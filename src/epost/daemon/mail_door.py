@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from epost import __version__
 from epost.apps.mail.mailbox import AccountMail
+from epost.apps.mail.ports import Offload
 from epost.daemon.config import Security, parse_address
 from epost.daemon.hanging_up import stop_listening
 from epost.daemon.line_service import (
@@ -76,12 +77,14 @@ class MailDoor:
         authenticator: Authenticator,
         *,
         clock: Clock,
+        offload: Offload,
         message_size_max: int,
     ) -> None:
         self._place = place
         self._fronts = fronts
         self._authenticator = authenticator
         self._clock = clock
+        self._offload = offload
         self._message_size_max = message_size_max
         self._smtp = SubmissionListener(self._submission_services())
         self._imap = self._line_service(self._imap_talk(), b"* BYE ")
@@ -143,6 +146,7 @@ class MailDoor:
             self._authenticator,
             self._fronts.open_mail,
             self._clock,
+            self._offload,
             storage_limit=self._fronts.storage_limit,
             product_version=__version__,
             limits=ImapLimits(mail_bytes_max=self._message_size_max),

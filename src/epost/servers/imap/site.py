@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from epost.apps.mail.mailbox import AccountMail
-from epost.apps.mail.ports import Offload, in_the_loop
+from epost.apps.mail.ports import Offload
 from epost.foundation.ports import Clock
 from epost.servers.access import Authenticator
 from epost.servers.imap.limits import ImapLimits
@@ -17,7 +17,7 @@ class ImapSite:
     authenticator: Authenticator
     open_mail: Callable[[str], Awaitable[AccountMail]]  # by account; may raise UnavailableError
     clock: Clock
+    offload: Offload  # runs what takes long beside the event loop
     storage_limit: Callable[[], int] = lambda: 0  # octets of mail per account, 0 for no limit
-    offload: Offload = in_the_loop  # runs what takes long beside the event loop
     product_version: str = ""  # told to clients after login only
     limits: ImapLimits = field(default_factory=ImapLimits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from epost.apps.mail.ports import in_the_loop
 from epost.servers.imap.limits import ImapLimits
 from epost.servers.imap.site import ImapSite
 from tests.support.access import Access
@@ -28,6 +29,7 @@ def play(scene: Scene) -> None:
         site = ImapSite(
             authenticator=access.authenticator,
             clock=StillClock(),
+            offload=in_the_loop,
             open_mail=open_mail,  # type: ignore[arg-type]
             product_version="1.0",
             limits=ImapLimits(),
