@@ -63,5 +63,14 @@ def show_transferred(name: str, successor: str) -> None:
     console.print(f"Mail to {name} goes to {successor} from now on. {TOLD}")
 
 
+def show_rolled_over(fingerprint: str, former: str) -> None:
+    """Say what is to be done after the root key was replaced."""
+    console.print(f"The organisation has a new root key; its fingerprint is {fingerprint}. {TOLD}")
+    console.print(
+        f"Make a backup now (epost backup). The former key is kept as {former}: erase it once all "
+        "machines have been on; those that were away follow the new key when they are back."
+    )
+
+
 def _day_or(milliseconds: int | None, otherwise: str) -> str:
     return otherwise if milliseconds is None else day(milliseconds)

@@ -7,7 +7,13 @@ from typing import Annotated
 
 import typer
 
-from epost.cli.member_views import show_held, show_members, show_removed, show_transferred
+from epost.cli.member_views import (
+    show_held,
+    show_members,
+    show_removed,
+    show_rolled_over,
+    show_transferred,
+)
 from epost.cli.options import AsJson, AuthorityDir, DataDir, Listen, Site, print_json, standing_at
 from epost.cli.sizes import parse_mebibytes
 from epost.cli.views import show_joined, show_nodes, show_quota, show_revoked, show_rules
@@ -266,3 +272,25 @@ def org_transfer(
         print_json({"transferred": name, "successor": successor})
     else:
         show_transferred(name, successor)
+
+
+@org.command("roll-over")
+def org_roll_over(authority_dir: AuthorityDir, yes: Yes = False, as_json: AsJson = False) -> None:
+    """Replace the organisation's root key by a new one, which all machines follow.
+
+    Do it when somebody who had the key leaves, or every few years. It needs root.key in the
+    authority's folder. Invitations made before do not work any more.
+    """
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.authority.keys import FORMER_ROOT_FILE
+    from epost.daemon.membership import system_world
+
+    with Authority.open(authority_dir, system_world()) as authority:
+        if not yes:
+            typer.confirm("Replace the root key of the organisation?", abort=True)
+        authority.roll_over()
+        fingerprint = authority.trust.fingerprint.hex()
+    if as_json:
+        print_json({"fingerprint": fingerprint})
+    else:
+        show_rolled_over(fingerprint, FORMER_ROOT_FILE)

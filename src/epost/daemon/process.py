@@ -172,6 +172,7 @@ class Daemon:
         standing = FolderStanding(
             self._folder, self._membership, self._identity(), self._transport, self.node.issuers
         )
+        self._observer.listen(NewsAccepted, lambda _: standing.keep_authority())
         self._renewal = self._make_renewal(standing)
         self.watch = make_watch(self.node, standing, self._observer, self._clock)
         self._status.also(lambda: alarm_advice(self.watch.alarms()))

@@ -50,15 +50,8 @@ class FolderStanding:
 
     def install(self, renewed: Renewed) -> None:
         """Write the membership, then show the certificates on new links."""
-        root_block, *issuer_blocks = self._issuers.blocks()
-        self._membership = msgspec.structs.replace(
-            _with(self._membership, renewed),
-            organisation=self._issuers.trust.organisation_certificate,
-            issuers=self._issuers.trust.issuer_certificates,
-            root_block=root_block,
-            issuer_blocks=tuple(issuer_blocks),
-        )
-        self._folder.write_membership(self._membership)
+        self._membership = self._with_authority(_with(self._membership, renewed))
+        self._write()
         self._identity = NodeIdentity(
             node=self._identity.node,
             certificate=self._membership.node,
@@ -67,6 +60,30 @@ class FolderStanding:
             key_seed=self._identity.key_seed,
         )
         self._transport.renew(self._identity)
+
+    def keep_authority(self) -> None:
+        """Write the membership if another root key speaks for the organisation now."""
+        membership = self._with_authority(self._membership)
+        if membership.organisation != self._membership.organisation:
+            self._membership = membership
+            self._write()
+
+    def _write(self) -> None:
+        if self._folder.is_enrolled:  # else a recovery is under way, which writes it at its end
+            self._folder.write_membership(self._membership)
+
+    def _with_authority(self, membership: Membership) -> Membership:
+        """Return it with the authority's newest word, once that is whole."""
+        root_block = self._issuers.root_block
+        if root_block is None:
+            return membership
+        return msgspec.structs.replace(
+            membership,
+            organisation=self._issuers.trust.organisation_certificate,
+            issuers=self._issuers.trust.issuer_certificates,
+            root_block=root_block,
+            issuer_blocks=tuple(b for b in self._issuers.blocks() if b != root_block),
+        )
 
 
 def _with(membership: Membership, renewed: Renewed) -> Membership:

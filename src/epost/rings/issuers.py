@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from epost.crypto.certificates import (
+    ISSUERS_MAX,
     AccountCert,
     IssuerCert,
     NodeCert,
@@ -41,11 +42,10 @@ from epost.rings.policy import (
     Policy,
     Reason,
     Revocation,
-    RootContent,
     initial_policy,
     read_issuer_block,
-    read_root_block,
 )
+from epost.rings.root_chain import RootChain
 
 NOTES = "rings.blocks"
 STRANGERS_REFUSED_AFTER_MS = 30 * 24 * 3600 * 1000
@@ -93,9 +93,7 @@ class Issuers:
         self._outbox = outbox
         self._observer = observer
         self._config = config or RingsConfig()
-        self._trust = pinned
-        self._root: KeyBlock | None = None
-        self._root_content: RootContent | None = None
+        self._chain = RootChain(pinned)
         self._issued: dict[bytes, _Issued] = {}
         self._revoked: frozenset[bytes] = frozenset()
         self._held: frozenset[bytes] = frozenset()
@@ -111,7 +109,7 @@ class Issuers:
     @property
     def trust(self) -> OrganisationTrust:
         """The organisation with its newest issuers."""
-        return self._trust
+        return self._chain.trust
 
     @property
     def policy(self) -> Policy:
@@ -151,9 +149,14 @@ class Issuers:
         """Is this machine's member away, with the authority's word that all of hers is kept?"""
         return node.member_tag in self._held
 
+    @property
+    def root_block(self) -> bytes | None:
+        """The newest root block of the present key."""
+        return self._chain.block.data if self._chain.block else None
+
     def blocks(self) -> Sequence[bytes]:
         """Return the newest root block and issuer blocks, for whoever enrols or restarts."""
-        root = [self._root.data] if self._root else []
+        root = [self._chain.block.data] if self._chain.block else []
         return root + [self._issued[key].block.data for key in sorted(self._issued)]
 
     def block_of(self, issuer_key: bytes) -> bytes | None:
@@ -174,10 +177,9 @@ class Issuers:
     def news_number(self) -> int:
         """How new everything believed here is; grows with every block, never goes back.
 
-        Root block versions count 2**32-fold: a root block may remove an issuer and its number.
+        The root's number counts 2**32-fold: a root block may remove an issuer and its number.
         """
-        root = self._root.body.version if self._root else 0
-        return (root << 32) + sum(i.block.body.version for i in self._issued.values())
+        return (self._chain.number << 32) + sum(i.block.body.version for i in self._issued.values())
 
     def on_peer_number(self, peer: NodeHandle, number: int) -> None:
         """Compare with a peer whose link came up and who knows more, or less, than we."""
@@ -284,9 +286,11 @@ class Issuers:
 
     def _versions(self) -> dict[bytes, int]:
         """Return the version held for each key that counts, root first; 0 for none."""
-        root_key = self._trust.organisation.organisation_key
-        versions = {root_key: self._root.body.version if self._root else 0}
-        for key in sorted(i.issuer_key for i in self._trust.issuers):
+        root_key = self._chain.key
+        versions = {root_key: self._chain.block.body.version if self._chain.block else 0}
+        room = ISSUERS_MAX - len(self._chain.trust.issuers)
+        versions |= {k: b.body.version for k, b in sorted(self._chain.former.items())[:room]}
+        for key in sorted(i.issuer_key for i in self._chain.trust.issuers):
             versions[key] = self._issued[key].block.body.version if key in self._issued else 0
         return versions
 
@@ -301,8 +305,9 @@ class Issuers:
 
     def _answer(self, sender: NodeHandle, keys: Sequence[bytes]) -> None:
         by_key = {key: issued.block for key, issued in self._issued.items()}
-        if self._root:
-            by_key[self._root.body.public_key] = self._root
+        by_key |= self._chain.former
+        if self._chain.block:
+            by_key[self._chain.block.body.public_key] = self._chain.block
         for key in dict.fromkeys(keys):
             if key in by_key:
                 self._send(sender, News(by_key[key].data))
@@ -351,18 +356,14 @@ class Issuers:
         return block
 
     def _believe_root(self, block: KeyBlock) -> bool:
-        key = self._trust.organisation.organisation_key
-        content = read_root_block(block, key, self._trust.ring)
-        if self._root and block.body.version <= self._root.body.version:
+        if not self._chain.believe(block):
             return False
-        self._trust = OrganisationTrust(self._trust.organisation_certificate, content.issuers)
-        self._root, self._root_content = block, content
         active = {issuer.issuer_key for issuer in self._active_issuers()}
         self._issued = {key: i for key, i in self._issued.items() if key in active}
         return True
 
     def _believe_issuer(self, block: KeyBlock) -> bool:
-        issuer, content = read_issuer_block(block, self._active_issuers(), self._trust.ring)
+        issuer, content = read_issuer_block(block, self._active_issuers(), self._chain.trust.ring)
         held = self._issued.get(issuer.issuer_key)
         if held and block.body.version <= held.block.body.version:
             if block.body.version == held.block.body.version and block.order != held.block.order:
@@ -373,15 +374,11 @@ class Issuers:
         return True
 
     def _active_issuers(self) -> tuple[IssuerCert, ...]:
-        removed = self._last_log_sequences()
-        return tuple(i for i in self._trust.issuers if i.serial not in removed)
-
-    def _last_log_sequences(self) -> dict[int, int]:
-        removed = self._root_content.removed if self._root_content else ()
-        return {r.serial: r.last_log_sequence for r in removed}
+        removed = self._chain.removed
+        return tuple(i for i in self._chain.trust.issuers if i.serial not in removed)
 
     def _is_void(self, certificate: NodeCert | AccountCert) -> bool:
-        last = self._last_log_sequences().get(certificate.issuer)
+        last = self._chain.removed.get(certificate.issuer)
         return last is not None and certificate.log_sequence > last
 
     def _listed(self) -> Sequence[Revocation]:

@@ -20,12 +20,13 @@ from epost.crypto.signing import SigningKey
 from epost.daemon.authority.catching_up import CatchingUp, inherited
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.founding import (
-    ORGANISATION,
     PROLONGED_BEFORE_MS,
     Organisation,
     found,
     prolonged,
+    read_public,
 )
+from epost.daemon.authority.invitations import require_invited
 from epost.daemon.authority.keys import (
     IssuerKeys,
     load_issuer_keys,
@@ -36,12 +37,13 @@ from epost.daemon.authority.log_publication import LogPublication
 from epost.daemon.authority.members import Members
 from epost.daemon.authority.register import REGISTER_FILE, InviteRow, NodeRow, Register
 from epost.daemon.authority.renewing import Renewals
+from epost.daemon.authority.rolling_over import former_root_blocks, roll_over
 from epost.daemon.authority.rules import Rules, changed_rules, read_rules, write_rules
 from epost.daemon.authority.word import Word
 from epost.daemon.authority.world import World
-from epost.daemon.files import make_private_folder, read_required, write_private
+from epost.daemon.files import make_private_folder, write_private
 from epost.foundation.codec import encode
-from epost.foundation.errors import ConfigError, NotPermitted, PeerError, RefusedError
+from epost.foundation.errors import ConfigError, NotPermitted, RefusedError
 from epost.foundation.ids import Address, NodeHandle
 from epost.rings.enrolment import (
     CONTACTS_MAX,
@@ -49,7 +51,6 @@ from epost.rings.enrolment import (
     DeviceRequest,
     MemberRequest,
     Request,
-    StorageRequest,
     make_greeting,
     open_request,
     request_hash,
@@ -92,14 +93,9 @@ class Authority:
     @classmethod
     def open(cls, directory: Path, world: World) -> Self:
         """Open the authority of a folder; raises ConfigError."""
-        data = read_required(
-            directory / PUBLIC_FILE, "Found an organisation: epost org init DOMAIN --user NAME"
+        return cls(
+            directory, load_issuer_keys(directory), read_public(directory / PUBLIC_FILE), world
         )
-        try:
-            public = ORGANISATION.decode(data)
-        except PeerError as error:
-            raise ConfigError(f"{directory / PUBLIC_FILE}: damaged: {error}") from error
-        return cls(directory, load_issuer_keys(directory), public, world)
 
     def _adopt(self, public: Organisation) -> None:
         """Go on with this public part, which is on disk."""
@@ -189,7 +185,7 @@ class Authority:
         bound_to = request_hash(request)
         with self._register.transaction():
             invite = self._invitation_for(opened, now)
-            _require_invited(opened, invite)
+            require_invited(opened, invite)
             assert invite is not None
             if invite.request_hash is not None:
                 if invite.request_hash != bound_to or invite.answer is None:
@@ -222,9 +218,26 @@ class Authority:
         return self._renewals.fresh(self._world.clock.wall_ms())
 
     @property
-    def root_block(self) -> bytes:
-        """The newest root block."""
-        return self._public.root_block
+    def root_blocks(self) -> Sequence[bytes]:
+        """The newest root block, behind the last ones of former root keys."""
+        key = self.trust.organisation.organisation_key
+        former = former_root_blocks(self._register, key, self._public.ring)
+        return [*reversed(former), self._public.root_block]
+
+    def roll_over(self) -> None:
+        """Put a new root key in force, which the present one hands over to; raises ConfigError."""
+        key = self.trust.organisation.organisation_key
+        file = self._directory / PUBLIC_FILE
+        args = self._directory, file, self._public, self._register, key, self._world
+        self._adopt(roll_over(*args))
+
+    def look_again(self) -> bool:
+        """Has the command line changed the public part (a new root key)? Then go on with that."""
+        public = read_public(self._directory / PUBLIC_FILE)
+        is_changed = public != self._public
+        if is_changed:
+            self._adopt(public)
+        return is_changed
 
     @property
     def issuer_ends_ms(self) -> int:
@@ -240,7 +253,7 @@ class Authority:
         now = self._world.clock.wall_ms()
         if now < self.issuer_ends_ms - PROLONGED_BEFORE_MS:
             return False
-        root = load_root_keys(self._directory)
+        root = load_root_keys(self._directory, self.trust.organisation.organisation_key)
         public = prolonged(self._public, root, self._keys, now)
         write_private(self._directory / PUBLIC_FILE, encode(public))
         self._adopt(public)
@@ -381,17 +394,3 @@ class Authority:
         if not name.endswith("@" + self.trust.domain):
             raise RefusedError(f"{name} is not a name of {self.trust.domain}")
         self.members.require_free(name)
-
-
-def _require_invited(request: Request, invite: InviteRow | None) -> None:
-    """Raise NotPermitted unless the invitation is for what is requested."""
-    name = None if isinstance(request, StorageRequest) else request.name
-    if invite is None or invite.name != name:
-        raise NotPermitted("no such invitation")
-    if invite.is_device != isinstance(request, DeviceRequest):
-        raise NotPermitted(
-            f"{name} has an account: this invitation is for one more machine of hers. Use it with "
-            "epost recover, and the 24 words"
-            if invite.is_device
-            else f"this invitation is for a new account of {name}. Use it with epost join"
-        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 from epost.crypto import x509
@@ -19,7 +21,9 @@ from epost.crypto.signed import open_signed
 from epost.crypto.signing import Kind, SigningKey
 from epost.crypto.versioned import open_key_block
 from epost.daemon.authority.keys import AuthorityKeys, IssuerKeys, RootKeys
+from epost.daemon.files import read_required
 from epost.foundation.codec import Format
+from epost.foundation.errors import ConfigError, PeerError
 from epost.foundation.ids import Address, Bytes20
 from epost.rings.policy import (
     DEFAULT_LIFETIMES,
@@ -27,6 +31,7 @@ from epost.rings.policy import (
     make_root_block,
     read_root_block,
 )
+from epost.rings.succession import sign_succession
 
 FIRST_ISSUER = 1
 PROLONGED_BEFORE_MS = 200 * DAY_MS
@@ -47,6 +52,15 @@ class Organisation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
 
 ORGANISATION: Format[Organisation] = Format(Organisation, size_max=1024 * 1024)
+
+
+def read_public(path: Path) -> Organisation:
+    """Read the public part of an authority; raises ConfigError."""
+    data = read_required(path, "Found an organisation: epost org init DOMAIN --user NAME")
+    try:
+        return ORGANISATION.decode(data)
+    except PeerError as error:
+        raise ConfigError(f"{path}: damaged: {error}") from error
 
 
 def found(domain: str, keys: AuthorityKeys, enrolment: Address, now: int) -> Organisation:
@@ -117,3 +131,49 @@ def prolonged(public: Organisation, root: RootKeys, keys: IssuerKeys, now: int) 
             content=msgspec.structs.replace(content, issuers=issuers),
         ).data,
     )
+
+
+def rolled_over(
+    public: Organisation, former: RootKeys, following: RootKeys, now: int
+) -> tuple[Organisation, bytes]:
+    """Return the public part under the next root key, and the last root block of the former.
+
+    The issuer keeps its key and serial, so everything certified stays valid under both chains.
+    """
+    old, new = SigningKey(former.organisation), SigningKey(following.organisation)
+    held = open_signed(public.certificate, Kind.ORG, old.public, ORG_CERT)
+    organisation = certify(
+        new,
+        msgspec.structs.replace(
+            held,
+            generation=held.generation + 1,
+            organisation_key=new.public,
+            not_before=now,
+            not_after=now + ORG_YEARS_MS,
+        ),
+    )
+    issuer = open_signed(public.issuer, Kind.ISSUER, old.public, ISSUER_CERT)
+    block = open_key_block(public.root_block)
+    content = read_root_block(block, old.public, public.ring)
+    issuers = (certify(new, issuer),)
+    succession = sign_succession(
+        old, new, ring=public.ring, organisation=organisation, issuers=issuers, now_ms=now
+    )
+    last = make_root_block(
+        old,
+        ring=public.ring,
+        previous=block,
+        issued_at=now,
+        content=msgspec.structs.replace(content, succession=succession),
+    )
+    first = make_root_block(
+        new,
+        ring=public.ring,
+        previous=None,
+        issued_at=now,
+        content=msgspec.structs.replace(content, issuers=issuers),
+    )
+    following_public = msgspec.structs.replace(
+        public, certificate=organisation, issuer=issuers[0], root_block=first.data
+    )
+    return following_public, last.data

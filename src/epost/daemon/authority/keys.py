@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from epost.crypto.keyfile import lock, unlock
+from epost.crypto.signing import SigningKey
 from epost.daemon.files import read_required, write_private
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import BadSeal, ConfigError, PeerError
@@ -15,6 +16,8 @@ from epost.foundation.ids import Bytes32
 from epost.foundation.ports import Entropy
 
 ROOT_FILE = "root.key"
+NEXT_ROOT_FILE = "root.key.next"
+FORMER_ROOT_FILE = "root.key.former"
 ISSUER_FILE = "issuer.key"
 REMEDY = "Found an organisation first: epost org init DOMAIN --user NAME"
 
@@ -76,11 +79,29 @@ def load_issuer_keys(directory: Path) -> IssuerKeys:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def load_root_keys(directory: Path) -> RootKeys:
-    """Read the root key, which may have been taken offline; raises ConfigError."""
-    path = directory / ROOT_FILE
-    data = read_required(path, "Bring the authority's root key back for this command.")
-    try:
-        return _ROOT.decode(unlock(data, "root", None))
-    except (BadSeal, PeerError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+def load_root_keys(directory: Path, organisation_key: bytes) -> RootKeys:
+    """Read the root key in force, which may have been taken offline; raises ConfigError."""
+    paths = [p for p in (directory / ROOT_FILE, directory / NEXT_ROOT_FILE) if p.exists()]
+    for path in paths:
+        try:
+            keys = _ROOT.decode(unlock(path.read_bytes(), "root", None))
+        except (BadSeal, PeerError) as error:
+            raise ConfigError(f"{path}: {error}") from error
+        if SigningKey(keys.organisation).public == organisation_key:
+            return keys
+    raise ConfigError(
+        f"{directory / ROOT_FILE} is not here. Bring the authority's root key back for this."
+    )
+
+
+def draw_root_keys(directory: Path, entropy: Entropy) -> RootKeys:
+    """Draw the next root key and keep it beside the one in force."""
+    keys = RootKeys(1, entropy.token(32), entropy.token(32))
+    write_private(directory / NEXT_ROOT_FILE, lock(encode(keys), "root", None, entropy))
+    return keys
+
+
+def settle_root_keys(directory: Path) -> None:
+    """Put the next root key, which is in force now, in place of the former one, which is kept."""
+    (directory / ROOT_FILE).replace(directory / FORMER_ROOT_FILE)
+    (directory / NEXT_ROOT_FILE).replace(directory / ROOT_FILE)

@@ -336,6 +336,13 @@ class Register:
         row = next(rows, None)
         return None if row is None else bytes(row[0])
 
+    def blocks(self, purpose: str) -> Sequence[bytes]:
+        """Return the newest blocks of all purposes that begin with this word."""
+        rows = self._database.execute(
+            "SELECT data FROM block WHERE purpose LIKE ? ORDER BY purpose", (purpose + " %",)
+        )
+        return [bytes(data) for (data,) in rows]
+
     def put_block(self, purpose: str, data: bytes) -> None:
         """Keep the newest block of a purpose: its version must never go back."""
         self._database.execute("REPLACE INTO block VALUES (?, ?)", (purpose, data))

@@ -60,6 +60,11 @@ class EnrolmentService:
         if self._server is not None:
             await self._server.close()
 
+    def greet_anew(self) -> None:
+        """Say who the authority is with its newest certificates."""
+        if self._server is not None:
+            self._server.greet_with(self._authority.greeting)
+
     async def _enrol(self, request: bytes, host: str) -> bytes:
         async with self._one_at_a_time:
             if is_renewal(request):

@@ -151,7 +151,10 @@ class AuthorityUpkeep:
                 sight_at = loop.time() + SIGHTING_SECONDS
             await self._publish_log()
             await self._bring_accounts()  # first: who follows on a name, then that another is gone
-            self._node.issuers.publish(self._authority.root_block)
+            if self._authority.look_again():
+                self._service.greet_anew()
+            for block in self._authority.root_blocks:
+                self._node.issuers.publish(block)
             self._node.issuers.publish(self._authority.issuer_block)
             self._node.driver.wake()
             await asyncio.sleep(LOOK_SECONDS)

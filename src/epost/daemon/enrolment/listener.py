@@ -102,6 +102,10 @@ class EnrolmentServer:
         """The port listened on."""
         return int(self._listener.getsockname()[1])
 
+    def greet_with(self, greeting: bytes) -> None:
+        """Say this first, from now on."""
+        self._greeting = greeting
+
     async def close(self) -> None:
         """Listen no more; conversations under way are cut off, and may be repeated."""
         tasks = [self._accepting, *self._tasks]

@@ -227,7 +227,7 @@ def test_an_issuer_is_prolonged_under_its_key_by_the_root_only(office: Office) -
     after = office.authority.trust.issuers[0]
     assert (after.issuer_key, after.serial) == (before.issuer_key, before.serial)
     assert after.not_after == office.calendar.at + 400 * DAY_MS
-    root = open_key_block(office.authority.root_block)
+    root = open_key_block(office.authority.root_blocks[-1])
     key = office.authority.trust.organisation.organisation_key
     assert root.body.version == 2
     assert len(read_root_block(root, key, office.authority.trust.ring).issuers) == 1
