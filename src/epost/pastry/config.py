@@ -36,7 +36,7 @@ REROUTES_MAX = 10
 BURIED_MAX = 512
 """Silent nodes remembered, so that stale hints do not have them probed again at once."""
 
-FAR_EXCHANGE_FACTOR = 4
+FAR_EXCHANGE_FACTOR = 8
 """How much longer a full leaf set that changed waits until it is compared with those beyond the
 nearest two on each side: comparing with all of them soon was half of the messages under churn."""
 

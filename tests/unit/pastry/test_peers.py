@@ -297,7 +297,7 @@ def test_full_leaf_sets_are_compared_with_near_members_soon_and_with_every_one_i
     talk.said()
     first_asked: dict[NodeHandle, float] = {}
     began = talk.now
-    for _ in range(280):
+    for _ in range(520):
         talk.waits(1.0)
         for to, packet in talk.unheard:
             if isinstance(packet, LeafSetProbe):
