@@ -217,18 +217,23 @@ def view_of(client: imaplib.IMAP4) -> dict[str, Any]:
 
 def _folder(client: imaplib.IMAP4, folder: str) -> dict[str, Any]:
     _, status = client.status(f'"{folder}"', "(UIDVALIDITY UIDNEXT)")
-    validity, following = map(int, re.findall(rb"(?:UIDVALIDITY|UIDNEXT) (\d+)", status[0]))
+    # What an index that is being made anew cannot tell yet comes as zero, or without octets.
+    numbers = re.findall(rb"(?:UIDVALIDITY|UIDNEXT) (\d+)", status[0] or b"")
+    validity, following = map(int, numbers or (0, 0))
     client.select(f'"{folder}"', readonly=True)
     mails: dict[str, Any] = {}
     for uid in client.uid("SEARCH", "ALL")[1][0].split():
         _, data = client.uid("FETCH", uid.decode(), "(FLAGS BODY.PEEK[])")
-        told = b"".join(b"".join(item) if isinstance(item, tuple) else item for item in data)
-        flags = re.search(rb"FLAGS \(([^)]*)\)", told.replace(data[0][1], b""))
-        assert flags is not None, told[:200]
+        octets = data[0][1] if isinstance(data[0], tuple) else b""
+        told = b"".join(
+            b"".join(item) if isinstance(item, tuple) else item for item in data if item
+        )
+        flags = re.search(rb"FLAGS \(([^)]*)\)", told.replace(octets, b""))
+        words = flags[1].split() if flags else []
         mails[uid.decode()] = {
-            "flags": sorted(f.decode() for f in flags[1].split() if f != rb"\Recent"),
-            "size": len(data[0][1]),
-            "sha256": hashlib.sha256(data[0][1]).hexdigest(),
+            "flags": sorted(word.decode() for word in words if word != rb"\Recent"),
+            "size": len(octets),
+            "sha256": hashlib.sha256(octets).hexdigest(),
         }
     return {"uidvalidity": validity, "uidnext": following, "mails": mails}
 

@@ -33,6 +33,26 @@ async def give_machines(office: Office, further: Sequence[int]) -> None:
             await _take_account(machine, user.account)
             await machine.host.stop()
             machine.host.start()
+            await _listed(machine, user)
+
+
+async def _listed(machine: Machine, user: Machine) -> None:
+    """Return when the ring's identity block names a new machine: only then another may be added.
+
+    Both would be written as the next version of it, and one of them would be nobody's.
+    """
+    assert machine.account is not None
+    while True:
+        await asyncio.sleep(RETRY_SECONDS)
+        if user.node is None or user.node.post is None:
+            continue
+        accounts = user.node.post.services.accounts
+        accounts.forget(machine.account.name)
+        with suppress(EpostError):
+            contact = await accounts.resolve(machine.account.name)
+            numbers = [device.certificate.number for device in contact.devices]
+            if machine.account.secrets.number in numbers:
+                return
 
 
 async def _take_account(machine: Machine, account: Account) -> None:
