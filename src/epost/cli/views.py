@@ -108,6 +108,11 @@ def _status_rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             f"{_count(storage['pointers'], 'replica')} kept by neighbours, "
             f"{_count(storage['diverted'], 'replica')} kept for them",
         )
+    if storage.get("cached"):  # not told by an older daemon
+        yield (
+            "in spare space",
+            f"{_count(storage['cached'], 'popular block')}, {_size(storage['cached_bytes'])}",
+        )
     if storage["trashed"]:
         yield (
             "trash",

@@ -120,9 +120,12 @@ def status(**storage: int) -> dict[str, Any]:
 def test_space_is_mentioned_when_there_is_something_to_say(capsys: Any) -> None:
     views.show_status(status())
     assert "trash" not in capsys.readouterr().out
-    full = status(pointers=2, diverted=1, trashed=3, trashed_bytes=3000)
+    full = status(
+        pointers=2, diverted=1, trashed=3, trashed_bytes=3000, cached=1, cached_bytes=2000
+    )
     views.show_status(full | {"copying": "on battery"})
     text = capsys.readouterr().out
     assert "waits: on battery" in text
+    assert "1 popular block, 2 kB" in text
     assert "2 replicas kept by neighbours, 1 replica kept for them" in text
     assert "3 blocks" in text
