@@ -24,6 +24,7 @@ def show_members(members: Sequence[Mapping[str, Any]]) -> None:
         "name", "machines", "", "since", "certified until", "last seen", title="Members",
         title_justify="left",
     )  # fmt: skip
+    table.columns[0].overflow = "fold"  # a name cut short is no name
     for member in members:
         in_force = [m for m in member["machines"] if m["revoked_ms"] is None]
         state = WORDS[member["state"]]
