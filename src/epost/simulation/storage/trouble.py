@@ -59,6 +59,7 @@ class Trouble:
         self._config = config
         self._window = RepairWindow(config.window)
         self._asleep: dict[str, None] = {}
+        self._fated: dict[str, None] = {}
         self._struck: dict[asyncio.Task[None], None] = {}
         self._cut_until = 0.0
         self._lost_at = -FOR_EVER
@@ -152,7 +153,8 @@ class Trouble:
         now = asyncio.get_running_loop().time()
         machine = self._random.choice(among or self._office.machines)
         ids = [each.node_id for each in self._office.running]
-        is_up = machine.host.is_running and machine.name not in self._asleep
+        # Two fates at once would bring back a machine that has lost its disk, as it was before.
+        is_up = machine.host.is_running and machine.name not in self._fated
         if is_up and machine.is_honest and self._window.allows(machine.node_id, ids, now):
             self._window.left(machine.node_id, now)
             return machine
@@ -243,7 +245,9 @@ class Trouble:
     async def _endure(
         self, machine: Machine, seconds: float, fate: Callable[[Machine, float], Awaitable[None]]
     ) -> None:
+        self._fated[machine.name] = None
         await fate(machine, seconds)
+        del self._fated[machine.name]
         now = asyncio.get_running_loop().time()
         self._window.left(machine.node_id, now)  # until the ring has mended what it missed
         self._window.joined(machine.node_id, now)
