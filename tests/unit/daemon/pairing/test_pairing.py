@@ -183,6 +183,8 @@ def test_a_second_machine_reads_all_mail_sends_and_is_revoked(tmp_path: Path) ->
         (org.path / "paper").write_text(org.words["alice"])
         words = ("--words-file", str(org.path / "paper"))
         assert len((await command("device", "list", *here))["devices"]) == 2
+        printed = await asyncio.to_thread(CliRunner().invoke, app, ["device", "list", *here])
+        assert "Machines of alice@example.org" in printed.stdout
         left = await command("device", "revoke", "2", *here, *words, "--yes")
         assert [row["number"] for row in left["devices"]] == [1]
         assert [row["number"] for row in left["revoked"]] == [2]
