@@ -75,10 +75,14 @@ class MailListeners:
 
     def bind(self) -> None:
         """Take all ports, serving nobody yet; raises ConfigError naming one that is taken."""
-        for door in self._doors:
-            door.bind()
-        if self._autoconfig is not None:
-            self._autoconfig.bind()
+        try:
+            for door in self._doors:
+                door.bind()
+            if self._autoconfig is not None:
+                self._autoconfig.bind()
+        except ConfigError:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Give up ports that were taken and never served."""
