@@ -14,6 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from epost.apps.mail import observed as mail
+from epost.daemon.authority.upkeep import LogNotPublished
 from epost.daemon.enrolment.listener import EnrolmentRefused
 from epost.daemon.ring_word import CertifiedLogForked
 from epost.daemon.tls import observed as links
@@ -34,7 +35,7 @@ MODULES: dict[str, ModuleType] = {
     "rings": rings,
     "scribe": scribe,
 }
-OF_THE_DAEMON = (CertifiedLogForked, EnrolmentRefused)
+OF_THE_DAEMON = (CertifiedLogForked, EnrolmentRefused, LogNotPublished)
 """Events of the daemon's own, which has no module for them."""
 ROUTE_HOPS = (0, 1, 2, 3, 4, 5, 6, 8, 12, 16)
 JOIN_SECONDS = (0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)

@@ -239,8 +239,6 @@ class Replica:
     def on_unreachable(self, node: NodeId, now: float) -> None:
         """The overlay judges who is absent."""
 
-    # Overlay application.
-
     def deliver(self, key: Id, origin: NodeHandle, body: bytes, now: float) -> None:
         """This node is the root of a key."""
         self._queries.deliver(key, origin, body, now)
