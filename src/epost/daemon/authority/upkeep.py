@@ -168,7 +168,7 @@ class AuthorityUpkeep:
         await asyncio.sleep(NEWS_AWAITED_SECONDS)
         (issuer,) = self._authority.trust.issuers
         try:
-            head = await newest_head(self._node.blocks, issuer.certified_log_key)
+            head = await self._head_of_the_log(issuer.certified_log_key)
             records: list[bytes] = []
             if head is not None:
                 reached = self._authority.log.reached
@@ -180,6 +180,18 @@ class AuthorityUpkeep:
             self._observer.record(LogNotPublished(self._authority.log.reached, str(error)))
             return
         await self._open()
+
+    async def _head_of_the_log(self, log_key: bytes) -> bytes | None:
+        """Return the log's head in the ring, which goes as far as the issuer block says."""
+        newest = self._node.issuers.newest()
+        wanted = newest.certified_log.sequence if newest else 0
+        head: bytes | None = None
+        for _ in range(NEIGHBOURS_AWAITED):
+            head = await newest_head(self._node.blocks, log_key)
+            if head is not None and open_head(head).content.sequence >= wanted:
+                break
+            await asyncio.sleep(1.0)
+        return head
 
     def _prolong_issuer(self) -> None:
         try:
