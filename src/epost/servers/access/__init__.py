@@ -4,6 +4,7 @@ Servers import from this package and never look inside it.
 """
 
 from epost.servers.access.authenticator import AppPasswordAuthenticator, Authenticator
+from epost.servers.access.dialogue import Cancelled, converse
 from epost.servers.access.guard import EveryPeer, PeerCheck, looks_like_foreign_protocol
 from epost.servers.access.outcome import (
     Accepted,
@@ -33,6 +34,7 @@ __all__ = [
     "AppPassword",
     "AppPasswordAuthenticator",
     "Authenticator",
+    "Cancelled",
     "Challenge",
     "Channel",
     "EveryPeer",
@@ -51,6 +53,7 @@ __all__ = [
     "TryLater",
     "Verdict",
     "Writer",
+    "converse",
     "issue_app_password",
     "looks_like_foreign_protocol",
 ]

@@ -7,15 +7,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from epost.foundation.errors import EpostError
 from epost.servers.access import (
     Accepted,
-    Challenge,
+    Cancelled,
     Malformed,
     Rejected,
-    SaslExchange,
-    SaslOutcome,
     Scope,
     TryLater,
+    Verdict,
+    converse,
 )
-from epost.servers.pop3.limits import SASL_STEPS_MAX
 from epost.servers.pop3.lines import Pop3SyntaxError, err, ok
 from epost.servers.pop3.session import Session
 from epost.servers.pop3.site import MaildropInUse
@@ -51,30 +50,20 @@ async def authenticate(session: Session, rest: bytes) -> bytes:
     if exchange is None:
         return err("This mechanism is not offered here")
     first = (b"" if initial == b"=" else _decoded(initial)) if initial else None
-    outcome = Malformed() if initial and first is None else await exchange.step(first)
-    for _ in range(SASL_STEPS_MAX):
-        if not isinstance(outcome, Challenge):
-            return await _conclude(session, outcome)
-        stepped = await _next_step(session, exchange, outcome)
-        if stepped is None:
-            return err("Authentication was cancelled")
-        outcome = stepped
-    return err("Authentication takes too many steps")
+    if initial and first is None:
+        return await _conclude(session, Malformed())
+
+    async def ask(challenge: bytes) -> bytes:
+        session.client.send(b"+ %b\r\n" % challenge)
+        return await session.client.read_line()
+
+    outcome = await converse(exchange, first, ask)
+    if isinstance(outcome, Cancelled):
+        return err("Authentication was cancelled")
+    return await _conclude(session, outcome)
 
 
-async def _next_step(
-    session: Session, exchange: SaslExchange, challenge: Challenge
-) -> SaslOutcome | None:
-    """Send a challenge and take the answer; None if the client gives up."""
-    session.client.send(b"+ %b\r\n" % base64.b64encode(challenge.data))
-    line = await session.client.read_line()
-    if line == b"*":
-        return None
-    answer = _decoded(line)
-    return Malformed() if answer is None else await exchange.step(answer)
-
-
-async def _conclude(session: Session, outcome: SaslOutcome) -> bytes:
+async def _conclude(session: Session, outcome: Verdict | Malformed) -> bytes:
     match outcome:
         case Accepted(account, scope=scope):
             session.is_read_only = scope is Scope.READ_ONLY
@@ -83,7 +72,7 @@ async def _conclude(session: Session, outcome: SaslOutcome) -> bytes:
             return err("Name or password is wrong", "AUTH")
         case TryLater():
             return err("Too many failures, please try again later", "SYS/TEMP")
-        case Malformed() | Challenge():
+        case Malformed():
             return err("The response is not one of this mechanism")
 
 

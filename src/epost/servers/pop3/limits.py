@@ -15,7 +15,6 @@ class Pop3Limits:
     stalled_timeout_seconds: float = 5 * 60.0  # a client that does not read what it asked for
 
 
-SASL_STEPS_MAX = 8  # SCRAM takes three
 ROWS_PER_SLICE = 2000  # between two turns of the event loop
 OUTPUT_BYTES_PER_SLICE = 256 * 1024
 READ_BYTES = 16 * 1024

@@ -5,21 +5,19 @@ from typing import assert_never
 
 from epost.servers.access import (
     Accepted,
-    Challenge,
+    Cancelled,
     Channel,
     Malformed,
     Rejected,
-    SaslExchange,
     Scope,
     TryLater,
+    converse,
 )
 from epost.servers.smtp import replies
 from epost.servers.smtp.config import PlaintextLogin
 from epost.servers.smtp.connection import StrictConnection
 from epost.servers.smtp.replies import Reply
 from epost.servers.smtp.transaction import AccountSession
-
-LOGIN_STEPS_MAX = 8
 
 
 class LoginConnection(StrictConnection):
@@ -80,22 +78,14 @@ class LoginConnection(StrictConnection):
             response = _initial_response(initial)
         except ValueError:
             return replies.LOGIN_MALFORMED
-        return await self._converse(exchange, response)
+        outcome = await converse(exchange, response, self._ask)
+        if isinstance(outcome, Cancelled):
+            return replies.LOGIN_ABORTED
+        return self._login_reply(outcome)
 
-    async def _converse(self, exchange: SaslExchange, response: bytes | None) -> Reply:
-        for _ in range(LOGIN_STEPS_MAX):
-            outcome = await exchange.step(response)
-            if not isinstance(outcome, Challenge):
-                return self._login_reply(outcome)
-            await self.push(b"334 " + base64.b64encode(outcome.data))
-            answer = await self._read_line(self._config.login_line_bytes_max)
-            if answer == b"*":
-                return replies.LOGIN_ABORTED
-            try:
-                response = base64.b64decode(answer, validate=True)
-            except ValueError:
-                return replies.LOGIN_MALFORMED
-        return replies.LOGIN_MALFORMED
+    async def _ask(self, challenge: bytes) -> bytes:
+        await self.push(b"334 " + challenge)
+        return await self._read_line(self._config.login_line_bytes_max)
 
     def _login_reply(self, outcome: Accepted | Rejected | TryLater | Malformed) -> Reply:
         assert isinstance(self.session, AccountSession)

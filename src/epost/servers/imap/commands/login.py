@@ -1,26 +1,22 @@
 """Becoming somebody: STARTTLS, AUTHENTICATE, LOGIN (RFC 3501 6.2)."""
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from epost.servers.access import (
     Accepted,
-    Challenge,
+    Cancelled,
     Malformed,
     Rejected,
-    SaslExchange,
-    SaslOutcome,
     Scope,
     TryLater,
+    Verdict,
+    converse,
 )
 from epost.servers.imap.replies import Reply, bad, no, ok
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
 from epost.servers.imap.verbs import LoginVerb, Verb, after_space, no_arguments
-
-STEPS_MAX = 8  # of one SASL exchange; SCRAM takes three
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +48,15 @@ async def authenticate(session: Session, request: AuthenticateRequest) -> Reply:
     exchange = session.site.authenticator.begin(request.mechanism, session.channel)
     if exchange is None:
         return no("This mechanism is not offered here", b"CANNOT")
-    outcome = await exchange.step(request.initial_response)
-    for _ in range(STEPS_MAX):
-        if not isinstance(outcome, Challenge):
-            return await _conclude(session, outcome)
-        stepped = await _next_step(session, exchange, outcome)
-        if stepped is None:
-            return bad("Authentication was cancelled")
-        outcome = stepped
-    return bad("Authentication takes too many steps")
 
+    async def ask(challenge: bytes) -> bytes:
+        session.send(b"+ ", challenge, b"\r\n")
+        return await session.client.read_line()
 
-async def _next_step(
-    session: Session, exchange: SaslExchange, challenge: Challenge
-) -> SaslOutcome | None:
-    """Send a challenge and take the answer; None if the client gives up."""
-    session.send(b"+ ", base64.b64encode(challenge.data), b"\r\n")
-    line = await session.client.read_line()
-    if line == b"*":
-        return None
-    try:
-        return await exchange.step(base64.b64decode(line, validate=True))
-    except binascii.Error:
-        return Malformed()
+    outcome = await converse(exchange, request.initial_response, ask)
+    if isinstance(outcome, Cancelled):
+        return bad("Authentication was cancelled")
+    return await _conclude(session, outcome)
 
 
 async def login(session: Session, request: LoginRequest) -> Reply:
@@ -87,7 +69,7 @@ async def login(session: Session, request: LoginRequest) -> Reply:
     return await _conclude(session, verdict)
 
 
-async def _conclude(session: Session, outcome: SaslOutcome) -> Reply:
+async def _conclude(session: Session, outcome: Verdict | Malformed) -> Reply:
     match outcome:
         case Accepted(account, scope=scope):
             session.account = account
@@ -98,7 +80,7 @@ async def _conclude(session: Session, outcome: SaslOutcome) -> Reply:
             return no("Name or password is wrong", b"AUTHENTICATIONFAILED")
         case TryLater():
             return no("Too many failures, please try again later", b"UNAVAILABLE")
-        case Malformed() | Challenge():
+        case Malformed():
             return bad("The response is not one of this mechanism")
 
 
