@@ -301,7 +301,7 @@ async def test_sec_28_our_own_identity_at_the_other_end_is_refused(
 @pytest.mark.parametrize(
     ("versions", "reason"),
     [
-        ({"version_lowest": 2, "version_highest": 3}, CloseReason.NO_COMMON_VERSION),
+        ({"version_lowest": 3, "version_highest": 4}, CloseReason.NO_COMMON_VERSION),
         ({"version_lowest": 0, "version_highest": 0}, CloseReason.NO_COMMON_VERSION),
         ({"version_lowest": 2, "version_highest": 1}, CloseReason.BROKE_PROTOCOL),
     ],

@@ -26,6 +26,9 @@ from epost.post.keyring import open_keyring
 from epost.post.new_devices import draw_seeds, first_device_block, public_half, secrets_of
 from epost.rings.enrolment import sealing_key_hash
 
+READINGS_TRIED = 3
+"""A packet that is lost is enough for one that is not confirmed."""
+
 
 class MutableBlocks(Protocol):
     """What of the ring is needed to find an account."""
@@ -96,8 +99,11 @@ async def _listed(certificate: DeviceCert, blocks: MutableBlocks) -> ListedDevic
 
 
 async def _newest(blocks: MutableBlocks, handle: Handle) -> KeyBlock | None:
-    reading = await blocks.lookup_latest(handle)
-    if not reading.confirmed:
+    for _ in range(READINGS_TRIED):
+        reading = await blocks.lookup_latest(handle)
+        if reading.confirmed:
+            break
+    else:
         raise UnavailableError("too few machines answer: start more of them, then try again")
     return None if reading.block is None else open_key_block(reading.block, expected=handle)
 

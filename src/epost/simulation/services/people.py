@@ -21,6 +21,8 @@ FOLDERS = (INBOX, "Archive")
 FLAGS = ("\\Seen", "\\Flagged", "$Todo")
 ACT_SECONDS_MAX = 60.0
 RETRY_SECONDS = 1.0
+LISTED_TRIES = 300
+"""Then it goes on without: what is broken on purpose may never list a machine."""
 
 
 async def give_machines(office: Office, further: Sequence[int]) -> None:
@@ -37,12 +39,12 @@ async def give_machines(office: Office, further: Sequence[int]) -> None:
 
 
 async def _listed(machine: Machine, user: Machine) -> None:
-    """Return when the ring's identity block names a new machine: only then another may be added.
+    """Wait until the ring's identity block names a new machine: only then another may be added.
 
     Both would be written as the next version of it, and one of them would be nobody's.
     """
     assert machine.account is not None
-    while True:
+    for _ in range(LISTED_TRIES):
         await asyncio.sleep(RETRY_SECONDS)
         if user.node is None or user.node.post is None:
             continue
