@@ -10,7 +10,7 @@ NODES ?= 5
 USERS ?= alice,bob,carol
 SEEDS ?= 20
 MINUTES ?= 3
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: run test test-long bench soak figures clients clean lint types
 

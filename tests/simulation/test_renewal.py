@@ -153,6 +153,7 @@ def test_another_quota_reaches_the_machines_and_those_who_store_within_a_minute(
     over_years(story)
 
 
+@pytest.mark.long
 def test_an_authority_that_is_away_does_no_harm_until_it_is_back() -> None:
     async def story(years: Years) -> None:
         years.desk.is_open = False
