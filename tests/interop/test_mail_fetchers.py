@@ -56,8 +56,10 @@ poll {node[protocol]["host"]} service {node[protocol]["port"]} protocol {protoco
 
 def fetchmail(settings: Path, home: Path, *, finds_mail: bool) -> None:
     expected = 0 if finds_mail else NOTHING_TO_FETCH
+    # Run as root it would keep its lock at one place of the machine, and find itself running.
+    lock = home / "fetchmail.pid"
     run(
-        "fetchmail", "--nodetach", "--nosyslog", "-f", str(settings), "-v",
+        "fetchmail", "--nodetach", "--nosyslog", "--pidfile", str(lock), "-f", str(settings), "-v",
         home=home, may_end_with=(expected,),
     )  # fmt: skip
 

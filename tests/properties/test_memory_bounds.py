@@ -47,7 +47,8 @@ IN_ALL_MAX = 24 * 2**20
 """Beside some copies of what is read."""
 COPIES_MAX = 6
 SPARE = 128 * 1024
-SERVER_MAX = 2**20
+SERVER_MAX = 2 * 2**20
+"""Twice what is usual, a quarter of what a flood sends: octets held back would show."""
 
 Reader = Callable[[bytes], object]
 
@@ -202,7 +203,7 @@ async def peak_while(serving: Callable[[], Awaitable[object]]) -> int:
         tracemalloc.stop()
 
 
-FLOOD = 4 * 2**20
+FLOOD = 8 * 2**20
 COMMANDS = 48 * 1024
 """Octets of short commands: some thousands."""
 PIECE = 16 * 1024
