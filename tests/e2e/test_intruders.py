@@ -152,7 +152,7 @@ def test_guessing_a_password_is_slowed_down_over_both_doors_together(three: Runn
     started = time.monotonic()
     with three.imap("alice"), three.imap("bob"):
         pass  # forgotten with the right password, and bob's was never in question
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < 3.9  # a third failure would have been waited for, 4 s
 
 
 class Siege:

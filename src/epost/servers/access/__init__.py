@@ -4,6 +4,7 @@ Servers import from this package and never look inside it.
 """
 
 from epost.servers.access.authenticator import AppPasswordAuthenticator, Authenticator
+from epost.servers.access.conversation import ClientGone, Conversation
 from epost.servers.access.dialogue import Cancelled, converse
 from epost.servers.access.guard import EveryPeer, PeerCheck, looks_like_foreign_protocol
 from epost.servers.access.outcome import (
@@ -37,6 +38,8 @@ __all__ = [
     "Cancelled",
     "Challenge",
     "Channel",
+    "ClientGone",
+    "Conversation",
     "EveryPeer",
     "FailureThrottle",
     "IssuedPassword",

@@ -5,23 +5,27 @@ with the listener: it hands over a reader and a writer, and a way to upgrade the
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
-from epost.servers.access import Channel, Reader, Secured, Writer, looks_like_foreign_protocol
+from epost.servers.access import (
+    Channel,
+    ClientGone,
+    Conversation,
+    Reader,
+    Secured,
+    Writer,
+    looks_like_foreign_protocol,
+)
 from epost.servers.imap.commands.notifying import tell_news
 from epost.servers.imap.compression import DeflatingWriter, InflatingReader
 from epost.servers.imap.dispatch import perform
-from epost.servers.imap.limits import OUTPUT_BYTES_PER_SLICE, READ_BYTES
+from epost.servers.imap.limits import READ_BYTES
 from epost.servers.imap.replies import Condition, bad, no
 from epost.servers.imap.session import Session
 from epost.servers.imap.site import ImapSite
 from epost.servers.imap.syntax.formats import resp_text
 from epost.servers.imap.syntax.framing import Frame, Framer, Hopeless, LiteralAwaited, Refused
-
-
-class ClientGone(Exception):  # noqa: N818 - an event of the protocol, not an error of ours
-    """The client hung up, or was silent or unwilling to read for too long."""
 
 
 class ImapConnection:
@@ -37,12 +41,14 @@ class ImapConnection:
         start_tls: Callable[[], Awaitable[Secured]] | None = None,
     ) -> None:
         """`start_tls` upgrades the connection; None when STARTTLS is not offered."""
-        self._reader = reader
-        self._writer = writer
         self._limits = site.limits
-        self._start_tls = start_tls
+        self._conversation = Conversation(
+            reader,
+            writer,
+            start_tls=start_tls,
+            stalled_timeout_seconds=site.limits.stalled_timeout_seconds,
+        )
         self._framer = Framer(site.limits)
-        self._output: list[bytes] = []
         self._is_first_line = True
         self.can_compress = True
         self._bad_in_a_row = 0
@@ -68,7 +74,7 @@ class ImapConnection:
         finally:
             self._session.select(None)
             self._session.watch_with(None)
-            self._writer.close()
+            self._conversation.close()
 
     async def _converse(self) -> None:
         while self._session.farewell is None:
@@ -105,20 +111,16 @@ class ImapConnection:
                 self._session.end("Please log in sooner")
 
     async def _upgrade(self) -> None:
-        assert self._start_tls is not None
-        start_tls, self._start_tls = self._start_tls, None
         self._session.starts_tls = False
         await self.breathe()
         self._framer.discard()
-        secured = await start_tls()
-        self._reader, self._writer = secured.reader, secured.writer
-        self._session.channel = secured.channel
+        self._session.channel = await self._conversation.upgrade()
 
     async def _compress(self) -> None:
         self._session.starts_compression = False
         await self.breathe()
         self._framer.discard()  # what came before the OK was not compressed: it should not be there
-        self._reader, self._writer = InflatingReader(self._reader), DeflatingWriter(self._writer)
+        self._conversation.wrap(InflatingReader, DeflatingWriter)
         self.can_compress = False
 
     # What the session asks of its client (session.Client)
@@ -126,24 +128,15 @@ class ImapConnection:
     @property
     def can_start_tls(self) -> bool:
         """Whether STARTTLS is offered, which it is no more once it was used."""
-        return self._start_tls is not None
+        return self._conversation.can_start_tls
 
     def send(self, data: bytes) -> None:
         """Queue a piece of a response."""
-        self._output.append(data)
+        self._conversation.send(data)
 
     async def breathe(self) -> None:
         """Send what is queued, wait while the client is slow, and let others work."""
-        if self._output:
-            output, self._output = self._output, []
-            try:
-                async with asyncio.timeout(self._limits.stalled_timeout_seconds):
-                    for piece in _in_slices(output):
-                        self._writer.write(piece)
-                        await self._writer.drain()
-            except TimeoutError as error:
-                raise ClientGone from error
-        await asyncio.sleep(0)
+        await self._conversation.breathe()
 
     async def read_line(self) -> bytes:
         """The client's answer to a continuation request, without its line end."""
@@ -183,7 +176,7 @@ class ImapConnection:
 
     async def _read_more(self) -> None:
         is_watching = self._session.watch is not None
-        data = await (self._read_and_tell() if is_watching else self._reader.read(READ_BYTES))
+        data = await (self._read_and_tell() if is_watching else self._conversation.read(READ_BYTES))
         if not data and self._session.farewell is None:
             raise ClientGone
         self._framer.receive(data)
@@ -191,7 +184,7 @@ class ImapConnection:
     async def _read_and_tell(self) -> bytes:
         """Tell what happens until the client says something (RFC 5465); nothing at the end."""
         session, wake = self._session, asyncio.Event()
-        reading = asyncio.ensure_future(self._reader.read(READ_BYTES))
+        reading = asyncio.ensure_future(self._conversation.read(READ_BYTES))
         reading.add_done_callback(lambda _: wake.set())
         session.when_news(wake.set)
         try:
@@ -207,37 +200,15 @@ class ImapConnection:
             reading.cancel()
             session.when_news(None)
 
-    @asynccontextmanager
-    async def _patience(self) -> AsyncIterator[None]:
+    def _patience(self) -> AbstractAsyncContextManager[None]:
         """Bound how long the client may take for a whole command or answer."""
         is_logged_in, limits = self._session.mail is not None, self._limits
         seconds = limits.idle_timeout_seconds if is_logged_in else limits.login_timeout_seconds
-        try:
-            async with asyncio.timeout(seconds):
-                yield
-        except TimeoutError as error:
-            self._say_bye("You were silent for too long")
-            raise ClientGone from error
+        return self._conversation.patience(seconds, _bye("You were silent for too long"))
 
     def _say_bye(self, text: str) -> None:
-        """A last word, which the client may never read."""
-        self._writer.write(b"".join(self._output) + b"* BYE " + resp_text(text) + b"\r\n")
-        self._output.clear()
+        self._conversation.say_last(_bye(text))
 
 
-def _in_slices(pieces: Sequence[bytes]) -> Iterator[bytes]:
-    """Small pieces joined and big ones cut, so that no write takes long."""
-    gathered: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        if gathered and size + len(piece) > OUTPUT_BYTES_PER_SLICE:
-            yield b"".join(gathered)
-            gathered, size = [], 0
-        if len(piece) > OUTPUT_BYTES_PER_SLICE:
-            for start in range(0, len(piece), OUTPUT_BYTES_PER_SLICE):
-                yield piece[start : start + OUTPUT_BYTES_PER_SLICE]
-        else:
-            gathered.append(piece)
-            size += len(piece)
-    if gathered:
-        yield b"".join(gathered)
+def _bye(text: str) -> bytes:
+    return b"* BYE " + resp_text(text) + b"\r\n"

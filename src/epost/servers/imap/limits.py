@@ -31,7 +31,6 @@ LISTED_PER_SLICE = 2000  # rows that are formatted by columns
 RENDERINGS_PER_SLICE = 500
 BODY_BYTES_PER_SLICE = 1 << 20
 LISTED_BYTES_PER_SLICE = 1 << 24  # mails whose headers are held in memory together
-OUTPUT_BYTES_PER_SLICE = 256 * 1024
 READ_BYTES = 64 * 1024
 
 SEARCH_DEPTH_MAX = 32

@@ -5,19 +5,23 @@ with the listener: it hands over a reader and a writer, and a way to upgrade the
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 
-from epost.servers.access import Channel, Reader, Secured, Writer, looks_like_foreign_protocol
+from epost.servers.access import (
+    Channel,
+    ClientGone,
+    Conversation,
+    Reader,
+    Secured,
+    Writer,
+    looks_like_foreign_protocol,
+)
 from epost.servers.pop3.dispatch import perform
-from epost.servers.pop3.limits import OUTPUT_BYTES_PER_SLICE, READ_BYTES
+from epost.servers.pop3.limits import READ_BYTES
 from epost.servers.pop3.lines import err, ok
 from epost.servers.pop3.session import Session
 from epost.servers.pop3.site import Pop3Site
-
-
-class ClientGone(Exception):  # noqa: N818 - an event of the protocol, not an error of ours
-    """The client hung up, or was silent or unwilling to read for too long."""
 
 
 class Pop3Connection:
@@ -33,13 +37,14 @@ class Pop3Connection:
         start_tls: Callable[[], Awaitable[Secured]] | None = None,
     ) -> None:
         """`start_tls` upgrades the connection; None when STLS is not offered."""
-        self._reader = reader
-        self._writer = writer
         self._limits = site.limits
-        self._start_tls = start_tls
+        self._conversation = Conversation(
+            reader,
+            writer,
+            start_tls=start_tls,
+            stalled_timeout_seconds=site.limits.stalled_timeout_seconds,
+        )
         self._input = bytearray()
-        self._output: list[bytes] = []
-        self._output_bytes = 0
         self._is_first_line = True
         self._bad_in_a_row = 0
         self._commands_before_login = 0
@@ -58,11 +63,11 @@ class Pop3Connection:
         except (ClientGone, ConnectionError):
             pass
         except asyncio.CancelledError:
-            self._writer.write(err("The server is shutting down", "SYS/TEMP"))
+            self._conversation.say_last(err("The server is shutting down", "SYS/TEMP"))
             raise
         finally:
             self._session.leave()
-            self._writer.close()
+            self._conversation.close()
 
     async def _serve_line(self, line: bytes) -> None:
         if self._is_first_line and looks_like_foreign_protocol(line):
@@ -85,38 +90,25 @@ class Pop3Connection:
         self._session.is_over = True
 
     async def _upgrade(self) -> None:
-        assert self._start_tls is not None
-        start_tls, self._start_tls = self._start_tls, None
         self._session.starts_tls = False
         await self.breathe()
         self._input.clear()  # plaintext sent ahead of TLS is not heard (RFC 2595 4)
-        secured = await start_tls()
-        self._reader, self._writer = secured.reader, secured.writer
-        self._session.channel = secured.channel
+        self._session.channel = await self._conversation.upgrade()
 
     # What the session asks of its client (session.Client)
 
     @property
     def can_start_tls(self) -> bool:
         """Whether STLS is offered, which it is no more once it was used."""
-        return self._start_tls is not None
+        return self._conversation.can_start_tls
 
     def send(self, data: bytes) -> None:
         """Queue a piece of an answer."""
-        self._output.append(data)
-        self._output_bytes += len(data)
+        self._conversation.send(data)
 
     async def breathe(self) -> None:
         """Send what is queued, wait while the client is slow, and let others work."""
-        if self._output:
-            output, self._output, self._output_bytes = self._output, [], 0
-            self._writer.write(b"".join(output))
-            try:
-                async with asyncio.timeout(self._limits.stalled_timeout_seconds):
-                    await self._writer.drain()
-            except TimeoutError as error:
-                raise ClientGone from error
-        await asyncio.sleep(0)
+        await self._conversation.breathe()
 
     async def read_line(self) -> bytes:
         """The client's answer to a challenge, without its line end."""
@@ -136,7 +128,7 @@ class Pop3Connection:
                     await self.breathe()
                     raise ClientGone
                 await self._read_more()
-        if self._output_bytes >= OUTPUT_BYTES_PER_SLICE:  # of a client that sends many at once
+        if self._conversation.is_full:  # of a client that sends many at once
             await self.breathe()
         line = bytes(self._input[: end + 1])
         del self._input[: end + 1]
@@ -144,7 +136,7 @@ class Pop3Connection:
 
     async def _read_more(self) -> None:
         await self.breathe()
-        data = await self._reader.read(READ_BYTES)
+        data = await self._conversation.read(READ_BYTES)
         if not data:
             raise ClientGone
         self._input += data
@@ -153,14 +145,8 @@ class Pop3Connection:
             await self.breathe()
             raise ClientGone
 
-    @asynccontextmanager
-    async def _patience(self) -> AsyncIterator[None]:
+    def _patience(self) -> AbstractAsyncContextManager[None]:
         """Bound how long the client may take for a line."""
         is_logged_in, limits = self._session.maildrop is not None, self._limits
         seconds = limits.idle_timeout_seconds if is_logged_in else limits.login_timeout_seconds
-        try:
-            async with asyncio.timeout(seconds):
-                yield
-        except TimeoutError as error:
-            self._writer.write(err("You were silent for too long", "SYS/TEMP"))
-            raise ClientGone from error
+        return self._conversation.patience(seconds, err("You were silent for too long", "SYS/TEMP"))
