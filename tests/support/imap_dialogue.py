@@ -24,6 +24,7 @@ from epost.servers.imap.connection import ImapConnection
 from epost.servers.imap.limits import ImapLimits
 from epost.servers.imap.site import ImapSite
 from tests.support.access import ALICE, MAIL_CHANNEL, Access
+from tests.support.line_client import LineClient
 from tests.support.memory_mailstore import MemoryMail
 
 _CONTINUED = re.compile(r"(?<= )\\\n +")
@@ -41,36 +42,7 @@ MAIL = (
 )
 
 
-class WireWriter:
-    """Collects what the server writes, line by line."""
-
-    def __init__(self) -> None:
-        self.lines: asyncio.Queue[bytes] = asyncio.Queue()
-        self.written = bytearray()
-        self.writes: list[int] = []
-        self.is_closed = False
-        self.is_open_for_writing = asyncio.Event()
-        self.is_open_for_writing.set()
-        self._rest = bytearray()
-
-    def write(self, data: bytes) -> None:
-        assert not self.is_closed
-        self.written += data
-        self.writes.append(len(data))
-        self._rest += data
-        while b"\n" in self._rest:
-            line, _, rest = self._rest.partition(b"\n")
-            self._rest = rest
-            self.lines.put_nowait(bytes(line.removesuffix(b"\r")))
-
-    async def drain(self) -> None:
-        await self.is_open_for_writing.wait()
-
-    def close(self) -> None:
-        self.is_closed = True
-
-
-class WireClient:
+class WireClient(LineClient):
     """One client of the server, and the connection that serves it."""
 
     def __init__(
@@ -79,18 +51,11 @@ class WireClient:
         channel: Channel = MAIL_CHANNEL,
         start_tls: Callable[[], Awaitable[Secured]] | None = None,
     ) -> None:
-        self.reader = asyncio.StreamReader()
-        self.writer = WireWriter()
-        connection = ImapConnection(
-            self.reader, self.writer, site=site, channel=channel, start_tls=start_tls
+        super().__init__(
+            lambda reader, writer: ImapConnection(
+                reader, writer, site=site, channel=channel, start_tls=start_tls
+            )
         )
-        self.serving = asyncio.create_task(connection.serve())
-
-    def send(self, data: bytes) -> None:
-        self.reader.feed_data(data)
-
-    async def line(self) -> bytes:
-        return await asyncio.wait_for(self.writer.lines.get(), 5)
 
     async def command(self, text: str) -> list[str]:
         """Send a command tagged "t" and return all lines of its answer."""
@@ -104,10 +69,6 @@ class WireClient:
         await self.line()
         (done,) = await self.command(f"LOGIN {ALICE} {token}")
         assert done.startswith("t OK")
-
-    async def hang_up(self) -> None:
-        self.reader.feed_eof()
-        await self.serving
 
 
 @dataclass

@@ -15,11 +15,12 @@ from epost.servers.pop3.connection import Pop3Connection
 from epost.servers.pop3.limits import Pop3Limits
 from epost.servers.pop3.site import Pop3Site
 from tests.support.access import ALICE, MAIL_CHANNEL, Access
-from tests.support.imap_dialogue import WireWriter, put
+from tests.support.imap_dialogue import put
+from tests.support.line_client import LineClient
 from tests.support.memory_mailstore import MemoryMail
 
 
-class Pop3Client:
+class Pop3Client(LineClient):
     """One client of the server, and the connection that serves it."""
 
     def __init__(
@@ -28,18 +29,11 @@ class Pop3Client:
         channel: Channel = MAIL_CHANNEL,
         start_tls: Callable[[], Awaitable[Secured]] | None = None,
     ) -> None:
-        self.reader = asyncio.StreamReader()
-        self.writer = WireWriter()
-        connection = Pop3Connection(
-            self.reader, self.writer, site=site, channel=channel, start_tls=start_tls
+        super().__init__(
+            lambda reader, writer: Pop3Connection(
+                reader, writer, site=site, channel=channel, start_tls=start_tls
+            )
         )
-        self.serving = asyncio.create_task(connection.serve())
-
-    def send(self, data: bytes) -> None:
-        self.reader.feed_data(data)
-
-    async def line(self) -> bytes:
-        return await asyncio.wait_for(self.writer.lines.get(), 5)
 
     async def command(self, text: str) -> bytes:
         """Send a command; return the first line of its answer."""
@@ -52,10 +46,6 @@ class Pop3Client:
         while (line := await self.line()) != b".":
             lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
         return lines
-
-    async def hang_up(self) -> None:
-        self.reader.feed_eof()
-        await self.serving
 
 
 class Pop3House:
