@@ -265,6 +265,22 @@ def folder(given: Path | None) -> Iterator[Path]:
         yield Path(made)
 
 
+def fate_of_mails(demo: RunningDemo, postman: Postman, users: Sequence[str]) -> dict[str, int]:
+    """Count what became of all mails that were submitted: whether they are there, and how often."""
+    durable = {i: m for i, m in postman.mails.items() if m.is_ring_durable}
+    missing = missing_mails(demo, postman.mails, users)
+    parts, thin = thin_parts(demo, {i: m for i, m in durable.items() if i not in missing})
+    return {
+        "mails_accepted": len(postman.mails),
+        "mails_ring_durable": len(durable),
+        "mails_not_accepted": postman.refused,
+        "mails_missing": len(missing),
+        "ring_durable_missing": sum(i in durable for i in missing),
+        "parts_checked": parts,
+        "parts_on_fewer_than_k": len(thin),
+    }
+
+
 def experiment(directory: Path, *, nodes: int, minutes: float, seed: int) -> dict[str, Any]:
     """Run it all; return what happened."""
     users = ("alice", "bob", "carol")
@@ -283,9 +299,7 @@ def experiment(directory: Path, *, nodes: int, minutes: float, seed: int) -> dic
         healed = time.monotonic()
         whole_seconds, wrong = wait_until_whole(demo, faults.last_fault)
         postman.end()
-        durable = {i: m for i, m in postman.mails.items() if m.is_ring_durable}
-        missing = missing_mails(demo, postman.mails, users)
-        parts, thin = thin_parts(demo, {i: m for i, m in durable.items() if i not in missing})
+        mails = fate_of_mails(demo, postman, users)
         memory = resident_bytes(demo)
     loads.append(os.getloadavg()[0])
     return {
@@ -298,17 +312,11 @@ def experiment(directory: Path, *, nodes: int, minutes: float, seed: int) -> dic
         "last_fault_to_whole_seconds": round(whole_seconds, 1),
         "healed_to_whole_seconds": round(whole_seconds - (healed - faults.last_fault), 1),
         "wrong_leaf_sets": wrong,
-        "mails_accepted": len(postman.mails),
-        "mails_ring_durable": len(durable),
-        "mails_not_accepted": postman.refused,
-        "mails_missing": len(missing),
-        "ring_durable_missing": sum(i in durable for i in missing),
-        "parts_checked": parts,
-        "parts_on_fewer_than_k": len(thin),
+        **mails,
         "memory_mb": round(memory / 1e6),
         "processors": os.cpu_count(),
         "load_start_end_after": [round(load, 1) for load in loads],
-        "nothing_lost": not missing and not thin,
+        "nothing_lost": not mails["mails_missing"] and not mails["parts_on_fewer_than_k"],
         "whole_in_time": not wrong and whole_seconds <= WHOLE_SECONDS,
     }
 

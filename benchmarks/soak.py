@@ -34,9 +34,8 @@ from real_ring import (
     PAGE_BYTES,
     SETTLE_SECONDS,
     Postman,
+    fate_of_mails,
     folder,
-    missing_mails,
-    thin_parts,
     wrong_leaf_sets,
 )
 
@@ -269,9 +268,7 @@ def soak(
         settled = time.monotonic()
         while (wrong := wrong_leaf_sets(demo)) and time.monotonic() < settled + SETTLE_SECONDS:
             time.sleep(1)
-        missing = missing_mails(demo, postman.mails, USERS)
-        durable = {i: m for i, m in postman.mails.items() if m.is_ring_durable}
-        parts, thin = thin_parts(demo, {i: m for i, m in durable.items() if i not in missing})
+        mails = fate_of_mails(demo, postman, USERS)
         too_many = grown(machines.lives, 60 * minutes)
     return {
         "nodes": nodes,
@@ -279,17 +276,11 @@ def soak(
         "seed": seed,
         "trouble": dict(sorted(trouble.counts.items())),
         "clocks_jump": machines.clocks_jump,
-        "mails_accepted": len(postman.mails),
-        "mails_ring_durable": len(durable),
-        "mails_not_accepted": postman.refused,
-        "mails_missing": len(missing),
-        "ring_durable_missing": sum(i in durable for i in missing),
-        "parts_checked": parts,
-        "parts_on_fewer_than_k": len(thin),
+        **mails,
         "wrong_leaf_sets": wrong,
         "grown": too_many,
         "largest_mb": round(max(max(life.megabytes, default=0.0) for life in machines.lives), 1),
-        "held": not (missing or thin or wrong or too_many),
+        "held": not (mails["mails_missing"] or mails["parts_on_fewer_than_k"] or wrong or too_many),
     }
 
 
