@@ -73,5 +73,13 @@ def show_rolled_over(fingerprint: str, former: str) -> None:
     )
 
 
+def show_secret_rotated(epoch: int) -> None:
+    """Say what happens after a new secret was put in force."""
+    console.print(
+        f"The organisation's secret is in its epoch {epoch}. {TOLD} They fetch it within a minute "
+        "after that; a machine that is off fetches it when it is back."
+    )
+
+
 def _day_or(milliseconds: int | None, otherwise: str) -> str:
     return otherwise if milliseconds is None else day(milliseconds)

@@ -12,6 +12,7 @@ from epost.cli.member_views import (
     show_members,
     show_removed,
     show_rolled_over,
+    show_secret_rotated,
     show_transferred,
 )
 from epost.cli.options import AsJson, AuthorityDir, DataDir, Listen, Site, print_json, standing_at
@@ -294,3 +295,22 @@ def org_roll_over(authority_dir: AuthorityDir, yes: Yes = False, as_json: AsJson
         print_json({"fingerprint": fingerprint})
     else:
         show_rolled_over(fingerprint, FORMER_ROOT_FILE)
+
+
+@org.command("rotate-secret")
+def org_rotate_secret(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
+    """Put a new organisation secret in force, so that who left cannot test what is stored.
+
+    It happens by itself twice a year, and within a day after a member or a machine was taken out.
+    The secret lets an attachment that many store be stored once. Members fetch the new one by
+    themselves; what was stored under a former one stays readable.
+    """
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
+
+    with Authority.open(authority_dir, system_world()) as authority:
+        epoch = authority.secrets.rotate()
+    if as_json:
+        print_json({"epoch": epoch})
+    else:
+        show_secret_rotated(epoch)

@@ -51,6 +51,7 @@ class Kind(IntEnum):
     CHARTER = 27
     PERMIT = 28
     PUBLICATION = 29
+    SECRET = 30
 
     @property
     def context(self) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import Field, fields, is_dataclass
 from typing import Any, TypeVar
 
-from epost.node.observed import BlockDamaged, CertifiedLogAlarm
+from epost.node.observed import BlockDamaged, CertifiedLogAlarm, OrganisationSecretFalse
 from epost.past.observed import CopyingPaused, Equivocated, ReplicaWentBack
 from epost.post.observed import DeviceExistsTwice
 
@@ -35,6 +35,7 @@ ALARMS = (
     CopyingPaused,
     DeviceExistsTwice,
     Equivocated,
+    OrganisationSecretFalse,
     ReplicaWentBack,
 )
 """What its operator should know although the daemon helps itself; besides whatever failed."""

@@ -41,7 +41,12 @@ from epost.daemon.metrics import Gauges, MetricsServer, read_token
 from epost.daemon.offload import ThreadOffload
 from epost.daemon.power import LinuxPowerAndLink
 from epost.daemon.privileges import give_up_privileges
-from epost.daemon.renewal import FolderStanding, asking_at_the_port, membership_advice
+from epost.daemon.renewal import (
+    FolderStanding,
+    make_renewal,
+    make_secret_keeping,
+    membership_advice,
+)
 from epost.daemon.ring_report import RingReport
 from epost.daemon.ring_word import RingWord
 from epost.daemon.secret_file import SecretFile
@@ -57,7 +62,6 @@ from epost.foundation.errors import ConfigError, EpostError, NotPermitted
 from epost.foundation.ids import Address, BlockKind, NodeHandle
 from epost.foundation.ports import Clock
 from epost.node.assembly import Node
-from epost.node.renewal import Renewal
 from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
 from epost.node.thrift import ThriftConfig
 from epost.past.config import PastConfig
@@ -173,7 +177,9 @@ class Daemon:
             self._folder, self._membership, self._identity(), self._transport, self.node.issuers
         )
         self._observer.listen(NewsAccepted, lambda _: standing.keep_authority())
-        self._renewal = self._make_renewal(standing)
+        at = self.node, standing, SigningKey(self._node_seed), self._clock, self._observer
+        self._renewal = make_renewal(*at, self._config.ring.enrolment)
+        self._secret_keeping = make_secret_keeping(*at)
         self.watch = make_watch(self.node, standing, self._observer, self._clock)
         self._status.also(lambda: alarm_advice(self.watch.alarms()))
         self._status.also(lambda: membership_advice(self._renewal.validity(), self._clock))
@@ -188,6 +194,7 @@ class Daemon:
         self.node.driver.run_story(self._watch_ring())
         self.node.driver.run_story(self._power.watch_link())
         self.node.driver.run_story(self._renewal.keep_renewing())
+        self.node.driver.run_story(self._secret_keeping.keep_current())
         self.node.driver.run_story(self.watch.keep_watching())
         if self._config.authority.directory:
             upkeep = AuthorityUpkeep(self._config.authority, self.node, self._observer, self._clock)
@@ -268,17 +275,6 @@ class Daemon:
             trust=OrganisationTrust(membership.organisation, membership.issuers),
             authority_blocks=(membership.root_block, *membership.issuer_blocks),
             bootstrap=self._bootstrap(),
-        )
-
-    def _make_renewal(self, standing: FolderStanding) -> Renewal:
-        issuers = self.node.issuers
-        return Renewal(
-            self.node,
-            standing,
-            SigningKey(self._node_seed),
-            clock=self._clock,
-            observer=self._observer,
-            ask_directly=asking_at_the_port(self._config.ring.enrolment, lambda: issuers.trust),
         )
 
     def _bootstrap(self) -> tuple[NodeHandle, ...]:

@@ -14,7 +14,7 @@ from epost.apps.mail.service import MailService, MailServices
 from epost.crypto.versioned import open_key_block
 from epost.foundation.errors import RefusedError
 from epost.foundation.ids import BlockKind, NodeHandle
-from epost.foundation.ports import Vault
+from epost.foundation.ports import Sealing, Vault
 from epost.foundation.wire import Application
 from epost.node.clock_check import ClockCheck
 from epost.node.credentials import NodeCredentials
@@ -34,7 +34,8 @@ from epost.pastry.node import PastryNode
 from epost.post.app_ids import AppId
 from epost.post.assembly import Layers, Post, make_delegation
 from epost.post.delegation import Delegation
-from epost.post.devices import Device
+from epost.post.devices import Device, with_organisation_secret
+from epost.post.keyring import EpochSecret
 from epost.post.ports import NodePorts as PostPorts
 from epost.rings.issuers import Issuers
 from epost.scribe.machine import Scribe
@@ -96,6 +97,7 @@ class Node:
         upcalls.delegation = self.delegation
         self.scribe.register(self.delegation)
         self._user = user
+        self.device: Device | None = None
         self.post: Post | None = None
         self.mail: MailService | None = None
         if user is not None:
@@ -125,6 +127,14 @@ class Node:
         self.blocks.renew(node_certificate)
         if self.post is not None:
             self.post.renew(account_certificate)
+
+    async def adopt_secret(self, given: EpochSecret) -> None:
+        """Store under this organisation's secret from now on, once it is on the owner's disk."""
+        assert self.device is not None
+        assert self._user is not None
+        await self.device.change(
+            self._user.secret_store, lambda secrets: with_organisation_secret(secrets, given)
+        )
 
     async def stop(self) -> None:
         """End in good order; the ports stay open for their owner to close."""
@@ -181,6 +191,11 @@ class Node:
         """This node's disk, to look at."""
         return self._ports.vault
 
+    @property
+    def sealing(self) -> Sealing:
+        """How this node seals to keys of others."""
+        return self._ports.sealing
+
     def _register_machines(self) -> None:
         driver, overlay = self.driver, self.overlay
         driver.register(Application.PASTRY, overlay)
@@ -217,11 +232,14 @@ class Node:
     def _make_post(
         self, user: UserOfNode, layers: Layers, ports: PostPorts, configs: NodeConfigs
     ) -> Post:
-        device = Device(
-            user.secrets, account_certificate=user.account_certificate, sealing=ports.sealing
+        self.device = Device(
+            user.secrets,
+            account_certificate=user.account_certificate,
+            sealing=ports.sealing,
+            secret_epoch=lambda: self.issuers.policy.secret_epoch,
         )
         return Post(
-            device=device,
+            device=self.device,
             node=self.me,
             secret_store=user.secret_store,
             layers=layers,

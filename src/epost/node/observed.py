@@ -65,6 +65,35 @@ class RenewalFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class OrganisationSecretAdopted:
+    """This device stores under the organisation's secret of a new epoch."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class OrganisationSecretMissing:
+    """The secret of the policy's epoch could not be had, so many times in a row.
+
+    Meanwhile attachments are stored for this account alone, once for each of their senders.
+    """
+
+    epoch: int
+    times: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrganisationSecretFalse:
+    """A daemon that issues gave a secret that is not the one to which the policy commits.
+
+    It may have been made for this member, to see what she stores.
+    """
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class CertifiedLogAlarm:
     """The authority's log says something about this member that must not be there."""
 

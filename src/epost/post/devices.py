@@ -96,10 +96,19 @@ class Device:
     """This device at work: its keys, ready for use."""
 
     def __init__(
-        self, secrets: DeviceSecrets, *, account_certificate: bytes, sealing: Sealing
+        self,
+        secrets: DeviceSecrets,
+        *,
+        account_certificate: bytes,
+        sealing: Sealing,
+        secret_epoch: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`account_certificate` is the newest that the authority issued; replace on renewal."""
+        """`account_certificate` is the newest that the authority issued; replace on renewal.
+
+        `secret_epoch` tells which epoch of the organisation's secret is in force.
+        """
         self.account_certificate = account_certificate
+        self._secret_epoch = secret_epoch
         self._sealing = sealing
         self._secrets = secrets
         self._prekeys: dict[bytes, bytes] = {}
@@ -155,10 +164,17 @@ class Device:
         return self._secrets.data_keys[-1].secret
 
     @property
-    def organisation_secret(self) -> bytes | None:
-        """The newest organisation secret, if the authority gave one."""
+    def organisation_epoch(self) -> int:
+        """The newest epoch of the organisation's secret that it has, 0 for none."""
         known = self._secrets.organisation_secrets
-        return known[-1].secret if known else None
+        return known[-1].epoch if known else 0
+
+    @property
+    def organisation_secret(self) -> bytes | None:
+        """The organisation's secret in force; None while this device has none, or a former one."""
+        is_former = self.organisation_epoch < self._secret_epoch()
+        known = self._secrets.organisation_secrets
+        return known[-1].secret if known and not is_former else None
 
     @property
     def notes_secret(self) -> bytes:
@@ -202,3 +218,11 @@ def with_new_prekey(secrets: DeviceSecrets, seed: bytes, now_ms: int) -> DeviceS
     """Return the secrets with one more prekey; the oldest go beyond PREKEYS_KEPT_MAX."""
     prekeys = (*secrets.prekeys, PrekeySecret(seed, now_ms))[-PREKEYS_KEPT_MAX:]
     return msgspec.structs.replace(secrets, prekeys=prekeys)
+
+
+def with_organisation_secret(secrets: DeviceSecrets, given: EpochSecret) -> DeviceSecrets:
+    """Return the secrets with the organisation's of a new epoch in place of all former ones.
+
+    Those read nothing, since references carry their keys, and would only test what is stored.
+    """
+    return msgspec.structs.replace(secrets, organisation_secrets=(given,))

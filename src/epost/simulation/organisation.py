@@ -24,7 +24,6 @@ from epost.crypto.certificates import (
     Power,
     certify,
 )
-from epost.crypto.hashing import derive
 from epost.crypto.names import ring_of
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import KeyBlock
@@ -51,12 +50,19 @@ from epost.rings.policy import (
     make_root_block,
 )
 from epost.rings.renewal import Denied, Granted, account_due_ms, open_renewal
+from epost.rings.secret_request import (
+    SEAL_CONTEXT,
+    SecretGiven,
+    commitment_of,
+    open_secret_request,
+    request_digest,
+)
 from epost.simulation.sealing import SimulatedSealing
 from epost.simulation.world import SimulatedEntropy
 
 REPLICATION_FACTOR = 3
 ISSUER = 1
-SECRET_EPOCH = 1
+FIRST_EPOCH = 1
 REPLACED = 1
 """Reason of a revocation: the machine lost its disk and is enrolled anew."""
 PORT = 4510
@@ -88,7 +94,7 @@ class SimulatedOrganisation:
         self._domain = domain
         self._ring = ring_of(domain)
         self._root, self._issuer = self._draw_key(), self._draw_key()
-        self._secret = self._entropy.token(32)
+        self._secret = EpochSecret(FIRST_EPOCH, self._entropy.token(32))
         self._x509_seed = SimulatedEntropy(seed, "authority", "x509").token(32)
         self._x509 = x509.make_authority(self._x509_seed, domain, not_before_ms=clock.wall_ms())
         self._nodes: dict[NodeId, NodeCert] = {}
@@ -159,11 +165,10 @@ class SimulatedOrganisation:
         account = self._account(name, new)
         self._accounts[contact.id] = account
         certificate = certify(self._issuer, account)
-        secret = EpochSecret(SECRET_EPOCH, self._secret)
         return Account(
             name,
             certificate,
-            msgspec.structs.replace(new.secrets, organisation_secrets=(secret,)),
+            msgspec.structs.replace(new.secrets, organisation_secrets=(self._secret,)),
             (
                 (BlockKind.CERTIFICATE, certificate),
                 (BlockKind.KEY, new.identity.data),
@@ -191,10 +196,9 @@ class SimulatedOrganisation:
             sealing=self._sealing,
             entropy=self._entropy,
         )
-        secret = EpochSecret(SECRET_EPOCH, self._secret)
         return replace(
             account,
-            secrets=msgspec.structs.replace(device.secrets, organisation_secrets=(secret,)),
+            secrets=msgspec.structs.replace(device.secrets, organisation_secrets=(self._secret,)),
             first_blocks=(
                 (BlockKind.CONTENT, device.keyring),
                 (BlockKind.KEY, device.device_block.data),
@@ -224,6 +228,20 @@ class SimulatedOrganisation:
         )
         signed = certify(self._issuer, account) if account else b""
         return encode(Granted(certify(self._issuer, node), signed, (self._x509,), leaf))
+
+    def rotate_secret(self) -> None:
+        """Put the organisation's secret of the next epoch in force; `publish` tells the others."""
+        self._secret = EpochSecret(self._secret.epoch + 1, self._entropy.token(32))
+
+    def give_secret(self, request: bytes) -> bytes:
+        """Answer a machine that asks for the secret, as `daemon.authority.secret_desk` does."""
+        asking = open_secret_request(request, self.trust, self._clock.wall_ms())
+        if asking.node.id in self._revoked:
+            return encode(Denied("this machine was taken out of the organisation"))
+        asking.require_device_of(self._accounts[asking.node.id])
+        bound_to, secret = request_digest(request), self._secret
+        sealed = self._sealing.seal(asking.sealing_key, SEAL_CONTEXT, bound_to, secret.secret)
+        return encode(SecretGiven(secret.epoch, sealed))
 
     @staticmethod
     def _dated(certificate: NodeCert, now: int) -> NodeCert:
@@ -268,8 +286,8 @@ class SimulatedOrganisation:
             replication_factor=REPLICATION_FACTOR,
             enrolled_storage_nodes=len(self._nodes) - len(self._revoked),
             quotas=self.quotas,
-            secret_epoch=SECRET_EPOCH,
-            secret_commitment=derive(self._secret, "commit").commitment,
+            secret_epoch=self._secret.epoch,
+            secret_commitment=commitment_of(self._secret.secret),
             organisation_mode_bytes_min=64 * 1024,
             has_escrow=False,
             lifetimes=DEFAULT_LIFETIMES,

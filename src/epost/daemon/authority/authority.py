@@ -11,10 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from epost.crypto.certificates import (
-    OrganisationTrust,
-    authority_fingerprint,
-)
+from epost.crypto.certificates import OrganisationTrust, authority_fingerprint
 from epost.crypto.names import canonical, canonical_domain
 from epost.crypto.signing import SigningKey
 from epost.daemon.authority.catching_up import CatchingUp, inherited
@@ -39,6 +36,7 @@ from epost.daemon.authority.register import REGISTER_FILE, InviteRow, NodeRow, R
 from epost.daemon.authority.renewing import Renewals
 from epost.daemon.authority.rolling_over import former_root_blocks, roll_over
 from epost.daemon.authority.rules import Rules, changed_rules, read_rules, write_rules
+from epost.daemon.authority.secret_desk import SecretDesk
 from epost.daemon.authority.word import Word
 from epost.daemon.authority.world import World
 from epost.daemon.files import make_private_folder, write_private
@@ -110,6 +108,7 @@ class Authority:
         self._catching_up = CatchingUp(self._register, self.log)
         self._word.inherited = lambda now: inherited(self._register, now)
         self.members = Members(self._register, self._certifier, self._word, self._world)
+        self.secrets = SecretDesk(self._register, self._certifier, self._word, self._world)
 
     def __enter__(self) -> Self:
         return self
@@ -270,6 +269,7 @@ class Authority:
         """Take over what the ring has and a backup lacked; see `catching_up`. Raises PeerError."""
         with self._register.transaction():
             self._catching_up.take(issuer_block, head, records)
+            self.secrets.outgrow_ring()
             self._word.publish()
 
     def note_seen(self, node_ids: Sequence[bytes]) -> None:
@@ -327,8 +327,10 @@ class Authority:
     def revoke_node(self, node_id: bytes, reason: Reason = Reason.REPLACED) -> None:
         """Take a node out for good; raises RefusedError if it is not in force."""
         with self._register.transaction():
-            if not self._register.revoke_node(node_id, self._world.clock.wall_ms(), reason):
+            now = self._world.clock.wall_ms()
+            if not self._register.revoke_node(node_id, now, reason):
                 raise RefusedError("no node in force has this id")
+            self._certifier.secrets.demand_next(now)
             self._word.publish()
 
     def nodes(self) -> Sequence[tuple[NodeRow, str]]:

@@ -25,6 +25,7 @@ from epost.daemon.authority.keys import IssuerKeys
 from epost.daemon.authority.quotas import Quotas
 from epost.daemon.authority.register import AccountRow, NodeRow, Register, State
 from epost.daemon.authority.rules import read_rules
+from epost.daemon.authority.secret_epochs import SecretEpochs
 from epost.daemon.authority.world import World
 from epost.foundation.errors import NotPermitted
 from epost.foundation.ids import Id, NodeId
@@ -32,6 +33,7 @@ from epost.rings.certified import statement
 from epost.rings.enrolment import DeviceRequest, MemberRequest, sealing_key_hash
 from epost.rings.node_ids import Placed, draw_node_id
 from epost.rings.policy import CertifiedLogHead
+from epost.rings.secret_request import SEAL_CONTEXT, Asking, open_secret_request
 
 REPLICATION_FACTOR = 3
 NODES_PER_MEMBER_MAX = 3
@@ -56,6 +58,9 @@ class Certifier:
         self._world = world
         self._issuer = SigningKey(keys.issuer)
         self.quotas = Quotas(register)
+        self.secrets = SecretEpochs(
+            register, keys.organisation_secret, trust.issuers[0].not_before, world.entropy
+        )
 
     def certify_account(self, request: MemberRequest, member_tag: bytes, now: int) -> bytes:
         """Certify a new account's keys and enter it; return the certificate."""
@@ -213,8 +218,12 @@ class Certifier:
 
     def sealed_secret(self, sealing_key: bytes, bound_to: bytes) -> bytes:
         """Seal the organisation's secret to a new device, for one request only."""
-        secret = self._keys.organisation_secret
-        return self._world.sealing.seal(sealing_key, "org-secret", bound_to, secret)
+        secret = self.secrets.newest().secret
+        return self._world.sealing.seal(sealing_key, SEAL_CONTEXT, bound_to, secret)
+
+    def asking_for_secret(self, request: bytes) -> Asking:
+        """Return who asks for the organisation's secret; raises as `open_secret_request`."""
+        return open_secret_request(request, self._trust, self._world.clock.wall_ms())
 
     def _log_statement(self, subject: bytes, key: bytes) -> int:
         """Enter who was certified with which key; return the place in the certified log."""

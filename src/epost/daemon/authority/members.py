@@ -179,6 +179,7 @@ class Members:
         ]
         for node in hers:
             self._register.revoke_node(node.node_id, now, Reason.REMOVED)
+        self._certifier.secrets.demand_next(now)
         self._end(account, now)
         for standing in self._register.standings().values():
             if standing.state is State.TRANSFERRED and standing.successor == account.name:

@@ -32,6 +32,7 @@ from epost.node.assembly import Node
 from epost.node.certified_watch import newest_head, records_from
 from epost.past.log_format import LOG_RECORD, open_head
 from epost.rings.renewal import WARNED_BEFORE_MS, issuing_group
+from epost.rings.secret_request import is_secret_request
 
 REFRESH_SECONDS = 24 * 3600.0
 """Members want a fresh issuer block weekly; a day leaves six to notice that it does not come."""
@@ -55,7 +56,7 @@ class LogNotPublished:
 
 
 class IssuingDesk:
-    """Answers machines that ask the group of the issuing daemons for renewal."""
+    """Answers machines that ask the group of the issuing daemons: for renewal, for the secret."""
 
     def __init__(self, authority: Authority, group: Id, observer: Observer) -> None:
         self._authority = authority
@@ -66,8 +67,11 @@ class IssuingDesk:
         """Return the answer; None, so that another is asked, if the request does not hold."""
         if group != self._group:
             return None
+        answer = (
+            self._authority.secrets.answer if is_secret_request(body) else self._authority.renew
+        )
         try:
-            return self._authority.renew(body)
+            return answer(body)
         except EpostError as error:
             self._observer.record(EnrolmentRefused("the ring", str(error)))
             return None
@@ -148,6 +152,7 @@ class AuthorityUpkeep:
             if loop.time() >= sight_at:
                 self._authority.note_seen(self._in_the_ring())
                 self._authority.renew_absent_accounts()
+                self._authority.secrets.rotate_if_due()
                 sight_at = loop.time() + SIGHTING_SECONDS
             await self._publish_log()
             await self._bring_accounts()  # first: who follows on a name, then that another is gone

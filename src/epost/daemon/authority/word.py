@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from epost.crypto.certificates import NodeRole, OrganisationTrust
-from epost.crypto.hashing import derive
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import KeyBlock, open_key_block
 from epost.daemon.authority.certifying import REPLICATION_FACTOR, Certifier
@@ -22,9 +21,9 @@ from epost.rings.policy import (
     make_issuer_block,
     read_issuer_block,
 )
+from epost.rings.secret_request import commitment_of
 
 ORGANISATION_MODE_BYTES_MIN = 64 * 1024
-SECRET_EPOCH = 1
 ISSUER_BLOCK = "issuer"
 
 
@@ -40,7 +39,6 @@ class Word:
         world: World,
     ) -> None:
         self._register = register
-        self._keys = keys
         self._certifier = certifier
         self._trust = trust
         self._world = world
@@ -93,12 +91,13 @@ class Word:
     def _policy(self, now: int) -> Policy:
         nodes = self._register.nodes()
         storing = [n for n in nodes if n.revoked_at is None and now < n.not_after]
+        secret = self._certifier.secrets.newest()
         return Policy(
             replication_factor=REPLICATION_FACTOR,
             enrolled_storage_nodes=sum(bool(n.roles & NodeRole.STORAGE) for n in storing),
             quotas=self._certifier.quotas.in_policy(),
-            secret_epoch=SECRET_EPOCH,
-            secret_commitment=derive(self._keys.organisation_secret, "commit").commitment,
+            secret_epoch=secret.epoch,
+            secret_commitment=commitment_of(secret.secret),
             organisation_mode_bytes_min=ORGANISATION_MODE_BYTES_MIN,
             has_escrow=False,
             lifetimes=read_rules(self._register).lifetimes,
