@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from cpu_time import cpu_clock
 from wire import FLAGS, NEEDLE, Account, Imap, Smtp, as_set, mail
 
 FILL_SIZE = 2048
@@ -31,33 +32,41 @@ class Server:
     pid: int | None = None
     """Of the one process that serves, if there is one."""
     samples: dict[str, Seconds] = field(default_factory=dict)
+    roots: Sequence[int] = ()
+    """The processes that started whatever serves."""
+    counts_cpu: bool = False
+    """The seconds are those of the processors, not of the clock."""
+
+    def timed(self, work: Callable[[], object]) -> float:
+        clock = cpu_clock(self.roots) if self.counts_cpu else time.perf_counter
+        start = clock()
+        work()
+        return clock() - start
 
     def note(self, row: str, seconds: float) -> None:
         self.samples.setdefault(row, []).append(seconds)
-
-
-def timed(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def fill(server: Server, folder: str, count: int) -> float:
     """Fill a folder by APPEND of several mails at once."""
     with Imap(server.imap) as client:
         client.ok(f'CREATE "{folder}"'.encode())
-        start = time.perf_counter()
-        for first in range(0, count, FILL_BATCH):
-            numbers = range(first, min(first + FILL_BATCH, count))
-            client.append_many(folder, ((FLAGS[n % 5], mail(n, FILL_SIZE)) for n in numbers))
-        return time.perf_counter() - start
+
+        def batches() -> None:
+            for first in range(0, count, FILL_BATCH):
+                numbers = range(first, min(first + FILL_BATCH, count))
+                client.append_many(folder, ((FLAGS[n % 5], mail(n, FILL_SIZE)) for n in numbers))
+
+        return server.timed(batches)
 
 
 def first_listing(server: Server, folder: str) -> None:
     """What a mail program does with a folder that it has never seen."""
     with Imap(server.imap) as client:
-        server.note("SELECT, first", timed(lambda: client.ok(f'SELECT "{folder}"'.encode())))
-        server.note("ENVELOPE of all, first", timed(lambda: client.ok(b"FETCH 1:* (ENVELOPE)")))
+        server.note("SELECT, first", server.timed(lambda: client.ok(f'SELECT "{folder}"'.encode())))
+        server.note(
+            "ENVELOPE of all, first", server.timed(lambda: client.ok(b"FETCH 1:* (ENVELOPE)"))
+        )
 
 
 def read_folder(server: Server, folder: str, count: int, turn: int) -> None:
@@ -66,7 +75,7 @@ def read_folder(server: Server, folder: str, count: int, turn: int) -> None:
     with Imap(server.imap) as client:
 
         def row(name: str, command: bytes) -> None:
-            server.note(name, timed(lambda: client.ok(command)))
+            server.note(name, server.timed(lambda: client.ok(command)))
 
         row("SELECT", f'SELECT "{folder}"'.encode())
         row("FETCH 1:* (UID FLAGS)", b"FETCH 1:* (UID FLAGS)")
@@ -94,7 +103,7 @@ def store_all(server: Server, folder: str, turn: int) -> None:
     with Imap(server.imap, folder) as client:
         sign = b"+-"[turn % 2 :][:1]
         command = b"STORE 1:* %bFLAGS.SILENT (\\Draft)" % sign
-        server.note("STORE on all", timed(lambda: client.ok(command)))
+        server.note("STORE on all", server.timed(lambda: client.ok(command)))
 
 
 def login(server: Server) -> None:
@@ -104,7 +113,7 @@ def login(server: Server) -> None:
         with Imap(server.imap, "INBOX"):
             pass
 
-    server.note("connect, LOGIN, SELECT, LOGOUT", timed(once))
+    server.note("connect, LOGIN, SELECT, LOGOUT", server.timed(once))
 
 
 def append(server: Server, count: int, connections: int) -> None:
@@ -119,9 +128,11 @@ def append(server: Server, count: int, connections: int) -> None:
         with Imap(server.imap) as client:
             for number in range(count // connections):
                 octets = mails[number % len(mails)]
-                server.note(name, timed(lambda octets=octets: client.append("Appended", octets)))
+                server.note(
+                    name, server.timed(lambda octets=octets: client.append("Appended", octets))
+                )
 
-    took = timed(lambda: _at_once(story, connections))
+    took = server.timed(lambda: _at_once(story, connections))
     server.note(f"{name}: whole", took / count)
 
 
@@ -152,7 +163,7 @@ def submissions(server: Server, count: int, connections: int) -> None:
     def story() -> None:
         client = Smtp(server.smtp)
         for _ in range(count // connections):
-            send = timed(lambda: client.send(server.sender, server.recipient, octets))
+            send = server.timed(lambda: client.send(server.sender, server.recipient, octets))
             server.note(name, send)
 
     with Imap(server.inbox) as reader:

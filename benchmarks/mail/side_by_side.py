@@ -2,6 +2,7 @@
 
     python benchmarks/mail/side_by_side.py             10,000 and 100,000 messages, about 30 minutes
     python benchmarks/mail/side_by_side.py --short     10,000 messages, about 5 minutes
+    python benchmarks/mail/side_by_side.py --cpu       CPU time of the servers, folders only
 
 Needs root and Debian's dovecot-imapd, dovecot-lmtpd and postfix for the peers' column; without them
 only ours is measured. Everything is on loopback. Each row is taken in turns, ours right after the
@@ -46,7 +47,7 @@ def account(node: dict, protocol: str) -> Account:
 
 
 @contextmanager
-def peers(directory: Path) -> Iterator[Server | None]:
+def peers(directory: Path, *, counts_cpu: bool) -> Iterator[Server | None]:
     """Dovecot and Postfix, if they are installed."""
     found = Path("/usr/sbin/dovecot").exists() and Path("/usr/sbin/postfix").exists()
     if not found or os.geteuid() != 0:
@@ -65,6 +66,11 @@ def peers(directory: Path) -> Iterator[Server | None]:
             sender="writer@bench.test",
             recipient="inbox@bench.test",
             inbox=Account(DOVECOT_IMAP_PORT, "inbox", "pass"),
+            counts_cpu=counts_cpu,
+            roots=(
+                int((directory / "dovecot/run/master.pid").read_text()),
+                int((directory / "postfix/queue/pid/master.pid").read_text()),
+            ),
         )
     finally:
         for script, name in scripts:
@@ -149,6 +155,7 @@ def main() -> None:
     parser.add_argument("--counts", default="", help="sizes of the folders, e.g. 1000,10000")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--without-submissions", action="store_true")
+    parser.add_argument("--cpu", action="store_true", help="CPU time of the servers, of the rows about folders")
     options = parser.parse_args()
     counts = [int(c) for c in options.counts.split(",") if c]
     counts = counts or ([10_000] if options.short else [10_000, 100_000])
@@ -156,25 +163,28 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="epost-bench-") as name, ExitStack() as stack:
         directory = Path(name)
         shutil.rmtree(directory / "demo", ignore_errors=True)
-        peer = stack.enter_context(peers(directory))
+        peer = stack.enter_context(peers(directory, counts_cpu=options.cpu))
         others = [peer] if peer else []
+        if options.cpu:
+            sys.stdout.write("CPU time of the servers' processes.\n\n")
         with running_demo(directory / "alone", nodes=1, users="alice") as demo:
             (node,) = demo.document()["nodes"]
-            ours = _ours(node, node)
-            compare_small([*others, ours], scale)
-            _report("one mail, one connection", [*others, ours])
+            ours = _ours(node, node, counts_cpu=options.cpu)
+            if not options.cpu:  # a peer's process ends with its connection
+                compare_small([*others, ours], scale)
+                _report("one mail, one connection", [*others, ours])
             for count in counts:
                 compare_folders([*others, ours], count, options.repeat)
                 _report(f"{count:,} messages of 2 KB", [*others, ours])
-        if not options.without_submissions:
+        if not (options.without_submissions or options.cpu):
             with running_demo(directory / "ring", nodes=3, users="alice,bob") as demo:
                 nodes = demo.document()["nodes"]
-                ours = _ours(nodes[0], nodes[1])
+                ours = _ours(nodes[0], nodes[1], counts_cpu=options.cpu)
                 compare_submissions([*others, ours], scale)
                 _report("until it is in the recipient's INBOX", [*others, ours])
 
 
-def _ours(writer: dict, reader: dict) -> Server:
+def _ours(writer: dict, reader: dict, *, counts_cpu: bool) -> Server:
     return Server(
         "ePOST",
         imap=account(writer, "imap"),
@@ -183,6 +193,8 @@ def _ours(writer: dict, reader: dict) -> Server:
         recipient=reader["user"],
         inbox=account(reader, "imap"),
         pid=writer["pid"],
+        counts_cpu=counts_cpu,
+        roots=sorted({writer["pid"], reader["pid"]}),
     )
 
 

@@ -154,15 +154,20 @@ class MemoryFolder:
     async def rows(self, uids: Sequence[int]) -> Sequence[MessageRow]:
         return [self._rows[uid] for uid in uids if uid in self._rows]
 
-    async def columns(self, uids: Sequence[int]) -> MessageColumns:
+    async def columns(self, uids: Sequence[int], *, facts: bool = True) -> MessageColumns:
         rows = await self.rows(uids)
         sets = self._flag_sets
         sets += dict.fromkeys(row.flags for row in rows if row.flags not in sets)
-        return MessageColumns(
+        changing = (
             array("I", (row.uid for row in rows)),
             [row.modseq for row in rows],
             [sets.index(row.flags) for row in rows],
             sets,
+        )
+        if not facts:
+            return MessageColumns(*changing)
+        return MessageColumns(
+            *changing,
             [row.size for row in rows],
             [row.internal_date.seconds for row in rows],
             [row.internal_date.zone_minutes for row in rows],

@@ -65,9 +65,9 @@ class FolderRows:
         """Return the rows of those mails that are there."""
         return self._table.rows(uids)
 
-    def columns(self, uids: Sequence[int]) -> MessageColumns:
-        """Return the same by columns; `uids` ascend."""
-        return self._table.columns(uids)
+    def columns(self, uids: Sequence[int], *, facts: bool = True) -> MessageColumns:
+        """Return the same by columns, `facts` only if wanted; `uids` ascend."""
+        return self._table.columns(uids, facts=facts)
 
     def positions(self, uids: Sequence[int]) -> dict[int, int]:
         """Return the positions in the index of those mails that are there."""

@@ -86,20 +86,28 @@ class MessageColumns:
     """Rows of several messages, column by column: what is made of very many stays cheap.
 
     `flags` are places in `flag_sets`, which belongs to the folder and only grows: what was made of
-    a set once may be kept under its place.
+    a set once may be kept under its place. What follows them are facts that never change, and are
+    there only if they were asked for.
     """
 
     uids: "array[int]"
     modseqs: Sequence[int]
     flags: Sequence[int]
     flag_sets: Sequence[frozenset[str]]
-    sizes: Sequence[int]
-    seconds: Sequence[int]  # with `zone_minutes`: the internal date
-    zone_minutes: Sequence[int]
-    emails: bytes  # EMAIL_ID_BYTES each
+    sizes: Sequence[int] = ()
+    seconds: Sequence[int] = ()  # with `zone_minutes`: the internal date
+    zone_minutes: Sequence[int] = ()
+    emails: bytes = b""  # EMAIL_ID_BYTES each
 
     def __len__(self) -> int:
         return len(self.uids)
+
+    def whose_flags(self, test: Callable[[frozenset[str]], bool]) -> bytes:
+        """For each message 1 if its flags pass a test, else 0: for `itertools.compress`."""
+        passes = bytes(map(test, self.flag_sets))
+        if isinstance(self.flags, array) and self.flags.typecode == "B":
+            return self.flags.tobytes().translate(passes.ljust(256, b"\0"))
+        return bytes(map(passes.__getitem__, self.flags))
 
     def internal_dates(self) -> Iterator[MailTime]:
         """When each message was received."""
@@ -222,8 +230,8 @@ class FolderReading(Protocol):
         """Rows in the order of `uids`; cheap, at best no suspension."""
         ...
 
-    async def columns(self, uids: Sequence[int]) -> MessageColumns:
-        """The same by columns; `uids` ascend."""
+    async def columns(self, uids: Sequence[int], *, facts: bool = True) -> MessageColumns:
+        """The same by columns, `facts` only if wanted; `uids` ascend."""
         ...
 
     async def envelopes(self, uids: Sequence[int]) -> Mapping[int, bytes]:

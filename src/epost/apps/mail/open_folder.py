@@ -90,16 +90,16 @@ class OpenFolder:
         """Rows in the order of `uids`; never suspends."""
         return self._rows.rows(uids)
 
-    async def columns(self, uids: Sequence[int]) -> MessageColumns:
-        """Rows by columns; `uids` ascend. Never suspends."""
-        return self._rows.columns(uids)
+    async def columns(self, uids: Sequence[int], *, facts: bool = True) -> MessageColumns:
+        """Rows by columns, `facts` only if wanted; `uids` ascend. Never suspends."""
+        return self._rows.columns(uids, facts=facts)
 
     async def changed_since(self, modseq: int) -> Sequence[int]:
         """Ascending uids of the messages with a greater MODSEQ."""
         found: list[int] = []
         uids = self._rows.uids()
         for start in range(0, len(uids), COMPARED_SLICE):
-            rows = self._rows.columns(uids[start : start + COMPARED_SLICE])
+            rows = self._rows.columns(uids[start : start + COMPARED_SLICE], facts=False)
             pairs = zip(rows.uids, rows.modseqs, strict=True)
             found += [uid for uid, changed in pairs if changed > modseq]
             await asyncio.sleep(0)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from itertools import compress
 
+from epost.apps.mail.ascending import picker, places_of
 from epost.apps.mail.index import PlacedMail
 from epost.apps.mail.mailbox import EMAIL_ID_BYTES, MailTime, MessageColumns, MessageRow
 
 NAME_BYTES = 16
-LOOKUPS_PER_PASS = 20
-"""Looking a UID up costs as much as passing over so many."""
+FEW_FLAG_SETS = 256
+"""Places among so many sets of flags are kept in an octet each."""
 _UNKNOWN = -(2**63)
 """In the column of seconds: the mail does not say when it was sent."""
 
@@ -25,7 +25,7 @@ class RowTable:
         self._flag_sets = flag_sets
         self.uids = array("I")
         self._modseqs = array("Q")
-        self._flags = array("I")
+        self._flags = array("B")  # wider once a folder has more sets than that
         self._sizes = array("I")
         self._seconds = array("q")
         self._zones = array("h")
@@ -46,6 +46,7 @@ class RowTable:
         sent = [fact.sent for fact in facts]
         self.uids.extend([mail.placement.uid for mail in mails])
         self._modseqs.extend([mail.modseq for mail in mails])
+        self._make_room_for(max(flags, default=0))
         self._flags.extend(flags)
         self._sizes.extend([fact.size for fact in facts])
         self._seconds.extend([fact.date.seconds for fact in facts])
@@ -69,9 +70,10 @@ class RowTable:
 
     def _replace(self, start: int, stop: int, mail: PlacedMail, flags: int) -> None:
         facts, sent = mail.facts, mail.facts.sent
+        self._make_room_for(flags)
         self.uids[start:stop] = array("I", (mail.placement.uid,))
         self._modseqs[start:stop] = array("Q", (mail.modseq,))
-        self._flags[start:stop] = array("I", (flags,))
+        self._flags[start:stop] = array(self._flags.typecode, (flags,))
         self._sizes[start:stop] = array("I", (facts.size,))
         self._seconds[start:stop] = array("q", (facts.date.seconds,))
         self._zones[start:stop] = array("h", (facts.date.zone_minutes,))
@@ -80,6 +82,10 @@ class RowTable:
         self._positions[start:stop] = array("Q", (facts.position,))
         self._emails[start * EMAIL_ID_BYTES : stop * EMAIL_ID_BYTES] = facts.email
         self._names[start * NAME_BYTES : stop * NAME_BYTES] = mail.placement.name
+
+    def _make_room_for(self, flags: int) -> None:
+        if flags >= FEW_FLAG_SETS and self._flags.typecode == "B":
+            self._flags = array("I", self._flags)
 
     def remove(self, uids: Sequence[int]) -> None:
         """Cut out mails that are there; `uids` ascend."""
@@ -141,21 +147,22 @@ class RowTable:
         places = ((uid, self.place(uid)) for uid in uids)
         return {uid: self._positions[place] for uid, place in places if place is not None}
 
-    def columns(self, uids: Sequence[int]) -> MessageColumns:
+    def columns(self, uids: Sequence[int], *, facts: bool = True) -> MessageColumns:
         """Return rows by columns; `uids` ascend."""
-        run = self._run(uids)
-        if run is None:
-            return self._picked(self._places(uids))
-        return MessageColumns(
-            self.uids[run],
-            self._modseqs[run],
-            self._flags[run],
-            self._flag_sets,
-            self._sizes[run],
-            self._seconds[run],
-            self._zones[run],
-            bytes(self._emails[run.start * EMAIL_ID_BYTES : run.stop * EMAIL_ID_BYTES]),
-        )
+        places = places_of(self.uids, uids)
+        pick = picker(places)
+        changing = (pick(self.uids), pick(self._modseqs), pick(self._flags), self._flag_sets)
+        if not facts:
+            return MessageColumns(*changing)
+        sizes, dates = pick(self._sizes), (pick(self._seconds), pick(self._zones))
+        return MessageColumns(*changing, sizes, *dates, self._picked_emails(places))
+
+    def _picked_emails(self, places: Sequence[int]) -> bytes:
+        width = EMAIL_ID_BYTES
+        if isinstance(places, range):
+            return bytes(self._emails[places.start * width : places.stop * width])
+        starts = [place * width for place in places]
+        return b"".join([self._emails[start : start + width] for start in starts])
 
     def _run(self, uids: Sequence[int]) -> slice | None:
         """Return where these mails stand if they stand side by side: as a rule they do."""
@@ -165,29 +172,6 @@ class RowTable:
         run = slice(start, start + len(uids))
         wanted = uids if isinstance(uids, array) else array("I", uids)
         return run if self.uids[run] == wanted else None
-
-    def _places(self, uids: Sequence[int]) -> list[int]:
-        if len(uids) < len(self.uids) // LOOKUPS_PER_PASS:
-            return [place for uid in uids if (place := self.place(uid)) is not None]
-        is_wanted = frozenset(uids).__contains__
-        return list(compress(range(len(self.uids)), map(is_wanted, self.uids)))
-
-    def _picked(self, places: Sequence[int]) -> MessageColumns:
-        def pick(column: array[int]) -> array[int]:
-            return array(column.typecode, [column[place] for place in places])
-
-        starts = [place * EMAIL_ID_BYTES for place in places]
-
-        return MessageColumns(
-            pick(self.uids),
-            pick(self._modseqs),
-            pick(self._flags),
-            self._flag_sets,
-            pick(self._sizes),
-            pick(self._seconds),
-            pick(self._zones),
-            b"".join([self._emails[at : at + EMAIL_ID_BYTES] for at in starts]),
-        )
 
 
 def _sent(seconds: int, zone_minutes: int) -> MailTime | None:

@@ -11,7 +11,7 @@ from itertools import compress
 from typing import assert_never
 
 from epost.apps.mail.mailbox import MailTime, MessageRow, TextMatch
-from epost.servers.imap.limits import LISTED_PER_SLICE, ROWS_PER_SLICE
+from epost.servers.imap.limits import FLAGS_PER_SLICE, LISTED_PER_SLICE, ROWS_PER_SLICE
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.dates import local_day
 from epost.servers.imap.syntax.errors import NumbersRefused
@@ -57,7 +57,7 @@ class Search:
             case Every():
                 return uids
             case InSet():
-                return await self._kept(uids, self._members(key).__contains__)
+                return await self._in_both(uids, self._members(key))
             case Both(keys):
                 return await self._among_all(uids, keys)
             case _ if (flag_test := self._flag_test(key)) is not None:
@@ -104,10 +104,10 @@ class Search:
     async def _flagged(self, uids: Uids, test: FlagTest) -> Uids:
         """Those whose flags pass a test: many messages share few sets of flags."""
         found = array("I")
-        for start in range(0, len(uids), LISTED_PER_SLICE):
-            rows = await self._view.folder.columns(uids[start : start + LISTED_PER_SLICE])
-            passes = list(map(test, rows.flag_sets))
-            found.extend(compress(rows.uids, map(passes.__getitem__, rows.flags)))
+        for start in range(0, len(uids), FLAGS_PER_SLICE):
+            some = uids[start : start + FLAGS_PER_SLICE]
+            rows = await self._view.folder.columns(some, facts=False)
+            found.extend(compress(rows.uids, rows.whose_flags(test)))
             await self._pause(start, len(uids))
         return found
 
@@ -152,6 +152,13 @@ class Search:
         kept = array("I")
         for start in range(0, len(uids), ROWS_PER_SLICE):
             kept.extend(filter(test, uids[start : start + ROWS_PER_SLICE]))
+            await self._pause(start, len(uids))
+        return kept
+
+    async def _in_both(self, uids: Uids, members: UidList) -> Uids:
+        kept = array("I")
+        for start in range(0, len(uids), LISTED_PER_SLICE):
+            kept += members.those_of(uids[start : start + LISTED_PER_SLICE])
             await self._pause(start, len(uids))
         return kept
 

@@ -3,9 +3,8 @@
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import compress
 
-_LOOKUPS_PER_PASS = 20  # looking a uid up costs as much as passing over so many
+from epost.apps.mail.ascending import picker, places_of
 
 
 class UidList:
@@ -34,23 +33,21 @@ class UidList:
         place = bisect_left(self._uids, uid)
         return place if place < len(self._uids) and self._uids[place] == uid else None
 
-    def places(self, uids: "array[int]") -> Sequence[int]:
-        """The places of uids, ascending; those that are not in the list are left out."""
-        start = bisect_left(self._uids, uids[0]) if uids else 0
-        stop = start + len(uids)
-        if self._uids[start:stop] == uids:  # side by side, as a rule
-            return range(start, stop)
-        return self._places(uids)
-
-    def _places(self, uids: Sequence[int]) -> list[int]:
-        if len(uids) < len(self._uids) // _LOOKUPS_PER_PASS:
-            return [place for place in map(self.place, uids) if place is not None]
-        is_wanted = frozenset(uids).__contains__
-        return list(compress(range(len(self._uids)), map(is_wanted, self._uids)))
+    def places(self, uids: Sequence[int]) -> Sequence[int]:
+        """The places of ascending uids; those that are not in the list are left out."""
+        return places_of(self._uids, uids)
 
     def at(self, place: int) -> int:
         """The uid at a place that there is."""
         return self._uids[place]
+
+    def at_places(self, places: Sequence[int]) -> "array[int]":
+        """The uids at places that there are."""
+        return picker(places)(self._uids)
+
+    def those_of(self, uids: Sequence[int]) -> "array[int]":
+        """Those of ascending uids that are in the list."""
+        return self.at_places(self.places(uids))
 
     def between_places(self, start: int, stop: int) -> "array[int]":
         """The uids at the places `start` to `stop` (exclusive)."""
@@ -72,7 +69,7 @@ class UidList:
 
     def remove(self, uids: Sequence[int]) -> list[int]:
         """Remove ascending uids in one pass; returns the places they had, ascending."""
-        places = self._places(uids)
+        places = list(self.places(uids))
         kept = array("I")
         begin = 0
         for place in places:

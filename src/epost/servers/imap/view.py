@@ -133,14 +133,18 @@ class FolderView:
         """The uids of a set, ascending; if strict, numbers out of range raise ImapSyntaxError."""
         match wanted:
             case SavedResult():
-                return array("I", filter(self._uids.__contains__, self.saved))
+                return self._uids.those_of(self.saved)
             case NumberSet() if by_uid:
                 return self._resolve_uids(wanted)
+            case NumberSet(singles=singles) if singles and singles[-1] <= self.exists:
+                return self._uids.at_places([number - 1 for number in singles])
             case NumberSet():
                 return self._resolve_numbers(wanted, is_strict=is_strict)
 
     def _resolve_uids(self, wanted: NumberSet) -> "array[int]":
         """UIDs that do not exist are no error (RFC 3501 6.4.8)."""
+        if wanted.singles:
+            return self._uids.those_of(wanted.singles)
         found = array("I")
         if self._uids.last:
             for first, last in wanted.resolved(self._uids.last):

@@ -7,10 +7,11 @@ from random import Random
 
 import pytest
 
+from epost.apps.mail.ascending import LOOKUPS_PER_PASS
 from epost.apps.mail.fold import FIRST, Number, Placement
 from epost.apps.mail.index import MailFacts, PlacedMail
 from epost.apps.mail.mailbox import MailTime, MessageRow
-from epost.apps.mail.row_table import LOOKUPS_PER_PASS, RowTable
+from epost.apps.mail.row_table import RowTable
 
 FOLDER = b"f" * 16
 SETS = (frozenset[str](), frozenset({"\\Seen"}), frozenset({"\\Seen", "$Later"}))
@@ -90,3 +91,20 @@ def test_what_ends_the_table_may_be_removed_and_added_again() -> None:
     assert not table.uids
     table.put(placed(9), 1)
     assert table.rows([9]) == [row(placed(9), 1)]
+
+
+def test_more_sets_of_flags_than_fit_into_an_octet() -> None:
+    sets = [frozenset({f"$k{number}"}) for number in range(300)]
+    table = RowTable(sets)
+    table.extend([placed(1), placed(2)], [0, 255])
+    table.put(placed(3), 256)
+    table.put(placed(1), 299)
+    assert [row.flags for row in table.rows([1, 2, 3])] == [sets[299], sets[255], sets[256]]
+    columns = table.columns([1, 2, 3], facts=False)
+    assert columns.whose_flags(lambda flags: "$k255" in flags) == b"\0\1\0"
+    assert not columns.sizes
+
+
+def test_whose_flags_pass_a_test() -> None:
+    columns = table_of(*range(1, 10)).columns(range(2, 8))
+    assert columns.whose_flags(lambda flags: "\\Seen" in flags) == b"\1\0\1\1\0\1"

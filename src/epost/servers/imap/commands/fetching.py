@@ -4,7 +4,6 @@ Works in slices, so that a fetch of a whole folder keeps nobody waiting and a sl
 make the output pile up. Only body sections read mails; everything else comes from the index.
 """
 
-from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -39,6 +38,8 @@ from epost.servers.imap.view import FolderView
 
 T = TypeVar("T")
 _Load = Callable[[Sequence[int]], Awaitable[Mapping[int, T]]]
+
+_POLLED = frozenset({Item.UID, Item.FLAGS, Item.MODSEQ})  # what clients ask for again and again
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,7 @@ async def _wanted(
     known = UidList(uids)
     changed = await view.folder.changed_since(request.changed_since)
     for start in range(0, len(changed), size):
-        yield array("I", filter(known.__contains__, changed[start : start + size]))
+        yield known.those_of(changed[start : start + size])
 
 
 @dataclass(slots=True)
@@ -142,6 +143,7 @@ class Fetcher:
             or self._needs_octets
             or bodies
         )
+        self._needs_facts = not (self._is_light and _POLLED.issuperset(items))
         self.slice_size = LISTED_PER_SLICE if self._is_light else RENDERINGS_PER_SLICE
         self.unavailable_count = 0
         self.gone_count = 0
@@ -149,7 +151,7 @@ class Fetcher:
 
     async def fetch(self, uids: Sequence[int]) -> None:
         """Answer for one slice."""
-        rows = await self._folder.columns(uids)
+        rows = await self._folder.columns(uids, facts=self._needs_facts)
         self.gone_count += len(uids) - len(rows)
         if self._is_light:
             self._send(self._output, rows, _Forms(), {})

@@ -17,17 +17,24 @@ LAST = 0  # stands for "*", the greatest number in use
 
 @dataclass(frozen=True, slots=True)
 class NumberSet:
-    """Ranges as the client wrote them; each end is a number or LAST."""
+    """Ranges as the client wrote them; each end is a number or LAST.
 
-    ranges: tuple[tuple[int, int], ...]
+    Single numbers, if there is nothing else, are kept apart: clients name thousands of them.
+    """
+
+    ranges: tuple[tuple[int, int], ...] = ()
+    singles: tuple[int, ...] = ()  # ascending, none twice
 
     @property
     def is_single(self) -> bool:
         """Whether it can name but one message."""
-        return len(self.ranges) == 1 and self.ranges[0][0] == self.ranges[0][1]
+        ranges = self.ranges
+        return len(self.singles) == 1 or (len(ranges) == 1 and ranges[0][0] == ranges[0][1])
 
     def resolved(self, last: int) -> list[tuple[int, int]]:
         """Ascending, disjoint ranges, with "*" standing for `last`."""
+        if self.singles:
+            return list(ranges_of(self.singles))
         pairs = [(start or last, stop or last) for start, stop in self.ranges]
         ends = sorted([(a, b) if a <= b else (b, a) for a, b in pairs])
         merged: list[tuple[int, int]] = []
@@ -55,9 +62,8 @@ def message_set(cursor: Cursor) -> MessageSet:
 def number_set(cursor: Cursor) -> NumberSet:
     """Take a sequence-set."""
     text = cursor.match(_SET, "Message set")
-    if _NUMBERS.match(text):  # clients name thousands of single messages
-        numbers = list(map(int, text.split(b",")))
-        return NumberSet(tuple(zip(numbers, numbers, strict=True)))
+    if _NUMBERS.match(text):
+        return NumberSet(singles=tuple(sorted(set(map(int, text.split(b","))))))
     return NumberSet(tuple(map(_range, text.split(b","))))
 
 
