@@ -17,8 +17,10 @@ from epost.crypto.signed import open_signed, sign
 from epost.crypto.signing import Kind, SigningKey
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import MalformedPacket
-from epost.foundation.ids import U63, Bytes16, Bytes32, Handle
-from epost.past.tickets import NodeCertificates
+from epost.foundation.ids import MUTABLE_KINDS, U63, BlockKind, Bytes16, Bytes32, Handle
+from epost.past.blocks import Proven
+from epost.past.pending import PENDING_MARK
+from epost.past.tickets import LEASE_MS_MAX, NodeCertificates
 
 NONCE_BYTES = 16
 ATTESTATION_SIZE_MAX = CERTIFICATE_SIZE_MAX + 1024
@@ -77,6 +79,18 @@ class Attestor:
     def renew(self, node_certificate: bytes) -> None:
         """Travel with this renewed certificate from now on."""
         self._certificate = node_certificate
+
+    def attest(self, proven: Proven, now_ms: int) -> bytes:
+        """Sign that a block is kept here: `stored`, `deposit`, or nothing for other kinds."""
+        handle = proven.handle
+        if handle.kind in MUTABLE_KINDS:
+            until = now_ms + LEASE_MS_MAX
+            stored = Stored(1, handle, proven.version, proven.body_hash, until, now_ms)
+            return self.stored(stored)
+        if handle.kind is BlockKind.PENDING:
+            until = PENDING_MARK.decode(proven.proof).expires_at
+            return self.deposit(Deposit(1, handle.digest, until, now_ms))
+        return b""
 
     def stored(self, stored: Stored) -> bytes:
         """Sign that a version is kept."""

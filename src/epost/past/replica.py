@@ -1,14 +1,14 @@
 """The storage node (PAST): answers puts, extensions and fetches (paper section 2).
 
 A machine (Application.PAST) and the overlay's application of that name. Whatever it acknowledges
-is verified first and durable before. Which blocks are acceptable is `admission`, in which role
-they are kept `shelf`, how replica sets stay complete `maintenance`.
+is verified first and durable before. What writers are answered is `putting`, which blocks are
+acceptable `admission`, in which role they are kept `shelf`, what readers are given `serving`, how
+replica sets stay complete `maintenance`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import assert_never
 
 from epost.crypto.certificates import NODE_CERT, NodeRole
@@ -16,61 +16,38 @@ from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
-from epost.foundation.errors import EpostError, NotPermitted, UnavailableError
-from epost.foundation.ids import MUTABLE_KINDS, BlockKind, Handle, Id, NodeHandle, NodeId
-from epost.foundation.wire import Application, RefusalCode
-from epost.past.admission import Admission, Admitted, InvalidBlock
+from epost.foundation.errors import UnavailableError
+from epost.foundation.ids import Handle, Id, NodeHandle, NodeId
+from epost.foundation.wire import Application
+from epost.past.admission import Admission
 from epost.past.allowances import Attribution
-from epost.past.attestations import Attestor, Deposit, Stored
+from epost.past.attestations import Attestor
 from epost.past.blocks import Proven, Prover
 from epost.past.caching.route_cache import RouteCache
 from epost.past.leases.renewals import Renewals
 from epost.past.leases.sweep import LeaseSweep
 from epost.past.leases.words import Prolong
-from epost.past.limits import Distrust, Rates
+from epost.past.limits import Rates
 from epost.past.maintenance import Giving, Maintenance
-from epost.past.messages import (
-    REQUEST,
-    Accepted,
-    Differs,
-    Extend,
-    Fetch,
-    Has,
-    Holds,
-    Incomplete,
-    Put,
-    Reply,
-    Settled,
-)
+from epost.past.messages import REQUEST, Extend, Fetch, Has, Holds, Put, Reply
 from epost.past.notice_keeping import FindingPending, NoticeKeeping
-from epost.past.observed import BlockRefused, NodeDistrusted
-from epost.past.pending import PENDING_MARK, claimed_device
+from epost.past.putting import Differing, Putting
 from epost.past.queries import Queries
 from epost.past.ring_view import Membership
-from epost.past.rivals import Rivals
 from epost.past.scrubbing import Checking
 from epost.past.serving import Fetching, Serving
-from epost.past.shelf import Delegation, Shelf, is_held, is_pointer
+from epost.past.shelf import Delegation, Shelf
 from epost.past.space.elsewhere import Elsewhere
 from epost.past.space.words import NOTIFICATION, SpaceWord
 from epost.past.surroundings import Surroundings
-from epost.past.tickets import LEASE_MS_MAX, NodeCertificates, Vouchers
-from epost.past.versions import Verdict, judge_fresh, order
+from epost.past.tickets import NodeCertificates, Vouchers
+from epost.past.versions import Verdict
 
 ALLOWANCE_WRITE_SECONDS = 60.0
 TICK = "tick"
 _NOTICES = "notices"
 _LEASES = "leases"
 _ALLOWANCES = "allowances"
-
-
-@dataclass(frozen=True, slots=True)
-class _Differing:
-    """Purpose of a load: a put met something that is not older."""
-
-    caller: Caller
-    admitted: Admitted
-    block: bytes = field(repr=False)
 
 
 class Replica:
@@ -85,7 +62,8 @@ class Replica:
     ) -> None:
         """`is_clock_sound` says whether the wall clock agrees with the peers' (crypto 7.2)."""
         self._around = around
-        self._vault, self._outbox = around.vault, around.outbox
+        self._vault = around.vault
+        self._outbox = around.outbox
         config, issuers = around.config, around.issuers
         self.certificates = NodeCertificates(lambda: issuers.trust)
         self.prover = Prover(around.ring, lambda: issuers.trust)
@@ -97,7 +75,6 @@ class Replica:
             vouchers=vouchers,
             is_own=lambda place: place in self.membership.view.own_arc,
         )
-        self._delegation = delegation
         node = NODE_CERT.decode(parse(around.node_certificate, Kind.NODE).body)
         self.is_storage_node = bool(node.roles & NodeRole.STORAGE)
         self.cache = RouteCache(
@@ -126,14 +103,18 @@ class Replica:
         self.scrubbing = self._maintenance.scrubbing
         self._notices = NoticeKeeping(around, self.shelf, is_clock_sound=is_clock_sound)
         self._leases = LeaseSweep(around, self.shelf, is_clock_sound=is_clock_sound)
-        self._rivals = Rivals(around)
         self._attestor = Attestor(around.node_key, around.node_certificate)
         self._serving = Serving(around, self._maintenance, self._attestor, self._elsewhere.holder)
+        self._putting = Putting(
+            around,
+            self._admission,
+            self.shelf,
+            self._elsewhere,
+            self._attestor,
+            self._maintenance.on_rotten,
+        )
         self._looks_soon = False
         self._reads: Rates[NodeId] = Rates(config.reads_per_second, config.reads_burst)
-        self._distrust = Distrust(
-            config.invalid_blocks_max, config.invalid_blocks_seconds, config.distrust_seconds
-        )
 
     def below_k(self) -> int:
         """Return an estimate of how many blocks lie on fewer than k machines."""
@@ -157,15 +138,7 @@ class Replica:
 
     def attest(self, proven: Proven) -> bytes:
         """Sign that a block is kept here: `stored`, `deposit`, or nothing for other kinds."""
-        now_ms = self._around.clock.wall_ms()
-        if proven.handle.kind in MUTABLE_KINDS:
-            until = now_ms + LEASE_MS_MAX
-            stored = Stored(1, proven.handle, proven.version, proven.body_hash, until, now_ms)
-            return self._attestor.stored(stored)
-        if proven.handle.kind is BlockKind.PENDING:
-            until = PENDING_MARK.decode(proven.proof).expires_at
-            return self._attestor.deposit(Deposit(1, proven.handle.digest, until, now_ms))
-        return b""
+        return self._attestor.attest(proven, self._around.clock.wall_ms())
 
     def on_rotten(self, handle: Handle) -> None:
         """Somebody found that the body on the own disk is damaged."""
@@ -208,11 +181,13 @@ class Replica:
     def on_request(self, caller: Caller, body: bytes, now: float) -> None:
         """Serve a put, an extension, a fetch or a question."""
         request = REQUEST.decode(body)
+        if isinstance(request, Put | Extend) and not self.is_storage_node:
+            raise UnavailableError("not a storage node")
         match request:
             case Put():
-                self._put(caller, request, now)
+                self._putting.put(caller, request, now)
             case Extend():
-                self._extend(caller, request, now)
+                self._putting.extend(caller, request, now)
             case Fetch(handle, nonce):
                 self._reads.take(caller.node.id, now)
                 self._serving.fetch(caller, handle, nonce)
@@ -227,8 +202,8 @@ class Replica:
         match purpose:
             case Fetching():
                 self._serving.on_loaded(purpose, body)
-            case _Differing():
-                self._answer_differing(purpose, body)
+            case Differing():
+                self._putting.on_loaded(purpose, body)
             case Giving() | Checking():
                 self._maintenance.on_loaded(purpose, body, now)
             case FindingPending():
@@ -274,127 +249,10 @@ class Replica:
         pause = config.tick_seconds if has_more else config.lease_sweep_seconds
         self._outbox.set_timer(Application.PAST, _LEASES, pause)
 
-    # Putting.
-
-    def _put(self, caller: Caller, put: Put, now: float) -> None:
-        admitted = self._admit(caller, put, now)
-        handle = admitted.proven.handle
-        match admitted.verdict:
-            case Verdict.STORE if not admitted.fits:
-                self._elsewhere.divert(admitted, put.block, caller)
-            case Verdict.STORE:
-                self._require_signer_in_force(handle, put.block)
-                self.shelf.store(admitted, put.block)
-                self._accept(caller, admitted)
-            case Verdict.STORED_ALREADY:
-                if self._holds(handle):
-                    self.shelf.renew(handle, put.voucher)
-                else:
-                    self.shelf.store(admitted, put.block)
-                self._accept(caller, admitted)
-            case Verdict.SETTLED:
-                self._reply(caller, Settled())
-            case Verdict.CONFLICT | Verdict.STALE:
-                self._differ(caller, admitted, put.block)
-
-    def _admit(self, caller: Caller, put: Put, now: float) -> Admitted:
-        self._require_welcome(caller, now)
-        by = caller.node.id, now
-        try:
-            return self._admission.admit(
-                put.handle, put.block, proof=put.proof, voucher=put.voucher, inserter=by
-            )
-        except EpostError as error:
-            self._refused(caller, put.handle, error, now)
-            raise
-
-    def _extend(self, caller: Caller, extend: Extend, now: float) -> None:
-        self._require_welcome(caller, now)
-        by = caller.node.id, now
-        try:
-            admitted = self._admission.admit_extension(
-                extend.cluster, extend.suffix, extend.head, extend.voucher, by
-            )
-        except EpostError as error:
-            self._refused(caller, extend.cluster, error, now)
-            raise
-        if admitted is None:
-            self._reply(caller, Incomplete())
-        elif admitted.verdict is Verdict.STORE:
-            self._append(admitted, extend.suffix)
-            self._accept(caller, admitted)
-        elif admitted.verdict is Verdict.STORED_ALREADY:
-            if self._holds(extend.cluster):
-                self._accept(caller, admitted)
-            else:
-                self._reply(caller, Incomplete())
-        else:
-            self._differ(caller, admitted, b"")
-
-    def _append(self, admitted: Admitted, suffix: bytes) -> None:
-        if self._vault.entry(admitted.proven.handle) is None:
-            self.shelf.store(admitted, suffix)
-        else:
-            self.shelf.extend(admitted, suffix)
-
-    def _require_welcome(self, caller: Caller, now: float) -> None:
-        if not self.is_storage_node:
-            raise UnavailableError("not a storage node")
-        if self._distrust.is_refused(caller.node.id, now):
-            raise UnavailableError("refused for a while after several invalid blocks")
-
-    def _refused(self, caller: Caller, handle: Handle, error: EpostError, now: float) -> None:
-        observer = self._around.observer
-        observer.record(BlockRefused(caller.node.id, handle, str(error)))
-        if isinstance(error, InvalidBlock) and self._distrust.blame(caller.node.id, now):
-            observer.record(NodeDistrusted(caller.node.id))
-
-    def _require_signer_in_force(self, handle: Handle, block: bytes) -> None:
-        if handle.kind is not BlockKind.RECEIPT or self._delegation is None:
-            return
-        if self._delegation.is_device_revoked(claimed_device(block)):
-            raise NotPermitted("a receipt by a device that was revoked")
-
-    def _accept(self, caller: Caller, admitted: Admitted) -> None:
-        self._outbox.reply_when_durable(caller, encode(Accepted(self.attest(admitted.proven))))
-
-    # What is not older.
-
-    def _differ(self, caller: Caller, admitted: Admitted, block: bytes) -> None:
-        handle = admitted.proven.handle
-        entry = self._vault.entry(handle)
-        if handle.kind is BlockKind.CLUSTER and entry is not None:
-            is_conflict = admitted.verdict is Verdict.CONFLICT
-            self._reply(caller, Differs(is_conflict, (entry.proof,)))
-        else:
-            self._outbox.load(Application.PAST, handle, _Differing(caller, admitted, block))
-
-    def _answer_differing(self, purpose: _Differing, body: bytes | None) -> None:
-        """Show the writer what she did not know of; of two bodies of one version keep both."""
-        proven = purpose.admitted.proven
-        entry = self._vault.entry(proven.handle)
-        if body is None or entry is None:
-            self._maintenance.on_rotten(proven.handle)
-            self._outbox.refuse(purpose.caller, RefusalCode.LATER, "the stored block is damaged")
-            return
-        verdict = judge_fresh(entry, proven)
-        is_fork = verdict is Verdict.CONFLICT and entry.version == proven.version
-        if not is_fork:
-            differs = Differs(verdict is Verdict.CONFLICT, (body,))
-        elif order(proven) > order(entry):
-            self.shelf.store(purpose.admitted, purpose.block)
-            self._rivals.keep(entry, loser=body, winner=purpose.block)
-            differs = Differs(True, (purpose.block, body))
-        else:
-            self._rivals.keep(entry, loser=purpose.block, winner=body)
-            differs = Differs(True, (body, purpose.block))
-        self._outbox.reply_when_durable(purpose.caller, encode(differs))
+    # What is here.
 
     def _holds(self, handle: Handle) -> bool:
-        entry = self._vault.entry(handle)
-        if entry is None or not is_held(entry):
-            return False
-        return not is_pointer(entry) or self._elsewhere.holder(entry) is not None
+        return self._elsewhere.holds(self._vault.entry(handle))
 
     def _reply(self, caller: Caller, reply: Reply) -> None:
         self._outbox.reply(caller, encode(reply))

@@ -13,6 +13,7 @@ from typing import Protocol
 from epost.crypto.certificates import DeviceCert
 from epost.crypto.hashing import u64
 from epost.foundation.codec import encode
+from epost.foundation.errors import NotPermitted
 from epost.foundation.ids import BlockKind, Handle, NodeId
 from epost.foundation.ports import (
     HELD,
@@ -30,7 +31,7 @@ from epost.past.admission import Admission, Admitted
 from epost.past.blocks import Proven
 from epost.past.caching.route_cache import RouteCache
 from epost.past.observed import BlockStored
-from epost.past.pending import FINAL_STATUSES, PENDING_MARK, RECEIPT_MARK
+from epost.past.pending import FINAL_STATUSES, PENDING_MARK, RECEIPT_MARK, claimed_device
 from epost.past.ring_view import Membership
 from epost.past.surroundings import Surroundings
 from epost.past.tickets import recall_inserter, recall_lease
@@ -110,6 +111,13 @@ class Shelf:
             self._outbox.write(DeleteNote(TRASH_NOTES, encode(entry.handle)))
         self._observer.record(BlockStored(entry.handle, entry.roles, repaired, len(block)))
         self._after_storing(entry, block)
+
+    def require_signer_in_force(self, handle: Handle, block: bytes) -> None:
+        """Raise NotPermitted for a receipt by a device that its account has revoked."""
+        if handle.kind is not BlockKind.RECEIPT or self._delegation is None:
+            return
+        if self._delegation.is_device_revoked(claimed_device(block)):
+            raise NotPermitted("a receipt by a device that was revoked")
 
     def renew(self, handle: Handle, voucher: bytes) -> None:
         """Note a longer lease of a block that is here already; it is charged to the last ticket."""

@@ -9,7 +9,7 @@ from epost.foundation.ids import NodeHandle
 from epost.foundation.ports import VaultEntry
 from epost.past.admission import Admission, Admitted
 from epost.past.ring_view import Membership
-from epost.past.shelf import Shelf
+from epost.past.shelf import Shelf, is_held, is_pointer
 from epost.past.space.diversion import Diversion
 from epost.past.space.keeping import Keeping
 from epost.past.space.words import AskRoom, Check, Divert, Diverted, Lost, Point, Room, SpaceWord
@@ -33,6 +33,12 @@ class Elsewhere:
     def holder(self, entry: VaultEntry) -> NodeHandle | None:
         """Return the node to which a pointer leads, if it is live."""
         return self._keeping.holder(entry)
+
+    def holds(self, entry: VaultEntry | None) -> bool:
+        """Does this row stand for one of the ring's copies, here or with a live neighbour?"""
+        if entry is None or not is_held(entry):
+            return False
+        return not is_pointer(entry) or self.holder(entry) is not None
 
     def on_word(self, sender: NodeHandle, word: SpaceWord, now: float) -> None:
         """Take a notification of a neighbour."""
