@@ -106,10 +106,11 @@ def sign_head(
 ) -> KeyBlock:
     """Sign the next version of a log's head for a place in it.
 
-    A `tail` is all records of the place's cluster, which then need not be stored; without one the
-    cluster must be, before the head is.
+    A `tail` is the newest records of the place's cluster. Those in front of it must be stored in
+    the cluster before the head is; if there are none, the head names the cluster before.
     """
-    cluster = position.before if tail else position.cluster
+    rides_whole = tail and len(tail) == position.records
+    cluster = position.before if rides_whole else position.cluster
     content = HeadContent(
         format=1,
         incarnation=incarnation,

@@ -8,12 +8,13 @@ and logs again what only it holds.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from epost.crypto.versioned import key_block_handle, open_key_block
 from epost.foundation.errors import NoSuchBlock, TooFewReplicas
 from epost.foundation.ports import DeleteBlock, Write
-from epost.past.log_format import HeadContent, cluster_handle, record_hash
+from epost.past.log_format import NO_CLUSTER, HeadContent, cluster_handle, record_hash
 from epost.post import log_notes
 from epost.post.account_blocks import LogName
 from epost.post.log_chain import ClusterName
@@ -89,17 +90,17 @@ class Forks:
 
         Whoever died between storing the cluster and storing the head has signed both.
         """
-        content = head.content
-        handle = (
-            cluster_handle(content.tail[0]) if content.tail else ClusterName.in_head(content).handle
-        )
-        try:
-            _, proof = await self._blocks.lookup_cluster(handle)
-        except NoSuchBlock:
-            return head
-        other = SignedHead.of(open_key_block(proof))
-        is_same_log = other.block.body.public_key == head.block.body.public_key
-        return max(head, other, key=lambda h: h.block.order) if is_same_log else head
+        # A tail begins a cluster, or goes on behind what is stored of the one that the head names.
+        handles = [cluster_handle(record) for record in head.content.tail[:1]]
+        if head.content.cluster != NO_CLUSTER:
+            handles.append(ClusterName.in_head(head.content).handle)
+        for handle in handles:
+            with suppress(NoSuchBlock):
+                _, proof = await self._blocks.lookup_cluster(handle)
+                other = SignedHead.of(open_key_block(proof))
+                if other.block.body.public_key == head.block.body.public_key:
+                    head = max(head, other, key=lambda h: h.block.order)
+        return head
 
     async def _is_ours(self, ring: SignedHead, writer: LogWriter) -> bool:
         ours = writer.head

@@ -9,26 +9,30 @@ from epost.post.ports import BlockStore
 
 
 class Publication:
-    """Remembers how much of the newest cluster the ring was given already."""
+    """Remembers how much of the newest cluster the ring has already."""
 
     def __init__(self, blocks: BlockStore) -> None:
         self._blocks = blocks
         self._cluster: Handle | None = None
         self._records_given = 0
+        self._records_durable = 0
 
     async def publish(self, step: Step) -> Durability:
-        """Store a head, after the cluster that it names.
+        """Store a head, after what it leaves to the cluster that it names.
 
         A head never overtakes its cluster: what the head before it carried would be lost. Raises
         Conflict, RefusedError, UnavailableError.
         """
         head = step.head.block.data
-        if not step.needs_cluster:
+        if step.cluster != self._cluster:
+            self._cluster, self._records_given, self._records_durable = step.cluster, 0, 0
+        if len(step.records) == self._records_durable:
             return (await self._blocks.insert(BlockKind.KEY, head)).durability
-        given = self._records_given if step.cluster == self._cluster else 0
-        extension = await self._blocks.extend(step.cluster, step.records[given:], head)
-        self._cluster, self._records_given = step.cluster, len(step.records)
+        suffix = step.records[self._records_given :]
+        extension = await self._blocks.extend(step.cluster, suffix, head)
+        self._records_given = len(step.records)
         if not extension.durability.ring_durable:
             return extension.durability
+        self._records_durable = len(step.records)
         insertion = await self._blocks.insert(BlockKind.KEY, head)
         return insertion.durability.combine(extension.durability)

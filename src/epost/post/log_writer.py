@@ -15,7 +15,7 @@ import msgspec
 from epost.foundation.errors import MessageTooLarge
 from epost.foundation.ids import Handle
 from epost.foundation.ports import Clock, Entropy, Write
-from epost.past.log_format import TAIL_SIZE_MAX
+from epost.past.log_format import TAIL_SIZE_MAX, join_records
 from epost.post import log_notes
 from epost.post.account_blocks import LogName
 from epost.post.devices import Device
@@ -31,16 +31,12 @@ from epost.post.log_records import (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A signed head, and the records of its cluster as far as it covers them."""
+    """A signed head, and the records that must be in its cluster under it: none if all of them
+    ride in the head."""
 
     cluster: Handle
     records: tuple[bytes, ...]
     head: SignedHead
-
-    @property
-    def needs_cluster(self) -> bool:
-        """Must the cluster be stored under this head, or does it ride in it?"""
-        return self.head.content.cluster == self.cluster.digest
 
 
 class LogWriter:
@@ -117,8 +113,7 @@ class LogWriter:
         """Return what must be stored to bring the newest head into the ring."""
         assert self.head is not None, "nothing was signed"
         cluster = self.clusters[0]
-        covered = self.head.content.sequence - cluster.first_sequence + 1
-        return Step(cluster.handle, tuple(cluster.records[:covered]), self.head)
+        return Step(cluster.handle, tuple(cluster.records[: self._stored(cluster)]), self.head)
 
     def on_published(self) -> list[Write]:
         """The newest head is ring-durable, and the cluster if it names one.
@@ -149,8 +144,15 @@ class LogWriter:
         """Does the newest head cover all of a cluster, as it must?"""
         if self.head is None or self.head.content.sequence < cluster.end.sequence:
             return False
-        is_named = self.head.content.cluster == cluster.handle.digest
-        return is_named or cluster is self.clusters[-1]
+        is_stored = self._stored(cluster) == len(cluster.records)
+        return is_stored or cluster is self.clusters[-1]
+
+    def _stored(self, cluster: OpenCluster) -> int:
+        """Return how many records of a cluster the newest head leaves to the stored cluster."""
+        if self.head is None or self.head.content.cluster != cluster.handle.digest:
+            return 0
+        content = self.head.content
+        return content.sequence - len(content.tail) - content.first_sequence + 1
 
     def _is_new(self, cluster: OpenCluster) -> bool:
         """Has no head referred to this cluster yet?"""
@@ -160,13 +162,14 @@ class LogWriter:
         # The first head over a cluster carries it in both variants, if it is small enough: then
         # even after the loss of this disk the head in the ring leads to every head of the cluster.
         carries = (self._tail_in_head and cluster is self.clusters[-1]) or self._is_new(cluster)
-        rides_in_head = carries and cluster.end.size <= TAIL_SIZE_MAX
+        tail = cluster.records[self._stored(cluster) :]
+        rides_in_head = carries and len(join_records(tail)) <= TAIL_SIZE_MAX
         return SignedHead.of(
             sign_head(
                 self._key,
                 cluster.end,
                 incarnation=self.base.incarnation,
-                tail=cluster.records if rides_in_head else (),
+                tail=tail if rides_in_head else (),
                 epoch=self._device.account_data_epoch,
                 ring=self._ring,
                 previous=None if self.head is None else self.head.block,

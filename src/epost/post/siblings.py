@@ -40,7 +40,7 @@ from epost.post.data_keys import DataKeys
 from epost.post.device_log import Origin
 from epost.post.devices import Device
 from epost.post.log_chain import ClusterName
-from epost.post.log_reader import LogReader
+from epost.post.log_reader import LogReader, number_of
 from epost.post.log_records import Entry
 from epost.post.messages import Grew
 from epost.post.observed import DeviceRevoked, SiblingRead, SiblingUnreadable
@@ -331,12 +331,16 @@ class Siblings:
                 yield record
 
     async def _stored(self, head: HeadContent, after: int) -> AsyncIterator[bytes]:
+        records: list[bytes] = []
         for name in await self._clusters_since(head, after):
             body, _ = await self._blocks.lookup_cluster(name.handle)
-            for data in split_records(body):
+            records = split_records(body)
+            for data in records:
                 yield data
+        # A head that is read while its successor is on its way: the cluster has some of its tail.
         for data in head.tail:
-            yield data
+            if not records or number_of(data) > number_of(records[-1]):
+                yield data
 
     async def _clusters_since(self, head: HeadContent, after: int) -> list[ClusterName]:
         """Return the clusters, oldest first, from the one that holds the record after `after`."""

@@ -8,6 +8,7 @@ import pytest
 
 from epost.crypto.versioned import key_block_handle, open_key_block
 from epost.foundation.errors import DiskFull, MessageTooLarge, Overloaded
+from epost.foundation.ids import BlockKind
 from epost.past.log_format import head_of, split_records
 from epost.post.account_blocks import decode_device_info
 from epost.post.app_ids import AppId
@@ -122,6 +123,27 @@ def test_a_long_log_is_cut_into_clusters_of_fifty_and_reads_back(tail_in_head: b
         await log.append([mail("after the start")])
         assert await logged(log, after=259) == [expected[259], "after the start"]
         assert len(alice.disk.notes("post.log.records")) <= 100
+        await alice.stop()
+
+    run(story())
+
+
+def test_mails_of_some_kilobytes_take_one_round_each_until_a_tail_of_them_is_full() -> None:
+    async def story() -> None:
+        alice = World().enrol("alice")
+        log, _ = await started(alice)
+        inserted = alice.world.ring.inserted
+        before, texts = len(inserted), ["x" * 10_000 + str(n) for n in range(9)]
+        for text in texts:
+            assert (await log.append([mail(text)])).durability.ring_durable
+        kinds = [handle.kind for handle in inserted[before:]]
+        one, two = [BlockKind.KEY], [BlockKind.CLUSTER, BlockKind.KEY]
+        assert kinds == [*one, *one, *one, *two, *one, *one, *one, *two, *one]
+        assert await read_from_ring(alice) == texts
+        await alice.stop()
+        log, _ = await started(alice)
+        assert (await log.append([mail("after the start")])).durability.ring_durable
+        assert await read_from_ring(alice) == [*texts, "after the start"]
         await alice.stop()
 
     run(story())

@@ -76,7 +76,7 @@ async def offline_and_back(machine: Machine, log: DeviceLog, acked: Acknowledged
 
 
 async def big_records(_machine: Machine, log: DeviceLog, acked: Acknowledged) -> None:
-    for n in range(4):
+    for n in range(7):
         await acked.append(log, f"{n}" + "x" * 15_000)
     await acked.append(log, "small")
 

@@ -26,7 +26,7 @@ from epost.post.observed import (
 from epost.post.records import DeliveryState
 from epost.post.recovery import find_account
 from epost.simulation.clock import run
-from tests.support.post_world import Machine, World, settle
+from tests.support.post_world import Crash, Machine, World, settle
 from tests.unit.post.test_notification import Inbox, folder, send
 
 
@@ -85,6 +85,33 @@ def test_after_the_loss_of_a_machine_the_phrase_brings_everything_back() -> None
         sent = await send(bob, b"hello again", "alice")
         assert [s.state for s in sent.states] == [DeliveryState.DELIVERED]
         assert b"hello again" in await folder(again)
+        await world.stop()
+
+    run(story())
+
+
+def test_a_machine_that_dies_between_a_cluster_and_its_head_leaves_a_log_that_reads() -> None:
+    async def story() -> None:
+        world = World()
+        alice, bob = world.enrol("alice"), world.enrol("bob")
+        await start(alice)
+        await start(bob)
+        inserted, texts = world.ring.inserted, [b"x" * 10_000 + b"%d" % n for n in range(8)]
+
+        def die_after_the_second_extension(_where: str) -> None:
+            clusters = [handle for handle in inserted if handle.kind is BlockKind.CLUSTER]
+            if len(clusters) == 2 and inserted[-1] == clusters[-1]:
+                raise Crash
+
+        alice.crash_point = die_after_the_second_extension
+        await write(alice, *texts[:7])
+        await write(alice, texts[7])  # held locally
+        await alice.stop()
+        alice.crash_point = lambda _where: None
+        again = await world.recover(alice, revoke=False)
+        notebook = await start(again)
+        await settle(30)
+        assert notebook.texts() == texts, "those in the tail of the head, and the extension's"
         await world.stop()
 
     run(story())
