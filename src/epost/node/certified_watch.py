@@ -24,21 +24,20 @@ from epost.foundation.errors import (
     StaleVersion,
     UnavailableError,
 )
-from epost.foundation.ids import U63, BlockKind, Bytes32, Handle
+from epost.foundation.ids import U63, Bytes32
 from epost.foundation.ports import Observer, PutNote
 from epost.node.assembly import Node
 from epost.node.observed import CertifiedLogAlarm
 from epost.past.client import BlockStore
 from epost.past.log_format import (
     LOG_RECORD,
-    NO_CLUSTER,
     NO_RECORD,
     Head,
     Tip,
     follow,
     open_head,
-    split_records,
 )
+from epost.post.log_walk import clusters_back
 from epost.rings.certified import is_for, second_keys
 
 NOTES = "node.certified"
@@ -91,16 +90,12 @@ async def newest_head(blocks: BlockStore, log_key: bytes) -> bytes | None:
 
 async def records_from(blocks: BlockStore, head: Head, start: int) -> list[bytes]:
     """Return the records from the cluster with `start` on; raises PeerError, NotFoundError."""
-    clusters: list[list[bytes]] = []
-    name, content = head.content.cluster, head.content
-    while name != NO_CLUSTER and len(clusters) < CLUSTERS_READ_MAX:
-        body, proof = await blocks.lookup_cluster(Handle(BlockKind.CLUSTER, name))
-        content = open_head(proof).content
-        clusters.append(split_records(body))
-        if content.first_sequence <= start:
+    found: list[list[bytes]] = []
+    async for cluster in clusters_back(blocks, head.content.cluster, CLUSTERS_READ_MAX):
+        found.append(cluster.records)
+        if cluster.head.first_sequence <= start:
             break
-        name = content.previous_cluster
-    return [record for cluster in reversed(clusters) for record in cluster]
+    return [record for records in reversed(found) for record in records]
 
 
 class CertifiedWatch:

@@ -6,11 +6,12 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable
 
 from epost.foundation.errors import BadSeal
-from epost.foundation.ids import BlockKind, Handle
-from epost.past.log_format import LOG_RECORD, NO_CLUSTER, LogRecord, open_head, split_records
+from epost.foundation.ids import Handle
+from epost.past.log_format import LOG_RECORD, NO_CLUSTER, LogRecord, split_records
 from epost.post.devices import Device
 from epost.post.log_chain import ClusterName
 from epost.post.log_records import Entry, open_record
+from epost.post.log_walk import clusters_back
 from epost.post.log_writer import LogWriter
 from epost.post.ports import BlockStore
 
@@ -37,14 +38,14 @@ class LogReader:
         self, newest: ClusterName, is_far_enough: Callable[[ClusterName], bool]
     ) -> list[ClusterName]:
         """Return a log's clusters, oldest first, back to one that is far enough (included)."""
-        names: list[ClusterName] = []
-        name = newest
-        while name.digest != NO_CLUSTER and len(names) < CLUSTERS_WALKED_MAX:
-            names.append(name)
-            if is_far_enough(name) or name.previous == NO_CLUSTER:
-                break
-            _, head = await self._blocks.lookup_cluster(Handle(BlockKind.CLUSTER, name.previous))
-            name = ClusterName.in_head(open_head(head).content)
+        if newest.digest == NO_CLUSTER:
+            return []
+        names = [newest]
+        if not is_far_enough(newest):
+            async for cluster in clusters_back(self._blocks, newest.previous, CLUSTERS_WALKED_MAX):
+                names.append(ClusterName.in_head(cluster.head))
+                if is_far_enough(names[-1]):
+                    break
         return names[::-1]
 
     async def own_records(self, writer: LogWriter, after: int) -> AsyncIterator[bytes]:
