@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epost.foundation.ids import RING_SIZE, closeness, number, point
+from epost.foundation.ids import RING_SIZE, NodeId, closeness, number, point
 from epost.past.arcs import WHOLE_RING, Arc, arc_between, known_arc, replica_arc
+from epost.past.ring_view import RingView
 
 # Few points, so that ties and neighbours are common; scaled, so that wrapping is too.
 SCALE = RING_SIZE // 64
@@ -42,6 +43,24 @@ def test_what_is_known_of_an_arc_is_true_whatever_lies_outside(
     for node in span[k : len(span) - k]:
         if len(span) > 2 * k and len(ring) > k:
             assert known_arc(node, span, k) == replica_arc(node, ring, k)
+
+
+@given(rings, st.integers(1, 4), st.integers(0, 11), st.integers(1, 12), points, near)
+def test_the_far_keys_are_those_whose_replicas_are_not_certain(
+    ring: list[bytes], k: int, first: int, count: int, key: bytes, shift: int
+) -> None:
+    turned = ring[first % len(ring) :] + ring[: first % len(ring)]
+    span = tuple(NodeId(node) for node in turned[:count])
+    view = RingView(span[0], k, span, (), is_whole=False)
+    place = point(number(key) + shift)
+    certain, far = view.certain_arc, view.far_arc
+    if len(span) >= k:
+        assert view.knows_replicas(place) == (certain is not None and place in certain)
+    if far is not None:
+        assert (place in far) != view.knows_replicas(place)
+    whole = RingView(span[0], k, tuple(sorted(span)), (), is_whole=True)
+    assert whole.far_arc is None
+    assert whole.knows_replicas(place)
 
 
 @given(arcs, arcs, points, near)

@@ -16,6 +16,7 @@ from epost.foundation.ids import Handle, Id, NodeHandle, NodeId, closeness
 from epost.foundation.wire import Application
 from epost.node.disk import NodeDisk
 from epost.node.driver import Driver
+from epost.past.arcs import arc_between
 from epost.past.client import BlockStore
 from epost.past.config import PastConfig
 from epost.past.replica import Replica
@@ -76,8 +77,14 @@ class TestOverlay:
         self.me = me
         self.epoch = 1
         self.routed: list[tuple[Id, Application, bytes]] = []
+        self.sought: list[Id] = []
+        """Keys whose replica roots were looked for securely."""
         self.is_narrow = False
         self.is_cut_off = False
+        self.reach: int | None = None
+        """How many nodes on either side it knows; None for all of the ring."""
+        self.astray: Sequence[NodeHandle] = ()
+        """Whom it takes for the replica roots of every key, as a node that is cut off with few."""
         self.way: Sequence[TestOverlay] = ()
         """Over which nodes its messages go before they are at a root."""
         self.round_trips: dict[NodeId, float] = {}
@@ -117,7 +124,8 @@ class TestOverlay:
     def route_securely(
         self, key: Id, size: int, found: Callable[[Sequence[NodeHandle]], None]
     ) -> None:
-        found([] if self.is_cut_off else self._closest(key, size))
+        self.sought.append(key)
+        found([] if self.is_cut_off else self.astray or self._closest(key, size))
 
     def replica_set(self, key: Id, size: int) -> Sequence[NodeHandle]:
         return self._closest(key, size)
@@ -126,7 +134,10 @@ class TestOverlay:
         return self.round_trips.get(node.id)
 
     def covers(self, key: Id, size: int) -> bool:
-        return not self.is_narrow
+        known = self._known()
+        return not self.is_narrow and (
+            self.reach is None or key in arc_between(known[0].node_id, known[-1].node_id)
+        )
 
     def neighbours(self) -> Sequence[NodeHandle]:
         return [node for node in self._live() if node != self.me]
@@ -139,9 +150,17 @@ class TestOverlay:
                 node.id not in absent,
                 self._since.get(node.id, now) if node.id in absent else None,
             )
-            for _, node in sorted(self._membership.members.items())
+            for node in sorted(self._known(), key=lambda node: node.node_id)
             if node != self.me
         ]
+
+    def _known(self) -> list[NodeHandle]:
+        """Return the nodes within reach, clockwise around this one."""
+        ring = [node for _, node in sorted(self._membership.members.items())]
+        if self.reach is None:
+            return ring
+        at, reach = ring.index(self.me), self.reach
+        return [ring[(at + step) % len(ring)] for step in range(-reach, reach + 1)]
 
     def _live(self) -> list[NodeHandle]:
         absent = self._membership.absent
@@ -165,6 +184,7 @@ class StorageNode:
         )
         ring.membership.views[:] = [v for v in ring.membership.views if v.me != member.handle]
         self.overlay = TestOverlay(member.handle, ring.membership, host.clock.now)
+        self.overlay.reach = ring.reach
         self.issuers = Issuers(
             ring.organisation.trust(),
             self.overlay,
@@ -245,11 +265,13 @@ class PastRing:
         pushes: bool = True,
         enrolled: int | None = None,
         disk: DiskConfig | None = None,
+        reach: int | None = None,
         **policy: Any,
     ) -> None:
         self.world = world
         self.config = config
         self.pushes = pushes
+        self.reach = reach
         self.organisation = Organisation()
         self.policy = self.organisation.policy(k=k, enrolled=enrolled or len(names), **policy)
         self.issuer_block = self.organisation.issuer_block(self.policy)

@@ -66,9 +66,12 @@ class PastConfig:
     # A comparison that found differences is repeated soon, to see them settled; as long as it
     # finds the same, after twice the time each time.
     recheck_seconds: float = 10.0
+    # What lies far from its place, and is with all who should hold it, is offered again so often,
+    # until it is given up.
+    strays_seconds: float = 86_400.0
     tick_seconds: float = 1.0
-    # After a change of the leaf set, in the next turn: waiting 0.2 s lost blocks (decision 0023).
-    gathering_seconds: float = 0.000001
+    # After a change of the leaf set: changes seldom come alone, a newcomer enters member by member.
+    gathering_seconds: float = 0.2
     reply_seconds: float = 10.0
     rounds_open_max: int = 4
     # Answers of a peer in one round, then it ends: a difference of a million blocks takes as many.

@@ -42,6 +42,7 @@ from epost.past.pulling import Pulls
 from epost.past.ring_view import Membership, RingView
 from epost.past.scrubbing import Checking, Scrubbing
 from epost.past.shelf import Shelf, is_held
+from epost.past.strays import Strays
 from epost.past.surroundings import Surroundings
 from epost.past.versions import Verdict
 
@@ -82,6 +83,7 @@ class Maintenance:
         self._admission = admission
         self._shelf = shelf
         self._comparisons = Comparisons(around.vault, around.outbox, self, around.config)
+        self.strays = Strays(around, membership, self._comparisons)
         self._pulls = Pulls(around.outbox, around.config, around.may_copy)
         self._coverage = Coverage()
         self.scrubbing = Scrubbing(around, self._fetch_again)
@@ -132,6 +134,7 @@ class Maintenance:
             self._next_due = 0.0
         self._adopt()
         self._begin_rounds(now)
+        self.strays.tick(now)
         self._pulls.pump(now)
         self.scrubbing.tick(now)
 
@@ -157,6 +160,7 @@ class Maintenance:
                 self._pulls.failed(handle, sender.id)
         if self._has_room:
             self._begin_rounds(now)
+            self.strays.go_on(now)
         self._pulls.pump(now)
 
     def on_loaded(self, purpose: Giving | Checking, body: bytes | None, now: float) -> None:
@@ -215,7 +219,9 @@ class Maintenance:
         confirmed = (self._confirmed.get(handle) or frozenset()) | {peer}
         self._confirmed.put(handle, confirmed)
         view = self._membership.view
-        if view.knows_replicas(handle.place) and confirmed.issuperset(view.replicas(handle.place)):
+        is_near = view.knows_replicas(handle.place)
+        replicas = view.replicas(handle.place) if is_near else self.strays.replicas(handle.place)
+        if replicas and confirmed.issuperset(replicas):
             self._give_up(handle)
 
     def is_settled(self, handle: Handle) -> bool:
@@ -224,12 +230,15 @@ class Maintenance:
 
     def on_round_done(self, done: RoundDone, now: float) -> None:
         """Remember what was compared, and when to do it again."""
+        self._has_room = True
+        if done.peer.id in self.strays:
+            self.strays.on_round_done(done)
+            return
         peer, differed = done.peer.id, bool(done.missing or done.lacking)
         self._coverage.note(peer, done.compared)
         self._lacking[peer] = done.lacking
         self._due[peer] = now + self._pauses.after(done)
         self._next_due = 0.0
-        self._has_room = True
         self._observer.record(RangeCompared(peer, differed))
 
     # Rounds.

@@ -39,6 +39,7 @@ from epost.past.serving import Fetching, Serving
 from epost.past.shelf import Delegation, Shelf
 from epost.past.space.elsewhere import Elsewhere
 from epost.past.space.words import NOTIFICATION, SpaceWord
+from epost.past.strays import Strays
 from epost.past.surroundings import Surroundings
 from epost.past.tickets import NodeCertificates, Vouchers
 from epost.past.versions import Verdict
@@ -157,6 +158,8 @@ class Replica:
         """Go on with maintenance, with the notices, or write the allowances."""
         if name == TICK:
             self._tick(now)
+        elif name == Strays.TIMER:
+            self._maintenance.strays.go_on(now)
         elif name == _NOTICES:
             self._next_notices()
         elif name == _LEASES:

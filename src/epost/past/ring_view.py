@@ -12,7 +12,7 @@ from functools import cached_property
 from math import inf
 
 from epost.foundation.ids import NodeHandle, NodeId, closeness, number, point
-from epost.past.arcs import Arc, arc_between, known_arc, replica_arc
+from epost.past.arcs import WHOLE_RING, Arc, arc_between, known_arc, replica_arc
 from epost.past.config import PastConfig
 from epost.past.observed import CopyingPaused
 from epost.past.overlay import MemberView, Overlay
@@ -57,6 +57,24 @@ class RingView:
         at = number(place)
         nodes = [node for node, arc in self._arcs.items() if arc.reaches(at)]
         return nodes if len(nodes) == min(self.k, len(self.span)) else []
+
+    @cached_property
+    def certain_arc(self) -> Arc | None:
+        """Return the keys whose k replicas are certain; None if too little is known."""
+        if self.is_whole:
+            return WHOLE_RING
+        if len(self.span) < self.k:
+            return None
+        first, last = self._arcs[self.span[self.k - 1]], self._arcs[self.span[-self.k]]
+        return None if first.start == last.end else arc_between(first.start, last.end)
+
+    @property
+    def far_arc(self) -> Arc | None:
+        """Return the keys that others keep, who are not known here; None if there are none."""
+        certain = self.certain_arc
+        if self.is_whole or certain is None:
+            return None
+        return arc_between(certain.end, certain.start)
 
     @cached_property
     def _arcs(self) -> Mapping[NodeId, Arc]:
