@@ -14,8 +14,8 @@ import json
 import multiprocessing
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +34,8 @@ class Outcome:
     violations: tuple[str, ...]
     command: str
     trace: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """What happened, in numbers; state files of former versions have none."""
 
 
 def run_seed(seed: int, *, scenario: str, minutes: float) -> Outcome:
@@ -49,6 +51,7 @@ def run_seed(seed: int, *, scenario: str, minutes: float) -> Outcome:
         violations=tuple(str(violation) for violation in report.violations),
         command=report.command,
         trace=report.trace,
+        figures=report.figures,
     )
 
 
@@ -100,7 +103,14 @@ def summary(outcomes: Sequence[Outcome]) -> str:
         f" {sum(o.cpu_seconds for o in outcomes) / 60:.1f} min of CPU: {len(failed)} failed"
     ]
     lines += [f"  {outcome.command}" for outcome in failed]
+    for name in dict.fromkeys(name for outcome in outcomes for name in outcome.figures):
+        spread = _spread([outcome.figures.get(name, 0) for outcome in outcomes])
+        lines.append(f"  {name:26} {spread}")
     return "\n".join(lines)
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{sum(values):12,.0f} in all, {min(values):,.0f}-{max(values):,.0f} in one run"
 
 
 def parse_seeds(text: str) -> Sequence[int]:

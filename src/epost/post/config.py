@@ -19,6 +19,8 @@ class PostConfig:
     """After this long an append is called held locally; it goes on (design 4)."""
     log_retry_seconds_min: float = 1.0
     log_retry_seconds_max: float = 60.0
+    log_look_seconds: float = 300.0
+    """How often the own log's head is compared with the ring's though nothing is logged."""
     contact_cache_seconds: float = 60.0
     """Burst cache of device lists (crypto 2.2)."""
     direct_patience_seconds: float = 0.3

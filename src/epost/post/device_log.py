@@ -33,6 +33,8 @@ from epost.post.ports import BlockStore, NodePorts
 
 CONFIRM_SECONDS_MAX = 5.0
 """While the head is unconfirmed the ring is asked at least this often: users wait for it."""
+LOOK_TICK_SECONDS = 5.0
+"""The pause of a timer does not count the time that the machine sleeps, its clock does."""
 ENTRIES_WAITING_MAX = 10_000
 ENTRIES_PER_COMMIT_MAX = 256
 MAIL_BYTES_MIN = 1024
@@ -107,6 +109,7 @@ class DeviceLog:
         self._writes_due: list[Write] = []
         self._rival: bytes | None = None
         self._is_confirmed = False
+        self._is_doubted = False
         self._is_away = False
         self._is_ended = False
         self._running: set[str] = set()
@@ -140,8 +143,9 @@ class DeviceLog:
         return self._is_confirmed
 
     def start(self) -> None:
-        """Compare with the ring, however long it takes; appends are possible at once."""
+        """Compare with the ring, however long it takes, and now and then; appends are possible."""
         self._run_once("confirm", self._confirm)
+        self._run_once("look", self._keep_looking)
 
     def is_ring_durable(self, sequence: int) -> bool:
         """Is the record of this number known to be on k machines?"""
@@ -249,6 +253,10 @@ class DeviceLog:
         while self._is_confirmed:
             if self._writer.is_head_in_ring:
                 await self._commit_batch()
+            if self._is_doubted:
+                self._is_confirmed = False
+                self._run_once("confirm", self._confirm)
+                return
             if self._writer.is_head_in_ring:
                 return
             writer, step = self._writer, self._writer.step()
@@ -260,7 +268,7 @@ class DeviceLog:
             except Conflict as conflict:
                 # Another machine signs with this key: never again with it from here on.
                 self._is_confirmed, self._rival = False, conflict.block
-                self.start()
+                self._run_once("confirm", self._confirm)
                 return
             except EpostError as failure:
                 durability, error = self._held(), failure
@@ -293,7 +301,18 @@ class DeviceLog:
 
     # Confirming.
 
+    async def _keep_looking(self) -> None:
+        """While this machine slept, another with a copy of its disk may have been in use."""
+        looked_at = self._ports.clock.now()
+        while True:
+            await asyncio.sleep(LOOK_TICK_SECONDS)
+            now = self._ports.clock.now()
+            if self._is_confirmed and now >= looked_at + self._config.log_look_seconds:
+                looked_at, self._is_doubted = now, True
+                self._run_once("publish", self._publish)
+
     async def _confirm(self) -> None:
+        was_in_reach, self._is_doubted = self._is_doubted, False
         while not self._is_confirmed:
             try:
                 if fork := await self._forks.compare(self._writer, self._rival):
@@ -301,11 +320,13 @@ class DeviceLog:
                 self._rival = None
                 await self._device_block.publish(self._writer.name)
             except EpostError as error:
+                was_in_reach = False
                 self._hold_everything(error)
                 await asyncio.sleep(min(self._next_delay(), CONFIRM_SECONDS_MAX))
             else:
                 self._is_confirmed, self._is_away = True, False
-        self._tell_reached()
+        if not was_in_reach:
+            self._tell_reached()
         self._run_once("publish", self._publish)
 
     def _tell_reached(self) -> None:

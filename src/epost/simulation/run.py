@@ -14,7 +14,7 @@ from epost.simulation.report import Report
 from epost.simulation.scenarios.mail import MailConfig, MailScenario
 from epost.simulation.scenarios.office_day import OfficeDayScenario
 from epost.simulation.scenarios.scenario import Scenario
-from epost.simulation.scenarios.services import ServicesConfig, ServicesScenario, stretched
+from epost.simulation.scenarios.services import SMALL, ServicesConfig, ServicesScenario, stretched
 from epost.simulation.scenarios.storage import StorageScenario
 from epost.simulation.verifying import verified_once
 
@@ -32,6 +32,10 @@ SCENARIOS = {
     "mail": Kind("an office writes mails while its machines come and go", MailScenario),
     "office-day": Kind("200 desktops, most asleep from 18:00 to 08:00", OfficeDayScenario),
     "services": Kind("users with several machines, old backups and clones", ServicesScenario),
+    "services-small": Kind(
+        "the same with 24 machines and 6 users",
+        lambda seed, defect: ServicesScenario(seed, defect, SMALL),
+    ),
     "services-weeks": Kind(
         "the same with everything stretched: for weeks (--minutes 43200)",
         lambda seed, defect: ServicesScenario(seed, defect, stretched(ServicesConfig())),

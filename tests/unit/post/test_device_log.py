@@ -12,6 +12,7 @@ from epost.foundation.ids import BlockKind
 from epost.past.log_format import head_of, split_records
 from epost.post.account_blocks import decode_device_info
 from epost.post.app_ids import AppId
+from epost.post.config import PostConfig
 from epost.post.device_log import DeviceLog
 from epost.post.log_reader import LogReader
 from epost.post.log_records import PAYLOAD_BYTES_MAX, Entry
@@ -315,6 +316,40 @@ def test_two_clones_that_both_run_go_on_under_different_keys(tail_in_head: bool)
         assert {"a-last", "b-last", "common 0"} <= everything
         assert clone.observer.of(DeviceExistsTwice) or alice.observer.of(DeviceExistsTwice)
         await clone.stop()
+        await alice.stop()
+
+    run(story())
+
+
+@BOTH
+def test_what_a_clone_logged_is_seen_here_without_an_append(tail_in_head: bool) -> None:
+    async def story() -> None:
+        alice = World(tail_in_head=tail_in_head).enrol("alice")
+        log, told = await started(alice)
+        await log.append([mail("common")])
+        clone = alice.clone()
+        clone_log, _ = await started(clone)
+        await clone_log.append([mail("of the clone")])
+        await clone.stop()
+        await settle(2 * PostConfig().log_look_seconds)
+        assert "of the clone" in told.texts
+        await alice.stop()
+
+    run(story())
+
+
+def test_looking_at_the_own_log_changes_nothing_where_nobody_else_wrote() -> None:
+    async def story() -> None:
+        alice = World().enrol("alice")
+        log, told = await started(alice)
+        await log.append([mail("mine")])
+        reached: list[None] = []
+        log.on_reached(lambda: reached.append(None))
+        await settle(3 * PostConfig().log_look_seconds)
+        assert (await log.append([mail("mine too")])).durability.ring_durable
+        assert told.texts == ["mine", "mine too"]
+        assert not alice.observer.of(DeviceExistsTwice)
+        assert not reached, "it was in reach all the time: nothing is offered again"
         await alice.stop()
 
     run(story())

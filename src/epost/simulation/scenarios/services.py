@@ -99,6 +99,16 @@ class ServicesConfig:
     blocks_read: int = 50
 
 
+SMALL = ServicesConfig(
+    machines=24,
+    users=6,
+    further_machines=(1, 1),
+    on_holiday=2,
+    # As many mails and forks as a large organisation has, among fewer users.
+    forks=ForkConfig(backup_every=10.0, restore_every=30.0, clone_every=30.0),
+)
+"""A small organisation: bugs come cheaper there."""
+
 HOUR = 3600.0
 DAY = 24 * HOUR
 
@@ -175,6 +185,7 @@ def _stretched_nodes(nodes: NodeConfigs) -> NodeConfigs:
             presence_gap_seconds_min=600.0,
             checkpoint_seconds=600.0,
             log_retry_seconds_max=HOUR,
+            log_look_seconds=6 * HOUR,
             offer_again_seconds_min=600.0,
         ),
     )
