@@ -255,6 +255,7 @@ class NodeStore:
         self._machine = machine
         self._world = machine.world
         self.renewals = 0
+        self.unmirrored: list[Handle] = []
 
     async def insert(
         self, kind: BlockKind, block: bytes, *, mirror: bool = True, only_with_room: bool = False
@@ -305,6 +306,14 @@ class NodeStore:
     async def renew_mirrored(self) -> int:
         self.renewals += 1
         return 0
+
+    def is_mirrored(self, handle: Handle) -> bool:
+        return handle in self._machine.disk.vault
+
+    async def unmirror(self, handles: Sequence[Handle]) -> None:
+        self.unmirrored += handles
+        for handle in handles:
+            self._machine.disk.vault.pop(handle, None)
 
     async def lookup_latest(self, handle: Handle) -> Reading:
         self._machine.lookups += 1

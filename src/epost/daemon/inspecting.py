@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from typing import Any
 
-from epost.apps.mail.notice import InStore, read_notice
-from epost.apps.mail.records import Stored
+from epost.apps.mail.references import references_in_notice, references_of
 from epost.apps.mail.service import MailService
 from epost.daemon.control import Command
-from epost.foundation.errors import EpostError, NoSuchUser, PeerError
+from epost.foundation.errors import EpostError, NoSuchUser
 from epost.node.assembly import Node
 from epost.post.account_reach import AccountReach, Piece
 from epost.post.app_ids import AppId
@@ -88,7 +86,7 @@ async def _pieces(node: Node, post: Post, mail: MailService) -> AsyncIterator[Pi
     for message in post.ledger.outbox.messages():
         outgoing = await post.ledger.outgoing(message.sequence)
         for content in outgoing.contents if outgoing.app == AppId.MAIL else ():
-            for reference in _sent_references(content):
+            for reference in references_in_notice(content):
                 async for piece in reach.message(reference, "a mail that is on its way"):
                     yield piece
 
@@ -101,18 +99,9 @@ def _references(mail: MailService) -> list[Reference]:
         while rows := mail.index.folder_rows(folder.state.folder, after, ROWS_AT_ONCE):
             after = rows[-1].placement.uid
             for content in mail.index.contents([row.facts.position for row in rows]).values():
-                if isinstance(content, Stored):
-                    for reference in (content.skeleton, *content.parts):
-                        found.setdefault(reference.digest, reference)
+                for reference in references_of(content):
+                    found.setdefault(reference.digest, reference)
     return list(found.values())
-
-
-def _sent_references(content: bytes) -> tuple[Reference, ...]:
-    with suppress(PeerError):  # a memo, or of a later version
-        stored = read_notice(content).content
-        if isinstance(stored, InStore):
-            return (stored.skeleton, *stored.parts)
-    return ()
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

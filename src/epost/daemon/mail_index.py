@@ -32,6 +32,8 @@ from epost.apps.mail.records import Content
 from epost.daemon.mail_index_rows import flags_row, mail_facts, placement_row, unseen_row
 from epost.daemon.mail_index_schema import (
     ADD_ANNOTATIONS,
+    CONTENTS_IN_FOLDERS,
+    CONTENTS_IN_NONE,
     FOLDER_ROWS,
     PUT_FLAGS,
     PUT_MAIL,
@@ -41,6 +43,7 @@ from epost.daemon.mail_index_schema import (
     SCHEMA,
     SCHEMA_VERSION,
     TABLES,
+    UNRENDERED,
     WITHOUT_ANNOTATIONS,
 )
 from epost.daemon.mail_index_texts import SearchedTexts
@@ -242,9 +245,16 @@ class SqliteMailIndex:
             return [_placement.decode(value) for (value,) in self._db.execute(query, (limit,))]
 
     def unrendered(self, limit: int, after: int = 0) -> Sequence[tuple[int, bytes]]:
-        query = "SELECT key, email FROM mail WHERE NOT is_rendered AND key > ? ORDER BY key LIMIT ?"
         with self._errors():
-            return [(key, email) for key, email in self._db.execute(query, (after, limit))]
+            return [(key, email) for key, email in self._db.execute(UNRENDERED, (after, limit))]
+
+    def contents_of_mails(
+        self, limit: int, after: int = 0, *, in_folders: bool
+    ) -> Sequence[tuple[int, Content]]:
+        query = CONTENTS_IN_FOLDERS if in_folders else CONTENTS_IN_NONE
+        with self._errors():
+            found = self._db.execute(query, (after, limit))
+            return [(key, _content.decode(value)) for key, value in found]
 
     def forget_vanished(self, folder: bytes, keep: int) -> int:
         oldest = (

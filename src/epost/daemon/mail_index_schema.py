@@ -72,3 +72,19 @@ SELECT p.value, p.modseq,
   m.email, m.size, m.seconds, m.zone, m.sent_seconds, m.sent_zone, m.key
 FROM placement p JOIN mail m ON m.email = p.email
 WHERE p.folder = ? AND p.uid > ? ORDER BY p.uid LIMIT ?"""
+# A mail lives if it is alive in any place, numbered or not yet.
+UNRENDERED = """
+SELECT m.key, m.email FROM mail m
+WHERE NOT m.is_rendered AND m.key > ? AND EXISTS (
+  SELECT 1 FROM placement p WHERE p.email = m.email AND (p.uid IS NOT NULL OR p.is_waiting))
+ORDER BY m.key LIMIT ?"""
+CONTENTS_IN_FOLDERS = """
+SELECT m.key, c.value FROM mail m JOIN content c ON c.key = m.key
+WHERE m.key > ? AND EXISTS (
+  SELECT 1 FROM placement p WHERE p.email = m.email AND (p.uid IS NOT NULL OR p.is_waiting))
+ORDER BY m.key LIMIT ?"""
+CONTENTS_IN_NONE = """
+SELECT m.key, c.value FROM mail m JOIN content c ON c.key = m.key
+WHERE m.key > ? AND NOT EXISTS (
+  SELECT 1 FROM placement p WHERE p.email = m.email AND (p.uid IS NOT NULL OR p.is_waiting))
+ORDER BY m.key LIMIT ?"""

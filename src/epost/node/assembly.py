@@ -276,6 +276,7 @@ class Node:
         assert self.mail is not None
         services = self.post.services
         services.notifications.register(AppId.MAIL, self.mail.inbox)
+        services.lease_ending.register(self.mail.references(self.post.ledger))
         await self.post.start()
         await self.mail.start()
         self.driver.serve(Application.POST, self.post.endpoint)

@@ -173,6 +173,24 @@ class BlockStore:
         """
         return await self._bulk_renewal.run()
 
+    def is_mirrored(self, handle: Handle) -> bool:
+        """Is a block kept here for this node's own user, and its lease renewed by her?"""
+        entry = self._vault.entry(handle)
+        return entry is not None and Role.MIRROR in entry.roles
+
+    async def unmirror(self, handles: Sequence[Handle]) -> None:
+        """Keep these no longer for this node's own user, nor renew them; returns when that is so.
+
+        Nothing happens between the call and the change. What is kept for the ring stays in that
+        role; what is still to be pushed stays as it is.
+        """
+        for handle in handles:
+            entry = self._vault.entry(handle)
+            if entry is None or Role.UNPUSHED in entry.roles or Role.MIRROR not in entry.roles:
+                continue
+            self._around.outbox.write(SetRoles(handle, remove=Role.MIRROR))
+        await self._disk.durable(())
+
     async def fill_cache_for_ever(self) -> None:
         """Fetch what look-ups that pass this node ask for repeatedly; to be run as a story."""
         await self._filling.run()

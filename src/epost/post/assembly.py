@@ -21,6 +21,7 @@ from epost.post.directory_cache import CachedDirectory
 from epost.post.dispatch import Dispatch
 from epost.post.endpoint import PostEndpoint
 from epost.post.inheritance import Inheritance
+from epost.post.lease_ending import LeaseEnding
 from epost.post.lease_keeping import LeaseKeeping
 from epost.post.ledger import Ledger
 from epost.post.message_store import MessageStore
@@ -35,6 +36,7 @@ from epost.post.reference_memory import ReferenceMemory
 from epost.post.services import PostServices
 from epost.post.siblings import Siblings
 from epost.post.tracing import LogHeads, Tracing
+from epost.post.unneeded import UnneededBlocks
 
 __all__ = ["Layers", "Post", "make_delegation"]
 
@@ -95,6 +97,7 @@ class Post:
         )
         accounts = _make_accounts(device, self._layers, ports, config)
         self.siblings = self._make_siblings(accounts, secret_store)
+        self._unneeded = UnneededBlocks(device, ports)
         reception = self._make_reception(accounts)
         notifications = self._make_notifications(accounts, reception)
         self.siblings.leave_to(Inheritance(log=self.log, ports=ports, resume=notifications.resume))
@@ -155,7 +158,17 @@ class Post:
             blocks=blocks,
             memory=ReferenceMemory(device, ports),
             entropy=ports.entropy,
+            leases=self._layers.leases,
+            unneeded=self._unneeded,
             replicas_wanted=ports.replicas_wanted,
+            config=self._config,
+        )
+        lease_ending = LeaseEnding(
+            unneeded=self._unneeded,
+            handles_of=messages.handles_of,
+            read_siblings=self.siblings.read_all,
+            leases=self._layers.leases,
+            ports=ports,
             config=self._config,
         )
         return PostServices(
@@ -165,6 +178,7 @@ class Post:
             siblings=self.siblings,
             notifications=notifications,
             mirror=Mirror(device=device, messages=messages, blocks=blocks, ports=ports),
+            lease_ending=lease_ending,
             clock=ports.clock,
             entropy=ports.entropy,
             observer=ports.observer,
@@ -195,6 +209,7 @@ class Post:
         The endpoint must not be served before this returns.
         """
         await self._load()
+        self._unneeded.load()
         self.log.on_reached(self.announcer.announce_soon)
         self.log.start()
         self.services.notifications.start()
@@ -202,12 +217,16 @@ class Post:
         run_story(self.ledger.keep_checkpoints())
         run_story(self.ledger.keep_forgetting())
         run_story(self.services.mirror.keep_fetching())
-        run_story(LeaseKeeping(self._layers.leases, self._ports, self._config).keep())
+        run_story(self._lease_keeping().keep())
         self.log.on_published(self.siblings.tell_soon)
         run_story(self.siblings.keep_following())
         run_story(self.siblings.keep_telling())
         run_story(self.announcer.keep_announcing())
         run_story(self.prekeys.keep())
+
+    def _lease_keeping(self) -> LeaseKeeping:
+        ending = self.services.lease_ending
+        return LeaseKeeping(self._layers.leases, ending, self._ports, self._config)
 
     async def _load(self) -> None:
         """Read the own log; where the own copy is damaged, wait for the ring to have another."""

@@ -59,6 +59,10 @@ class PostConfig:
     lease_renewal_seconds: float = 30 * DAY_SECONDS
     """How often the leases of everything mirrored here are renewed (design 8: monthly)."""
     lease_check_seconds: float = 3600.0
+    lease_ending_seconds: float = DAY_SECONDS
+    """How often it is looked what nothing refers to any more."""
+    unneeded_kept_seconds: float = 30 * DAY_SECONDS
+    """For so long a block must be found unneeded before its lease is left to end."""
     checkpoint_seconds: float = 10.0
     """How often the outbox and the replay set are written down beside the log."""
     progress_seconds: float = 1.0

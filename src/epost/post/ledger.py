@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import msgspec
@@ -106,6 +107,27 @@ class Ledger:
             if found == sequence and isinstance(record, Outgoing):
                 return record
         raise AssertionError("the outbox names a record that the log does not have")
+
+    async def contents_on_their_way(self, app: AppId) -> AsyncIterator[bytes]:
+        """Yield what this device has sent for an application and is not settled; raises as the log.
+
+        What the application had kept beside it is among the contents.
+        """
+        for message in self.outbox.messages():
+            if message.app == app:
+                for content in (await self.outgoing(message.sequence)).contents:
+                    yield content
+
+    async def contents_settled(self, app: AppId) -> AsyncIterator[bytes]:
+        """Yield the same of all messages that are settled; reads the whole log."""
+        async for _, payload in self._log.replay(AppId.POST, 0):
+            with suppress(PeerError):  # of a later version
+                record = POST_RECORD.decode(payload)
+                if not isinstance(record, Outgoing) or record.app != app:
+                    continue
+                if self.outbox.message(record.message_key) is None:
+                    for content in record.contents:
+                        yield content
 
     def _on_entry(self, sequence: int, entry: Entry, _origin: Origin) -> None:
         self._apply(sequence, entry.payload)

@@ -41,9 +41,10 @@ from epost.post.frames import (
     seal_frame,
 )
 from epost.post.parallel import in_parallel
-from epost.post.ports import BlockStore
+from epost.post.ports import BlockStore, Leases
 from epost.post.reference_memory import ReferenceMemory, Remembered
 from epost.post.references import Reference, Secrecy
+from epost.post.unneeded import UnneededBlocks
 
 MESSAGE_BYTES_MAX = 256 * 1024 * 1024
 """Longest plaintext; manifests hold 16 GiB, but messages are handled in memory."""
@@ -90,9 +91,14 @@ class MessageStore:
         blocks: BlockStore,
         memory: ReferenceMemory,
         entropy: Entropy,
+        leases: Leases,
+        unneeded: UnneededBlocks,
         replicas_wanted: Callable[[], int],
         config: PostConfig,
     ) -> None:
+        """`unneeded` learns of every block that is used, and `leases` of what is kept here."""
+        self._leases = leases
+        self._unneeded = unneeded
         self._device = device
         self._blocks = blocks
         self._memory = memory
@@ -147,9 +153,19 @@ class MessageStore:
         chunks = _MANIFEST.decode(encoded).chunks
         return [reference.handle, *(Handle(BlockKind.CONTENT, c.digest) for c in chunks)]
 
+    async def _use(self, reference: Reference) -> None:
+        """Keep every block of a message from being let go, before anything refers to it again."""
+        self._unneeded.use(reference.digest)
+        if self._unneeded and reference.codec == Codec.MANIFEST:
+            for handle in await self.handles_of(reference):
+                self._unneeded.use(handle.digest)
+
     async def _reuse(self, sha256: bytes, remembered: Remembered) -> Stored | None:
         """Return the known reference; insert its block again if it is not on enough machines."""
         reference, durability = remembered.reference, remembered.durability
+        if not self._leases.is_mirrored(reference.handle):
+            return None  # let go since: nobody may keep it any more
+        await self._use(reference)
         if durability.suffices(self._replicas_wanted()):
             return Stored(reference, durability)
         if reference.codec == Codec.MANIFEST:
@@ -189,6 +205,8 @@ class MessageStore:
             places_left -= 1
             key = self._content_key(mode, framed)
             block = seal_frame(key, framed)
+            if self._unneeded:
+                self._unneeded.use(digest("blk/content", block))
             insertion = await self._blocks.insert(
                 BlockKind.CONTENT, block, only_with_room=places_left > 0
             )
@@ -218,6 +236,7 @@ class MessageStore:
         return Stored(whole.reference, durability)
 
     async def _fetch_block(self, block_digest: bytes, key: bytes) -> tuple[Codec, bytes]:
+        self._unneeded.use(block_digest)
         block = await self._blocks.lookup(Handle(BlockKind.CONTENT, block_digest))
         return decode_frame(open_frame(key, block))
 

@@ -17,6 +17,20 @@ class DeviceExistsTwice:
 
 
 @dataclass(frozen=True, slots=True)
+class LeasesLeft:
+    """So many blocks are not renewed from here any more: nothing refers to them for long enough."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesNotJudged:
+    """It cannot be told now what is still referred to, so nothing is let go."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
 class LeasesRenewed:
     """Everything mirrored here was asked to be kept for longer: so many blocks."""
 

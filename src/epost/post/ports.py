@@ -96,6 +96,16 @@ class Leases(Protocol):
         """Have the leases of all that is mirrored here prolonged; return how many, unanswered."""
         ...
 
+    def is_mirrored(self, handle: Handle) -> bool:
+        """Is a block kept here for this node's own user?"""
+        ...
+
+    async def unmirror(self, handles: Sequence[Handle]) -> None:
+        """Keep these no longer for the own user, nor renew them; not what is still to be pushed.
+
+        Nothing happens between the call and the change.
+        """
+
 
 class Delegates(Protocol):
     """Leaves pending notices with other nodes."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from epost.foundation.ports import Clock, Entropy, Observer
 from epost.post.accounts import Accounts
 from epost.post.device_log import DeviceLog
+from epost.post.lease_ending import LeaseEnding
 from epost.post.message_store import MessageStore
 from epost.post.mirror import Mirror
 from epost.post.notification import Notifications
@@ -23,6 +24,7 @@ class PostServices:
     siblings: Siblings
     notifications: Notifications
     mirror: Mirror
+    lease_ending: LeaseEnding
     clock: Clock
     entropy: Entropy
     observer: Observer

@@ -195,16 +195,31 @@ class Siblings:
         One that cannot be read does not stop the rest. Raises UnavailableError and the like if it
         cannot be told which devices there are.
         """
+        others, _ = await self._follow_all()
+        return others
+
+    async def read_all(self) -> bool:
+        """Read what is new; return whether the applications have every other log to its end.
+
+        What another device has logged and not published yet nobody can know. Raises as `follow`.
+        """
+        _, unread = await self._follow_all()
+        return bool(self._followers) and not unread
+
+    async def _follow_all(self) -> tuple[int, int]:
+        """Return how many other devices there are, and how many logs could not be read."""
         me = await self._accounts.resolve(self._accounts.me.name)
         await self._data_keys.follow(me.identity.keyring)
         self._look_for_revocation(me)
         siblings = await self._siblings(me)
+        unread = 0
         for sibling in siblings:
             try:
                 await self._follow(sibling)
             except _TROUBLES as error:
+                unread += 1
                 self._ports.observer.record(SiblingUnreadable(sibling.number, error))
-        return len(siblings)
+        return len(siblings), unread
 
     def _look_for_revocation(self, me: Contact) -> None:
         if not self.is_revoked and me.revocation(self._device.signing.public) is not None:

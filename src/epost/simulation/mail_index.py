@@ -155,9 +155,22 @@ class SimulatedMailIndex:
         waiting = (
             (position, email)
             for position, email in self._emails.items()
-            if position > after and email not in self._renditions
+            if position > after and email not in self._renditions and self._is_in_a_folder(email)
         )
         return list(islice(waiting, limit))
+
+    def contents_of_mails(
+        self, limit: int, after: int = 0, *, in_folders: bool
+    ) -> Sequence[tuple[int, Content]]:
+        found = (
+            (position, self._contents[email])
+            for position, email in sorted(self._emails.items())
+            if position > after and self._is_in_a_folder(email) is in_folders
+        )
+        return list(islice(found, limit))
+
+    def _is_in_a_folder(self, email: bytes) -> bool:
+        return any(self._placements[name][0].is_alive for name in self._places[email])
 
     def forget_vanished(self, folder: bytes, keep: int) -> int:
         newest = sorted(self._vanished[folder], reverse=True)

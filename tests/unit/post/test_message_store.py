@@ -272,7 +272,6 @@ async def test_what_was_held_locally_is_inserted_again_when_it_is_stored_again(
     again = await messages.store(b"on a train")
     assert again.reference == first.reference
     assert again.durability.ring_durable
-    alice.disk.vault.clear()
     await settle()
     assert (await messages.store(b"on a train")).reference == first.reference
     alice.is_online = False
@@ -282,6 +281,16 @@ async def test_what_was_held_locally_is_inserted_again_when_it_is_stored_again(
     alice.disk.vault.clear()
     assert (await messages.store(b"lost")).reference != lost.reference
     assert (await messages.store(bytes(5 * MIB))).reference.codec == long.reference.codec
+
+
+@with_store
+async def test_what_is_not_mirrored_here_any_more_is_stored_anew(alice, messages) -> None:
+    first = await messages.store(b"let go")
+    await settle()
+    await alice.layers.leases.unmirror(await messages.handles_of(first.reference))
+    again = await messages.store(b"let go")
+    assert again.reference != first.reference
+    assert alice.layers.leases.is_mirrored(again.reference.handle)
 
 
 @with_store

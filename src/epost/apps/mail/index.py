@@ -209,7 +209,17 @@ class BacklogIndex(Protocol):
         ...
 
     def unrendered(self, limit: int, after: int = 0) -> Sequence[tuple[int, bytes]]:
-        """Return (position, mail) of mails without rendition, behind a position."""
+        """Return (position, mail) of mails without rendition, behind a position.
+
+        Those that are in no folder any more need none: their octets may be gone.
+        """
+        ...
+
+    def contents_of_mails(
+        self, limit: int, after: int = 0, *, in_folders: bool
+    ) -> Sequence[tuple[int, Content]]:
+        """Return (position, content) of mails behind a position: of those that are in a folder,
+        or of those that are in none any more."""
         ...
 
     def forget_vanished(self, folder: bytes, keep: int) -> int:

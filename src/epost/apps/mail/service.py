@@ -27,6 +27,7 @@ from epost.apps.mail.records import (
     decode_record,
     encode_record,
 )
+from epost.apps.mail.references import MailReferences, SentContents
 from epost.apps.mail.reports import DeliveryReports
 from epost.apps.mail.submission import MailSubmission
 from epost.apps.mail.writing import MailWriter
@@ -176,6 +177,10 @@ class MailService:
             clock=self._services.clock,
             observer=self._observer,
         )
+
+    def references(self, sent: SentContents) -> MailReferences:
+        """Return what the mails of this account, and those that it sent, refer to."""
+        return MailReferences(self.index, sent, lambda: self._here if self._is_live else None)
 
     async def start(self) -> None:
         """Bring the index up to the log, then follow it; raises DiskFull, MailIndexDamaged."""

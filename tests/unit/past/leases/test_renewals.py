@@ -134,3 +134,35 @@ def test_a_copy_that_repair_makes_is_kept_as_long_as_the_others() -> None:
         assert until[fourth] == 400
 
     in_ring(story, EIGHT)
+
+
+def test_what_is_not_mirrored_any_more_is_kept_for_the_ring_only_and_not_renewed() -> None:
+    async def story(ring: PastRing) -> None:
+        store = ring.node("ann").store
+        kept, left = [content_handle(block) for block in (b"kept", b"left")]
+        await store.insert_many([(CONTENT, b"kept"), (CONTENT, b"left")])
+        held = {name: ring.hosts[name].vault.entry(left) for name in ring.closest(left)[:3]}
+        assert store.is_mirrored(left)
+        await store.unmirror([left, content_handle(b"never heard of")])
+        assert not store.is_mirrored(left)
+        assert store.is_mirrored(kept)
+        assert await store.renew_mirrored() == 1
+        for name, before in held.items():
+            entry = ring.hosts[name].vault.entry(left)
+            assert entry is not None
+            assert before is not None
+            assert entry.roles == before.roles & ~Role.MIRROR
+
+    in_ring(story, EIGHT, pushes=False)
+
+
+def test_what_is_still_to_be_pushed_stays_mirrored() -> None:
+    async def story(ring: PastRing) -> None:
+        store = ring.node("ann").store
+        for name in EIGHT[1:]:
+            ring.fail(name)
+        inserted = await store.insert(CONTENT, b"on a train")
+        await store.unmirror([inserted.handle])
+        assert store.is_mirrored(inserted.handle)
+
+    in_ring(story, EIGHT, pushes=False)
