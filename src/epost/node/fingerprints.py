@@ -27,7 +27,6 @@ _FANOUT = 1 << _DIGIT_BITS
 _DIGITS = 8 * ID_BYTES // _DIGIT_BITS
 _SUM_BYTES = 256
 _MASK = (1 << 8 * _SUM_BYTES) - 1
-_HELD_BITS = int(HELD)  # ten times faster than the operators of an enum
 _LAST = (1 << 8 * ID_BYTES) - 1
 
 Rows = Callable[[Id, Id, Handle | None, int], Iterable[VaultEntry]]
@@ -114,7 +113,7 @@ class Fingerprints:
         return self._counted is None or position(entry.handle) <= self._counted
 
     def _add(self, entry: VaultEntry, sign: int) -> None:
-        if not int(entry.roles) & _HELD_BITS:
+        if not entry.roles & HELD:
             return
         place, change = number(entry.handle.place), sign * term(entry)
         branch, depth = self._root, 0
@@ -162,7 +161,7 @@ class Fingerprints:
         while True:
             entries = list(self._rows(start, end, after, LEAF_ROWS_MAX))
             for entry in entries:
-                if int(entry.roles) & _HELD_BITS and self._is_counted(entry):
+                if entry.roles & HELD and self._is_counted(entry):
                     yield entry
             if len(entries) < LEAF_ROWS_MAX:
                 return

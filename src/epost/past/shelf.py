@@ -36,9 +36,6 @@ from epost.past.ring_view import Membership
 from epost.past.surroundings import Surroundings
 from epost.past.tickets import recall_inserter, recall_lease
 
-# Asked of every row, and ten times faster than with the operators of an enum.
-_HELD_BITS, _POINTER_BIT = int(HELD), int(Role.POINTER)
-
 TRASH_NOTES = "past.trash"
 RENEWAL_MS_MIN = 24 * 3600 * 1000
 """A lease that is longer by less is not written down again."""
@@ -283,9 +280,9 @@ def _one(entry: VaultEntry, sign: int) -> dict[str, int]:
 
 def is_held(entry: VaultEntry) -> bool:
     """Does this row count as one of the ring's copies?"""
-    return int(entry.roles) & _HELD_BITS != 0
+    return bool(entry.roles & HELD)
 
 
 def is_pointer(entry: VaultEntry) -> bool:
     """Does the body lie at another node?"""
-    return int(entry.roles) & _POINTER_BIT != 0
+    return bool(entry.roles & Role.POINTER)

@@ -156,8 +156,8 @@ class Contents:
 
     def _count(self, handle: Handle, old: VaultEntry | None, new: VaultEntry | None) -> None:
         self.totals = self.totals.after(old, new)
-        old_roles = int(old.roles) if old else 0
-        new_roles = int(new.roles) if new else 0
+        old_roles = old.roles if old else Role.NONE
+        new_roles = new.roles if new else Role.NONE
         if old_roles != new_roles:
             for role, handles in self._by_role.items():
                 if role & new_roles:
