@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import chain, groupby, islice
 
@@ -37,9 +37,9 @@ class Index:
     def between(self, start: Id, end: Id, after: Handle | None, limit: int) -> Sequence[VaultEntry]:
         """Return rows on the clockwise arc (start, end] behind `after`."""
         ranges = arc_ranges(start, end, after)
-        found = chain.from_iterable(self._in_range(behind, up_to) for behind, up_to in ranges)
+        parts = (self._in_range(behind, up_to, limit) for behind, up_to in ranges)
         with DISK_ERRORS:
-            return list(islice(found, limit))
+            return list(islice(chain.from_iterable(parts), limit))
 
     def with_role(self, role: Role, after: Handle | None, limit: int) -> Sequence[VaultEntry]:
         """Return rows that have a role, in handle order behind `after`."""
@@ -48,7 +48,7 @@ class Index:
             return bool(entry.roles & role) and (after is None or entry.handle > after)
 
         with DISK_ERRORS:
-            stored = self._stored_with(role, after)
+            stored = self._stored_with(role, after, self._enough(limit))
             return list(islice(self._over(stored, is_meant, _handle), limit))
 
     def note(self, table: str, key: bytes) -> bytes | None:
@@ -67,21 +67,29 @@ class Index:
         notes.update(self.pending.notes(table))
         return sorted((key, value) for key, value in notes.items() if value is not None)
 
-    def _in_range(self, behind: Position, up_to: Id) -> Iterator[VaultEntry]:
+    def _enough(self, limit: int) -> int:
+        """Return how many rows to read so that `limit` are left under the pending ones.
+
+        A limit is part of every question, since its answer is read to the end (see `rows`).
+        """
+        return limit + len(self.pending.blocks)
+
+    def _in_range(self, behind: Position, up_to: Id, limit: int) -> Iterator[VaultEntry]:
         def is_meant(entry: VaultEntry) -> bool:
             return behind < position(entry.handle) < behind_place(up_to)
 
-        return self._over(rows_in_range(self._connection, behind, up_to), is_meant, _position)
+        stored = rows_in_range(self._connection, behind, up_to, self._enough(limit))
+        return self._over(stored, is_meant, _position)
 
-    def _stored_with(self, roles: Role, after: Handle | None) -> Iterator[Row]:
+    def _stored_with(self, roles: Role, after: Handle | None, limit: int) -> Iterator[Row]:
         """Each role has an index of its own; what has several of them is yielded once."""
-        each = (rows_with(self._connection, role, after) for role in Role if role & roles)
+        each = (rows_with(self._connection, role, after, limit) for role in Role if role & roles)
         in_order = merge(*each, key=_handle_of_row)
         return (next(same) for _, same in groupby(in_order, key=_handle_of_row))
 
     def _over(
         self,
-        stored: Iterator[Row],
+        stored: Iterable[Row],
         is_meant: Callable[[VaultEntry], bool],
         key: Callable[[VaultEntry], Position | Handle],
     ) -> Iterator[VaultEntry]:

@@ -1,8 +1,12 @@
-"""Rows of the index as they lie in the database, and the questions asked about them."""
+"""Rows of the index as they lie in the database, and the questions asked about them.
+
+Every answer is read to its end: a question left half-way keeps its connection at what the database
+was like when it was asked, and hides all later commits from every other question.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import apsw
@@ -13,11 +17,11 @@ from epost.node.vault_rows import Position
 
 _COLUMNS = """kind, digest, size, roles, version, body_hash, proof, ticket, stand_in_for,
   body, parts, is_damaged"""
-_ONE = f"SELECT {_COLUMNS} FROM blocks WHERE kind = ? AND digest = ?"  # noqa: S608
+_ONE = f"SELECT {_COLUMNS} FROM blocks WHERE kind = ? AND digest = ? LIMIT 1"  # noqa: S608
 _RANGE = f"""
 SELECT {_COLUMNS} FROM blocks
 WHERE (place, kind, digest) > (?, ?, ?) AND place <= ? AND NOT is_damaged
-ORDER BY place, kind, digest"""  # noqa: S608
+ORDER BY place, kind, digest LIMIT ?"""  # noqa: S608
 _PUT = f"""
 INSERT INTO blocks ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (kind, digest) DO UPDATE SET
@@ -51,20 +55,24 @@ def find_row(connection: apsw.Connection, handle: Handle) -> Row | None:
     return None
 
 
-def rows_in_range(connection: apsw.Connection, behind: Position, up_to: Id) -> Iterator[Row]:
-    """Yield sound rows behind a position up to and including a place."""
-    return map(_row, connection.execute(_RANGE, (*behind, up_to)))
+def rows_in_range(
+    connection: apsw.Connection, behind: Position, up_to: Id, limit: int
+) -> Sequence[Row]:
+    """Return the first sound rows behind a position up to and including a place."""
+    return [_row(columns) for columns in connection.execute(_RANGE, (*behind, up_to, limit))]
 
 
-def rows_with(connection: apsw.Connection, role: Role, after: Handle | None) -> Iterator[Row]:
-    """Yield sound rows that have one role, in handle order."""
+def rows_with(
+    connection: apsw.Connection, role: Role, after: Handle | None, limit: int
+) -> Sequence[Row]:
+    """Return the first sound rows that have one role, in handle order."""
     behind = (0, b"") if after is None else (after.kind, after.digest)
     # The role is written out so that SQLite sees which partial index serves.
     question = f"""
         SELECT {_COLUMNS} FROM blocks
         WHERE roles & {int(role)} AND (kind, digest) > (?, ?) AND NOT is_damaged
-        ORDER BY kind, digest"""  # noqa: S608
-    return map(_row, connection.execute(question, behind))
+        ORDER BY kind, digest LIMIT ?"""  # noqa: S608
+    return [_row(columns) for columns in connection.execute(question, (*behind, limit))]
 
 
 def put_row(connection: apsw.Connection, row: Row) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from epost.daemon.vault import SqliteVault, database
 from epost.daemon.vault import vault as vault_module
 from epost.daemon.vault.database import DISK_ERRORS, open_to_write
 from epost.foundation.errors import ConfigError, DiskFull
+from epost.foundation.ids import Id
 from epost.foundation.ports import (
     DeleteBlock,
     ExtendBlock,
@@ -67,6 +69,28 @@ def body_files(folder: Path) -> list[str]:
 
 def put(body: bytes) -> PutBlock:
     return PutBlock(entry_for(body), body)
+
+
+@pytest.mark.parametrize("roles", [Role.REPLICA, Role.REPLICA | Role.STAND_IN])
+def test_a_page_of_a_longer_list_does_not_hide_what_is_written_afterwards(
+    tmp_path: Path, roles: Role
+) -> None:
+    async def story(vault: SqliteVault) -> None:
+        bodies = [b"block %d" % n for n in range(6)]
+        await vault.commit([put(body) for body in bodies[:5]])
+        pages = [
+            vault.entries_with(roles, limit=2),
+            vault.entries_between(Id(bytes(20)), Id(bytes(20)), limit=2),
+        ]
+        assert [len(page) for page in pages] == [2, 2]
+        await vault.commit([put(bodies[5])])
+        assert vault.entry(content_handle(bodies[5])) is not None
+
+    gc.disable()  # what it would let go of by and by must not be needed
+    try:
+        with_vault(tmp_path, story)
+    finally:
+        gc.enable()
 
 
 def test_a_large_body_is_a_file_as_long_as_its_block_lives(tmp_path: Path) -> None:
