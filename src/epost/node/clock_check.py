@@ -1,7 +1,7 @@
 """Is the own wall clock believable? Compared with what peers say when links come up (crypto 7.2).
 
 A clock off the peers' median by more than an hour must not make anything expire, and one that is
-ahead must not date what is sent: nobody would take it before that time has come.
+off by minutes must not date what others compare with theirs: they would take none of it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from epost.foundation.ids import NodeId
 from epost.foundation.ports import Clock
 
 DEVIATION_MS_MAX = 3600 * 1000
-AHEAD_MS_MAX = 5 * 60 * 1000
-"""Half of what recipients take."""
+DIFFERENCE_MS_MAX = 5 * 60 * 1000
+"""Half of what recipients, and those who store, take."""
 PEERS_REMEMBERED_MAX = 64
 PEERS_MIN = 3
 """Fewer peers than this cannot outvote the own clock."""
@@ -41,10 +41,17 @@ class ClockCheck:
         """Does the own clock agree with the median of the peers', as far as that is known?"""
         return abs(self._ahead_ms()) <= DEVIATION_MS_MAX
 
-    def sending_ms(self) -> int:
-        """Return the time to put on what is sent: the peers', if the own clock is ahead of it."""
+    def agreed_ms(self) -> int:
+        """Return the time to put on what is to be of now for others: the peers' if ours is off."""
         ahead_ms = self._ahead_ms()
-        return self._clock.wall_ms() - (ahead_ms if ahead_ms > AHEAD_MS_MAX else 0)
+        return self._clock.wall_ms() - (ahead_ms if abs(ahead_ms) > DIFFERENCE_MS_MAX else 0)
+
+    def sending_ms(self) -> int:
+        """Return the time to put on what is sent: the peers', if the own clock is ahead of it.
+
+        Not if it is behind: what is dated later than now waits here until then.
+        """
+        return min(self._clock.wall_ms(), self.agreed_ms())
 
     def _ahead_ms(self) -> int:
         if len(self._words) < PEERS_MIN:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from base64 import encodebytes
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
@@ -176,13 +176,16 @@ class Readers:
         blocks: AcknowledgedBlocks,
         versions: NewestVersions,
         findings: Findings,
+        is_whole: Callable[[], bool] = lambda: True,
     ) -> None:
+        """While the ring is not whole, one part of it cannot know what there is in another."""
         self._office = office
         self._random = random
         self._config = config
         self._blocks = blocks
         self._versions = versions
         self._findings = findings
+        self._is_whole = is_whole
         self._reading: dict[asyncio.Task[None], None] = {}
         self._known: dict[BlockKind, list[Handle]] = {BlockKind.KEY: [], BlockKind.CONTENT: []}
         self._listed = 0
@@ -217,11 +220,13 @@ class Readers:
         node = reader.node
         assert node is not None
         self.lookups += 1
+        was_whole = self._is_whole()
         try:
             await node.blocks.lookup(handle, mirror=False)
         except NoSuchBlock:
-            text = f"{reader.name} is told that there is no {handle}"
-            self._findings.violated(Invariant.BLOCKS_STAY, text)
+            if was_whole and self._is_whole():
+                text = f"{reader.name} is told that there is no {handle}"
+                self._findings.violated(Invariant.BLOCKS_STAY, text)
         except (EpostError, OSError):
             self.failed += 1
 
@@ -304,17 +309,19 @@ class Forger:
 
     def _receipt(self, notice: VaultEntry, now_ms: int) -> bytes:
         recipient = PENDING_MARK.decode(notice.proof).to_account
-        accounts = [user.account for user in self._office.users if user.account is not None]
-        others = [account for account in accounts if account.secrets.account_id != recipient]
-        thief = self._random.choice(others)
-        secrets = thief.secrets
-        key = SigningKey(secrets.signing_seed if self._random.random() < 0.5 else bytes(32))
-        receipt = Receipt(
-            1,
-            notice.handle.digest,
-            secrets.account_id,
-            secrets.number,
-            ReceiptStatus.ACCEPTED,
-            now_ms,
-        )
-        return sign_receipt(key, receipt, thief.certificate, secrets.certificate)
+        pending = notice.handle.digest
+        return forged_receipt(self._office, self._random, pending, recipient, now_ms)
+
+
+def forged_receipt(
+    office: Office, random: Random, pending: bytes, recipient: bytes, now_ms: int
+) -> bytes:
+    """Return a receipt for a notice that its recipient has not signed: a thief has, or nobody."""
+    accounts = [user.account for user in office.users if user.account is not None]
+    others = [account for account in accounts if account.secrets.account_id != recipient]
+    thief = random.choice(others)
+    secrets = thief.secrets
+    key = SigningKey(secrets.signing_seed if random.random() < 0.5 else bytes(32))
+    status = ReceiptStatus.ACCEPTED
+    receipt = Receipt(1, pending, secrets.account_id, secrets.number, status, now_ms)
+    return sign_receipt(key, receipt, thief.certificate, secrets.certificate)

@@ -19,14 +19,19 @@ from epost.foundation.ports import Observer, PutBlock, Role, Vault, Write
 from epost.foundation.wire import Application
 from epost.node.assembly import Node
 from epost.node.joints import PendingUpcalls
+from epost.node.settings import NodeConfigs, UserOfNode
 from epost.past.blocks import handle_of
 from epost.past.client import BlockStore, Conflict, Insertion
 from epost.past.durability import Durability
 from epost.past.messages import REQUEST, Accepted, Put
+from epost.past.pins import NOTES as PIN_NOTES
 from epost.past.reading import Answered, Reading
 from epost.past.replica import TICK, Replica
 from epost.past.surroundings import Surroundings
-from epost.post.assembly import Layers
+from epost.post.assembly import Layers, Post
+from epost.post.devices import Device
+from epost.post.outbox import OpenMessage, Outbox
+from epost.post.ports import NodePorts
 from epost.simulation.invariants.violations import Invariant
 from epost.simulation.vault import DiskConfig, SimulatedDisk, SimulatedVault
 
@@ -207,6 +212,32 @@ class _HeedlessNode(Node):
         return replace(layers, blocks=_HeedlessBlocks(self.blocks, self.vault))
 
 
+class _PinlessVault(SimulatedVault):
+    """Does not give back which versions were seen before the start."""
+
+    def notes(self, table: str) -> Sequence[tuple[bytes, bytes]]:
+        return () if table == PIN_NOTES else super().notes(table)
+
+
+class _NegligentOutbox(Outbox):
+    """Offers everything once."""
+
+    def message(self, message_key: bytes) -> OpenMessage | None:
+        return None
+
+
+class _NegligentNode(Node):
+    def _make_post(
+        self, user: UserOfNode, layers: Layers, ports: NodePorts, configs: NodeConfigs
+    ) -> Post:
+        post = super()._make_post(user, layers, ports, configs)
+        device = Device(
+            user.secrets, account_certificate=user.account_certificate, sealing=ports.sealing
+        )
+        post.ledger.outbox = _NegligentOutbox(device, ports)
+        return post
+
+
 SOUND = Defect("", None, "nothing is broken on purpose")
 
 DEFECTS = (
@@ -263,6 +294,18 @@ DEFECTS = (
         Invariant.DEVICES_AGREE,
         "a device signs its log's next head without a look at the ring's",
         node=_HeedlessNode,
+    ),
+    Defect(
+        "forget-versions",
+        Invariant.NEWEST_WINS,
+        "a node that starts knows no more which versions it has seen",
+        vault=_PinlessVault,
+    ),
+    Defect(
+        "offer-once",
+        Invariant.MAILS_ARRIVE,
+        "a sender never offers a notice again that delegates keep, or that nobody took",
+        node=_NegligentNode,
     ),
 )
 

@@ -9,11 +9,11 @@ link that broke with messages on the way; real links lose less, so what works he
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from epost.foundation.ids import NodeHandle, NodeId
-from epost.foundation.ports import TransportEvents
+from epost.foundation.ports import Clock, TransportEvents
 from epost.foundation.wire import MESSAGE_SIZE_MAX
 from epost.simulation.detours import Detour, Detours
 from epost.simulation.world import Trace, random_for
@@ -50,6 +50,10 @@ class SimulatedTransport:
         self.my_id = me.node_id
         self.my_certificate = certificate
         self.events: TransportEvents | None = None
+        self.clock: Clock | None = None
+        """What this end of a link says that the time is; nothing without."""
+        self.on_peer_clock: Callable[[NodeId, int], None] | None = None
+        """Told what the other end of each new link says."""
 
     def start(self, events: TransportEvents) -> None:
         """Listen: from now on messages are delivered."""
@@ -83,8 +87,11 @@ class SimulatedTransport:
         return list(self._links)
 
     def link_to(self, other: SimulatedTransport) -> None:
-        """Remember whom this node has a link to."""
+        """Remember whom this node has a link to; when it comes up, hear the other's clock."""
+        is_new = self._links.get(other.my_id) is not other
         self._links[other.my_id] = other
+        if is_new and self.on_peer_clock is not None and other.clock is not None:
+            self.on_peer_clock(other.me.id, other.clock.wall_ms())
 
 
 @dataclass(slots=True)

@@ -148,7 +148,10 @@ class Machine:
             vault=host.vault,
             transport=host.transport,
         )
-        return self.defect.node(self.membership, ports, self.configs, self._user())
+        node = self.defect.node(self.membership, ports, self.configs, self._user())
+        host.transport.clock = host.clock
+        host.transport.on_peer_clock = node.clock_check.on_peer_clock
+        return node
 
     def open_account(self) -> None:
         """Give the machine a user, whose name is the machine's."""

@@ -39,10 +39,26 @@ class MailsArrive:
         self._folders = folders
         self.mails: dict[bytes, Mail] = {}
         """By their octets, which hold a Message-ID of their own."""
+        self.delays_reported = 0
+        """How many reports about late mails users have got from their own machines."""
+        self._deleted: dict[tuple[str, bytes], bool] = {}
+        """By user and octets: may be gone (False), or must be, since the ring knows (True)."""
 
     def submitted(self, mail: Mail) -> None:
         """A user hands in a mail."""
         self.mails[mail.octets] = mail
+
+    def being_deleted(self, user: str, octets: bytes) -> None:
+        """A user tells one of her machines to delete a mail, which may or may not happen."""
+        self._deleted.setdefault((user, octets), False)
+
+    def deleted(self, user: str, octets: bytes) -> None:
+        """The ring has the record that a mail was deleted."""
+        self._deleted[user, octets] = True
+
+    def is_being_deleted(self, user: str, octets: bytes) -> bool:
+        """May a mail be gone because its owner wanted that?"""
+        return (user, octets) in self._deleted
 
     def disk_replaced(self, machine: str) -> None:
         """A machine's disk went back to an older state: what only it had is not promised."""
@@ -81,15 +97,28 @@ class MailsArrive:
         name = machine.account.name
         for octets, times in found.items():
             mail = self.mails.get(octets)
-            if mail is None or name not in mail.recipients:
+            if mail is None and _says_that_it_takes_long(octets):
+                self.delays_reported += times
+            elif mail is None or name not in mail.recipients:
                 self._violated(f"{name} has a mail that nobody sent: {octets[:300]!r}")
             elif times > 1:
                 self._violated(f"{name} has a mail of {mail.sender} {times} times")
         if is_final:
-            for octets, mail in self.mails.items():
-                if mail.is_acknowledged and name in mail.recipients and octets not in found:
-                    where = f"{name} on {machine.name}"
-                    self._violated(f"{where} lacks a mail of {mail.sender}: {octets[:80]!r}")
+            self._judge_all(f"{name} on {machine.name}", name, found)
+
+    def _judge_all(self, where: str, name: str, found: Counter[bytes]) -> None:
+        for octets, mail in self.mails.items():
+            is_due = mail.is_acknowledged and name in mail.recipients
+            if is_due and octets not in found and not self.is_being_deleted(name, octets):
+                self._violated(f"{where} lacks a mail of {mail.sender}: {octets[:80]!r}")
+            if octets in found and self._deleted.get((name, octets)):
+                self._violated(f"{where} has a deleted mail of {mail.sender}: {octets[:80]!r}")
 
     def _violated(self, text: str) -> None:
         self._findings.violated(Invariant.MAILS_ARRIVE, text)
+
+
+def _says_that_it_takes_long(octets: bytes) -> bool:
+    """Is this a report about a mail that is late? One that says more would be wrong here."""
+    marks = (b"\r\nAuto-Submitted: auto-replied\r\n", b"\r\nAction: delayed\r\n")
+    return all(mark in octets for mark in marks)

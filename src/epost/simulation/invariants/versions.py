@@ -87,7 +87,7 @@ class NewestVersions:
 
     def _on_event(self, observed: Observed) -> None:
         match observed.event:
-            case ReplicaWentBack(node, handle) if self._is_honest(node):
+            case ReplicaWentBack(node, handle) if self._must_keep(node, handle):
                 text = f"{node[:4].hex()} went back to an older version of {handle}"
             case Equivocated(handle, version) if not self._may_fork(handle):
                 text = f"two bodies of version {version} of {handle}"
@@ -97,5 +97,8 @@ class NewestVersions:
                 return
         self._findings.violated(Invariant.NEWEST_WINS, text)
 
-    def _is_honest(self, node: NodeId) -> bool:
-        return all(m.is_honest for m in self._office.machines if m.node_id == node)
+    def _must_keep(self, node: NodeId, handle: Handle) -> bool:
+        """Is the node no liar, and was neither its disk replaced by an older one nor the block?"""
+        machines = [machine for machine in self._office.machines if machine.node_id == node]
+        is_kept = all(m.is_honest and not self._may_fork(m.host.name) for m in machines)
+        return is_kept and not self._may_fork(handle)

@@ -17,7 +17,7 @@ class Invariant(Enum):
     """The promises that a run checks; the value is the sentence a report prints."""
 
     BLOCKS_STAY = "no ring-durable block is lost"
-    MAILS_ARRIVE = "every acknowledged mail arrives once, octet for octet"
+    MAILS_ARRIVE = "every acknowledged mail arrives once, octet for octet, and stays deleted"
     ROOTS_DELIVER = "in a calm ring every message reaches the root of its key"
     NEWEST_WINS = "nobody is given an older version than one seen, or ring-durable, before"
     DURABLE_FIRST = "nothing acknowledged disappears in a crash"

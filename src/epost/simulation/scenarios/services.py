@@ -3,14 +3,17 @@
 Whole nodes of 120 machines, 14 users, some with two or three machines. Machines crash, sleep, are
 cut off, lose disks and lie, at most k-1 of any replica set; a third lie as delegates of notices.
 Users get old backups back and their disks are cloned. In the end everybody is back (some only after
-a holiday), and nothing promised may be lost, doubled or rolled back.
+a holiday), and nothing promised may be lost, doubled or rolled back. Last of all whole replica sets
+are rolled back, which who has read them before must notice.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 
 from epost.foundation.ids import BlockKind
 from epost.node.settings import NodeConfigs
@@ -31,9 +34,10 @@ from epost.simulation.invariants.violations import Findings
 from epost.simulation.network import NetworkConfig
 from epost.simulation.office import Office, OfficeConfig
 from epost.simulation.scenarios.stories import Stories, run_through
-from epost.simulation.services.delegates import LYING_DELEGATES
+from epost.simulation.services.delegates import lying_delegates
 from epost.simulation.services.forks import ForkConfig, ForkingTrouble
 from epost.simulation.services.people import FOLDERS, Holidays, Owners, give_machines
+from epost.simulation.services.rollback import Rollbacks
 from epost.simulation.storage.sleeping import sleepy
 from epost.simulation.storage.trouble import TroubleConfig
 from epost.simulation.world import SimulatedClock, random_for
@@ -55,7 +59,7 @@ TROUBLE = TroubleConfig(
     disk_loss_every=240.0,
     rot_every=240.0,
     full_disk_every=480.0,
-    partition_every=600.0,
+    partition_every=1200.0,
     cut_every=120.0,
     clock_every=120.0,
     # A notice from a clock that is wrong by more than ten minutes is put off (crypto 7.2).
@@ -97,6 +101,8 @@ class ServicesConfig:
     healing_seconds: float = 900.0
     """Without trouble, after which all machines of a user must agree."""
     blocks_read: int = 50
+    rolled_back: int = 3
+    """So many blocks go back to their first version on all machines in the end."""
 
 
 SMALL = ServicesConfig(
@@ -104,8 +110,9 @@ SMALL = ServicesConfig(
     users=6,
     further_machines=(1, 1),
     on_holiday=2,
-    # As many mails and forks as a large organisation has, among fewer users.
+    # As many mails, forks and partitions as a large organisation has, among fewer.
     forks=ForkConfig(backup_every=10.0, restore_every=30.0, clone_every=30.0),
+    trouble=replace(TROUBLE, partition_every=240.0),
 )
 """A small organisation: bugs come cheaper there."""
 
@@ -232,7 +239,11 @@ class ServicesScenario:
             self.office, random_for(seed, "writers"), config.correspondence, self._mails
         )
         self._owners = Owners(
-            self.office, random_for(seed, "owners"), config.act_every_seconds, self._trouble.awake
+            self.office,
+            random_for(seed, "owners"),
+            config.act_every_seconds,
+            self._trouble.awake,
+            self._mails,
         )
         self._readers = Readers(
             self.office,
@@ -241,8 +252,16 @@ class ServicesScenario:
             blocks=self._blocks,
             versions=self._versions,
             findings=findings,
+            is_whole=lambda: self._trouble.is_whole,
         )
         self._forger = Forger(self.office, random_for(seed, "forger"), config.correspondence)
+        self._rollbacks = Rollbacks(
+            self.office,
+            random_for(seed, "rollbacks"),
+            findings,
+            may_go_back=lambda handle: self._trouble.forked.handles.update({handle: None}),
+        )
+        self._lies: Counter[str] = Counter()
         self._healed_after = 0.0
 
     async def run(self, minutes: float) -> None:
@@ -266,8 +285,9 @@ class ServicesScenario:
         office, random = self.office, random_for(self._seed, "lying delegates")
         honest = [m for m in office.machines[1:] if m.account is None and m.is_honest]
         wanted = int(self._config.lying_delegates_part * len(office.machines))
-        for machine in random.sample(honest, min(wanted, len(honest))):
-            lie = random.choice(LYING_DELEGATES)
+        lies = cycle(lying_delegates(office, random_for(self._seed, "lies"), self._lies))
+        chosen = random.sample(honest, min(wanted, len(honest)))
+        for machine, lie in zip(chosen, lies, strict=False):
             office.liars[machine.name] = replace(lie, disk=self._defect.disk)
             machine.host.crash()
             machine.host.start()
@@ -317,6 +337,7 @@ class ServicesScenario:
             read=self._config.blocks_read,
             but=(BlockKind.PENDING, BlockKind.RECEIPT),
         )
+        await run_through(self.world, self._rollbacks.run(self._config.rolled_back))
 
     def figures(self) -> Mapping[str, float]:
         """Return what happened, in numbers."""
@@ -333,9 +354,14 @@ class ServicesScenario:
             "of these ring-durable": writers.ring_durable,
             "submissions broken off": writers.refused,
             "delivered for who was away": self._holidays.delivered,
-            "flags and moves": self._owners.acts,
+            "delays reported": self._mails.delays_reported,
+            "flags, moves and deletions": self._owners.acts,
+            "of these deletions": self._owners.deletions,
+            "oldest backup, seconds": trouble.oldest_backup_seconds,
             "notices settled": self._notices.settled,
             "receipts forged": self._forger.tried,
+            **{lie: self._lies[lie] for lie in sorted(self._lies)},
+            "rollbacks seen through": self._rollbacks.detected,
             "blocks ring-durable": len(self._blocks.ring_durable),
             "readings": self._versions.readings,
             "readings unconfirmed": self._versions.unconfirmed,

@@ -15,9 +15,11 @@ from random import Random
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import HELD
 from epost.post.observed import DeviceExistsTwice
+from epost.simulation.defects import ObstinateVault
 from epost.simulation.office import DiskImage, Machine, Office
+from epost.simulation.storage.liars import LIARS
 from epost.simulation.storage.sleeping import SleepyNode
-from epost.simulation.storage.trouble import Trouble, TroubleConfig
+from epost.simulation.storage.trouble import FOR_EVER, Trouble, TroubleConfig
 from epost.simulation.world import Observed
 
 FORKS_MAX = 20
@@ -35,6 +37,8 @@ class ForkConfig:
     """For how long the clone is used."""
     settling_seconds_max: float = 120.0
     """How long it is waited for the ring to have what the clone wrote."""
+    backup_kept_seconds: float = 2400.0
+    """A backup is replaced by a newer one when it is this old: in weeks, after more than one."""
 
 
 @dataclass(slots=True)
@@ -66,7 +70,9 @@ class ForkingTrouble(Trouble):
         super().__init__(office, random, config)
         self._forks = forks
         self._disk_replaced = disk_replaced
-        self._backups: dict[str, DiskImage] = {}
+        self._backups: dict[str, tuple[float, DiskImage]] = {}
+        self._cut_due: asyncio.TimerHandle | None = None
+        self.oldest_backup_seconds = 0.0
         self._times: dict[str, int] = {}
         self.forked = Forked()
         office.world.trace.listen(self._on_event)
@@ -84,10 +90,48 @@ class ForkingTrouble(Trouble):
             (forks.clone_every, self._clone),
         ]
 
+    def choose_liars(self) -> None:
+        """Draw some in every run; the first keep old heads of logs and other old versions."""
+        wanted = max(1, int(self._config.liars_part_max * len(self._office.machines)))
+        kinds = sorted(LIARS, key=lambda liar: liar.vault is not ObstinateVault)
+        ids = [machine.node_id for machine in self._office.machines]
+        for machine in self._random.sample(self._stores(), wanted):
+            if self._window.allows(machine.node_id, ids, 0.0):
+                self._window.left(machine.node_id, FOR_EVER)
+                self._office.liars[machine.name] = kinds[len(self._office.liars) % len(kinds)]
+                machine.host.crash()
+                machine.host.start()
+
+    async def heal(self) -> None:
+        """Return when whatever was struck is back."""
+        if self._cut_due is not None:
+            self._cut_due.cancel()
+        await super().heal()
+
+    def _partition(self) -> None:
+        """Cut the ring as soon as every copy can be made that is missing now."""
+        if self._cut_due is None:
+            soonest = self._lost_at + self._config.window.repair_window_seconds
+            at = max(asyncio.get_running_loop().time(), soonest, self._cut_until)
+            self._cut_due = asyncio.get_running_loop().call_at(at, self._cut_the_ring)
+
+    def _cut_the_ring(self) -> None:
+        self._cut_due = None
+        super()._partition()
+
+    def _lose_disk(self) -> None:
+        if self._cut_due is None:
+            super()._lose_disk()
+
+    def _rot(self) -> None:
+        if self._cut_due is None:
+            super()._rot()
+
     def _back_up(self) -> None:
-        machine = self._random.choice(self._office.users)
-        if machine.name not in self._asleep:
-            self._backups[machine.name] = machine.image()
+        machine, now = self._random.choice(self._office.users), asyncio.get_running_loop().time()
+        made_at, _ = self._backups.get(machine.name, (-FOR_EVER, None))
+        if machine.name not in self._asleep and now > made_at + self._forks.backup_kept_seconds:
+            self._backups[machine.name] = now, machine.image()
 
     def _restore(self) -> None:
         users = [user for user in self._office.users if user.name in self._backups]
@@ -102,7 +146,8 @@ class ForkingTrouble(Trouble):
 
     def _forking_victim(self, users: Sequence[Machine]) -> Machine | None:
         """Draw a user's machine whose disk may go back: for the ring it loses what came since."""
-        machine = self._victim(users) if users and self.is_whole else None
+        may_be = users and self.is_whole and self._cut_due is None
+        machine = self._victim(users) if may_be else None
         if machine is None:
             return None
         times = self._times[machine.name] = self._times.get(machine.name, 0) + 1
@@ -115,7 +160,10 @@ class ForkingTrouble(Trouble):
         machine.crash(with_machine=True)
         await asyncio.sleep(seconds)
         machine.host.crash()  # if something that struck it before has switched it on again
-        machine.put_in(self._backups[machine.name])
+        made_at, image = self._backups[machine.name]
+        age = asyncio.get_running_loop().time() - made_at
+        self.oldest_backup_seconds = max(self.oldest_backup_seconds, age)
+        machine.put_in(image)
         self._copied(machine)
         self._disk_replaced(machine.name)
         machine.host.start()

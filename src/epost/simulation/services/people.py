@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from random import Random
 
-from epost.apps.mail.mailbox import FlagChange
+from epost.apps.mail.mailbox import FlagChange, Folder
 from epost.foundation.errors import EpostError, UnavailableError
 from epost.foundation.ids import BlockKind, Handle
 from epost.past.shelf import is_held, is_pointer
@@ -19,8 +19,11 @@ from epost.simulation.organisation import Account
 
 FOLDERS = (INBOX, "Archive")
 FLAGS = ("\\Seen", "\\Flagged", "$Todo")
+DELETED = "\\Deleted"
+DELETED_PART = 0.07
 ACT_SECONDS_MAX = 60.0
 RETRY_SECONDS = 1.0
+DURABLE_TRIES = 20
 LISTED_TRIES = 300
 """Then it goes on without: what is broken on purpose may never list a machine."""
 
@@ -66,7 +69,7 @@ async def _take_account(machine: Machine, account: Account) -> None:
 
 
 class Owners:
-    """Users who put flags on and off and file their mails, each time on one of their machines."""
+    """Users who put flags on and off, file and delete mails, each time on one of their machines."""
 
     def __init__(
         self,
@@ -74,13 +77,16 @@ class Owners:
         random: Random,
         every_seconds: float,
         awake: Callable[[], Sequence[Machine]],
+        mails: MailsArrive,
     ) -> None:
+        self._mails = mails
         self._office = office
         self._random = random
         self._every_seconds = every_seconds
         self._awake = awake
         self._acting: dict[asyncio.Task[None], None] = {}
         self.acts = 0
+        self.deletions = 0
 
     async def run(self) -> None:
         """Act for ever."""
@@ -115,11 +121,32 @@ class Owners:
             return
         self.acts += 1
         uid, flag = random.choice(uids), frozenset({random.choice(FLAGS)})
-        if random.random() < 0.3:
+        kind = random.random()
+        if kind < DELETED_PART:
+            await self._delete(machine, folder, uid)
+        elif kind < 0.3:
             await folder.move([uid], other)
         else:
             change = random.choice((FlagChange.ADD, FlagChange.REMOVE))
             await folder.change_flags([uid], change, flag)
+
+    async def _delete(self, machine: Machine, folder: Folder, uid: int) -> None:
+        """Delete a mail; once the ring knows of it, it must never be seen again."""
+        node, octets = machine.node, await folder.octets(uid)
+        assert node is not None
+        assert node.post is not None
+        assert machine.account is not None
+        log, name = node.post.services.log, machine.account.name
+        self._mails.being_deleted(name, octets)
+        await folder.change_flags([uid], FlagChange.ADD, frozenset({DELETED}))
+        if not await folder.expunge([uid]):
+            return
+        self.deletions += 1
+        for _ in range(DURABLE_TRIES):
+            await asyncio.sleep(RETRY_SECONDS)
+            if machine.node is node and log.is_ring_durable(log.sequence):
+                self._mails.deleted(name, octets)
+                return
 
 
 class Holidays:
@@ -153,11 +180,15 @@ class Holidays:
 
     def swap(self, count: int) -> None:
         """Let those who wrote to them leave instead."""
-        kept = {m.name: self._kept_by_others(m) for m in self._office.users}
-        by_mails = sorted(self._office.users, key=lambda m: (-len(kept[m.name]), m.name))
-        for machine in by_mails[:count]:
-            if kept[machine.name] and self._leave(machine, self._senders):
-                self._kept += kept[machine.name]
+        waiting = {machine.name: self._left_with_others(machine) for machine in self._office.users}
+        users = sorted(self._office.users, key=lambda m: (-len(waiting[m.name]), m.name))
+        for machine in users[:count]:
+            if waiting[machine.name]:
+                self._leave(machine, self._senders)
+        for machine in self._senders:  # some of them may have kept what others have sent
+            for recipient, mail, pending in waiting[machine.name]:
+                if self._is_kept(pending):
+                    self._kept.append((recipient, mail))
         for machine in self._recipients:
             machine.host.start()
 
@@ -181,28 +212,26 @@ class Holidays:
         accounts = [user.account for user in self._office.users if user.account is not None]
         return [account.name for account in accounts].count(name) == 1
 
-    def _kept_by_others(self, machine: Machine) -> list[tuple[str, Mail]]:
+    def _left_with_others(self, machine: Machine) -> list[tuple[str, Mail, bytes]]:
+        """Return (recipient, mail, digest of the notice) for all that delegates should keep."""
         node = machine.node
         if node is None or node.post is None:
             return []
         by_key = {mail.key: mail for mail in self._mails.mails.values() if mail.key}
-        found: list[tuple[str, Mail]] = []
+        found: list[tuple[str, Mail, bytes]] = []
         for message in node.post.ledger.outbox.messages():
-            states = node.post.services.notifications.states(message.message_key)
             mail = by_key.get(message.message_key.hex())
-            for state, progress in zip(states, message.progress, strict=True):
+            for notice, progress in zip(message.notices, message.progress, strict=True):
                 is_delegated = progress.state is DeliveryState.DELEGATED
-                if mail and is_delegated and self._is_kept(progress.pending, machine):
-                    found.append((state.name, mail))
+                if mail and is_delegated:
+                    found.append((notice.name, mail, progress.pending))
         return found
 
-    def _is_kept(self, pending: bytes, sender: Machine) -> bool:
+    def _is_kept(self, pending: bytes) -> bool:
         handle = Handle(BlockKind.PENDING, pending)
-        for machine in self._office.running:
-            entry = machine.host.disk.durable.entry(handle)
-            if entry is not None and machine.is_honest and machine is not sender:
-                return is_held(entry) and not is_pointer(entry)
-        return False
+        honest = [machine for machine in self._office.running if machine.is_honest]
+        entries = [machine.host.disk.durable.entry(handle) for machine in honest]
+        return any(entry and is_held(entry) and not is_pointer(entry) for entry in entries)
 
     async def _check(self, recipient: str, mail: Mail) -> None:
         for machine in self._office.users:
@@ -211,6 +240,8 @@ class Holidays:
                 continue
             if (await self._mails.read(machine))[mail.octets]:
                 self.delivered += 1
+            elif self._mails.is_being_deleted(recipient, mail.octets):
+                continue
             else:
                 text = f"{machine.name} lacks a mail of {mail.sender}, who is away"
                 self._findings.violated(Invariant.DELEGATES_DELIVER, text)
