@@ -155,7 +155,7 @@ def main() -> None:
     parser.add_argument("--counts", default="", help="sizes of the folders, e.g. 1000,10000")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--without-submissions", action="store_true")
-    parser.add_argument("--cpu", action="store_true", help="CPU time of the servers, of the rows about folders")
+    parser.add_argument("--cpu", action="store_true", help="CPU time, folders only")
     options = parser.parse_args()
     counts = [int(c) for c in options.counts.split(",") if c]
     counts = counts or ([10_000] if options.short else [10_000, 100_000])

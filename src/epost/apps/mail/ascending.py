@@ -34,10 +34,9 @@ def places_of(column: array[int], wanted: Sequence[int]) -> Sequence[int]:
     return list(compress(range(len(column)), map(frozenset(wanted).__contains__, column)))
 
 
-def picker(places: Sequence[int]) -> Callable[[array[int]], array[int]]:
+def picker(places: Sequence[int]) -> Callable[[array[int]], Sequence[int]]:
     """Return what copies out of a column what stands at these places; they ascend."""
     if not isinstance(places, range) and len(places) > 1:
-        pick = itemgetter(*places)
-        return lambda column: array(column.typecode, pick(column))
+        return itemgetter(*places)
     run = slice(places[0], places[-1] + 1) if places else slice(0)
     return lambda column: column[run]

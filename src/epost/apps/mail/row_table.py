@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from epost.apps.mail.ascending import picker, places_of
 from epost.apps.mail.index import PlacedMail
@@ -148,14 +149,21 @@ class RowTable:
         return {uid: self._positions[place] for uid, place in places if place is not None}
 
     def columns(self, uids: Sequence[int], *, facts: bool = True) -> MessageColumns:
-        """Return rows by columns; `uids` ascend."""
+        """Return rows by columns; `uids` ascend, and may become the first of them."""
         places = places_of(self.uids, uids)
         pick = picker(places)
-        changing = (pick(self.uids), pick(self._modseqs), pick(self._flags), self._flag_sets)
+        is_all = len(places) == len(uids)
+        found = uids if is_all and isinstance(uids, array) else array("I", pick(self.uids))
+        rows = MessageColumns(found, pick(self._modseqs), pick(self._flags), self._flag_sets)
         if not facts:
-            return MessageColumns(*changing)
-        sizes, dates = pick(self._sizes), (pick(self._seconds), pick(self._zones))
-        return MessageColumns(*changing, sizes, *dates, self._picked_emails(places))
+            return rows
+        return replace(
+            rows,
+            sizes=pick(self._sizes),
+            seconds=pick(self._seconds),
+            zone_minutes=pick(self._zones),
+            emails=self._picked_emails(places),
+        )
 
     def _picked_emails(self, places: Sequence[int]) -> bytes:
         width = EMAIL_ID_BYTES

@@ -43,7 +43,7 @@ class UidList:
 
     def at_places(self, places: Sequence[int]) -> "array[int]":
         """The uids at places that there are."""
-        return picker(places)(self._uids)
+        return array("I", picker(places)(self._uids))
 
     def those_of(self, uids: Sequence[int]) -> "array[int]":
         """Those of ascending uids that are in the list."""

@@ -6,7 +6,7 @@ only shift when the client expects it (RFC 3501 7.4.1: never during FETCH, STORE
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from epost.apps.mail.mailbox import (
@@ -67,6 +67,7 @@ class FolderView:
         self._expunged: list[int] = []
         self._changed: dict[int, MessageRow] = {}
         self._flag_forms: list[bytes] = []  # of the folder's sets of flags, in their order
+        self._recent_forms: list[bytes] = []  # the same, with \\Recent
         self._opened: tuple[int, OpenedMail] | None = None
         self._on_change: Callable[[], None] | None = None
         if is_read_only:
@@ -118,12 +119,17 @@ class FolderView:
         r"""The flags of each message, with \Recent where it belongs."""
         forms = self._flag_forms
         forms += map(flag_list, rows.flag_sets[len(forms) :])
-        if not rows.uids or self.modes.is_rev2 or not self._recent.between(*_ends(rows.uids)):
+        recent = () if self.modes.is_rev2 or not rows.uids else self._recent_among(rows.uids)
+        if not recent:
             return map(forms.__getitem__, rows.flags)
-        return (
-            flag_list(rows.flag_sets[flags] | {RECENT}) if uid in self._recent else forms[flags]
-            for uid, flags in zip(rows.uids, rows.flags, strict=True)
-        )
+        recent_forms = self._recent_forms
+        recent_forms += (flag_list(s | {RECENT}) for s in rows.flag_sets[len(recent_forms) :])
+        pairs = zip(rows.uids, rows.flags, strict=True)
+        return [(recent_forms if uid in recent else forms)[flags] for uid, flags in pairs]
+
+    def _recent_among(self, uids: Sequence[int]) -> Collection[int]:
+        """Those that are recent, and perhaps others, as a set."""
+        return frozenset(self._recent.between(uids[0], uids[-1]))
 
     def uids(self) -> "array[int]":
         """All uids the client knows of, ascending."""
@@ -250,7 +256,3 @@ class FolderView:
             self._appended = [uid for uid in self._appended if uid not in gone]
         last = self._uids.last
         self._expunged.extend(uid for uid in uids if uid <= last)
-
-
-def _ends(uids: Sequence[int]) -> tuple[int, int]:
-    return uids[0], uids[-1]

@@ -7,6 +7,7 @@ from epost.apps.mail.rendering import nstring, string
 __all__ = ["astring", "literal", "nstring", "resp_text", "string"]
 
 _PLAIN = re.compile(rb"[A-Za-z0-9!#$&'+,\-./:;<=>?@^_`|}~]+\Z")
+_UNSHOWN = re.compile("[^ -~]")
 
 
 def literal(value: bytes) -> bytes:
@@ -28,5 +29,4 @@ def quoted_utf8(text: str) -> bytes:
 
 def resp_text(text: str) -> bytes:
     """Human text for the end of a line: one line of ASCII, never empty."""
-    shown = "".join(c if " " <= c <= "~" else "?" for c in text)
-    return shown.encode("ascii") or b"-"
+    return _UNSHOWN.sub("?", text).encode("ascii") or b"-"

@@ -144,7 +144,7 @@ class Framer:
         command.text += text
         if not line.endswith(b"\r\n") or b"\r" in text or b"\0" in text:
             command.refuse("A line ends with CRLF and holds no other CR and no NUL")
-        literal = _LITERAL.search(text)
+        literal = _LITERAL.search(text) if text.endswith(b"}") else None
         if literal is None:
             return self._finish()
         return self._announce_literal(int(literal[2]), literal[1] + literal[3])

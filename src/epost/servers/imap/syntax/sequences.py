@@ -4,13 +4,18 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
 
 from epost.servers.imap.syntax.cursor import NUMBER_MAX, Cursor
 from epost.servers.imap.syntax.errors import ImapSyntaxError
 
 _SET = re.compile(rb"[0-9*:,]+")
-_NUMBERS = re.compile(rb"[1-9][0-9]{0,8}(?:,[1-9][0-9]{0,8})*\Z")  # all below NUMBER_MAX
 _RANGE = re.compile(rb"([1-9][0-9]{0,9}|\*)(?::([1-9][0-9]{0,9}|\*))?\Z")
+
+# What the grammar allows of numbers with commas is JSON, for which there is the fastest reader.
+_SINGLES = msgspec.json.Decoder(list[Annotated[int, msgspec.Meta(ge=1, le=NUMBER_MAX)]])
 
 LAST = 0  # stands for "*", the greatest number in use
 
@@ -62,9 +67,13 @@ def message_set(cursor: Cursor) -> MessageSet:
 def number_set(cursor: Cursor) -> NumberSet:
     """Take a sequence-set."""
     text = cursor.match(_SET, "Message set")
-    if _NUMBERS.match(text):
-        return NumberSet(singles=tuple(sorted(set(map(int, text.split(b","))))))
-    return NumberSet(tuple(map(_range, text.split(b","))))
+    if b":" in text or b"*" in text:
+        return NumberSet(tuple(map(_range, text.split(b","))))
+    try:
+        numbers = _SINGLES.decode(b"[%b]" % text)
+    except msgspec.DecodeError as error:
+        raise ImapSyntaxError("Message set is not well-formed") from error
+    return NumberSet(singles=tuple(sorted(set(numbers))))
 
 
 def _range(text: bytes) -> tuple[int, int]:
