@@ -279,6 +279,11 @@ class Vault(Protocol):
         """Write all or nothing; done when durable."""
         ...
 
+    def commit_soon(self, writes: Sequence[Write]) -> asyncio.Future[None]:
+        """As `commit`, for what nobody waits for: it may lie unwritten for up to a second, until
+        another commit takes it along."""
+        ...
+
     def counts(self) -> VaultCounts:
         """Return totals; cheap."""
         ...

@@ -1,19 +1,16 @@
 """The driver of a node: gives events to machines and performs what they ask for, in turns.
 
 A turn gives one event to its machine and drains the outbox: plain sends leave at once, the writes
-become one commit, and a durable send rides on the newest commit under way. The next turn does not
-wait for the disk, but it reads what this one wrote. Commits are pipelined (the vault groups them)
-and finish in order, so durable sends leave in the order in which they were asked for. Durable
-before acknowledged: it is decided here and nowhere else. A failed commit, or an error that no peer
-can be blamed for, stops the node; what was not yet durable is then never acknowledged.
+become one commit, and a durable send leaves after it (`commits`). The next turn does not wait for
+the disk, but it reads what this one wrote. A failed commit, or an error that no peer can be blamed
+for, stops the node; what was not yet durable is then never acknowledged.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -39,6 +36,7 @@ from epost.foundation.ids import NodeHandle, NodeId
 from epost.foundation.ports import Clock, Entropy, Observer, Transport, Vault, Write
 from epost.foundation.wire import REFUSAL_TEXT_MAX, Application, Form, Message, unpack
 from epost.node.background import Background
+from epost.node.commits import Commits
 from epost.node.loads import Loads
 from epost.node.observed import CallAnswered, MessageRejected, NodeFailed
 from epost.node.refusals import refusal_code
@@ -65,15 +63,6 @@ class AsyncHandler(Protocol):
 
     async def on_notify(self, sender: NodeHandle, body: bytes) -> None:
         """Take a one-way message."""
-
-
-@dataclass(slots=True)
-class _Commit:
-    """A commit under way: what may leave after it, and the bytes of the messages it came from."""
-
-    done: asyncio.Future[None]
-    bytes_held: int
-    sends: list[SendWhenDurable] = field(default_factory=list)
 
 
 class Driver:
@@ -117,7 +106,11 @@ class Driver:
         self._answers = Background(self._loop, observer, on_bug=self._fail)
         self._timers = Timers(self._loop, self._enqueue_timer)
         self._events: deque[Event] = deque()
-        self._commits: deque[_Commit] = deque()
+        self._commits = Commits(
+            vault,
+            send=lambda send: transport.send(send.to, send.message),
+            on_done=self._on_committed,
+        )
         self._loads = Loads(vault, on_loaded=self._enqueue_loaded, on_failed=self._fail)
         self._bytes_held = 0
         self._bytes_in_turn = 0
@@ -189,11 +182,10 @@ class Driver:
         """
         if self.stopped.done():
             raise UnavailableError("the node has stopped")
-        self._perform()
+        self._perform(is_awaited=not writes)
         if writes:
-            self._commit(writes)
-        if self._commits:
-            await asyncio.shield(self._commits[-1].done)
+            self._commit(writes, is_awaited=True)
+        await self._commits.written()
 
     def run_story(self, story: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a story in the background; its failure is observed, its bugs stop the node."""
@@ -333,7 +325,8 @@ class Driver:
         self._loads.done()
         self._machines[load.application].on_loaded(load.purpose, body, now)
 
-    def _perform(self) -> None:
+    def _perform(self, *, is_awaited: bool = False) -> None:
+        """Perform what the outbox holds; `is_awaited`: somebody waits until it is on disk."""
         if self.outbox.is_empty:
             return
         writes: list[Write] = []
@@ -354,42 +347,28 @@ class Driver:
                 case write:
                     writes.append(write)
         if writes:
-            self._commit(writes)
-        self._send_when_durable(durable_sends)
+            self._commit(writes, is_awaited=is_awaited or bool(durable_sends))
+        self._commits.send_after(durable_sends)
         for load in loads:
             self._loads.ask(load)
 
-    def _commit(self, writes: Sequence[Write]) -> None:
-        commit = _Commit(self._vault.commit(writes), self._bytes_in_turn)
+    def _commit(self, writes: Sequence[Write], *, is_awaited: bool) -> None:
+        self._commits.write(writes, self._bytes_in_turn, is_awaited=is_awaited)
         self._bytes_in_turn = 0
-        self._commits.append(commit)
-        commit.done.add_done_callback(self._on_committed)
 
-    def _send_when_durable(self, sends: Iterable[SendWhenDurable]) -> None:
-        if self._commits:
-            self._commits[-1].sends.extend(sends)
-            return
-        for send in sends:
-            self._transport.send(send.to, send.message)
-
-    def _on_committed(self, done: asyncio.Future[None]) -> None:
-        commit = self._commits.popleft()
-        assert commit.done is done, "commits must finish in order"
-        self._bytes_held -= commit.bytes_held
-        if error := done.exception():
+    def _on_committed(self, bytes_held: int, error: BaseException | None) -> bool:
+        self._bytes_held -= bytes_held
+        if error is not None:
             self._fail(error)
-        if self._has_failed():
-            return
-        for send in commit.sends:
-            self._transport.send(send.to, send.message)
+        return not self._has_failed()
 
     def _has_failed(self) -> bool:
         return self.stopped.done() and self.stopped.exception() is not None
 
     async def _written(self) -> None:
-        while self._commits and not self._has_failed():
+        while not (self._commits.are_done or self._has_failed()):
             try:
-                await asyncio.shield(self._commits[-1].done)
+                await self._commits.written()
             except (EpostError, OSError):
                 return  # the callback of the failed commit has stopped the node
             # It is taken off the list by a callback, which may be due only now.

@@ -87,7 +87,7 @@ class Fingerprints:
     def replace(self, old: VaultEntry | None, new: VaultEntry | None) -> None:
         """A row of the index was replaced: to be told after the index has the new one."""
         entry = new or old
-        if entry is None or not self._is_counted(entry):
+        if entry is None or not self._is_counted(entry) or _are_alike(old, new):
             return
         if old is not None:
             self._add(old, -1)
@@ -166,6 +166,15 @@ class Fingerprints:
             if len(entries) < LEAF_ROWS_MAX:
                 return
             after = entries[-1].handle
+
+
+def _are_alike(old: VaultEntry | None, new: VaultEntry | None) -> bool:
+    """Do two rows of one block count the same? Most changes of roles are none here."""
+    if old is None or new is None:
+        return False
+    was_held, is_held = bool(old.roles & HELD), bool(new.roles & HELD)
+    same = old.version == new.version and old.body_hash == new.body_hash
+    return was_held == is_held and (same or not is_held)
 
 
 def _digit(place: int, depth: int) -> int:

@@ -114,7 +114,11 @@ class Totals:
 
     def after(self, old: VaultEntry | None, new: VaultEntry | None) -> Totals:
         """Return the totals after one row was replaced by another."""
-        return self._plus(old, -1)._plus(new, +1)
+        share_of_old, share_of_new = _share_of(old), _share_of(new)
+        if share_of_old == share_of_new:
+            return self
+        each = zip(self._numbers(), share_of_old, share_of_new, strict=True)
+        return Totals(*[number - lost + gained for number, lost, gained in each])
 
     def counts(self) -> VaultCounts:
         """Return what `epost status` shows."""
@@ -133,29 +137,39 @@ class Totals:
             self.trashed_bytes,
         )
 
-    def _plus(self, row: VaultEntry | None, sign: int) -> Totals:
-        if row is None:
-            return self
-        roles = row.roles
-
-        def one_if(role: Role) -> int:
-            return sign if roles & role else 0
-
-        return Totals(
-            self.blocks + sign,
-            self.bytes + sign * row.size,
-            self.replicas + one_if(Role.REPLICA),
-            self.stand_ins + one_if(Role.STAND_IN),
-            self.mirrored + one_if(Role.MIRROR),
-            self.unpushed + one_if(Role.UNPUSHED),
-            self.contributed_bytes + one_if(CONTRIBUTED) * row.size,
-            self.diverted + one_if(Role.DIVERTED),
-            self.pointers + one_if(Role.POINTER),
-            self.cached + one_if(Role.CACHED),
-            self.cached_bytes + (sign * row.size if row.roles == Role.CACHED else 0),
-            self.trashed + one_if(Role.TRASH),
-            self.trashed_bytes + one_if(Role.TRASH) * row.size,
+    def _numbers(self) -> _Numbers:
+        return (
+            *(self.blocks, self.bytes, self.replicas, self.stand_ins, self.mirrored),
+            *(self.unpushed, self.contributed_bytes, self.diverted, self.pointers),
+            *(self.cached, self.cached_bytes, self.trashed, self.trashed_bytes),
         )
+
+
+_Numbers = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int]
+
+
+def _share_of(row: VaultEntry | None) -> _Numbers:
+    """Return what one row adds to each of the totals."""
+    if row is None:
+        return _NOTHING
+    size, counts = row.size, _COUNTS[row.roles]
+    replica, stand_in, mirror, unpushed, contributed, diverted, pointer, cached, trash = counts
+    only_cached = row.roles == Role.CACHED
+    return (
+        *(1, size, replica, stand_in, mirror, unpushed, contributed * size, diverted, pointer),
+        *(cached, only_cached * size, trash, trash * size),
+    )
+
+
+_COUNTED = (
+    *(Role.REPLICA, Role.STAND_IN, Role.MIRROR, Role.UNPUSHED, CONTRIBUTED),
+    *(Role.DIVERTED, Role.POINTER, Role.CACHED, Role.TRASH),
+)
+# By roles: each change of a row asks twice.
+_COUNTS = tuple(
+    tuple(int(bool(Role(roles) & role)) for role in _COUNTED) for roles in range(2 * Role.TRASH)
+)
+_NOTHING: _Numbers = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def position(handle: Handle) -> Position:

@@ -417,6 +417,17 @@ def test_commits_finish_in_order(twin: Twin) -> None:
     with_vault(twin, story)
 
 
+def test_what_nobody_waits_for_is_read_at_once_and_durable_soon_and_in_order(twin: Twin) -> None:
+    async def story(vault: Vault) -> None:
+        soon = vault.commit_soon([PutNote("table", b"key", b"soon")])
+        assert vault.note("table", b"key") == b"soon"
+        await vault.commit([PutNote("table", b"key", b"later")])
+        assert soon.done()
+        await vault.commit_soon([PutNote("other", b"key", b"by itself")])
+
+    with_vault(twin, story)
+
+
 def test_closing_finishes_what_was_committed_and_refuses_more(twin: Twin) -> None:
     async def story(vault: Vault) -> None:
         done = vault.commit([put_at(1)])

@@ -19,20 +19,35 @@ _NOTE = "SELECT value FROM notes WHERE name = ? AND key = ?"
 _NOTES = "SELECT key, value FROM notes WHERE name = ?"
 
 
+ROWS_REMEMBERED_MAX = 256
+"""A put asks ten times for the same few rows."""
+
+
 class Index:
     """Rows and notes after all commits so far, durable or not."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
         self.pending = Pending()
+        self._read: dict[Handle, Row | None] = {}
 
     def row(self, handle: Handle) -> Row | None:
         """Return the row of a block, sound or damaged."""
         pending = self.pending.blocks.get(handle)
         if pending is not None:
             return pending.row
+        if handle in self._read:
+            return self._read[handle]
         with DISK_ERRORS:
-            return find_row(self._connection, handle)
+            row = find_row(self._connection, handle)
+        if len(self._read) >= ROWS_REMEMBERED_MAX:
+            del self._read[next(iter(self._read))]
+        self._read[handle] = row
+        return row
+
+    def on_changed(self, handle: Handle) -> None:
+        """A row is pending: once it is written the database will have another than was read."""
+        self._read.pop(handle, None)
 
     def between(self, start: Id, end: Id, after: Handle | None, limit: int) -> Sequence[VaultEntry]:
         """Return rows on the clockwise arc (start, end] behind `after`."""

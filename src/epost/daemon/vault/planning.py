@@ -46,22 +46,13 @@ class Planner:
                     self._index.pending.put_note(table, key, None)
                     changes.append(write)
                 case _:
-                    handle = handle_of(write)
-                    before = self._sound(handle)
                     changes += self._to_block(write)
-                    self._fingerprints.replace(before, self._sound(handle))
         return changes
 
     def mark_damaged(self, number: int, row: Row) -> Sequence[Change]:
         """Return the change that lets a block count as absent."""
         self._index.pending.begin(number)
-        changes = self._with_row(row, replace(row, is_damaged=True))
-        self._fingerprints.replace(row.sound(), None)
-        return changes
-
-    def _sound(self, handle: Handle) -> VaultEntry | None:
-        row = self._index.row(handle)
-        return None if row is None else row.sound()
+        return self._with_row(row, replace(row, is_damaged=True))
 
     def _to_block(self, write: BlockWrite) -> Sequence[Change]:
         handle = handle_of(write)
@@ -82,30 +73,33 @@ class Planner:
     def _without(self, handle: Handle, old: Row | None) -> Sequence[Change]:
         if old is None:
             return ()
-        self._count(old, None)
         self._index.pending.drop(handle)
+        self._account(handle, old, None)
         return DropRow(handle), DropBody(old.body)
 
     def _with_body(self, old: Row | None, entry: VaultEntry, body: bytes) -> Sequence[Change]:
         new = Row(entry, self._next_body, parts=1)
         self._next_body += 1
-        self._count(old, new)
         self._index.pending.put(new, body)
+        self._account(entry.handle, old, new)
         dropped = () if old is None else (DropBody(old.body),)
         return *dropped, PutPart(part_id(new.body, 0), body), PutRow(new)
 
     def _with_part(self, old: Row, entry: VaultEntry, suffix: bytes) -> Sequence[Change]:
         new = replace(old, entry=entry, parts=old.parts + 1)
-        self._count(old, new)
         self._index.pending.extend(new, suffix)
+        self._account(entry.handle, old, new)
         return PutPart(part_id(new.body, old.parts), suffix), PutRow(new)
 
     def _with_row(self, old: Row, new: Row) -> Sequence[Change]:
-        self._count(old, new)
         self._index.pending.put_row(new)
+        self._account(new.entry.handle, old, new)
         return (PutRow(new),)
 
-    def _count(self, old: Row | None, new: Row | None) -> None:
-        self.totals = self.totals.after(
-            None if old is None else old.sound(), None if new is None else new.sound()
-        )
+    def _account(self, handle: Handle, old: Row | None, new: Row | None) -> None:
+        """Tell whoever counts of a change that is pending by now."""
+        self._index.on_changed(handle)
+        before = None if old is None else old.sound()
+        after = None if new is None else new.sound()
+        self.totals = self.totals.after(before, after)
+        self._fingerprints.replace(before, after)

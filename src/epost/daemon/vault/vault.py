@@ -142,6 +142,13 @@ class SqliteVault:
 
     def commit(self, writes: Sequence[Write]) -> asyncio.Future[None]:
         """Write all or nothing; done when durable."""
+        return self._commit(writes, is_awaited=True)
+
+    def commit_soon(self, writes: Sequence[Write]) -> asyncio.Future[None]:
+        """As `commit`, with the next one or after a moment."""
+        return self._commit(writes, is_awaited=False)
+
+    def _commit(self, writes: Sequence[Write], *, is_awaited: bool) -> asyncio.Future[None]:
         for write in writes:
             require_valid(write)
         if self._failure is not None:
@@ -149,7 +156,7 @@ class SqliteVault:
             done.set_exception(self._failure)
             return done
         self._number += 1
-        return self._submit(self._planner.changes(self._number, writes))
+        return self._submit(self._planner.changes(self._number, writes), is_awaited=is_awaited)
 
     def counts(self) -> VaultCounts:
         """Return totals."""
@@ -176,8 +183,10 @@ class SqliteVault:
             self._fingerprints.count_more(ROWS_COUNTED_AT_ONCE)
             self._loop.call_later(COUNTING_PAUSE_SECONDS, self._count_more)
 
-    def _submit(self, changes: Sequence[Change]) -> asyncio.Future[None]:
-        commit = Commit(self._number, changes, self._planner.totals)
+    def _submit(
+        self, changes: Sequence[Change], *, is_awaited: bool = True
+    ) -> asyncio.Future[None]:
+        commit = Commit(self._number, changes, self._planner.totals, is_awaited)
         done: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(_Waiting(commit.number, commit.size_bytes(), done))
         self._bytes_waiting += self._waiting[-1].size_bytes

@@ -1,12 +1,14 @@
 """The thread that writes: whatever was committed during the last flush goes to disk as one.
 
 Group commit makes many small commits as cheap as a large one, and nobody waits for a timer: a
-commit that finds the thread idle is written at once.
+commit that finds the thread idle is written at once. One that nobody waits for is written with the
+next that somebody does, or after half a second.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -23,10 +25,14 @@ from epost.foundation.ports import DeleteNote, PutNote
 from epost.node.vault_rows import Totals
 
 GROUP_COMMITS_MAX = 2000
+UNAWAITED_SECONDS = 0.5
+"""For so long a commit may lie unwritten that nobody waits for."""
 FREE_PAGES_KEPT = 4096
 """Pages of 4 KiB that stay in the file for what is written next: 16 MiB."""
 VACUUM_PAGES_MAX = 1024
-"""Given back after one group of commits: 4 MiB, some ten milliseconds."""
+"""Given back at a time: 4 MiB, some ten milliseconds."""
+GROUPS_PER_VACUUM = 16
+"""To look for free pages costs a tenth of a group of commits: only every so many look."""
 
 _PUT_NOTE = """
 INSERT INTO notes (name, key, value) VALUES (?, ?, ?)
@@ -70,11 +76,12 @@ Change = PutRow | DropRow | PutPart | DropBody | PutNote | DeleteNote
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Changes to be written all or none, and the totals after them."""
+    """Changes to be written all or none, and the totals after them; `is_awaited`: at once."""
 
     number: int
     changes: Sequence[Change]
     totals: Totals
+    is_awaited: bool = True
 
     def size_bytes(self) -> int:
         """Return roughly how much room the disk needs for it."""
@@ -102,6 +109,7 @@ class Writer:
         self._files = files
         self._on_written = on_written
         self._queue: SimpleQueue[Commit | None] = SimpleQueue()
+        self._groups = 0
         self._thread = threading.Thread(target=self._run, name="vault writer", daemon=True)
         self._thread.start()
 
@@ -125,15 +133,19 @@ class Writer:
             self._on_written(group[-1].number, failure)
 
     def _next_group(self) -> list[Commit]:
-        """Wait for a commit and take those behind it; empty at the end."""
+        """Wait for a commit and take those behind it, for a while if nobody waits for any of them;
+        empty at the end."""
         group: list[Commit] = []
         commit = self._queue.get()
+        until, is_awaited = time.monotonic() + UNAWAITED_SECONDS, False
         while commit is not None:
             group.append(commit)
+            is_awaited = is_awaited or commit.is_awaited
             if len(group) == GROUP_COMMITS_MAX:
                 return group
             try:
-                commit = self._queue.get_nowait()
+                patience = 0.0 if is_awaited else max(0.0, until - time.monotonic())
+                commit = self._queue.get(timeout=patience)
             except Empty:
                 return group
         if group:
@@ -150,7 +162,9 @@ class Writer:
             self._connection.execute("COMMIT")
             for key in dropped:
                 self._files.remove(key)
-            self._give_back_space()
+            self._groups += 1
+            if self._groups % GROUPS_PER_VACUUM == 0:
+                self._give_back_space()
 
     def _give_back_space(self) -> None:
         """Give pages that were freed back to the disk, some at a time; some stay for later."""

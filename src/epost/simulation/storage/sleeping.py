@@ -35,9 +35,9 @@ class SleepingDriver(Driver):
         else:
             super()._take_turns()
 
-    def _perform(self) -> None:
+    def _perform(self, *, is_awaited: bool = False) -> None:
         if not self.is_asleep:
-            super()._perform()
+            super()._perform(is_awaited=is_awaited)
 
 
 class SleepyNode(Node):

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from epost.daemon.vault import SqliteVault
-from epost.daemon.vault.writer import FREE_PAGES_KEPT, VACUUM_PAGES_MAX
+from epost.daemon.vault.writer import FREE_PAGES_KEPT, GROUPS_PER_VACUUM, VACUUM_PAGES_MAX
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import PutBlock, PutNote, Role, SetRoles, VaultEntry
 from tests.support.vaults import Recorder
@@ -44,7 +44,8 @@ def test_freed_space_is_given_back_but_for_a_reserve_that_is_used_again(tmp_path
         assert vault.counts().trashed_bytes == full
         for entry in STORED:
             await vault.commit([SetRoles(entry.handle, remove=Role.TRASH)])
-        for number in range(full // (VACUUM_PAGES_MAX * PAGE_BYTES) + 1):
+        pages = full // (VACUUM_PAGES_MAX * PAGE_BYTES) + 1
+        for number in range(pages * GROUPS_PER_VACUUM):
             await vault.commit([PutNote("test", b"time passes", b"%d" % number)])
         assert (vault.counts().blocks, vault.counts().bytes) == (0, 0)
         await vault.close()

@@ -19,6 +19,7 @@ import pytest
 from epost.daemon.vault import SqliteVault, database
 from epost.daemon.vault import vault as vault_module
 from epost.daemon.vault.database import DISK_ERRORS, open_to_write
+from epost.daemon.vault.index import ROWS_REMEMBERED_MAX
 from epost.foundation.errors import ConfigError, DiskFull
 from epost.foundation.ids import Id
 from epost.foundation.ports import (
@@ -30,6 +31,7 @@ from epost.foundation.ports import (
     SetRoles,
     VaultEntry,
 )
+from epost.node.commits import Commits
 from epost.node.observed import BlockDamaged
 from tests.support.nodes import content_handle, entry_for
 from tests.support.vault_load import body_of, extended_of
@@ -198,6 +200,7 @@ def test_a_vault_of_the_version_before_goes_on(tmp_path: Path) -> None:
 
 def test_the_disk_gets_back_what_was_freed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("epost.daemon.vault.writer.FREE_PAGES_KEPT", 16)
+    monkeypatch.setattr("epost.daemon.vault.writer.GROUPS_PER_VACUUM", 1)
     bodies = [b"%d" % n + bytes(100_000) for n in range(40)]
 
     async def story(vault: SqliteVault) -> None:
@@ -207,6 +210,39 @@ def test_the_disk_gets_back_what_was_freed(tmp_path: Path, monkeypatch: pytest.M
 
     with_vault(tmp_path, story)
     assert (tmp_path / "vault.db").stat().st_size < 1_000_000
+
+
+def test_a_row_that_was_read_is_read_anew_once_a_change_of_it_is_on_disk(tmp_path: Path) -> None:
+    handle = content_handle(b"one")
+
+    async def story(vault: SqliteVault) -> None:
+        assert vault.entry(handle) is None
+        for roles in (Role.REPLICA, Role.MIRROR, Role.STAND_IN):
+            await vault.commit(
+                [DeleteBlock(handle), PutBlock(VaultEntry(handle, 3, roles), b"one")]
+            )
+            assert vault.entry(handle) == VaultEntry(handle, 3, roles)
+        others = [content_handle(b"%d" % number) for number in range(ROWS_REMEMBERED_MAX + 1)]
+        assert not any(map(vault.entry, others))
+        await vault.commit([DeleteBlock(handle)])
+        assert vault.entry(handle) is None
+
+    with_vault(tmp_path, story)
+
+
+def test_a_commit_that_nobody_waits_for_shares_the_flush_of_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("epost.daemon.vault.writer.UNAWAITED_SECONDS", 3600.0)
+
+    async def story(vault: SqliteVault) -> None:
+        soon = vault.commit_soon([put(b"one")])
+        commits = Commits(vault, send=lambda send: None, on_done=lambda size, error: True)
+        commits.write([PutNote("table", b"key", b"value")], 0, is_awaited=False)
+        await commits.written()
+        assert soon.done()
+
+    with_vault(tmp_path, story)
 
 
 def test_only_one_process_uses_a_folder(tmp_path: Path) -> None:
