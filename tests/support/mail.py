@@ -148,6 +148,9 @@ class MemorySiblings:
         assert app is AppId.MAIL
         self.followers.append(follower)
 
+    def take_snapshots(self, app: AppId, taker: object) -> None:
+        assert app is AppId.MAIL
+
     async def hear(self, payload: bytes, origin: Origin) -> None:
         """A record of another device becomes known."""
         for follower in self.followers:

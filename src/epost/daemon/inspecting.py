@@ -77,7 +77,12 @@ class InspectionJob:
 async def _pieces(node: Node, post: Post, mail: MailService) -> AsyncIterator[Piece]:
     """Yield everything that the account reaches: its own blocks, its mails, what is on its way."""
     services = post.services
-    reach = AccountReach(accounts=services.accounts, blocks=node.blocks, messages=services.messages)
+    reach = AccountReach(
+        accounts=services.accounts,
+        blocks=node.blocks,
+        messages=services.messages,
+        snapshots=services.snapshots,
+    )
     async for piece in reach.account():
         yield piece
     for reference in _references(mail):

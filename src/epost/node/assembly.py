@@ -253,6 +253,7 @@ class Node:
             MailServices(
                 log=services.log,
                 siblings=services.siblings,
+                snapshots=services.snapshots,
                 messages=services.messages,
                 sending=services.notifications,
                 names=services.accounts,

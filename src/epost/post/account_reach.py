@@ -15,13 +15,14 @@ from epost.foundation.errors import (
     UnavailableError,
 )
 from epost.foundation.ids import BlockKind, Handle
-from epost.past.log_format import NO_CLUSTER, HeadContent, open_head
+from epost.past.log_format import NO_CLUSTER, Head, open_head
 from epost.post.account_blocks import LogName, decode_device_info
 from epost.post.accounts import Accounts, Contact
 from epost.post.log_chain import ClusterName
 from epost.post.message_store import MessageStore
 from epost.post.ports import BlockStore
 from epost.post.references import Reference
+from epost.post.snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,10 @@ class AccountReach:
         accounts: Accounts,
         blocks: BlockStore,
         messages: MessageStore,
+        snapshots: Snapshots,
     ) -> None:
         self._accounts = accounts
+        self._snapshots = snapshots
         self._blocks = blocks
         self._messages = messages
 
@@ -94,12 +97,14 @@ class AccountReach:
             reading = await self._blocks.lookup_latest(handle)
             if reading.block is None:
                 return
-            head: HeadContent = open_head(reading.block, expected=handle).content
+            head = open_head(reading.block, expected=handle)
         except TROUBLES as error:
             yield Piece(handle, f"the log of {of}", str(error))
             return
         yield Piece(handle, f"the head of the log of {of}")
-        name = ClusterName.in_head(head)
+        async for piece in self._snapshot(head, of):
+            yield piece
+        name = ClusterName.in_head(head.content)
         while name.digest != NO_CLUSTER:
             yield Piece(name.handle, f"the log of {of}")
             if name.previous == NO_CLUSTER:
@@ -111,6 +116,19 @@ class AccountReach:
                 yield Piece(before, f"the log of {of}", f"what is before it is unknown: {error}")
                 return
             name = ClusterName.in_head(open_head(proof).content)
+
+    async def _snapshot(self, head: Head, of: str) -> AsyncIterator[Piece]:
+        """Yield the pages of the newest snapshot; what it sums up is in the clusters as well."""
+        if (root := self._snapshots.root_of(head)) is None:
+            return
+        try:
+            references = await self._snapshots.references(head)
+        except TROUBLES as error:
+            yield Piece(root.handle, f"a snapshot of the log of {of}", str(error))
+            return
+        for reference in references:
+            async for piece in self.message(reference, f"a snapshot of the log of {of}"):
+                yield piece
 
 
 def _device_keys(me: Contact) -> Iterator[tuple[int, bytes]]:

@@ -15,3 +15,5 @@ class AppId(IntEnum):
     CHAT = 4
     NEWS = 5
     WHITEBOARD = 6
+    LOG = 7
+    """What a log says of itself; in records only."""

@@ -24,6 +24,7 @@ from epost.post.inheritance import Inheritance
 from epost.post.lease_ending import LeaseEnding
 from epost.post.lease_keeping import LeaseKeeping
 from epost.post.ledger import Ledger
+from epost.post.log_reader import LogReader
 from epost.post.message_store import MessageStore
 from epost.post.mirror import Mirror
 from epost.post.notification import Notifications
@@ -35,6 +36,8 @@ from epost.post.reception import Reception
 from epost.post.reference_memory import ReferenceMemory
 from epost.post.services import PostServices
 from epost.post.siblings import Siblings
+from epost.post.snapshot_finding import SnapshotFinding
+from epost.post.snapshots import Snapshots
 from epost.post.tracing import LogHeads, Tracing
 from epost.post.unneeded import UnneededBlocks
 
@@ -96,8 +99,12 @@ class Post:
             device=device, node=node, groups=layers.groups, ports=ports, config=config
         )
         accounts = _make_accounts(device, self._layers, ports, config)
-        self.siblings = self._make_siblings(accounts, secret_store)
         self._unneeded = UnneededBlocks(device, ports)
+        self._messages = self._make_messages()
+        self.siblings = self._make_siblings(accounts, secret_store)
+        self.snapshots = Snapshots(
+            device=device, log=self.log, messages=self._messages, ports=ports, config=config
+        )
         reception = self._make_reception(accounts)
         notifications = self._make_notifications(accounts, reception)
         self.siblings.leave_to(Inheritance(log=self.log, ports=ports, resume=notifications.resume))
@@ -118,6 +125,12 @@ class Post:
             layers=self._layers,
             ports=ports,
             config=self._config,
+            snapshots=SnapshotFinding(
+                device=self._device,
+                reader=LogReader(self._layers.blocks, self._device),
+                messages=self._messages,
+                observer=ports.observer,
+            ),
             on_revoked=self.log.end,
         )
 
@@ -151,18 +164,22 @@ class Post:
             config=self._config,
         )
 
-    def _make_services(self, accounts: Accounts, notifications: Notifications) -> PostServices:
-        device, blocks, ports = self._device, self._layers.blocks, self._ports
-        messages = MessageStore(
-            device=device,
-            blocks=blocks,
-            memory=ReferenceMemory(device, ports),
+    def _make_messages(self) -> MessageStore:
+        ports = self._ports
+        return MessageStore(
+            device=self._device,
+            blocks=self._layers.blocks,
+            memory=ReferenceMemory(self._device, ports),
             entropy=ports.entropy,
             leases=self._layers.leases,
             unneeded=self._unneeded,
             replicas_wanted=ports.replicas_wanted,
             config=self._config,
         )
+
+    def _make_services(self, accounts: Accounts, notifications: Notifications) -> PostServices:
+        device, blocks, ports = self._device, self._layers.blocks, self._ports
+        messages = self._messages
         lease_ending = LeaseEnding(
             unneeded=self._unneeded,
             handles_of=messages.handles_of,
@@ -176,6 +193,7 @@ class Post:
             messages=messages,
             log=self.log,
             siblings=self.siblings,
+            snapshots=self.snapshots,
             notifications=notifications,
             mirror=Mirror(device=device, messages=messages, blocks=blocks, ports=ports),
             lease_ending=lease_ending,
@@ -219,6 +237,8 @@ class Post:
         run_story(self.services.mirror.keep_fetching())
         run_story(self._lease_keeping().keep())
         self.log.on_published(self.siblings.tell_soon)
+        self.log.on_published(self.snapshots.wake)
+        run_story(self.snapshots.keep())
         run_story(self.siblings.keep_following())
         run_story(self.siblings.keep_telling())
         run_story(self.announcer.keep_announcing())

@@ -63,6 +63,10 @@ class PostConfig:
     """How often it is looked what nothing refers to any more."""
     unneeded_kept_seconds: float = 30 * DAY_SECONDS
     """For so long a block must be found unneeded before its lease is left to end."""
+    snapshot_records_min: int = 1_000
+    """A log shorter than this, or grown by less, is read as fast without a snapshot."""
+    snapshot_check_seconds: float = 10.0
+    """At most this often it is looked whether a snapshot of the log is to be made."""
     checkpoint_seconds: float = 10.0
     """How often the outbox and the replay set are written down beside the log."""
     progress_seconds: float = 1.0

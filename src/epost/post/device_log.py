@@ -22,6 +22,7 @@ from epost.post.app_ids import AppId
 from epost.post.config import PostConfig
 from epost.post.device_block import DeviceBlock
 from epost.post.devices import Device
+from epost.post.log_archive import LogArchive
 from epost.post.log_fork import Fork, Forks
 from epost.post.log_notes import StoredLog
 from epost.post.log_publication import Publication
@@ -102,6 +103,8 @@ class DeviceLog:
         self._forks = Forks(blocks, ports.disk, self._reader, device_block.logs)
         self._publication = Publication(blocks)
         self._writer = self._new_writer(log_notes.load(ports.disk, device.secrets.incarnation))
+        self.archive = LogArchive(self._reader, lambda: self._writer)
+        """What of the log does not change any more."""
         self._writing = asyncio.Lock()
         self._waiting: deque[_Append] = deque()
         self._unpublished: deque[_Append] = deque()
@@ -349,6 +352,8 @@ class DeviceLog:
             writer = self._new_writer(StoredLog(adopted, base, [], None))
             writes = [*self._forks.writes_to_adopt(adopted, old), log_notes.put_base(base)]
             writes += writer.add(entries)
+            if old.announced is not None and old.announced.sequence <= fork.common_in_clusters:
+                writer.adopt(old.announced)
             await self._disk.durable([*writes, *writer.sign()])
             self._writer, self._writes_due = writer, []
             await self._tell_of_the_rings(fork)

@@ -93,13 +93,21 @@ class Position:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SealedNote:
+    """What a head says to the account's own devices, under the data key of an epoch."""
+
+    epoch: int
+    sealed: bytes = b""
+
+
 def sign_head(
     key: SigningKey,
     position: Position,
     *,
     incarnation: bytes,
     tail: Sequence[bytes],
-    epoch: int,
+    note: SealedNote,
     ring: bytes,
     previous: KeyBlock | None,
     issued_at: int,
@@ -120,8 +128,8 @@ def sign_head(
         cluster=cluster.digest,
         first_sequence=cluster.first_sequence,
         previous_cluster=cluster.previous,
-        epoch=epoch,
-        sealed=b"",
+        epoch=note.epoch,
+        sealed=note.sealed,
     )
     return make_key_block(
         key, Kind.HEAD, ring=ring, previous=previous, issued_at=issued_at, content=encode(content)

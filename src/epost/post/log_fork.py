@@ -17,6 +17,7 @@ from epost.foundation.ports import DeleteBlock, Write
 from epost.past.log_format import NO_CLUSTER, HeadContent, cluster_handle, record_hash
 from epost.post import log_notes
 from epost.post.account_blocks import LogName
+from epost.post.app_ids import AppId
 from epost.post.log_chain import ClusterName
 from epost.post.log_notes import Base, Rewind, SignedHead, StoredCluster
 from epost.post.log_reader import LogReader, number_of
@@ -36,6 +37,12 @@ class Fork:
     ring: SignedHead
     clusters: tuple[ClusterName, ...]
     common: int
+
+    @property
+    def common_in_clusters(self) -> int:
+        """The last of these that the log leads to from now on: a head's tail does not stay."""
+        content = self.ring.content
+        return min(self.common, content.sequence - len(content.tail))
 
 
 class Forks:
@@ -132,10 +139,11 @@ class Forks:
 
     async def entries_to_repeat(self, fork: Fork, writer: LogWriter) -> list[Entry]:
         """Return what the next incarnation must log again: what only we hold, and what only the
-        ring's head holds, which nobody will read any more."""
+        ring's head holds, which nobody will read any more; but what either log says of itself."""
         own = self._reader.own_records(writer, fork.common)
         records = [*fork.ring.content.tail, *[record async for record in own]]
-        return [self._reader.open(record)[1] for record in records]
+        entries = [self._reader.open(record)[1] for record in records]
+        return [entry for entry in entries if entry.app != AppId.LOG]
 
     def base_behind(self, fork: Fork, writer: LogWriter, incarnation: bytes) -> Base:
         """Return where the next incarnation begins: behind the ring's newest record.

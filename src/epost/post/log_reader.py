@@ -51,6 +51,16 @@ class LogReader:
     async def own_records(self, writer: LogWriter, after: int) -> AsyncIterator[bytes]:
         """Yield this device's records numbered above `after`, in order, up to the newest now."""
         still_open = [record for cluster in writer.clusters for record in cluster.records]
+        async for _, record in self.own_stored_records(writer, after):
+            yield record
+        for record in still_open:
+            if number_of(record) > after:
+                yield record
+
+    async def own_stored_records(
+        self, writer: LogWriter, after: int
+    ) -> AsyncIterator[tuple[Handle, bytes]]:
+        """Yield (cluster, record) of those that are in full clusters now; else as `own_records`."""
         end_of_stored = writer.base.sequence
         # The last cluster that begins at or before `after` may hold later records.
         starts = [cluster.first_sequence for cluster in writer.stored]
@@ -58,10 +68,7 @@ class LogReader:
         for stored in writer.stored[first:] if after < end_of_stored else ():
             for record in await self.own_copy(stored.handle):
                 if after < number_of(record) <= end_of_stored:
-                    yield record
-        for record in still_open:
-            if number_of(record) > after:
-                yield record
+                    yield stored.handle, record
 
     def open(self, record: bytes) -> tuple[int, Entry]:
         """Return (sequence, entry) of a record; raises BadSeal for an epoch we have no key of."""

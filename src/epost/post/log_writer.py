@@ -15,18 +15,20 @@ import msgspec
 from epost.foundation.errors import MessageTooLarge
 from epost.foundation.ids import Handle
 from epost.foundation.ports import Clock, Entropy, Write
-from epost.past.log_format import TAIL_SIZE_MAX, join_records
+from epost.past.log_format import LOG_RECORD, TAIL_SIZE_MAX, head_of, join_records
 from epost.post import log_notes
 from epost.post.account_blocks import LogName
 from epost.post.devices import Device
-from epost.post.log_chain import Position, sign_head
+from epost.post.log_chain import Position, SealedNote, sign_head
 from epost.post.log_notes import OpenCluster, SignedHead, StoredCluster, StoredLog
 from epost.post.log_records import (
     PAYLOAD_BYTES_MAX,
     SALT_BYTES,
     Entry,
+    open_record,
     seal_record,
 )
+from epost.post.log_snapshots import Announced, HeadNote, note_in, read_head_note, seal_head_note
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,7 @@ class LogWriter:
         self._entropy = entropy
         self._tail_in_head = tail_in_head
         self._key = device.log_key(stored.base.incarnation)
+        self._announced = self._read_announced()
 
     @property
     def name(self) -> LogName:
@@ -94,7 +97,35 @@ class LogWriter:
             )
             log_notes.extend_clusters(self.clusters, position, record)
             writes.append(log_notes.put_record(position.sequence + 1, record))
+            self._note(position.sequence + 1, entry)
         return writes
+
+    @property
+    def announced(self) -> HeadNote | None:
+        """The newest snapshot of this log that a record on the disk announces."""
+        return self._announced[-1] if self._announced else None
+
+    def adopt(self, announced: HeadNote) -> None:
+        """Go on telling of a snapshot that an earlier incarnation announced."""
+        self._announced.insert(0, announced)
+
+    def _note(self, sequence: int, entry: Entry) -> None:
+        if isinstance(note := note_in(entry), Announced):
+            self._announced.append(HeadNote(1, sequence, note))
+
+    def _read_announced(self) -> list[HeadNote]:
+        """Return what the newest head tells of, and what records behind it announce."""
+        told = read_head_note(head_of(self.head.block), self._device) if self.head else None
+        found = [] if told is None else [told]
+        signed = self.head.content.sequence if self.head else self.base.sequence
+        for record in (record for cluster in self.clusters for record in cluster.records):
+            decoded = LOG_RECORD.decode(record)
+            data_key = self._device.log_data_key(decoded.log_key, decoded.epoch)
+            if decoded.sequence > signed and data_key is not None:
+                note = note_in(open_record(decoded, data_key))
+                if isinstance(note, Announced):
+                    found.append(HeadNote(1, decoded.sequence, note))
+        return found
 
     def sign(self) -> list[Write]:
         """Sign a head over the records of the first open cluster, unless they are covered.
@@ -164,17 +195,32 @@ class LogWriter:
         carries = (self._tail_in_head and cluster is self.clusters[-1]) or self._is_new(cluster)
         tail = cluster.records[self._stored(cluster) :]
         rides_in_head = carries and len(join_records(tail)) <= TAIL_SIZE_MAX
+        version = self.head.block.body.version + 1 if self.head else 1
         return SignedHead.of(
             sign_head(
                 self._key,
                 cluster.end,
                 incarnation=self.base.incarnation,
                 tail=tail if rides_in_head else (),
-                epoch=self._device.account_data_epoch,
+                note=self._sealed_note(version, cluster.end.sequence),
                 ring=self._ring,
                 previous=None if self.head is None else self.head.block,
                 issued_at=self._clock.wall_ms(),
             )
+        )
+
+    def _sealed_note(self, version: int, sequence: int) -> SealedNote:
+        """Tell of the newest snapshot that is announced up to here."""
+        epoch = self._device.account_data_epoch
+        while len(self._announced) > 1 and self._announced[1].sequence <= sequence:
+            del self._announced[0]
+        if not self._announced or self._announced[0].sequence > sequence:
+            return SealedNote(epoch)
+        log_key, salt = self._key.public, self._entropy.token(SALT_BYTES)
+        data_key = self._device.log_data_key(log_key, epoch)
+        assert data_key is not None, "the newest epoch has a key"
+        return SealedNote(
+            epoch, seal_head_note(self._announced[0], data_key, log_key, version, salt)
         )
 
 

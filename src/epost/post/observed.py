@@ -76,6 +76,37 @@ class SiblingUnreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotFailed:
+    """No snapshot of the own log could be made now: it is tried again as the log grows."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotMade:
+    """The own log tells what its records up to this one come to: so many rows."""
+
+    covered: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRefused:
+    """A snapshot of another device's log is not what the log announces: the log is read whole."""
+
+    covered: int
+    error: EpostError
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRead:
+    """A snapshot stood for the records of another device's log up to this one."""
+
+    device: int
+    covered: int
+
+
+@dataclass(frozen=True, slots=True)
 class DataKeysChanged:
     """The account has a new data key: a device of it was revoked."""
 

@@ -12,6 +12,7 @@ from epost.post.message_store import MessageStore
 from epost.post.mirror import Mirror
 from epost.post.notification import Notifications
 from epost.post.siblings import Siblings
+from epost.post.snapshots import Snapshots
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class PostServices:
     messages: MessageStore
     log: DeviceLog
     siblings: Siblings
+    snapshots: Snapshots
     notifications: Notifications
     mirror: Mirror
     lease_ending: LeaseEnding

@@ -26,6 +26,7 @@ from epost.foundation.ids import NodeHandle
 from epost.foundation.wire import Application
 from epost.past.log_format import (
     LOG_RECORD,
+    Head,
     HeadContent,
     LogRecord,
     open_head,
@@ -45,6 +46,7 @@ from epost.post.log_records import Entry
 from epost.post.messages import Grew
 from epost.post.observed import DeviceRevoked, SiblingRead, SiblingUnreadable
 from epost.post.ports import Layers, NodePorts
+from epost.post.snapshot_finding import SnapshotFinding, SnapshotTaker, Wanted
 
 RECORDS_PER_TELLING_MAX = 100
 LOOK_GAP_SECONDS = 0.25
@@ -86,6 +88,8 @@ class Sibling:
     number: int
     logs: tuple[LogName, ...]
     last: int | None = None
+    revoked_key: bytes = b""
+    """The key of a revoked device."""
 
 
 class Siblings:
@@ -100,6 +104,7 @@ class Siblings:
         layers: Layers,
         ports: NodePorts,
         config: PostConfig,
+        snapshots: SnapshotFinding,
         on_revoked: Callable[[], None],
     ) -> None:
         """`on_revoked` is called once if this device turns out to be revoked."""
@@ -117,6 +122,8 @@ class Siblings:
         self._looked_up_at = -inf
         self._data_keys = data_keys
         self._followers: dict[AppId, Follower] = {}
+        self._takers: dict[AppId, SnapshotTaker] = {}
+        self._snapshots = snapshots
         self._woken = asyncio.Event()
         self.is_revoked = False
         """Has the owner revoked this device? What it logs counts for nothing then."""
@@ -130,6 +137,10 @@ class Siblings:
         """Tell an application of the other devices' records from the next look on."""
         self._followers[app] = follower
         self.wake()
+
+    def take_snapshots(self, app: AppId, taker: SnapshotTaker) -> None:
+        """Let this follower have snapshots of the other devices' logs, where they help."""
+        self._takers[app] = taker
 
     def leave_to(self, heir: Heir) -> None:
         """Name who takes over what revoked devices left undone."""
@@ -219,6 +230,9 @@ class Siblings:
             except _TROUBLES as error:
                 unread += 1
                 self._ports.observer.record(SiblingUnreadable(sibling.number, error))
+        for sibling in siblings:  # last: for this a log is read to its beginning
+            with suppress(*_TROUBLES):
+                await self._inherit(sibling)
         return len(siblings), unread
 
     def _look_for_revocation(self, me: Contact) -> None:
@@ -227,9 +241,10 @@ class Siblings:
             self._on_revoked()
             self._ports.observer.record(DeviceRevoked(self._device.number))
 
-    async def _inherit(self, device_key: bytes, sibling: Sibling) -> None:
-        if self._heir is not None and self._heir.is_due(device_key):
-            await self._heir.take_over(device_key, self._all_entries(sibling))
+    async def _inherit(self, sibling: Sibling) -> None:
+        key = sibling.revoked_key
+        if key and self._heir is not None and self._heir.is_due(key):
+            await self._heir.take_over(key, self._all_entries(sibling))
 
     async def all_entries(self) -> AsyncIterator[tuple[int, int, Entry]]:
         """Yield (device, sequence, entry) of all that counts in the other devices' logs.
@@ -249,7 +264,7 @@ class Siblings:
     async def _numbered_entries(self, sibling: Sibling) -> AsyncIterator[tuple[int, Entry]]:
         head = await self._head_of(sibling)
         if head is not None:
-            async for record in self._records(head, 0):
+            async for record in self._records(head.content, 0):
                 if sibling.last is not None and record.sequence > sibling.last:
                     break
                 yield record.sequence, self._reader.entry(record)
@@ -267,10 +282,7 @@ class Siblings:
                 found.append(Sibling(revoked.number, (), revoked.log_sequence))
                 continue
             logs = await self._logs_of(revoked.device_key)
-            lost = Sibling(revoked.number, logs, revoked.log_sequence)
-            found.append(lost)
-            with suppress(*_TROUBLES):
-                await self._inherit(revoked.device_key, lost)
+            found.append(Sibling(revoked.number, logs, revoked.log_sequence, revoked.device_key))
         return found
 
     def _is_done_with(self, revoked: RevokedDevice) -> bool:
@@ -296,11 +308,13 @@ class Siblings:
         }
         if not wanted or (sibling.last is not None and min(wanted.values()) >= sibling.last):
             return
-        head = await self._head_of(sibling)
-        after = min(wanted.values())
-        if head is None or head.sequence <= after:
+        found = await self._head_of(sibling)
+        if found is None or found.content.sequence <= min(wanted.values()):
             return
+        head = found.content
         origin = Origin(sibling.number, head.incarnation)
+        await self._take_snapshot(sibling, found, origin, wanted)
+        after = min(wanted.values())
         batch: list[tuple[int, Entry]] = []
         async for record in self._records(head, after):
             if sibling.last is not None and record.sequence > sibling.last:
@@ -313,6 +327,18 @@ class Siblings:
             await self._tell(origin, batch, wanted)
         self._ports.observer.record(SiblingRead(sibling.number, head.sequence))
 
+    async def _take_snapshot(
+        self, sibling: Sibling, head: Head, origin: Origin, told: dict[AppId, int]
+    ) -> None:
+        """Spare applications that are far behind the older part of a log."""
+
+        def records_behind(after: int) -> AsyncIterator[LogRecord]:
+            return self._records(head.content, after)
+
+        for app, taker in self._takers.items():
+            wanted = Wanted(app, told[app], sibling.last)
+            told[app] = await self._snapshots.give(taker, origin, head, records_behind, wanted)
+
     async def _tell(
         self, origin: Origin, batch: Sequence[tuple[int, Entry]], told: dict[AppId, int]
     ) -> None:
@@ -321,13 +347,13 @@ class Siblings:
                 await self._followers[app].take(origin, after, new)
                 told[app] = new[-1][0]
 
-    async def _head_of(self, sibling: Sibling) -> HeadContent | None:
+    async def _head_of(self, sibling: Sibling) -> Head | None:
         """Return the head of the newest of a device's logs that has one."""
         for name in reversed(sibling.logs):
             handle = key_block_handle(name.log_key)
             reading = await self._blocks.lookup_latest(handle)
             if reading.block is not None:
-                return open_head(reading.block, expected=handle).content
+                return open_head(reading.block, expected=handle)
             if not reading.confirmed:
                 raise UnavailableError("the log's head cannot be confirmed now")
         return None

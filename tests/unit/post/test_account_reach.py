@@ -20,7 +20,10 @@ def reach(machine: Machine) -> AccountReach:
     assert machine.post is not None
     services = machine.post.services
     return AccountReach(
-        accounts=services.accounts, blocks=machine.store, messages=services.messages
+        accounts=services.accounts,
+        blocks=machine.store,
+        messages=services.messages,
+        snapshots=services.snapshots,
     )
 
 

@@ -25,7 +25,7 @@ from epost.post.account_blocks import decode_device_info, decode_identity
 from epost.post.app_ids import AppId
 from epost.post.devices import DEVICE_SECRETS, AccountKeys, Device
 from epost.post.keyring import EpochSecret, make_keyring, open_keyring
-from epost.post.log_chain import Position, sign_head
+from epost.post.log_chain import Position, SealedNote, sign_head
 from epost.post.log_records import Entry, open_record, seal_record
 from epost.post.message_store import Chunk, Manifest, organisation_convergence
 from epost.post.messages import POST_MESSAGE, Answered, Deliver, Grew, Settle
@@ -95,7 +95,7 @@ def head(*, tail: bool) -> bytes:
     position = Position().after(record())
     return sign_head(
         SigningKey(SEED), position, incarnation=b"i" * 16, tail=[record()] if tail else [],
-        epoch=1, ring=b"r" * 20, previous=None, issued_at=AT,
+        note=SealedNote(1), ring=b"r" * 20, previous=None, issued_at=AT,
     ).data  # fmt: skip
 
 

@@ -137,7 +137,7 @@ def expunged(placement: Placement) -> Placement:
     return msgspec.structs.replace(placement, is_expunged=True)
 
 
-def saved(placement: Placement, record: Save) -> Placement:
+def saved(placement: Placement, record: Save | Saved) -> Placement:
     """A stay began; of two devices that took in the same mail, the first tells when."""
     stay = (record.since, record.folder)
     known = placement.saved
@@ -146,6 +146,22 @@ def saved(placement: Placement, record: Save) -> Placement:
         if known_stay > stay or (known_stay == stay and known.seconds <= record.seconds):
             return placement
     return msgspec.structs.replace(placement, saved=Saved(*stay, record.seconds))
+
+
+def joined(placement: Placement, other: Placement) -> Placement:
+    """What two sets of records tell of one place, put together; numbers are left as they are."""
+    arrived_at = moved(placement, other.folder, other.since)
+    latest = {flag.key: flag for flag in arrived_at.flags}
+    for flag in other.flags:
+        known = latest.get(flag.key)
+        latest[flag.key] = flag if known is None else max(known, flag)
+    told = arrived_at if other.saved is None else saved(arrived_at, other.saved)
+    return msgspec.structs.replace(
+        told,
+        email=placement.email or other.email,
+        flags=tuple(latest[key] for key in sorted(latest)),
+        is_expunged=placement.is_expunged or other.is_expunged,
+    )
 
 
 def numbered(placement: Placement, number: Number) -> Placement:
@@ -178,6 +194,15 @@ def renamed(folder: FolderState, record: RenameFolder) -> FolderState:
 def deleted(folder: FolderState) -> FolderState:
     """A folder was removed; it shows for as long as mail is in it that the remover did not see."""
     return msgspec.structs.replace(folder, is_deleted=True)
+
+
+def joined_folders(folder: FolderState, other: FolderState) -> FolderState:
+    """What two sets of records tell of one folder, put together."""
+    return msgspec.structs.replace(
+        _named(folder, other.name, other.named_at),
+        special_use=max(folder.special_use, other.special_use),
+        is_deleted=folder.is_deleted or other.is_deleted,
+    )
 
 
 def _named(folder: FolderState, name: str, stamp: Stamp) -> FolderState:

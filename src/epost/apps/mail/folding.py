@@ -7,7 +7,7 @@ the same. Mails that other devices put there wait for a `UidRange`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import assert_never
@@ -15,6 +15,7 @@ from typing import assert_never
 import msgspec
 
 from epost.apps.mail import fold
+from epost.apps.mail.contents import OpenNotice, resolved
 from epost.apps.mail.difference import Difference, FolderChange, Touched
 from epost.apps.mail.fold import Annotation, FolderState, Number, Placement, Subscription
 from epost.apps.mail.index import (
@@ -27,7 +28,6 @@ from epost.apps.mail.index import (
     Rendition,
 )
 from epost.apps.mail.mailbox import MailTime
-from epost.apps.mail.notice import InNotice, read_notice
 from epost.apps.mail.records import (
     FIRST,
     Annotate,
@@ -37,27 +37,22 @@ from epost.apps.mail.records import (
     CreateFolder,
     DeleteFolder,
     Expunge,
-    Inline,
     Insert,
     ModseqRange,
     Move,
-    Noticed,
     Numbering,
     Record,
     RenameFolder,
     Save,
     Stamp,
-    Stored,
     Subscribe,
     UidRange,
     UidValidity,
 )
+from epost.apps.mail.snapshot_rows import AccountPage, MailPage, PlacesPage
 
 UID_MAX = 0xFFFF_FFFF
 INSERT_WEIGHT = 20
-
-OpenNotice = Callable[[bytes], bytes]
-"""Returns the content of a signed notice that was verified when it was accepted."""
 
 
 @dataclass(slots=True)
@@ -171,29 +166,25 @@ class Folding:
     # Mails.
 
     def _insert(self, record: Insert, *, is_own: bool) -> None:
-        content = self._resolved(record.content)
+        content = resolved(record.content, self._open_notice)
         date = MailTime(record.seconds, record.zone_minutes)
-        facts = self._known_facts(record.email)
-        if facts is None:
-            prepared = self._prepared.get(record.email)
-            sent = prepared.sent if prepared else None
-            position = self._state.mails + 1
-            self._state = msgspec.structs.replace(self._state, mails=position)
-            self._add_mail(MailFacts(record.email, record.size, date, sent, position), content)
-        elif date.seconds < facts.date.seconds:  # two devices keep the earlier arrival
-            self._put_mail(msgspec.structs.replace(facts, date=date), content)
+        self._bring(MailFacts(record.email, record.size, date), content)
         touched = self._touch((record.email,))[0]
         touched.new = fold.arrived(touched.new, record.email, record.folder, record.flags)
         if is_own:
             self._number_own(touched, record.folder, FIRST)
 
-    def _resolved(self, content: Content) -> Inline | Stored:
-        if not isinstance(content, Noticed):
-            return content
-        told = read_notice(self._open_notice(content.signed)).content
-        if isinstance(told, InNotice):
-            return Inline(told.octets)
-        return Stored(told.skeleton, told.parts)
+    def _bring(self, mail: MailFacts, content: Content) -> None:
+        """A mail came: known from now on, if it was not."""
+        facts = self._known_facts(mail.email)
+        if facts is None:
+            prepared = self._prepared.get(mail.email)
+            sent = prepared.sent if prepared else None
+            position = self._state.mails + 1
+            self._state = msgspec.structs.replace(self._state, mails=position)
+            self._add_mail(msgspec.structs.replace(mail, sent=sent, position=position), content)
+        elif mail.date.seconds < facts.date.seconds:  # two devices keep the earlier arrival
+            self._put_mail(msgspec.structs.replace(facts, date=mail.date), content)
 
     def _add_mail(self, facts: MailFacts, content: Content) -> None:
         self._first_seen.add(facts.email)
@@ -299,6 +290,45 @@ class Folding:
     def _put_folder(self, folder: bytes, **changes: object) -> None:
         self._folders[folder] = msgspec.structs.replace(self._folder(folder), **changes)
 
+    # Snapshots.
+
+    def join(self, page: MailPage, *, is_own: bool) -> None:
+        """Take in a page of a snapshot; `is_own` if this device's numbers in it count."""
+        if isinstance(page, PlacesPage):
+            self._join_places(page, is_own=is_own)
+        else:
+            self._join_account(page, is_own=is_own)
+
+    def _join_places(self, page: PlacesPage, *, is_own: bool) -> None:
+        """Take in what another fold made of one log."""
+        for row in page.rows:
+            for mail in row.mail:
+                date = MailTime(mail.seconds, mail.zone_minutes)
+                self._bring(MailFacts(row.name, mail.size, date), mail.content)
+        names = [row.name for row in page.rows]
+        for row, touched in zip(page.rows, self._touch(names), strict=True):
+            touched.new = fold.joined(touched.new, row.placement)
+            for number in row.number if is_own else ():
+                touched.new = fold.numbered(touched.new, number)
+
+    def _join_account(self, page: AccountPage, *, is_own: bool) -> None:
+        lamport = max(self._state.lamport, page.lamport)
+        last = max(self._state.uid_validity_last, page.uid_validity_last)
+        self._state = msgspec.structs.replace(self._state, lamport=lamport, uid_validity_last=last)
+        for numbered in page.folders:
+            folder = numbered.state.folder
+            row = self._folder(folder)
+            self._put_folder(folder, state=fold.joined_folders(row.state, numbered.state))
+            if is_own and numbered.uid_validity:
+                self._put_folder(
+                    folder, uid_validity=numbered.uid_validity, uid_next=numbered.uid_next
+                )
+        for entry in page.subscriptions:
+            record = Subscribe(entry.stamp, entry.name, entry.is_subscribed)
+            self._change_folder(record)
+        for note in page.annotations:
+            self._annotate(Annotate(note.stamp, note.folder, note.name, note.value))
+
     # What was, what is, and the difference.
 
     def _touch(self, names: Iterable[bytes]) -> list[Touched]:
@@ -329,11 +359,13 @@ class Folding:
         )
 
 
-def weight(record: Record | None) -> int:
+def weight(record: Record | MailPage | None) -> int:
     """How much work a record is: how many mails it names, about."""
     match record:
         case Insert():
             return INSERT_WEIGHT
+        case PlacesPage():
+            return len(record.rows)
         case ChangeFlags() | Move() | Expunge() | Save():
             return len(record.placements)
         case Copy():

@@ -18,9 +18,10 @@ import msgspec
 
 from epost.apps.mail import fold
 from epost.apps.mail.account_changes import AccountReset
+from epost.apps.mail.contents import OpenNotice
 from epost.apps.mail.difference import FolderChange
 from epost.apps.mail.fold import Annotation, Subscription
-from epost.apps.mail.folding import Folded, Folding, OpenNotice, new_folder_row, weight
+from epost.apps.mail.folding import Folded, Folding, new_folder_row, weight
 from epost.apps.mail.followers import (
     Followers,
     changed_annotations,
@@ -39,6 +40,7 @@ from epost.apps.mail.index import (
 )
 from epost.apps.mail.observed import MailIndexStuck, MailRecordSkipped
 from epost.apps.mail.records import Record, decode_record
+from epost.apps.mail.snapshot_rows import MailPage
 from epost.foundation.errors import EpostError, PeerError, UnavailableError
 from epost.foundation.ports import Observer
 
@@ -71,6 +73,9 @@ class _Logged:
     """None if it could not be read, or is another application's."""
     device: int | None = None
     """Which other device wrote it; None for this one."""
+    page: MailPage | None = None
+    """Part of a snapshot, which is worth nothing before its last part: reading goes on behind
+    `sequence` until then."""
 
 
 class Ledger:
@@ -163,6 +168,18 @@ class Ledger:
         for sequence, payload in entries:
             record = None if payload is None else self._decoded(sequence, payload)
             self._queue(_Logged(sequence, payload or b"", record, device))
+        await self._are_taken(device)
+
+    async def take_page_of(self, device: int, page: MailPage) -> None:
+        """Take a part of a snapshot of another device's log; raises as `take_of`."""
+        self._queue(_Logged(self.read_to(device), b"", None, device, page))
+        await self._are_taken(device)
+
+    def take_page(self, page: MailPage) -> None:
+        """Queue a part of a snapshot of this device's log."""
+        self._queue(_Logged(self.state.applied, b"", None, None, page))
+
+    async def _are_taken(self, device: int) -> None:
         taken = self._taken[device] = asyncio.get_running_loop().create_future()
         try:
             await taken
@@ -276,14 +293,16 @@ class Ledger:
         some: list[_Logged] = []
         total = 0
         for logged in self._waiting:
-            total += weight(logged.record)
+            total += weight(logged.page or logged.record)
             if some and total > WEIGHT_PER_SLICE_MAX:
                 break
             some.append(logged)
         return some
 
     def _is_known(self, logged: _Logged) -> bool:
-        return logged.device is None and logged.sequence <= self.state.applied
+        if logged.device is not None or logged.page is not None:
+            return False
+        return logged.sequence <= self.state.applied
 
     def _fold(self, some: Sequence[_Logged]) -> Folded:
         folding = Folding(
@@ -302,6 +321,8 @@ class Ledger:
             else:
                 others[logged.device] = logged.sequence
             is_own = logged.device is None and logged.sequence >= self.state.numbered_from
+            if logged.page is not None:
+                folding.join(logged.page, is_own=logged.device is None)
             try:
                 if logged.record is not None:
                     folding.apply(logged.record, is_own=is_own)

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
+from epost.apps.mail.contents import content_of, resolved
 from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX
 from epost.apps.mail.mime.headers import HEADER_BYTES_READ_MAX, read_fields
 from epost.apps.mail.mime.skeleton import (
@@ -24,10 +25,20 @@ from epost.apps.mail.mime.skeleton import (
 from epost.apps.mail.mime.structure import Part
 from epost.apps.mail.notice import PARTS_MAX
 from epost.apps.mail.ports import Offload, work_on
-from epost.apps.mail.records import Content, Inline, Noticed, Stored
+from epost.apps.mail.records import (
+    Content,
+    Inline,
+    Insert,
+    Logged,
+    Noticed,
+    Stored,
+    decode_record,
+)
 from epost.foundation.codec import encode
 from epost.foundation.errors import LimitExceeded, MalformedPacket, MessageTooLarge
 from epost.past.durability import Durability
+from epost.post.app_ids import AppId
+from epost.post.log_records import Entry
 from epost.post.message_store import Stored as StoredMessage
 from epost.post.parallel import in_parallel
 from epost.post.references import Reference
@@ -50,6 +61,14 @@ class Messages(Protocol):
         ...
 
 
+class LogRecords(Protocol):
+    """Single records of the logs of this account's devices."""
+
+    async def entry(self, cluster: bytes, sequence: int) -> Entry:
+        """Return a record; raises as `Messages.fetch`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class PutMail:
     """Where a mail is now, and how safe it is."""
@@ -61,8 +80,12 @@ class PutMail:
 class MailStore:
     """Puts mails into the message store and gets them back."""
 
-    def __init__(self, messages: Messages, offload: Offload) -> None:
+    def __init__(
+        self, messages: Messages, offload: Offload, records: LogRecords | None = None
+    ) -> None:
+        """`records` has the mails that are still in the log."""
         self._messages = messages
+        self._records = records
         self._offload = offload
         self._recent: OrderedDict[Stored, bytes] = OrderedDict()
         self._recent_bytes = 0
@@ -95,9 +118,20 @@ class MailStore:
                 return content.octets
             case Stored():
                 return await self._get_stored(content)
+            case Logged():
+                return await self._get_logged(content)
             case Noticed():
                 raise AssertionError("the index resolves notices")
         assert_never(content)
+
+    async def _get_logged(self, content: Logged) -> bytes:
+        assert self._records is not None, "only snapshots name records"
+        entry = await self._records.entry(content.cluster, content.sequence)
+        record = decode_record(entry.payload)
+        if entry.app != AppId.MAIL or not isinstance(record, Insert):
+            raise MalformedPacket("the record brings no mail")
+        inserted = resolved(record.content, content_of)
+        return await self.get(inserted)
 
     async def beginning(self, content: Stored) -> bytes:
         """Return the mail's first octets, without its parts: as a rule, the whole header."""

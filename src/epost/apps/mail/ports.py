@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from epost.crypto.certificates import AccountCert
@@ -10,6 +10,7 @@ from epost.past.durability import Durability
 from epost.post.accounts import Contact
 from epost.post.app_ids import AppId
 from epost.post.log_records import Entry
+from epost.post.log_snapshots import Page
 
 T = TypeVar("T")
 
@@ -66,11 +67,68 @@ class Follower(Protocol):
         """Take the entries behind `after`; returns when that is durable."""
 
 
+class LogSnapshot(Protocol):
+    """What stands for the older records of a log (paper 3.4)."""
+
+    @property
+    def covered(self) -> int:
+        """The last record that it sums up."""
+        ...
+
+    def pages(self, group: bytes | None = None) -> AsyncIterator[Page]:
+        """Yield its pages, or those of one group; raises what keeps them from being read."""
+        ...
+
+
+class SnapshotTaker(Protocol):
+    """Whoever takes a snapshot in place of records."""
+
+    async def take_snapshot(self, origin: Origin, after: int, snapshot: LogSnapshot) -> None:
+        """Take all of it; returns when that is durable."""
+
+
 class Siblings(Protocol):
     """The logs of the account's other devices (design 6)."""
 
     def register(self, app: AppId, follower: Follower) -> None:
         """Bring a follower what those devices logged and it does not have, from now on."""
+
+    def take_snapshots(self, app: AppId, taker: SnapshotTaker) -> None:
+        """Bring it snapshots of those logs as well, where they spare work."""
+
+
+class Summary(Protocol):
+    """What the records of one log come to."""
+
+    @property
+    def rows(self) -> int:
+        """How much it holds."""
+        ...
+
+    def load(self, page: Page) -> None:
+        """Take in a page of the snapshot before."""
+
+    def add(self, sequence: int, cluster: bytes, payload: bytes) -> None:
+        """Take in the next record, and which cluster it stands in."""
+
+    def pages(self) -> Iterator[Page]:
+        """Yield everything."""
+        ...
+
+
+class LogSnapshots(Protocol):
+    """Snapshots of this device's log, and single records of any of the account's logs."""
+
+    def register(self, app: AppId, begin: Callable[[], Summary | None]) -> None:
+        """Make snapshots from now on, of what `begin` begins."""
+
+    async def newest(self, app: AppId) -> LogSnapshot | None:
+        """Return the newest one; raises what keeps it from being read."""
+        ...
+
+    async def entry(self, cluster: bytes, sequence: int) -> Entry:
+        """Return a record; raises what keeps it from being read."""
+        ...
 
 
 OFFLOAD_BYTES_MIN = 256 * 1024

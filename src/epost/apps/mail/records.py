@@ -16,7 +16,7 @@ from epost.apps.mail.mailbox import FOLDER_NAME_LENGTH_MAX, MAIL_SIZE_BYTES_MAX
 from epost.apps.mail.notice import INLINE_BYTES_MAX, PARTS_MAX
 from epost.foundation.codec import Format, encode, require_nfc
 from epost.foundation.errors import MalformedPacket
-from epost.foundation.ids import U8, U63, Bytes16
+from epost.foundation.ids import U8, U63, Bytes16, Bytes32
 from epost.post.references import Reference
 
 RECORD_FORMAT = 1
@@ -78,7 +78,18 @@ class Noticed(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     signed: Annotated[bytes, msgspec.Meta(max_length=SIGNED_NOTICE_BYTES_MAX)]
 
 
-Content = Inline | Stored | Noticed
+class Logged(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=4):
+    """A small mail that is still where it came: in a record of a log, in this cluster.
+
+    Only snapshots and indexes say so; a record holds the mail itself.
+    """
+
+    cluster: Bytes32
+    sequence: U63
+
+
+RecordedContent = Inline | Stored | Noticed
+Content = Inline | Stored | Noticed | Logged
 
 
 class Insert(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=1):
@@ -94,7 +105,7 @@ class Insert(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     seconds: Seconds
     zone_minutes: ZoneMinutes
     size: Size
-    content: Content
+    content: RecordedContent
 
 
 class ChangeFlags(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, tag=2):

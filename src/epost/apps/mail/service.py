@@ -9,7 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from epost.apps.mail.backlog import Backlog
+from epost.apps.mail.contents import content_of
 from epost.apps.mail.folder_rows import FolderRows
 from epost.apps.mail.folders import MailFolders
 from epost.apps.mail.inbox import MailInbox
@@ -19,7 +22,16 @@ from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore, Messages
 from epost.apps.mail.observed import MailIndexCaughtUp, MailIndexStuck
 from epost.apps.mail.open_folder import OpenFolder
-from epost.apps.mail.ports import DeviceLog, Names, Offload, Origin, Sending, Siblings, in_the_loop
+from epost.apps.mail.ports import (
+    DeviceLog,
+    LogSnapshots,
+    Names,
+    Offload,
+    Origin,
+    Sending,
+    Siblings,
+    in_the_loop,
+)
 from epost.apps.mail.records import (
     ModseqRange,
     Numbering,
@@ -29,16 +41,13 @@ from epost.apps.mail.records import (
 )
 from epost.apps.mail.references import MailReferences, SentContents
 from epost.apps.mail.reports import DeliveryReports
+from epost.apps.mail.snapshot_use import OwnSnapshot, SnapshotUse
 from epost.apps.mail.submission import MailSubmission
 from epost.apps.mail.writing import MailWriter
-from epost.crypto.signed import parse
-from epost.crypto.signing import Kind
-from epost.foundation.codec import Format
 from epost.foundation.errors import EpostError, PeerError, UnavailableError
 from epost.foundation.ports import Clock, Entropy, Observer
 from epost.post.app_ids import AppId
 from epost.post.log_records import Entry
-from epost.post.notices import CONTENT_BYTES_MAX, Notice, decode_signed_notice
 
 REPLAYED_PER_SLICE = 100
 LIVE_WAITING_MAX = 10_000
@@ -49,8 +58,6 @@ SHORT_RECORD_BYTES = 64
 """No `ModseqRange` or `Numbering` is longer."""
 
 RunStory = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
-
-_NOTICE: Format[Notice] = Format(Notice, size_max=CONTENT_BYTES_MAX + 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,7 @@ class MailServices:
     clock: Clock
     entropy: Entropy
     observer: Observer
+    snapshots: LogSnapshots | None = None
     run_story: RunStory = asyncio.ensure_future
 
 
@@ -99,9 +107,10 @@ class MailService:
         self._offload = offload
         self._log = services.log
         self._observer = services.observer
-        self._store = MailStore(services.messages, offload)
+        self._store = MailStore(services.messages, offload, services.snapshots)
         self._ledger = Ledger(index, open_notice=content_of, observer=services.observer)
         self._journal = Journal(services.log, self._ledger)
+        self._snapshots = SnapshotUse(services.snapshots, self._ledger, lambda: self._is_live)
         self._backlog = self._make_backlog()
         self.mailbox = self._make_mailbox()
         self.submission = MailSubmission(
@@ -187,7 +196,9 @@ class MailService:
         self._log.register(AppId.MAIL, self._on_logged)
         await self._catch_up()
         self._run(self._backlog.run())
+        self._services.siblings.take_snapshots(AppId.MAIL, self._snapshots)
         self._services.siblings.register(AppId.MAIL, self)
+        self._snapshots.start()
 
     async def stop(self) -> None:
         """Stop following, and close the index; the log may still tell, nobody listens."""
@@ -268,8 +279,9 @@ class MailService:
     async def _has_caught_up(self) -> bool:
         """Apply what the index lacks; False if that turned out to be another log's."""
         self._is_live = False
-        state = self.index.state()
-        scanned = await self._scan(state)
+        state = self._usable_state()
+        own = await self._snapshots.own() if state is None else None
+        scanned = await self._scan(state, own)
         first_modseq = scanned.modseq_end
         probe = await self._write(ModseqRange(first_modseq + MODSEQS_RESERVED))
         here = self._here = probe.origin
@@ -285,6 +297,8 @@ class MailService:
             last = state.uid_validity_last if state else 0
             state = IndexState(*numbers, uid_validity_last=last)
         self._ledger.open(state, first_modseq, is_new=is_new)
+        if own is not None and own.numbers == numbers:
+            await self._begin_with(own, state)
         entries = await self._replay()
         if self._here != here:
             return False
@@ -295,14 +309,36 @@ class MailService:
         self._observer.record(MailIndexCaughtUp(entries, is_new))
         return True
 
-    async def _scan(self, state: IndexState | None) -> _Scanned:
+    def _usable_state(self) -> IndexState | None:
+        """Return how far the index is; None as well if a snapshot was not taken to its end."""
+        state = self.index.state()
+        return state if state is not None and state.incarnation else None
+
+    async def _begin_with(self, own: OwnSnapshot, state: IndexState) -> None:
+        """Have the index begin with a snapshot of this device's log in place of its records.
+
+        Until all of it is in there, the index is of no incarnation, and so of no use.
+        """
+        partial = msgspec.structs.replace(state, incarnation=b"")
+        self._ledger.open(partial, self._ledger.state.modseq_next, is_new=True)
+        await self._snapshots.take_own(own)
+        whole = msgspec.structs.replace(
+            self._ledger.state, incarnation=state.incarnation, applied=own.snapshot.covered
+        )
+        self._ledger.open(whole, whole.modseq_next, is_new=False)
+
+    async def _scan(self, state: IndexState | None, own: OwnSnapshot | None) -> _Scanned:
         """Look what numbers the log has reserved and not told the index yet."""
-        scanned = _Scanned(FIRST_MODSEQ, b"", 0)
+        scanned, after = _Scanned(FIRST_MODSEQ, b"", 0), 0
         if state is not None:
             end = max(state.modseq_next, state.modseq_end)
             scanned = _Scanned(end, state.incarnation, state.numbered_from)
+            after = state.applied
+        elif own is not None:
+            scanned = _Scanned(max(own.account.modseq_end, FIRST_MODSEQ), *own.numbers)
+            after = own.snapshot.covered
         read = 0
-        async for sequence, payload in self._log.replay(AppId.MAIL, state.applied if state else 0):
+        async for sequence, payload in self._log.replay(AppId.MAIL, after):
             read += 1
             if read % REPLAYED_PER_SLICE == 0:
                 await asyncio.sleep(0)
@@ -344,9 +380,3 @@ class MailService:
 
         append.add_done_callback(fail)
         return await seen
-
-
-def content_of(signed: bytes) -> bytes:
-    """Return the content of a signed notice that was verified before it was kept."""
-    notice = decode_signed_notice(signed).notice
-    return _NOTICE.decode(parse(notice, Kind.NOTICE).body).content

@@ -9,12 +9,12 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from epost.apps.mail.contents import content_of
 from epost.apps.mail.inbox import UNVOUCHED, email_id
 from epost.apps.mail.mime.headers import read_fields
 from epost.apps.mail.notice import InNotice, InStore, make_notice
 from epost.apps.mail.observed import MailArrived, MailDeferred, MailRefused
 from epost.apps.mail.records import Insert, Noticed, Save, decode_record
-from epost.apps.mail.service import content_of
 from epost.foundation.codec import encode
 from epost.post.handlers import Accepted, Deferred, Refused
 from epost.post.references import Reference, Secrecy

@@ -43,6 +43,7 @@ class Desk:
                     clock=services.clock,
                     entropy=services.entropy,
                     observer=services.observer,
+                    snapshots=services.snapshots,
                     run_story=self.machine.stories.run_story,
                 ),
                 self.index,
