@@ -180,6 +180,7 @@ class Node:
             node_key=self._membership.node_key,
             node_certificate=self._membership.node_certificate,
             config=configs.past,
+            agreed_ms=self.clock_check.agreed_ms,
             may_copy=self.thrift.may_copy,
         )
 

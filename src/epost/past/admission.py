@@ -89,6 +89,7 @@ class Admission:
         self._vault = around.vault
         self._issuers = around.issuers
         self._clock = around.clock
+        self._dating_ms = around.dating_ms
         self._config = config
         self._prover = prover
         self._vouchers = vouchers
@@ -200,7 +201,7 @@ class Admission:
         return vouched
 
     def _require_fresh(self, vouched: Vouched, sender: NodeId) -> None:
-        now_ms = self._clock.wall_ms()
+        now_ms = self._dating_ms()
         if vouched.inserter.id != sender:
             raise NotPermitted("the ticket of another node")
         if abs(vouched.ticket.at - now_ms) > FRESH_MS:

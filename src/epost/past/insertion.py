@@ -128,7 +128,7 @@ class Insertions:
 
     def voucher(self, blocks: Sequence[tuple[Handle, int]]) -> bytes:
         """Return a fresh voucher for blocks of these sizes."""
-        now_ms = self._around.clock.wall_ms()
+        now_ms = self._around.dating_ms()
         lifetimes = self._around.issuers.policy.lifetimes
         lease_until = now_ms + lifetimes.lease_days * 24 * 3600 * 1000
         return self._ticketing.voucher(blocks, now_ms=now_ms, lease_until=lease_until)

@@ -28,8 +28,14 @@ class Surroundings:
     node_key: SigningKey = field(repr=False)
     node_certificate: bytes = field(repr=False)
     config: PastConfig = PastConfig()  # noqa: RUF009 - a frozen value
+    agreed_ms: Callable[[], int] | None = None
+    """The wall time of most peers, where that is compared with the own."""
     may_copy: Callable[[], bool] = lambda: True
     """May blocks be fetched for the ring's sake now? (Not on battery, unless allowed.)"""
+
+    def dating_ms(self) -> int:
+        """Return the wall time to put on tickets: nobody takes one that is not of now (there)."""
+        return self.clock.wall_ms() if self.agreed_ms is None else self.agreed_ms()
 
     def is_near(self, handle: Handle) -> bool:
         """Is it known here which nodes should have a block, stand-ins included?"""

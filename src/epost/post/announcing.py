@@ -51,7 +51,7 @@ class Announcer:
                 pass
 
     def _announce(self) -> None:
-        at = self._ports.clock.wall_ms()
+        at = self._ports.sending_ms()
         # Grows over restarts as long as the clock does; and where the clock went back, here.
         self._number = max(self._number + 1, at)
         account_id = self._device.account_id

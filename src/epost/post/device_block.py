@@ -104,7 +104,7 @@ class DeviceBlock:
             Kind.DEVBLOCK,
             ring=self.contact.ring,
             previous=known,
-            issued_at=self._ports.clock.wall_ms(),
+            issued_at=self._ports.sending_ms(),
             content=content,
         )
         await self._ports.disk.durable([PutNote(TABLE, _KEY, block.data)])

@@ -43,6 +43,21 @@ def test_a_clock_that_is_not_ahead_dates_what_is_sent(ahead_ms: int) -> None:
     assert check.sending_ms() == clock.wall_ms()
 
 
+@pytest.mark.parametrize("ahead_ms", [6 * MINUTE_MS, 24 * HOUR_MS, -6 * MINUTE_MS, -HOUR_MS])
+def test_what_is_to_be_of_now_for_others_is_dated_by_their_clocks(ahead_ms: int) -> None:
+    check, clock = checked(3)
+    right_ms = clock.wall_ms()
+    clock.ahead_ms = ahead_ms
+    assert check.agreed_ms() == right_ms
+
+
+@pytest.mark.parametrize("ahead_ms", [4 * MINUTE_MS, -4 * MINUTE_MS])
+def test_a_few_minutes_are_nobodys_business(ahead_ms: int) -> None:
+    check, clock = checked(3)
+    clock.ahead_ms = ahead_ms
+    assert check.agreed_ms() == clock.wall_ms()
+
+
 @pytest.mark.parametrize("ahead_ms", [6 * MINUTE_MS, HOUR_MS, 24 * HOUR_MS])
 def test_a_clock_that_jumped_ahead_does_not(ahead_ms: int) -> None:
     check, clock = checked(3)
