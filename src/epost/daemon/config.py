@@ -65,6 +65,8 @@ class MailSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     allowed_users: tuple[str, ...] = ()
     """Local users whose programs are served besides the daemon's own (a daemon under its own uid
     serves its user this way; Linux)."""
+    read_receipts: bool = False
+    """Does this machine sign for the senders when a mail that came to it was read?"""
     message_size_max: Annotated[int, msgspec.Meta(ge=1024, le=64 * 1024 * 1024)] = 32 * 1024 * 1024
 
 

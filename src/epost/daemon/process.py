@@ -292,7 +292,10 @@ class Daemon:
                 scrub_seconds=storage.scrub_days * 86_400.0,
             ),
             thrift=ThriftConfig(storage.copies_on_battery, storage.copies_when_metered),
-            post=PostConfig(tail_in_head=self._config.service.tail_in_head),
+            post=PostConfig(
+                tail_in_head=self._config.service.tail_in_head,
+                read_receipts=self._config.mail.read_receipts,
+            ),
         )
 
     def _user(self) -> UserOfNode | None:

@@ -261,6 +261,7 @@ class Node:
                 clock=services.clock,
                 entropy=services.entropy,
                 observer=services.observer,
+                reading=services.read_receipts,
                 run_story=self.driver.run_story,
             ),
             user.open_index(),

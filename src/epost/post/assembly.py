@@ -31,6 +31,7 @@ from epost.post.notification import Notifications
 from epost.post.observed import LogUnreadable
 from epost.post.ports import Layers, NodePorts
 from epost.post.prekeys import Prekeys
+from epost.post.read_receipts import ReadReceipts
 from epost.post.receipts import Receipts
 from epost.post.reception import Reception
 from epost.post.reference_memory import ReferenceMemory
@@ -105,6 +106,13 @@ class Post:
         self.snapshots = Snapshots(
             device=device, log=self.log, messages=self._messages, ports=ports, config=config
         )
+        self._read_receipts = ReadReceipts(
+            device=device,
+            accounts=accounts,
+            requests=layers.requests,
+            ports=ports,
+            config=config,
+        )
         reception = self._make_reception(accounts)
         notifications = self._make_notifications(accounts, reception)
         self.siblings.leave_to(Inheritance(log=self.log, ports=ports, resume=notifications.resume))
@@ -141,6 +149,7 @@ class Post:
             accounts=accounts,
             ledger=self.ledger,
             log=self.log,
+            read_receipts=self._read_receipts,
             layers=self._layers,
             ports=self._ports,
         )
@@ -197,6 +206,7 @@ class Post:
             notifications=notifications,
             mirror=Mirror(device=device, messages=messages, blocks=blocks, ports=ports),
             lease_ending=lease_ending,
+            read_receipts=self._read_receipts,
             clock=ports.clock,
             entropy=ports.entropy,
             observer=ports.observer,
@@ -228,12 +238,14 @@ class Post:
         """
         await self._load()
         self._unneeded.load()
+        self._read_receipts.load()
         self.log.on_reached(self.announcer.announce_soon)
         self.log.start()
         self.services.notifications.start()
         run_story = self._ports.stories.run_story
         run_story(self.ledger.keep_checkpoints())
         run_story(self.ledger.keep_forgetting())
+        run_story(self._read_receipts.keep_telling())
         run_story(self.services.mirror.keep_fetching())
         run_story(self._lease_keeping().keep())
         self.log.on_published(self.siblings.tell_soon)

@@ -71,6 +71,8 @@ class PostConfig:
     """How often the outbox and the replay set are written down beside the log."""
     progress_seconds: float = 1.0
     """Receipts of so long are logged in one record: losing them costs one more offer."""
+    read_receipts: bool = False
+    """Does the user let senders know when she has read what they sent?"""
     organisation_mode_size_min: int = 64 * 1024
     """Parts of at least this many bytes are shared inside the organisation (crypto 5.4)."""
 

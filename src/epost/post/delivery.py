@@ -10,6 +10,7 @@ from itertools import count
 
 from epost.foundation.errors import EpostError, Overloaded, RefusedError
 from epost.post.config import PostConfig
+from epost.post.delivered import Delivered
 from epost.post.device_log import DeviceLog
 from epost.post.dispatch import Dispatch, Letter, Outcome
 from epost.post.handlers import Dispatched
@@ -136,12 +137,24 @@ class Delivery:
         return keys
 
     async def on_receipt(self, pending: bytes, receipt: bytes) -> None:
-        """A recipient sent a receipt for an envelope that came to her by way of delegates."""
+        """A recipient sent a receipt of her own accord: her envelope came by way of delegates, or
+        she has read what was in it."""
+        delivered = self._ledger.delivered.find(pending)
         found = self._ledger.outbox.delegated(pending)
-        if found is not None:
+        if delivered is not None:
+            await self._on_read(delivered, pending, receipt)
+        elif found is not None:
             letter = await self._letter(*found)
             outcome = await self._dispatch.judge_for(letter.name, receipt, pending)
             await self.on_outcome(letter, outcome)
+
+    async def _on_read(self, delivered: Delivered, pending: bytes, receipt: bytes) -> None:
+        """Log that a delivered notice was read, if the receipt says so; raises as `judge`."""
+        outcome = await self._dispatch.judge_for(delivered.name, receipt, pending)
+        if outcome.is_read and self._ledger.delivered.find(pending) is not None:
+            now = self._ports.clock.wall_ms()
+            key, notice = delivered.message_key, delivered.notice
+            self._progress(Step(key, notice, DeliveryState.READ, now, pending, receipt))
 
     async def on_outcome(self, letter: Letter, outcome: Outcome) -> None:
         """Log how far a notice came; plan the next offer if it is not settled."""

@@ -57,12 +57,16 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How far an attempt took a notice; `reason` is for people."""
+    """How far an attempt took a notice; `reason` is for people.
+
+    `is_read`: what is delivered, by its receipt, was even read.
+    """
 
     state: DeliveryState
     pending: bytes = b""
     receipt: bytes = b""
     reason: str = ""
+    is_read: bool = False
 
 
 class SealedToLostKey(UnavailableError):  # noqa: N818 - reads better without "Error"
@@ -224,8 +228,9 @@ class Dispatch:
             self._ports.observer.record(ReceiptIgnored(error))
             raise
         match verified.status:
-            case ReceiptStatus.ACCEPTED | ReceiptStatus.READ:
-                return Outcome(DeliveryState.DELIVERED, pending, receipt)
+            case ReceiptStatus.ACCEPTED | ReceiptStatus.READ as status:
+                is_read = status is ReceiptStatus.READ
+                return Outcome(DeliveryState.DELIVERED, pending, receipt, is_read=is_read)
             case ReceiptStatus.REFUSED:
                 reason = "the recipient's device refused it"
                 return Outcome(DeliveryState.REFUSED, pending, receipt, reason)

@@ -30,9 +30,13 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """These entries go to the device log before the sender gets a receipt."""
+    """These entries go to the device log before the sender gets a receipt.
+
+    `tag` is the application's name for it, by which it says later that it was read; or empty.
+    """
 
     entries: Sequence[Entry]
+    tag: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from epost.foundation.ids import U63
 from epost.foundation.ports import PutNote
 from epost.post.app_ids import AppId
 from epost.post.config import PostConfig
+from epost.post.delivered import DeliveredNotices
 from epost.post.deposits import Deposits
 from epost.post.device_log import DeviceLog, Origin
 from epost.post.devices import Device
@@ -22,7 +23,16 @@ from epost.post.log_records import Entry
 from epost.post.outbox import Outbox
 from epost.post.ports import NodePorts
 from epost.post.received import ReceivedNotices
-from epost.post.records import POST_RECORD, Outgoing, PostRecord, Progressed, Received, Warned
+from epost.post.records import (
+    POST_RECORD,
+    DeliveryState,
+    Outgoing,
+    PostRecord,
+    Progressed,
+    Received,
+    Step,
+    Warned,
+)
 
 TABLE = "post.ledger"
 _KEY = b"folded"
@@ -53,6 +63,7 @@ class Ledger:
     ) -> None:
         self.outbox = Outbox(device, ports)
         self.received = ReceivedNotices(device, ports)
+        self.delivered = DeliveredNotices(device, ports)
         self._log = log
         self._deposits = deposits
         self._ports = ports
@@ -86,7 +97,11 @@ class Ledger:
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
             if self._ports.is_clock_sound():
-                forgotten = [*self.received.expired(), *self._deposits.expired()]
+                forgotten = [
+                    *self.received.expired(),
+                    *self.delivered.expired(),
+                    *self._deposits.expired(),
+                ]
                 await self._ports.disk.durable(forgotten)
 
     async def checkpoint(self) -> None:
@@ -96,6 +111,7 @@ class Ledger:
             [
                 *self.outbox.checkpoint(),
                 *self.received.checkpoint(),
+                *self.delivered.checkpoint(),
                 PutNote(TABLE, _KEY, encode(_Folded(1, self._folded))),
             ]
         )
@@ -144,11 +160,19 @@ class Ledger:
                 self.outbox.on_outgoing(sequence, record)
             case Progressed(steps):
                 for step in steps:
-                    self.outbox.on_step(step)
+                    self._on_step(step)
             case Warned(message_key, notice):
                 self.outbox.on_warned(message_key, notice)
             case Received():
                 self.received.on_received(sequence, record)
+
+    def _on_step(self, step: Step) -> None:
+        message = self.outbox.message(step.message_key)
+        if step.state is DeliveryState.READ:
+            self.delivered.on_read(step.pending)
+        elif message is not None and step.notice < len(message.notices):
+            self.delivered.on_step(step, message.notices[step.notice].name)
+        self.outbox.on_step(step)
 
 
 def entry_of(record: PostRecord) -> Entry:

@@ -38,6 +38,7 @@ from epost.post.notices import (
 from epost.post.observed import NoticeRefused
 from epost.post.ports import Layers, NodePorts
 from epost.post.prekeys import Prekeys
+from epost.post.read_receipts import ReadReceipts
 from epost.post.records import Received
 from epost.post.shared import Shared
 
@@ -72,6 +73,7 @@ class Reception:
         accounts: Accounts,
         ledger: Ledger,
         log: DeviceLog,
+        read_receipts: ReadReceipts,
         layers: Layers,
         ports: NodePorts,
     ) -> None:
@@ -81,6 +83,7 @@ class Reception:
         self._directory = layers.directory
         self._ledger = ledger
         self._log = log
+        self._read_receipts = read_receipts
         self._requests = layers.requests
         self._ports = ports
         self._handlers: dict[int, NotificationHandler] = {}
@@ -113,7 +116,7 @@ class Reception:
         try:
             opened = await self._open(envelope)
             key = opened.notice.from_account, opened.notice.id
-            answer = await self._notices.run(key, self._handle(opened))
+            answer = await self._notices.run(key, self._handle(opened, pending))
         except NoKey:
             return receipts.sign(self._device, pending, ReceiptStatus.RESEAL, now_ms)
         except UnavailableError:
@@ -147,7 +150,7 @@ class Reception:
         is_vouched = _is_vouched(sender, device, notice)
         return _Opened(notice, encoded, sender, is_vouched)
 
-    async def _handle(self, opened: _Opened) -> Answer:
+    async def _handle(self, opened: _Opened, pending: bytes) -> Answer:
         notice = opened.notice
         known = self._ledger.received.find(notice.from_account, notice.id)
         if known is not None:
@@ -160,6 +163,8 @@ class Reception:
         is_accepted = isinstance(answer, Accepted)
         status = ReceiptStatus.ACCEPTED if is_accepted else ReceiptStatus.REFUSED
         entries = answer.entries if isinstance(answer, Accepted) else ()
+        if isinstance(answer, Accepted):
+            await self._read_receipts.accepted(answer.tag, pending, opened.sender.name)
         received = Received(notice.from_account, notice.id, status, now_ms, notice.expires_at)
         appended = await self._log.append([*entries, entry_of(received)])
         return self._answer(status, now_ms, appended.first_sequence + len(entries))

@@ -11,6 +11,7 @@ from epost.post.lease_ending import LeaseEnding
 from epost.post.message_store import MessageStore
 from epost.post.mirror import Mirror
 from epost.post.notification import Notifications
+from epost.post.read_receipts import ReadReceipts
 from epost.post.siblings import Siblings
 from epost.post.snapshots import Snapshots
 
@@ -27,6 +28,7 @@ class PostServices:
     notifications: Notifications
     mirror: Mirror
     lease_ending: LeaseEnding
+    read_receipts: ReadReceipts
     clock: Clock
     entropy: Entropy
     observer: Observer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from epost.apps.mail.fold import Placement
@@ -124,3 +124,11 @@ class Difference:
         if new_uid:
             self._changes[new.folder].appended.append(PlacedMail(new, self._modseq, facts))
         return True
+
+
+def seen_mails(changes: Iterable[FolderChange]) -> Iterator[bytes]:
+    """Yield the mails that changed, in whatever way, and that somebody has seen."""
+    for change in changes:
+        for mail in (*change.changed, *change.appended):
+            if SEEN in mail.placement.set_flags:
+                yield mail.facts.email

@@ -85,7 +85,7 @@ class MailInbox:
             self._observer.record(MailDeferred(UnavailableError("it takes too long to fetch")))
             return Deferred()
         self._observer.record(MailArrived(record.size))
-        return Accepted(arrival(record, self._clock))
+        return Accepted(arrival(record, self._clock), tag=record.email)
 
     async def delivered(self, notice: Dispatched) -> Sequence[Entry]:
         """Return the report that a mail has arrived, if its sender asked for it."""

@@ -19,7 +19,7 @@ import msgspec
 from epost.apps.mail import fold
 from epost.apps.mail.account_changes import AccountReset
 from epost.apps.mail.contents import OpenNotice
-from epost.apps.mail.difference import FolderChange
+from epost.apps.mail.difference import FolderChange, seen_mails
 from epost.apps.mail.fold import Annotation, Subscription
 from epost.apps.mail.folding import Folded, Folding, new_folder_row, weight
 from epost.apps.mail.followers import (
@@ -39,6 +39,7 @@ from epost.apps.mail.index import (
     Rendition,
 )
 from epost.apps.mail.observed import MailIndexStuck, MailRecordSkipped
+from epost.apps.mail.ports import Reading
 from epost.apps.mail.records import Record, decode_record
 from epost.apps.mail.snapshot_rows import MailPage
 from epost.foundation.errors import EpostError, PeerError, UnavailableError
@@ -81,7 +82,16 @@ class _Logged:
 class Ledger:
     """The folders of one account as this device has them."""
 
-    def __init__(self, index: MailIndex, *, open_notice: OpenNotice, observer: Observer) -> None:
+    def __init__(
+        self,
+        index: MailIndex,
+        *,
+        open_notice: OpenNotice,
+        observer: Observer,
+        reading: Reading | None = None,
+    ) -> None:
+        """`reading` is told of mails that get the flag \\Seen, whichever device sets it."""
+        self._reading = reading
         self._index = index
         self._open_notice = open_notice
         self._observer = observer
@@ -349,6 +359,8 @@ class Ledger:
         for folder in sorted(was_shown):
             if not self._is_shown(folder) and (audience := self._audiences.pop(folder, None)):
                 audience.on_gone()
+        if self._reading is not None and self._reading.are_awaited:
+            self._reading.read(seen_mails(folded.changes.values()))
         if self.followers:
             self.followers.tell(renamings(old_names, self.names))
             self.followers.tell(changed_subscriptions(subscribed))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from epost.crypto.certificates import AccountCert
@@ -184,6 +184,18 @@ class Sending(Protocol):
         `memo` comes back with every report; before `not_before_ms` nothing leaves this machine.
         """
         ...
+
+
+class Reading(Protocol):
+    """Tells senders that their mails were read, if the user wishes."""
+
+    @property
+    def are_awaited(self) -> bool:
+        """Is there any mail whose reading is to be told?"""
+        ...
+
+    def read(self, tags: Iterable[bytes]) -> None:
+        """These were read, by the tags given when they were accepted."""
 
 
 class Names(Protocol):

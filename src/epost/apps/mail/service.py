@@ -28,6 +28,7 @@ from epost.apps.mail.ports import (
     Names,
     Offload,
     Origin,
+    Reading,
     Sending,
     Siblings,
     in_the_loop,
@@ -76,6 +77,7 @@ class MailServices:
     entropy: Entropy
     observer: Observer
     snapshots: LogSnapshots | None = None
+    reading: Reading | None = None
     run_story: RunStory = asyncio.ensure_future
 
 
@@ -108,7 +110,12 @@ class MailService:
         self._log = services.log
         self._observer = services.observer
         self._store = MailStore(services.messages, offload, services.snapshots)
-        self._ledger = Ledger(index, open_notice=content_of, observer=services.observer)
+        self._ledger = Ledger(
+            index,
+            open_notice=content_of,
+            observer=services.observer,
+            reading=services.reading,
+        )
         self._journal = Journal(services.log, self._ledger)
         self._snapshots = SnapshotUse(services.snapshots, self._ledger, lambda: self._is_live)
         self._backlog = self._make_backlog()

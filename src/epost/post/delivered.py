@@ -1,0 +1,88 @@
+"""Which of our notices were delivered lately: so that a read receipt finds the message it is for.
+
+The receipt names the envelope; the record of the message is settled and forgotten by then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+
+from epost.crypto.names import NAME_LENGTH_MAX
+from epost.foundation.codec import Format, encode
+from epost.foundation.ids import U16, U63, Bytes16
+from epost.foundation.ports import Write
+from epost.post.devices import Device
+from epost.post.ports import NodePorts
+from epost.post.records import DeliveryState, Step
+from epost.post.sealed_notes import SealedNotes
+
+TABLE = "post.delivered"
+KEPT_MS = 90 * 24 * 3600 * 1000
+"""After the delivery."""
+
+
+class _Note(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    message_key: Bytes16
+    notice: U16
+    name: Annotated[str, msgspec.Meta(max_length=NAME_LENGTH_MAX)]
+    at: U63
+
+
+_NOTE: Format[_Note] = Format(_Note, size_max=512)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """A notice that its recipient has, and has not said to have read."""
+
+    message_key: bytes
+    notice: int
+    name: str
+
+
+class DeliveredNotices:
+    """Remembers them by the digest of the envelope; folded from Steps."""
+
+    def __init__(self, device: Device, ports: NodePorts) -> None:
+        self._notes = SealedNotes(TABLE, secret=device.notes_secret, ports=ports)
+        self._changed: dict[bytes, _Note | None] = {}
+        self._clock = ports.clock
+
+    def find(self, pending: bytes) -> Delivered | None:
+        """Return the notice that was in an envelope."""
+        name = self._notes.name(pending)
+        note = self._changed.get(name)
+        if name not in self._changed and (value := self._notes.get(name)) is not None:
+            note = _NOTE.decode(value)
+        return None if note is None else Delivered(note.message_key, note.notice, note.name)
+
+    def on_step(self, step: Step, name: str) -> None:
+        """A notice to somebody came further."""
+        if step.state is DeliveryState.DELIVERED and step.pending:
+            note = _Note(step.message_key, step.notice, name, step.at)
+            self._changed[self._notes.name(step.pending)] = note
+
+    def on_read(self, pending: bytes) -> None:
+        """Its recipient has read it: there is nothing more to come."""
+        self._changed[self._notes.name(pending)] = None
+
+    def checkpoint(self) -> list[Write]:
+        """Return the writes that bring the notes up to date."""
+        writes: list[Write] = [
+            self._notes.delete(name) if note is None else self._notes.put(name, encode(note))
+            for name, note in self._changed.items()
+        ]
+        self._changed.clear()
+        return writes
+
+    def expired(self) -> list[Write]:
+        """Return the writes that forget what is old; reads the whole table."""
+        oldest = self._clock.wall_ms() - KEPT_MS
+        return [
+            self._notes.delete(name)
+            for name, value in self._notes.all()
+            if _NOTE.decode(value).at < oldest
+        ]
