@@ -130,13 +130,23 @@ class Lookups:
 
     async def ask_encoded(self, node: NodeHandle, body: bytes) -> Reply:
         """Ask one node what was encoded once for several."""
+        return await self._call(node, body, self._around.config.call_timeout_seconds)
+
+    async def _ask_in_time(self, node: NodeHandle, request: Request) -> Reply:
+        """Ask one node of several that must all answer by the deadline of a reading.
+
+        It is asked again before that: with five replicas and every hundredth message lost, each
+        tenth reading would lack an answer.
+        """
         config = self._around.config
+        return await self._call(
+            node, encode(request), config.read_deadline_seconds / config.call_tries
+        )
+
+    async def _call(self, node: NodeHandle, body: bytes, timeout_seconds: float) -> Reply:
+        tries = self._around.config.call_tries
         answer = await self._calls.call(
-            node,
-            Application.PAST,
-            body,
-            timeout_seconds=config.call_timeout_seconds,
-            tries=config.call_tries,
+            node, Application.PAST, body, timeout_seconds=timeout_seconds, tries=tries
         )
         return REPLY.decode(answer)
 
@@ -286,7 +296,7 @@ class Lookups:
     async def _said_by(
         self, node: NodeHandle, handle: Handle, nonce: bytes, proven: dict[bytes, Proven]
     ) -> Said:
-        reply = await self.ask(node, Fetch(handle, nonce))
+        reply = await self._ask_in_time(node, Fetch(handle, nonce))
         match reply:
             case Found(block, proof, is_catching_up, statement):
                 if proof + block not in proven:
@@ -304,7 +314,7 @@ class Lookups:
                 raise UnexpectedPacket("not the answer to a fetch")
 
     async def _holds(self, node: NodeHandle, handle: Handle) -> NodeId | None:
-        reply = await self.ask(node, Has((handle,)))
+        reply = await self._ask_in_time(node, Has((handle,)))
         if not isinstance(reply, Holds):
             raise UnexpectedPacket("not the answer to a question")
         return node.id if handle in reply.handles else None

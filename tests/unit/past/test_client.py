@@ -27,7 +27,7 @@ from epost.simulation.vault import DiskConfig
 from tests.support.logs import Log
 from tests.support.notices import envelope_for, receipt_by
 from tests.support.organisation import Organisation, key_of
-from tests.support.past_ring import FAST, PastRing, in_ring, key_block
+from tests.support.past_ring import CALM, FAST, PastRing, in_ring, key_block
 
 CONTENT, KEY = BlockKind.CONTENT, BlockKind.KEY
 BLOCK = b"a block of bytes"
@@ -223,6 +223,18 @@ def test_an_unanswered_reading_is_not_confirmed_until_the_absence_is_noticed() -
         assert reading.block == block.data
 
     in_ring(story)
+
+
+def test_a_lost_message_keeps_no_reading_from_being_confirmed() -> None:
+    async def story(ring: PastRing) -> None:
+        block = key_block(key_of("alice"), b"one")
+        assert (await ring.node("ann").store.insert(KEY, block.data)).durability.ring_durable
+        readings = [await ring.node("eve").store.lookup_latest(block.handle) for _ in range(50)]
+        assert all(reading.block == block.data for reading in readings)
+        # Each is eight messages: one in seven would lose one of them.
+        assert sum(not reading.confirmed for reading in readings) <= 2
+
+    in_ring(story, network=replace(CALM, loss=0.02))
 
 
 def test_a_replica_that_gives_rotten_blocks_keeps_nobody_from_being_sure() -> None:
