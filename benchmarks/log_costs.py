@@ -4,30 +4,37 @@
 
 Twenty whole nodes in the simulator, one of them a user's, k = 3, every message on its way for half
 a millisecond, disks that take no time: so virtual time counts round trips. CPU seconds are those of
-all nodes, which run in this process. A log is opened by a new machine of the same account, which
-has none of it but what it keeps as a replica.
+all nodes, which run in this process. A log is opened by new machines of the same account, which
+have none of it but what they keep as replicas: by one that passes over snapshots, then by another
+one that takes them. Mail rests: what is measured is the log. Each of its records is a row of the
+snapshot, as if nothing were ever superseded.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import cast
 
+from epost.apps.mail.service import MailService
 from epost.foundation.ids import NodeHandle
 from epost.node.settings import NodeConfigs
 from epost.past import log_format, reading
 from epost.past.config import PastConfig
 from epost.post import log_chain
 from epost.post.app_ids import AppId
+from epost.post.assembly import Post
 from epost.post.config import PostConfig
-from epost.post.device_log import DeviceLog
+from epost.post.device_log import DeviceLog, Origin
 from epost.post.log_records import Entry
+from epost.post.log_snapshots import Page
 from epost.post.observed import SiblingRead
+from epost.post.snapshot_finding import Snapshot
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND
 from epost.simulation.network import NetworkConfig, SimulatedTransport
@@ -44,6 +51,9 @@ AT_ONCE = 2_000
 """Entries given to the log together: as many as a busy mail program, or an import, keeps open."""
 APP = cast(AppId, 250)
 """No application's: the log is measured, not what is folded from it."""
+ROWS_PER_PAGE = 512
+ROW_BYTES = 120
+"""As long as mail's."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,69 @@ class Cost:
     octets: int
     seconds: float
     cpu_seconds: float
+
+
+@dataclass
+class Rows:
+    """A summary with a row for each record."""
+
+    numbers: list[int] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self.numbers)
+
+    def load(self, page: Page) -> None:
+        """Take in a page of the snapshot before."""
+        size = len(page.content)
+        self.numbers += [
+            int.from_bytes(page.content[at : at + 8], "big") for at in range(0, size, ROW_BYTES)
+        ]
+
+    def add(self, sequence: int, cluster: bytes, payload: bytes) -> None:
+        """Take in the next record."""
+        self.numbers.append(sequence)
+
+    def pages(self) -> Iterator[Page]:
+        """Yield everything, in order."""
+        for start in range(0, len(self.numbers), ROWS_PER_PAGE):
+            rows = [_row(number) for number in self.numbers[start : start + ROWS_PER_PAGE]]
+            yield Page(b"", b"".join(rows))
+
+
+def _row(number: int) -> bytes:
+    """Return a row that is no easier to compress than a place of a mail."""
+    return (number.to_bytes(8, "big") + hashlib.sha512(b"%d" % number).digest() * 2)[:ROW_BYTES]
+
+
+@dataclass
+class Reader:
+    """Follows the log of the account's other device, and counts."""
+
+    records: int = 0
+    seen: Rows = field(default_factory=Rows)
+    reached: int = 0
+
+    def read_to(self, device: int) -> int:
+        """Return how far it has read."""
+        return self.reached
+
+    async def take(self, origin: Origin, after: int, entries: Sequence[tuple[int, Entry]]) -> None:
+        """Take the next records."""
+        assert after == self.reached
+        self.reached = entries[-1][0]
+        for number, entry in entries:
+            if entry.app == APP:
+                self.records += 1
+                self.seen.add(number, b"", entry.payload)
+
+    async def take_snapshot(self, origin: Origin, after: int, snapshot: Snapshot) -> None:
+        """Take a snapshot."""
+        assert after == self.reached
+        async for page in snapshot.pages():
+            self.seen.load(page)
+        self.reached = snapshot.covered
 
 
 class Meter:
@@ -115,11 +188,20 @@ async def open_office(*, tail_in_head: bool) -> Office:
     return office
 
 
-def log_of(machine: Machine) -> DeviceLog:
-    """Return the log of a user's machine that runs."""
+async def no_mail(mail: MailService) -> None:
+    """Mail does not start."""
+
+
+def post_of(machine: Machine) -> Post:
+    """Return the services of a user's machine that runs."""
     assert machine.node is not None
     assert machine.node.post is not None
-    return machine.node.post.services.log
+    return machine.node.post
+
+
+def log_of(machine: Machine) -> DeviceLog:
+    """Return the log of a user's machine that runs."""
+    return post_of(machine).services.log
 
 
 async def append_one_by_one(count: int, *, tail_in_head: bool) -> Cost:
@@ -155,11 +237,25 @@ async def fill(log: DeviceLog, count: int) -> None:
         await asyncio.sleep(HOP_SECONDS)
 
 
-async def open_elsewhere(records: int) -> tuple[int, Cost]:
-    """Have a new machine read a log; return how many clusters that has, and what it took."""
+async def open_elsewhere(records: int) -> tuple[int, list[tuple[Cost, Reader]]]:
+    """Have new machines read a log, without and with snapshots; return its clusters as well."""
     office = await open_office(tail_in_head=True)
-    user, other = office.machines[0], office.machines[1]
+    user = office.machines[0]
+    post_of(user).snapshots.register(APP, Rows)
     await fill(log_of(user), records)
+    await office.world.run_for(60.0)  # the last snapshot is made
+    clusters = len({h for h in user.host.disk.durable.blocks if h.kind.name == "CLUSTER"})
+    costs = [
+        await open_on(office, other, takes_snapshots=takes_snapshots)
+        for other, takes_snapshots in ((office.machines[1], False), (office.machines[2], True))
+    ]
+    await office.close()
+    return clusters, costs
+
+
+async def open_on(office: Office, other: Machine, *, takes_snapshots: bool) -> tuple[Cost, Reader]:
+    """Have one new machine read the log of the first."""
+    user, reader = office.machines[0], Reader()
     assert user.account is not None
     await other.take_account(user.account, revoke=False)
     await other.host.stop()
@@ -170,16 +266,19 @@ async def open_elsewhere(records: int) -> tuple[int, Cost]:
     def on_event(observed: Observed) -> None:
         event = observed.event
         is_other = observed.node == other.host.name
-        if is_other and isinstance(event, SiblingRead) and event.sequence >= sequence:
+        is_read = isinstance(event, SiblingRead) and event.sequence >= sequence
+        if is_other and is_read and not has_read.done():
             has_read.set_result(None)
 
     office.world.trace.listen(on_event)
     meter.begin()
+    while other.node is None or other.node.post is None:
+        await asyncio.sleep(HOP_SECONDS)
+    if takes_snapshots:
+        post_of(other).siblings.take_snapshots(APP, reader)
+    post_of(other).siblings.register(APP, reader)
     await has_read
-    cost = meter.cost()
-    clusters = len({h for h in user.host.disk.durable.blocks if h.kind.name == "CLUSTER"})
-    await office.close()
-    return clusters, cost
+    return meter.cost(), reader
 
 
 def entry(number: int) -> Entry:
@@ -211,16 +310,18 @@ def report_appends(count: int) -> None:
 
 def report_openings(records: Sequence[int], clusters: Sequence[int]) -> None:
     """Print what it takes to open a log."""
-    print("\n Records    M  clusters  messages    octets  seconds  CPU s")
+    print("\n Records    M  clusters  snapshots  messages    octets  seconds  CPU s  records read")
     for size in clusters:
         set_cluster_size(size)
         for count in records:
-            found, cost = run(open_elsewhere(count))
-            print(
-                f"{count:8} {size:4} {found:9} {cost.messages:9} {cost.octets:9}"
-                f" {cost.seconds:8.2f} {cost.cpu_seconds:6.1f}",
-                flush=True,
-            )
+            found, costs = run(open_elsewhere(count))
+            for (cost, reader), name in zip(costs, ("without", "with"), strict=True):
+                assert len(set(reader.seen.numbers)) == count, "every record shows, once"
+                print(
+                    f"{count:8} {size:4} {found:9} {name:>10} {cost.messages:9} {cost.octets:9}"
+                    f" {cost.seconds:8.2f} {cost.cpu_seconds:6.1f} {reader.records:13}",
+                    flush=True,
+                )
 
 
 def numbers(text: str) -> Sequence[int]:
@@ -235,6 +336,7 @@ def main() -> int:
     parser.add_argument("--cluster", type=numbers, default=[1, 10, 50])
     parser.add_argument("--appends", type=int, default=200)
     options = parser.parse_args()
+    MailService.start = no_mail  # type: ignore[method-assign]  # the log is measured
     report_appends(options.appends)
     report_openings(options.records, options.cluster)
     return 0

@@ -336,6 +336,8 @@ class Siblings:
             return self._records(head.content, after)
 
         for app, taker in self._takers.items():
+            if app not in told:
+                continue
             wanted = Wanted(app, told[app], sibling.last)
             told[app] = await self._snapshots.give(taker, origin, head, records_behind, wanted)
 

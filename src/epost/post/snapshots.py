@@ -98,9 +98,8 @@ class Snapshots:
         self._has_grown = asyncio.Event()
 
     def register(self, app: AppId, begin: BeginSummary) -> None:
-        """Sum up the records of this application from now on. There is one at most."""
-        assert not self._begin, "a head tells of one snapshot"
-        self._begin[app] = begin
+        """Sum up the records of this application from now on: of one, since a head tells of one."""
+        self._begin = {app: begin}
         self.wake()
 
     def wake(self) -> None:
