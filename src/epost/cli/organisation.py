@@ -62,7 +62,7 @@ def org_init(  # noqa: PLR0913, PLR0917 - the options of a command
 
 @org.command("nodes")
 def org_nodes(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
-    """List the machines of the organisation: whose, since when, in force or revoked."""
+    """List the machines of the organisation: whose, where, since when, in force or revoked."""
     from epost.daemon.authority.authority import Authority
     from epost.daemon.membership import system_world
 
@@ -71,6 +71,7 @@ def org_nodes(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
             {
                 "node_id": node.node_id.hex(),
                 "user": name,
+                "site": node.site,
                 "enrolled_ms": node.issued_at,
                 "revoked_ms": node.revoked_at,
             }

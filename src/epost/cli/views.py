@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from epost.cli.sizes import in_words
@@ -173,12 +174,13 @@ def _show_loss(loss: Mapping[str, Any]) -> None:
 
 def show_nodes(nodes: Sequence[Mapping[str, Any]]) -> None:
     """Show the machines that the authority ever certified."""
-    table = Table("node", "user", "enrolled", "", title="Machines", title_justify="left")
+    table = Table("node", "user", "site", "enrolled", "", title="Machines", title_justify="left")
     for node in nodes:
         revoked = node["revoked_ms"]
         table.add_row(
             node["node_id"],
             node["user"] or "(storage only)",
+            escape(node["site"]) or "(none)",
             day(node["enrolled_ms"]),
             f"[red]revoked {day(revoked)}[/]" if revoked is not None else "in force",
         )

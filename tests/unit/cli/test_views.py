@@ -79,14 +79,18 @@ def test_advice_stands_below(capsys: Any) -> None:
 def test_machines_are_listed_with_their_users_and_revocations(capsys: Any) -> None:
     day = 86_400_000
     rows = [
-        {"node_id": "aa" * 20, "user": "", "enrolled_ms": day, "revoked_ms": 2 * day},
-        {"node_id": "bb" * 20, "user": "bob@example.org", "enrolled_ms": day, "revoked_ms": None},
+        {"node_id": "aa" * 20, "user": "", "site": "", "enrolled_ms": day, "revoked_ms": 2 * day},
+        {
+            **{"node_id": "bb" * 20, "user": "bob@example.org", "site": "mill [red]"},
+            **{"enrolled_ms": day, "revoked_ms": None},
+        },
     ]
     show_nodes(rows)
     show_revoked("aa" * 20)
     text = capsys.readouterr().out
     assert "revoked 1970-01-03" in text
     assert "bob@example.org" in text
+    assert "mill [red]" in text
     assert "in force" in text
     assert "is revoked" in text
 
