@@ -244,7 +244,9 @@ class Driver:
             return
         start = now = self._clock.now()
         try:
-            self._tell_who_was_heard(now)
+            if self._heard:
+                self._tell_who_was_heard(now)
+            self._perform()
             for _ in range(min(len(self._events), TURNS_IN_A_ROW_MAX)):
                 self._turn(self._events.popleft(), now)
                 now = self._clock.now()
@@ -259,7 +261,6 @@ class Driver:
         heard, self._heard = self._heard, {}
         for sender in heard.values():
             self._heard_from(sender, now)
-        self._perform()
 
     def _turn(self, event: Event, now: float) -> None:
         event(now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from epost.foundation.ids import NodeId
+from epost.foundation.ids import NodeId, number
 from epost.past.arcs import Arc
 
 COMPARISONS_NEEDED = 2
@@ -35,5 +35,6 @@ class Coverage:
     def is_current(self, place: bytes, enrolled: int) -> bool:
         """Was a place compared with enough others? Alone there is nobody to have missed."""
         needed = min(COMPARISONS_NEEDED, enrolled - 1)
-        seen = sum(any(place in arc for arc in arcs) for arcs in self._compared.values())
+        at = number(place)
+        seen = sum(any(arc.reaches(at) for arc in arcs) for arcs in self._compared.values())
         return seen >= needed

@@ -270,13 +270,13 @@ class Maintenance:
             return
         self._next_due = float("inf")
         for node in self._membership.view.live:
+            if (due := self._due.setdefault(node.id, now)) > now:
+                self._next_due = min(self._next_due, due)
+                continue
             if len(self._comparisons) >= self._config.rounds_open_max or self._pulls.is_crowded:
                 self._next_due = 0.0
                 return
             if node.id in self._comparisons:
-                continue
-            if (due := self._due.setdefault(node.id, now)) > now:
-                self._next_due = min(self._next_due, due)
                 continue
             shared, surplus = self._arcs[node.id]
             if shared or self._holds_surplus:

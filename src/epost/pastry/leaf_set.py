@@ -155,11 +155,15 @@ class LeafSet:
             return False
         # Unknown nodes lie beyond both ends, so they are farther than the nearer end.
         reach = min((last - offset) % RING_SIZE, (offset - first) % RING_SIZE)
-        distances = sorted(
-            min((offset - o) % RING_SIZE, (o - offset) % RING_SIZE)
-            for o in (0, *(o for o, _ in self._offsets))
-        )
-        return size <= len(distances) and distances[size - 1] <= reach
+        farthest = RING_SIZE - reach
+        within = 0
+        for member in (0, *(o for o, _ in self._offsets)):
+            gap = (offset - member) % RING_SIZE
+            if gap <= reach or gap >= farthest:
+                within += 1
+                if within == size:
+                    return True
+        return False
 
     def _renew(self) -> None:
         leaves = tuple(number(node_id) for _, node_id in self._offsets)

@@ -25,6 +25,8 @@ class PostConfig:
     """Burst cache of device lists (crypto 2.2)."""
     direct_patience_seconds: float = 0.3
     """How long a recipient's device may take before delegates are asked as well."""
+    listening_delay_seconds: float = 2.0
+    """So long a delegate waits before it listens for the recipient: most have it by then."""
     direct_timeout_seconds: float = 10.0
     """How long a request to a recipient's device is waited for in all."""
     send_deadline_seconds: float = 6.0

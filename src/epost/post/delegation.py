@@ -7,6 +7,7 @@ to the ring under the same digest, so that no replica brings the notice back.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 from epost.crypto.certificates import DeviceCert
@@ -56,6 +57,9 @@ class Delegation:
         self._presences = PresenceCheck(layers.directory, layers.directory.ring)
         self._kept: dict[Id, dict[Handle, None]] = {}
         self._group_of: dict[Handle, Id] = {}
+        self._to_join: dict[Id, float] = {}
+        """Groups in which this node will listen, and from when on, in this order."""
+        self._is_joining = False
         self._offering: set[Id] = set()
         self._checking = 0
 
@@ -67,8 +71,7 @@ class Delegation:
         self._group_of[handle] = group
         if group not in self._kept:
             self._kept[group] = {}
-            with suppress(Overloaded):  # then the sender and the other delegates must do
-                self._groups.join(group)
+            self._join_later(group)
         self._kept[group][handle] = None
 
     def on_pending_gone(self, handle: Handle) -> None:
@@ -79,7 +82,26 @@ class Delegation:
         del self._kept[group][handle]
         if not self._kept[group]:
             del self._kept[group]
-            self._groups.leave(group)
+            if self._to_join.pop(group, None) is None:
+                self._groups.leave(group)
+
+    def _join_later(self, group: Id) -> None:
+        delay = self._config.listening_delay_seconds
+        self._to_join[group] = self._ports.clock.now() + delay
+        if not self._is_joining:
+            self._is_joining = True
+            self._ports.stories.run_story(self._join_those_due())
+
+    async def _join_those_due(self) -> None:
+        """Listen where a notice is still kept: a recipient who is there has taken it by now."""
+        while self._to_join:
+            group, due = next(iter(self._to_join.items()))
+            await asyncio.sleep(max(0.0, due - self._ports.clock.now()))
+            if self._to_join.get(group) == due:
+                del self._to_join[group]
+                with suppress(Overloaded):  # then the sender and the other delegates must do
+                    self._groups.join(group)
+        self._is_joining = False
 
     def is_device_revoked(self, device: DeviceCert) -> bool:
         """Does the newest identity block known here revoke this device?"""

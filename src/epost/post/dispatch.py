@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from epost.foundation.calls import first_successes
@@ -17,7 +18,7 @@ from epost.foundation.errors import (
     RefusedError,
     UnavailableError,
 )
-from epost.foundation.ids import NodeHandle
+from epost.foundation.ids import BlockKind, NodeHandle
 from epost.foundation.wire import Application
 from epost.past.pending import ReceiptStatus, receipt_handle
 from epost.post.accounts import Accounts, Contact
@@ -158,6 +159,16 @@ class Dispatch:
     ) -> None:
         if settled := await direct:
             await on_late(letter, settled)
+            await self._release_delegates(settled.receipt)
+
+    async def _release_delegates(self, receipt: bytes) -> None:
+        """Give the ring the receipt, so that each delegate lets go of the notice now.
+
+        Else they would offer it when her presence is announced next, up to a minute later, and
+        each would have to look her up before.
+        """
+        with suppress(*_TROUBLES):  # then they offer it, and hear the same
+            await self._layers.blocks.insert(BlockKind.RECEIPT, receipt, mirror=False)
 
     def _sealed_for(self, letter: Letter, contact: Contact) -> Sealed:
         """Seal, or take the envelope of the last attempt: some delegates may have it already."""

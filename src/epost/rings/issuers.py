@@ -95,6 +95,7 @@ class Issuers:
         self._config = config or RingsConfig()
         self._chain = RootChain(pinned)
         self._issued: dict[bytes, _Issued] = {}
+        self._policy = initial_policy(self._config.replication_factor_default)
         self._revoked: frozenset[bytes] = frozenset()
         self._held: frozenset[bytes] = frozenset()
         self._compared_last = b""
@@ -114,10 +115,7 @@ class Issuers:
     @property
     def policy(self) -> Policy:
         """The newest policy of any issuer with that power."""
-        with_power = [i for i in self._issued.values() if i.issuer.powers & Power.POLICY]
-        if not with_power:
-            return initial_policy(self._config.replication_factor_default)
-        return max(with_power, key=_recency).content.policy
+        return self._policy
 
     def newest(self) -> IssuerContent | None:
         """Return the newest issuer block's content, None before any was seen."""
@@ -353,6 +351,7 @@ class Issuers:
         listed = self._listed()
         self._revoked = frozenset(r.certificate for r in listed if r.reason != Reason.HELD)
         self._held = frozenset(r.certificate for r in listed if r.reason == Reason.HELD)
+        self._policy = self._newest_policy()  # asked for much more often than it changes
         return block
 
     def _believe_root(self, block: KeyBlock) -> bool:
@@ -376,6 +375,12 @@ class Issuers:
     def _active_issuers(self) -> tuple[IssuerCert, ...]:
         removed = self._chain.removed
         return tuple(i for i in self._chain.trust.issuers if i.serial not in removed)
+
+    def _newest_policy(self) -> Policy:
+        with_power = [i for i in self._issued.values() if i.issuer.powers & Power.POLICY]
+        if not with_power:
+            return initial_policy(self._config.replication_factor_default)
+        return max(with_power, key=_recency).content.policy
 
     def _is_void(self, certificate: NodeCert | AccountCert) -> bool:
         last = self._chain.removed.get(certificate.issuer)

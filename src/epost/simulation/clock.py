@@ -84,9 +84,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._is_running = True
         asyncio._set_running_loop(self)
         try:
-            while not self._is_stopping:
-                self._run_those_asked_for()
-                self._jump()
+            self._run_until_stopped()
         finally:
             asyncio._set_running_loop(None)
             self._is_running = self._is_stopping = False
@@ -105,39 +103,41 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Refuse: the order of threads is not ours to decide."""
         raise AssertionError(f"{func!r} wants a thread, the simulation has none")
 
-    def _run_those_asked_for(self) -> None:
-        """Run what waits now; what is asked for meanwhile waits for the next round."""
-        soon = self._soon
-        for _ in range(len(soon)):
+    def _run_until_stopped(self) -> None:
+        """Run what waits, round by round; what is asked for meanwhile waits for the next one."""
+        soon, later = self._soon, self._later
+        while True:
+            for _ in range(len(soon)):
+                if self._is_stopping:
+                    return
+                handle = soon.popleft()
+                callback, context = handle.callback, handle.context
+                if callback is None:
+                    continue
+                try:
+                    if context is None:
+                        callback(*handle.arguments)
+                    else:
+                        context.run(callback, *handle.arguments)
+                except Exception as error:
+                    text = f"an error in {callback!r}"
+                    self.call_exception_handler({"message": text, "exception": error})
+                    raise
             if self._is_stopping:
                 return
-            handle = soon.popleft()
-            callback, context = handle.callback, handle.context
-            if callback is None:
-                continue
-            try:
-                if context is None:
-                    callback(*handle.arguments)
-                else:
-                    context.run(callback, *handle.arguments)
-            except Exception as error:
-                text = f"an error in {callback!r}"
-                self.call_exception_handler({"message": text, "exception": error})
-                raise
+            if not soon:
+                self._jump()
+            while later and later[0][0] <= self._now:
+                soon.append(heappop(later)[2])
 
     def _jump(self) -> None:
-        """Let the time come for whatever is next, and have all that is due then run."""
-        soon, later = self._soon, self._later
-        if self._is_stopping:
-            return
+        """Nothing is left to be run now: let the time come for whatever is next."""
+        later = self._later
         while later and later[0][2].callback is None:
             heappop(later)
-        if not soon:
-            if not later:
-                raise Stuck("every task waits and nothing is scheduled")
-            self._now = max(self._now, later[0][0])
-        while later and later[0][0] <= self._now:
-            soon.append(heappop(later)[2])
+        if not later:
+            raise Stuck("every task waits and nothing is scheduled")
+        self._now = max(self._now, later[0][0])
 
     def _numbered_task(
         self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any

@@ -36,17 +36,17 @@ class SimulatedClock:
     be wrong by `skew_seconds` (which a fault may change)."""
 
     def __init__(self, *, booted_seconds: float = 0.0, skew_seconds: float = 0.0) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._seconds = asyncio.get_running_loop().time
         self._booted_seconds = booted_seconds
         self.skew_seconds = skew_seconds
 
     def now(self) -> float:
         """Return seconds since the machine booted, `booted_seconds` at virtual second 0."""
-        return self._booted_seconds + self._loop.time()
+        return self._booted_seconds + self._seconds()
 
     def wall_ms(self) -> int:
         """Return milliseconds since 1970 as this node believes."""
-        return EPOCH_MS + round((self._loop.time() + self.skew_seconds) * 1000)
+        return EPOCH_MS + round((self._seconds() + self.skew_seconds) * 1000)
 
 
 class SimulatedEntropy:

@@ -232,6 +232,7 @@ def test_a_delegate_stops_at_what_is_not_taken_and_ignores_false_receipts() -> N
         await start(carol)
         for text in (b"one", b"two", b"three"):
             await send(alice, text, "bob")
+        await settle(world.config.listening_delay_seconds)
         await alice.stop()
         world.delegates.remove(alice)
         inbox = await start(bob)

@@ -124,6 +124,26 @@ def test_whoever_is_away_gets_it_from_delegates_when_she_is_back() -> None:
     run(story())
 
 
+def test_delegates_let_go_and_never_listen_when_her_device_answers_a_little_late() -> None:
+    async def story() -> None:
+        world = World(direct_patience_seconds=0.001)
+        alice, bob, carol = (world.enrol(name) for name in ("alice", "bob", "carol"))
+        for machine in (alice, carol):
+            await start(machine)
+        inbox = await start(bob)
+        sent = await send(alice, b"hello", "bob")
+        assert [s.state for s in sent.states] == [DeliveryState.DELEGATED]
+        await settle(world.config.listening_delay_seconds / 2)
+        assert [n.content for n in inbox.received] == [b"hello"]
+        assert state(alice, sent) == []
+        assert not world.pending, "though her presence was not announced since"
+        await settle(world.config.listening_delay_seconds)
+        assert not any(world.groups.values()), "nobody waits for news of her"
+        await world.stop()
+
+    run(story())
+
+
 def test_the_sender_hears_of_a_delegated_delivery_at_once() -> None:
     async def story() -> None:
         world = World()
