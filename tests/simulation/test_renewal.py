@@ -93,8 +93,17 @@ class Years:
             for machine in self.office.machines:
                 machine.host.clock.skew_seconds += STEP_DAYS * 86_400
             self.office.organisation._clock.skew_seconds += STEP_DAYS * 86_400  # type: ignore[attr-defined]
+            self._tell_the_time()
             self.office._has_changed = True  # the authority signs its word anew
             await self.office.world.run_for(75)
+
+    def _tell_the_time(self) -> None:
+        """What peers said before is of other days, when links last came up."""
+        for machine in self.office.running:
+            for peer in self.office.running:
+                if peer is not machine:
+                    now_ms = peer.host.clock.wall_ms()
+                    node_of(machine).clock_check.on_peer_clock(peer.node_id, now_ms)
 
     def now_ms(self) -> int:
         return self.office.machines[0].host.clock.wall_ms()
