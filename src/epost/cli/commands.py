@@ -26,6 +26,7 @@ from epost.cli.options import (
     stop,
 )
 from epost.cli.organisation import org
+from epost.cli.past import folder
 from epost.cli.tracing import trace
 from epost.cli.views import (
     console,
@@ -52,6 +53,7 @@ app.add_typer(device, name="device")
 app.command()(trace)
 app.command()(verify)
 app.command()(repair)
+app.command()(folder)
 app.add_typer(demo, name="demo")
 app.add_typer(password, name="password")
 app.command("client-settings")(client_settings)

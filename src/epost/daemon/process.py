@@ -39,6 +39,7 @@ from epost.daemon.mail_door import MailFronts
 from epost.daemon.mail_index import open_mail_index
 from epost.daemon.metrics import Gauges, MetricsServer, read_token
 from epost.daemon.offload import ThreadOffload
+from epost.daemon.past_folders import PastFolders
 from epost.daemon.power import LinuxPowerAndLink
 from epost.daemon.privileges import give_up_privileges
 from epost.daemon.renewal import (
@@ -345,6 +346,7 @@ class Daemon:
             "trace": Trace(self.node).find,
             **AccountDoor(self.node).commands(),
             **InspectionJob(self.node).commands(),
+            **PastFolders(self.node).commands(),
         }
         control = ControlServer(socket_path(self._folder.path), commands)
         await control.start()

@@ -20,6 +20,7 @@ from epost.post.devices import Device, SecretStore
 from epost.post.directory_cache import CachedDirectory
 from epost.post.dispatch import Dispatch
 from epost.post.endpoint import PostEndpoint
+from epost.post.history import History
 from epost.post.inheritance import Inheritance
 from epost.post.lease_ending import LeaseEnding
 from epost.post.lease_keeping import LeaseKeeping
@@ -103,6 +104,7 @@ class Post:
         self._unneeded = UnneededBlocks(device, ports)
         self._messages = self._make_messages()
         self.siblings = self._make_siblings(accounts, secret_store)
+        self.history = History(self.log.archive.all_entries, self.siblings.all_entries)
         self.snapshots = Snapshots(
             device=device, log=self.log, messages=self._messages, ports=ports, config=config
         )

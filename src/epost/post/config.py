@@ -67,6 +67,8 @@ class PostConfig:
     """For so long a block must be found unneeded before its lease is left to end."""
     snapshot_records_min: int = 1_000
     """A log shorter than this, or grown by less, is read as fast without a snapshot."""
+    time_mark_seconds: float = 60.0
+    """Before an entry the log says what time it is, if it did not for so long."""
     snapshot_check_seconds: float = 10.0
     """At most this often it is looked whether a snapshot of the log is to be made."""
     checkpoint_seconds: float = 10.0

@@ -22,7 +22,9 @@ from epost.post.app_ids import AppId
 from epost.post.config import PostConfig
 from epost.post.device_block import DeviceBlock
 from epost.post.devices import Device
+from epost.post.log_append import Append, Appended
 from epost.post.log_archive import LogArchive
+from epost.post.log_clock import LogClock
 from epost.post.log_fork import Fork, Forks
 from epost.post.log_notes import StoredLog
 from epost.post.log_publication import Publication
@@ -50,33 +52,8 @@ class Origin:
     incarnation: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """Entries are in the log, numbered from `first_sequence`; `durability` says how safely."""
-
-    first_sequence: int
-    durability: Durability
-
-
 Listener = Callable[[int, Entry, Origin], None]
 """Told (sequence, entry, origin) of every record, once it is on the own disk, in log order."""
-
-
-@dataclass(slots=True)
-class _Append:
-    """Entries that somebody waits for."""
-
-    entries: Sequence[Entry]
-    done: asyncio.Future[Appended]
-    first_sequence: int = 0
-
-    @property
-    def last_sequence(self) -> int:
-        return self.first_sequence + len(self.entries) - 1
-
-    def finish(self, durability: Durability) -> None:
-        if not self.done.done():
-            self.done.set_result(Appended(self.first_sequence, durability))
 
 
 class DeviceLog:
@@ -105,9 +82,10 @@ class DeviceLog:
         self._writer = self._new_writer(log_notes.load(ports.disk, device.secrets.incarnation))
         self.archive = LogArchive(self._reader, lambda: self._writer)
         """What of the log does not change any more."""
+        self._clock = LogClock(ports.clock, config.time_mark_seconds)
         self._writing = asyncio.Lock()
-        self._waiting: deque[_Append] = deque()
-        self._unpublished: deque[_Append] = deque()
+        self._waiting: deque[Append] = deque()
+        self._unpublished: deque[Append] = deque()
         self._entries_waiting = 0
         self._writes_due: list[Write] = []
         self._rival: bytes | None = None
@@ -176,7 +154,7 @@ class DeviceLog:
             self._ports.disk.require_room(largest)
         if self._entries_waiting + len(entries) > ENTRIES_WAITING_MAX:
             raise Overloaded("too many log entries wait for the disk")
-        append = _Append(entries, asyncio.get_running_loop().create_future())
+        append = Append(entries, asyncio.get_running_loop().create_future())
         self._waiting.append(append)
         self._entries_waiting += len(entries)
         self._run_once("commit", self._commit)
@@ -206,6 +184,8 @@ class DeviceLog:
         async with self._writing:
             writer, batch = self._writer, self._take_batch()
             writes, self._writes_due = self._writes_due, []
+            if batch:
+                writes += writer.add(self._clock.due())
             for append in batch:
                 append.first_sequence = writer.position.sequence + 1
                 writes += writer.add(append.entries)
@@ -217,8 +197,8 @@ class DeviceLog:
                 self._tell(append.first_sequence, append.entries, writer)
         self._await_publication(batch)
 
-    def _take_batch(self) -> list[_Append]:
-        batch: list[_Append] = []
+    def _take_batch(self) -> list[Append]:
+        batch: list[Append] = []
         room = ENTRIES_PER_COMMIT_MAX
         while self._waiting and (not batch or len(self._waiting[0].entries) <= room):
             batch.append(self._waiting.popleft())
@@ -226,7 +206,7 @@ class DeviceLog:
             self._entries_waiting -= len(batch[-1].entries)
         return batch
 
-    async def _durable(self, writes: Sequence[Write], batch: Sequence[_Append]) -> None:
+    async def _durable(self, writes: Sequence[Write], batch: Sequence[Append]) -> None:
         try:
             await self._disk.durable(writes)
         except (EpostError, OSError) as error:
@@ -235,7 +215,7 @@ class DeviceLog:
                     append.done.set_exception(error)
             raise
 
-    def _await_publication(self, batch: Sequence[_Append]) -> None:
+    def _await_publication(self, batch: Sequence[Append]) -> None:
         loop = asyncio.get_running_loop()
         for append in batch:
             if self._is_away:

@@ -41,6 +41,11 @@ class LogArchive:
         """The newest snapshot that the own log announces."""
         return self._writer().announced
 
+    async def all_entries(self) -> AsyncIterator[tuple[int, Entry]]:
+        """Yield (number, entry) of the whole own log as it is now, of all applications."""
+        async for record in self._reader.own_records(self._writer(), 0):
+            yield self._reader.open(record)
+
     async def records(self, after: int, to: int) -> AsyncIterator[tuple[int, Handle, Entry]]:
         """Yield (number, cluster, entry) of the own records behind `after`, up to number `to`."""
         async for cluster, record in self._reader.own_stored_records(self._writer(), after):

@@ -188,6 +188,11 @@ class LogSummary:
     def facts(self, emails: Collection[bytes]) -> Mapping[bytes, MailFacts]:
         return {email: self._facts[email] for email in emails if email in self._facts}
 
+    def placed_in(self, folder: bytes) -> Iterator[Placement]:
+        """Yield the places that are alive in a folder, in the order in which they came there."""
+        for page in self._pages.get(folder, ()):
+            yield from (self._placements[name] for name in page)
+
     # Into pages.
 
     def pages(self) -> Iterator[Page]:

@@ -1,0 +1,57 @@
+"""`epost folder`: what a folder held at a time."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from epost.cli.options import AsJson, DataDir, print_json, stop
+from epost.cli.views import console
+
+
+def folder(
+    name: Annotated[str, typer.Argument(help="The folder: INBOX, Archive, Work/2026, ...")],
+    data_dir: DataDir,
+    at: Annotated[
+        str, typer.Option("--at", help="2026-11-22T17:30, in local time unless it says; else now.")
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """List what a folder of yours held at a time, by what all of your machines had logged then."""
+    from epost.daemon.control import ask
+    from epost.daemon.folder import NodeFolder
+
+    NodeFolder(data_dir).require_enrolled()
+    answer = ask(data_dir, "folder-at", folder=name, at_ms=_milliseconds(at))
+    if as_json:
+        print_json(answer)
+    else:
+        _show(answer)
+
+
+def _milliseconds(at: str) -> int:
+    """Return a time as ms since 1970."""
+    try:
+        moment = datetime.datetime.fromisoformat(at) if at else datetime.datetime.now(datetime.UTC)
+    except ValueError:
+        stop(f"{at!r} is no time: write it as 2026-11-22T17:30 or 2026-11-22T17:30:00+01:00")
+    return round(1000 * moment.timestamp())
+
+
+def _show(answer: Mapping[str, Any]) -> None:
+    table = Table("received", "flags", "size", "id")
+    for mail in answer["mails"]:
+        received = datetime.datetime.fromtimestamp(mail["received_ms"] / 1000, datetime.UTC)
+        when = received.astimezone().isoformat(" ", "seconds")
+        table.add_row(when, " ".join(mail["flags"]), f"{mail['size']:,}", mail["email_id"])
+    console.print(table)
+    console.print(f"{answer['messages']:,} mails in {answer['folder']} then.")
+    if answer["undated_records"]:
+        console.print(
+            f"{answer['undated_records']:,} records are of a former version and do not say when "
+            "they were written: they are taken to be older."
+        )
