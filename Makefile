@@ -9,7 +9,7 @@ DIR ?= demo-state
 NODES ?= 5
 USERS ?= alice,bob,carol
 SEEDS ?= 20
-MINUTES ?= 3
+MINUTES ?= 10
 WORKERS ?= 3
 
 .PHONY: run test test-long bench soak figures clients clean lint types
@@ -55,9 +55,10 @@ bench: $(VENV)/.dev
 soak: $(VENV)/.dev
 	$(BIN)/python benchmarks/soak.py
 
-# QUICK=1: small sizes, a few minutes, into build/ only.
+# QUICK=1: small sizes, a few minutes, into build/ only. What this code has run is not run again
+# (an interrupted run goes on) unless AGAIN=1.
 figures: $(VENV)/.run
-	$(BIN)/python benchmarks/figures/run.py $(if $(filter 1,$(QUICK)),--quick --json build/figures.json,--page docs/figures.md)
+	$(BIN)/python benchmarks/figures/run.py $(if $(filter 1,$(QUICK)),--quick --json build/figures.json,--page docs/figures.md) $(if $(filter 1,$(AGAIN)),--again)
 
 clean:
 	rm -rf $(VENV) $(DIR) build dist .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
