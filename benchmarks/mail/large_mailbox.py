@@ -1,17 +1,18 @@
 """A mailbox of many gigabytes, as twenty years leave it: imported, restarted, synchronised.
 
-    python benchmarks/mail/large_mailbox.py --gigabytes 4     50,000 mails in 800 folders
-    python benchmarks/mail/large_mailbox.py --gigabytes 16
+    python benchmarks/mail/large_mailbox.py --gigabytes 4       50,000 mails in 800 folders
+    python benchmarks/mail/large_mailbox.py --gigabytes 16      200,000 mails
+    python benchmarks/mail/large_mailbox.py --gigabytes 0.3 --folders 60
 
 A ring of one daemon takes generated mails by APPEND; its memory is watched all the time. Then it is
 restarted, lists all folders with their counters, and mbsync (if it is installed) fetches everything
-and comes a second time, when there is nothing to do. Prints a JSON object; nothing asserts a time.
+and comes a second time, when there is nothing to do. Prints a table for docs/benchmarks.md;
+nothing asserts a time. Needs five times so much room in the folder for temporary files (TMPDIR).
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import shutil
 import subprocess
@@ -20,11 +21,11 @@ import tempfile
 import threading
 import time
 from base64 import encodebytes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
 
+from progress import Progress
 from wire import FLAGS, Account, Imap, mail
 
 HERE = Path(__file__).resolve().parent
@@ -34,6 +35,7 @@ from tests.support.demo import RunningDemo, running_demo  # noqa: E402 - not ins
 
 GIGABYTE = 10**9
 MAILS = 50_000
+"""In 4 GB; in proportion to it otherwise."""
 FOLDERS = 800
 BATCH_OCTETS = 2_000_000
 SAMPLE_SECONDS = 0.5
@@ -90,33 +92,48 @@ class Memory(threading.Thread):
             if found:
                 self.samples.append(int(found[1]) // 1024)
 
+    @property
+    def latest(self) -> int:
+        return self.samples[-1] if self.samples else 0
+
     def end(self) -> int:
         self._ended.set()
         self.join()
         return max(self.samples, default=0)
 
 
-def fill(account: Account, octets: int, mails: int) -> Iterator[int]:
-    """Append mails folder by folder until so many octets are there; yields those sent so far."""
-    random, sent, number = Random(1), 0, 0
+def create(account: Account, folders: int) -> None:
+    """Make the folders, as a program that moves a mailbox does first."""
+    progress = Progress("folders", folders)
     with Imap(account) as client:
-        for folder in range(FOLDERS):
-            name = folder_name(folder)
-            client.ok(f'CREATE "{name}"'.encode())
+        for folder in range(folders):
+            client.ok(f'CREATE "{folder_name(folder)}"'.encode())
+            progress.show(folder + 1)
+
+
+def fill(account: Account, octets: int, mails: int, folders: int, memory: Memory) -> int:
+    """Append mails folder by folder until so many octets are there; returns how many are."""
+    random, sent, number = Random(1), 0, 0
+    progress = Progress("import", octets)
+    with Imap(account) as client:
+        for folder in range(folders):
             batch: list[tuple[bytes, bytes]] = []
             in_batch = 0
-            while number < mails * (folder + 1) // FOLDERS and sent < octets * 1.1:
+            while number < mails * (folder + 1) // folders and sent < octets * 1.1:
                 data = one_mail(number, random)
                 batch.append((FLAGS[number % 5], data))
                 in_batch += len(data)
                 number += 1
                 if in_batch >= BATCH_OCTETS:
-                    client.append_many(name, batch)
+                    client.append_many(folder_name(folder), batch)
                     sent, batch, in_batch = sent + in_batch, [], 0
+                    progress.show(min(sent, octets - 1), f"{memory.latest} MB of memory")
             if batch:
-                client.append_many(name, batch)
+                client.append_many(folder_name(folder), batch)
                 sent += in_batch
-            yield sent
+                progress.show(min(sent, octets - 1), f"{memory.latest} MB of memory")
+    progress.show(octets)
+    return sent
 
 
 def listing(account: Account) -> tuple[float, int, int]:
@@ -179,38 +196,52 @@ def synchronise(account: Account, directory: Path) -> float | None:
     raise SystemExit(f"mbsync: {result.stderr[-500:]}")
 
 
-def experiment(directory: Path, gigabytes: float, mails: int, *, sync: bool) -> dict[str, Any]:
-    """Run it all; return what was measured."""
-    found: dict[str, Any] = {"gigabytes": gigabytes, "mails": mails, "folders": FOLDERS}
+def experiment(
+    directory: Path, gigabytes: float, mails: int, folders: int, *, sync: bool
+) -> Iterator[tuple[str, str]]:
+    """Run it all; yield the rows of the table."""
     with running_demo(directory / "demo", nodes=1, users="alice") as demo:
         account = account_of(demo)
         memory = Memory(demo.node("alice")["pid"])
         memory.start()
+        seconds = timed(lambda: create(account, folders))
+        yield f"CREATE of {folders} folders", f"{seconds:.1f} s"
         start = time.perf_counter()
-        for folder, sent in enumerate(fill(account, int(gigabytes * GIGABYTE), mails)):
-            if folder % 40 == 39:
-                seconds = time.perf_counter() - start
-                text = f"{folder + 1} folders, {sent / GIGABYTE:.2f} GB, {seconds:.0f} s, "
-                sys.stderr.write(f"{text}{memory.samples[-1:]} MB\n")
-        found["import_seconds"] = round(time.perf_counter() - start)
-        found["imported_gigabytes"] = round(sent / GIGABYTE, 2)
-        found["import_memory_mb_max"] = memory.end()
-        found["list_seconds"], found["folders_listed"], found["mails_listed"] = listing(account)
+        sent = fill(account, int(gigabytes * GIGABYTE), mails, folders, memory)
+        seconds = time.perf_counter() - start
+        megabytes = sent / 10**6
+        yield (
+            f"import of {megabytes / 1000:.2f} GB, {mails:,} mails, by APPEND",
+            f"{seconds:.0f} s, {megabytes / seconds:.1f} MB/s, {mails / seconds:.0f} mails/s",
+        )
+        yield "memory of the daemon meanwhile, at most", f"{memory.end()} MB"
         demo.stop("alice")
-        start = time.perf_counter()
-        demo.restart("alice")
-        found["restart_seconds"] = round(time.perf_counter() - start, 2)
-        found["list_after_restart_seconds"] = round(listing(account)[0], 2)
+        seconds = timed(lambda: demo.restart("alice"))
+        yield "started again: until it serves", f"{seconds:.1f} s"
         memory = Memory(demo.node("alice")["pid"])
         memory.start()
+        seconds, listed, counted = listing(account)
+        row = f"login and LIST with counters: {listed} folders, {counted:,} mails"
+        yield row, f"{seconds:.2f} s"
         if sync:
-            found["mbsync_first_seconds"] = synchronise(account, directory / "maildir")
-            found["mbsync_nothing_to_do_seconds"] = synchronise(account, directory / "maildir")
-        found["reading_memory_mb_max"] = memory.end()
+            first = synchronise(account, directory / "maildir")
+            yield "mbsync fetches everything", _seconds(first)
+            again = synchronise(account, directory / "maildir")
+            yield "mbsync with nothing to do", _seconds(again)
+        yield "memory of the daemon meanwhile, at most", f"{memory.end()} MB"
         data = Path(demo.node("alice")["data_dir"])
         on_disk = sum(path.stat().st_size for path in data.rglob("*") if path.is_file())
-        found["on_disk_gigabytes"] = round(on_disk / GIGABYTE, 2)
-    return found
+        yield "on disk", f"{on_disk / GIGABYTE:.2f} GB"
+
+
+def timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _seconds(seconds: float | None) -> str:
+    return "mbsync is not installed" if seconds is None else f"{seconds:.1f} s"
 
 
 def account_of(demo: RunningDemo) -> Account:
@@ -222,13 +253,23 @@ def main() -> None:
     """Run from the command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--gigabytes", type=float, default=4.0)
-    parser.add_argument("--mails", type=int, default=MAILS)
+    parser.add_argument("--mails", type=int, default=MAILS, help="for every 4 GB")
+    parser.add_argument("--folders", type=int, default=FOLDERS)
     parser.add_argument("--without-mbsync", action="store_true")
     options = parser.parse_args()
     mails = round(options.mails * options.gigabytes / 4)
     with tempfile.TemporaryDirectory(prefix="epost-large-") as name:
-        found = experiment(Path(name), options.gigabytes, mails, sync=not options.without_mbsync)
-    sys.stdout.write(json.dumps(found, indent=2) + "\n")
+        rows = experiment(
+            Path(name),
+            options.gigabytes,
+            mails,
+            options.folders,
+            sync=not options.without_mbsync,
+        )
+        sys.stdout.write(f"| a mailbox of {options.gigabytes:g} GB | |\n|---|---|\n")
+        for row, value in rows:
+            sys.stdout.write(f"| {row} | {value} |\n")
+            sys.stdout.flush()
 
 
 if __name__ == "__main__":

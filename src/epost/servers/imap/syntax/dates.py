@@ -51,6 +51,9 @@ def date_time(cursor: Cursor) -> MailTime:
         raise ImapSyntaxError("There is no such date or time") from error
 
 
+_TWO_DIGITS = [b"%02d" % number for number in range(60)]
+
+
 def local_day(moment: MailTime) -> int:
     """Days since 1970-01-01 as somebody in the moment's zone would say."""
     return (moment.seconds + moment.zone_minutes * 60) // _DAY_SECONDS
@@ -61,8 +64,9 @@ def format_date_time(moment: MailTime) -> bytes:
     zone = moment.zone_minutes
     days, second = divmod(moment.seconds + zone * 60, _DAY_SECONDS)
     minute, second = divmod(second, 60)
-    shown = (_format_day(days), minute // 60, minute % 60, second, _format_zone(zone))
-    return b'"%b %02d:%02d:%02d %b"' % shown
+    hour, minute = divmod(minute, 60)
+    day, two = _format_day(days), _TWO_DIGITS
+    return b'"%b %b:%b:%b %b"' % (day, two[hour], two[minute], two[second], _format_zone(zone))
 
 
 @lru_cache(maxsize=64)
