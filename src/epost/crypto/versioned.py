@@ -82,14 +82,19 @@ def make_key_block(
     previous: KeyBlock | None,
     issued_at: int,
     content: bytes,
+    version_min: int = 1,
 ) -> KeyBlock:
-    """Sign the next version of a key's block (version 1 if there is no previous one)."""
+    """Sign the next version of a key's block (version 1 if there is no previous one).
+
+    With `version_min` numbers are left out: whoever merges two bodies of one version must, since
+    the next one would name only one of them, and who holds the other would refuse it.
+    """
     body = KeyBlockBody(
         FORMAT,
         int(purpose),
         ring,
         key.public,
-        previous.body.version + 1 if previous else 1,
+        max(previous.body.version + 1 if previous else 1, version_min),
         previous.body_hash if previous else NO_PREVIOUS,
         issued_at,
         content,

@@ -44,7 +44,7 @@ from epost.foundation.ids import Bytes32
 from epost.post.device_changes import AccountFound
 from epost.post.devices import AccountKeys
 from epost.post.keyring import EpochSecret
-from epost.post.recovery import NewDevice, add_device, find_account
+from epost.post.recovery import NewDevice, enter_device, find_account
 from epost.rings.enrolment import DeviceRequest, Enrolled, sign_device_request
 from epost.rings.invite import Invite, parse_invite
 
@@ -179,9 +179,9 @@ class _Recovery:
             found = await self._find(keys, daemon)
             numbers = ", ".join(str(device.certificate.number) for device in found.devices)
             self._say(f"Found it: its machines so far are number {numbers}.")
-            return add_device(
+            return await enter_device(
                 keys,
-                found,
+                daemon.node.blocks,
                 contact=daemon.node.me,
                 revoke=revoke,
                 now_ms=self._world.clock.wall_ms(),

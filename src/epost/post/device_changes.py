@@ -59,6 +59,8 @@ class AccountFound:
     keyring: bytes
     data_keys: tuple[EpochSecret, ...] = field(repr=False)
     devices: tuple[ListedDevice, ...]
+    version_min: int = 1
+    """Of the next identity block, as in `make_key_block`."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def change_devices(
         previous=found.block,
         issued_at=now_ms,
         content=encode(identity),
+        version_min=found.version_min,
     )
     return Change(certificate, keyring, data_keys, block)
 

@@ -7,25 +7,41 @@ which the keyring is sealed. Nothing of the lost machines is needed.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from epost.crypto.certificates import DEVICE_CERT, DeviceCert
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import KeyBlock, key_block_handle, open_key_block
-from epost.foundation.errors import NoSuchUser, UnavailableError, UntrustedCertificate
+from epost.foundation.errors import (
+    NoSuchUser,
+    RefusedError,
+    UnavailableError,
+    UntrustedCertificate,
+)
 from epost.foundation.ids import BlockKind, Handle, NodeHandle
 from epost.foundation.ports import Entropy, Sealing
-from epost.past.client import Reading
+from epost.past.client import Conflict, Insertion, Reading
 from epost.past.log_format import NO_RECORD, open_head
 from epost.post.account_blocks import decode_device_info, decode_identity
 from epost.post.device_changes import AccountFound, ListedDevice, change_devices
 from epost.post.devices import AccountKeys, DeviceSecrets
 from epost.post.keyring import open_keyring
-from epost.post.new_devices import draw_seeds, first_device_block, public_half, secrets_of
+from epost.post.new_devices import (
+    DeviceSeeds,
+    draw_seeds,
+    first_device_block,
+    public_half,
+    secrets_of,
+)
 from epost.rings.enrolment import sealing_key_hash
 
+CHANGES_TRIED = 12
+CHANGE_PAUSE_SECONDS = 2.0
+"""Between a change and the look at what became of it; longer by chance after a conflict, for the
+two not to meet again and again."""
 READINGS_TRIED = 3
 """A packet that is lost is enough for one that is not confirmed."""
 
@@ -42,6 +58,14 @@ class MutableBlocks(Protocol):
         ...
 
 
+class AccountBlocks(MutableBlocks, Protocol):
+    """What of the ring is needed to change an account."""
+
+    async def insert(self, kind: BlockKind, block: bytes, *, mirror: bool = True) -> Insertion:
+        """Store a block on k nodes, or hold it locally; raises RefusedError, Conflict."""
+        ...
+
+
 @dataclass(frozen=True)
 class NewDevice:
     """One more device of an account; its secrets must be stored before a block is published.
@@ -55,13 +79,20 @@ class NewDevice:
     identity: KeyBlock
 
 
-async def find_account(keys: AccountKeys, blocks: MutableBlocks, sealing: Sealing) -> AccountFound:
+async def find_account(
+    keys: AccountKeys, blocks: MutableBlocks, sealing: Sealing, rival: KeyBlock | None = None
+) -> AccountFound:
     """Read what the ring has of the account.
+
+    `rival` is an identity block that somebody else has written: to be built on, unless there is a
+    later one. Of its own version the ring may have ours as well, which nobody was told of.
 
     Raises NoSuchUser if it knows none of this phrase, UnavailableError if it cannot be read for
     sure now, AuthenticityError and PeerError if what it has is not what it must be.
     """
     block = await _newest(blocks, key_block_handle(keys.account.public))
+    if rival is not None and (block is None or block.body.version <= rival.body.version):
+        block = rival
     if block is None:
         raise NoSuchUser("the ring has no account of this phrase")
     if block.purpose is not Kind.IDENTITY:
@@ -123,26 +154,101 @@ def add_device(
     `contact` is the node that it runs on. Raises as `change_devices`.
     """
     seeds = draw_seeds(entropy)
-    change = change_devices(
-        keys,
-        found,
-        admitted=public_half(seeds, sealing),
-        revoked=[d.certificate.number for d in found.devices] if revoke else (),
-        ring=contact.ring,
-        now_ms=now_ms,
-        sealing=sealing,
-        entropy=entropy,
+    return _Newcomer(keys, seeds, contact, revoke, now_ms, sealing, entropy).listed_in(found, 1)
+
+
+async def enter_device(
+    keys: AccountKeys,
+    blocks: AccountBlocks,
+    *,
+    contact: NodeHandle,
+    revoke: bool,
+    now_ms: int,
+    sealing: Sealing,
+    entropy: Entropy,
+) -> NewDevice:
+    """Make one more device, as `add_device`, and list it.
+
+    Where another change of the account is made at the same moment, the loser begins again with what
+    the winner has written. What is not ring-durable when this returns is for the device to insert
+    again. Raises as `find_account` and `change_devices`; RefusedError if the other change was to
+    have one device only, UnavailableError if others keep changing the account: then it is not
+    listed.
+    """
+    seeds = draw_seeds(entropy)
+    newcomer = _Newcomer(keys, seeds, contact, revoke, now_ms, sealing, entropy)
+    device: NewDevice | None = None
+    rival, version_min = None, 1
+    for _ in range(CHANGES_TRIED):
+        found = await find_account(keys, blocks, sealing, rival)
+        if device is not None and device.secrets.certificate in found.identity.devices:
+            await blocks.insert(BlockKind.KEY, device.device_block.data, mirror=False)
+            return device
+        device = newcomer.listed_in(found, version_min)
+        # Nothing is mirrored: after a conflict the next reading must find the ring's version.
+        await blocks.insert(BlockKind.CONTENT, device.keyring, mirror=False)
+        rival, pause = None, CHANGE_PAUSE_SECONDS
+        try:
+            await blocks.insert(BlockKind.KEY, device.identity.data, mirror=False)
+        except Conflict as conflict:
+            rival = open_key_block(conflict.block, expected=key_block_handle(keys.account.public))
+            version_min = max(rival.body.version, device.identity.body.version) + 2
+            device, pause = None, pause * (1 + entropy.token(1)[0] / 256)
+        await asyncio.sleep(pause)
+    raise UnavailableError(
+        "this machine is not listed, since others keep changing the account: try again in a minute"
     )
-    secrets = secrets_of(
-        seeds,
-        change.certificate,
-        recovery_sealing_key=found.identity.recovery_sealing_key,
-        data_keys=change.data_keys,
-        now_ms=now_ms,
-    )
-    return NewDevice(
-        secrets=secrets,
-        keyring=change.keyring,
-        device_block=first_device_block(secrets, contact, now_ms, sealing),
-        identity=change.identity,
-    )
+
+
+@dataclass(frozen=True)
+class _Newcomer:
+    """A device that is drawn, and not listed yet, or by a version that others did not see."""
+
+    keys: AccountKeys
+    seeds: DeviceSeeds
+    contact: NodeHandle
+    revoke: bool
+    now_ms: int
+    sealing: Sealing
+    entropy: Entropy
+
+    def listed_in(self, found: AccountFound, version_min: int) -> NewDevice:
+        """Return the device with the next identity block; raises as `change_devices`."""
+        public = public_half(self.seeds, self.sealing)
+        if any(revoked.device_key == public.device_key for revoked in found.identity.revoked):
+            raise RefusedError("another machine was made the only one of the account just now")
+        mine = [d for d in found.devices if d.certificate.device_key == public.device_key]
+        others = [d for d in found.devices if d not in mine]
+        # One that is listed already is not certified again: its number stays.
+        known = [replace(device, sealing_key=public.sealing_key) for device in mine]
+        change = change_devices(
+            self.keys,
+            replace(found, devices=(*others, *known), version_min=version_min),
+            admitted=None if mine else public,
+            revoked=[device.certificate.number for device in others] if self.revoke else (),
+            ring=self.contact.ring,
+            now_ms=self.now_ms,
+            sealing=self.sealing,
+            entropy=self.entropy,
+        )
+        certificate = change.certificate or _certificate_of(found, public.device_key)
+        secrets = secrets_of(
+            self.seeds,
+            certificate,
+            recovery_sealing_key=found.identity.recovery_sealing_key,
+            data_keys=change.data_keys,
+            now_ms=self.now_ms,
+        )
+        return NewDevice(
+            secrets=secrets,
+            keyring=change.keyring,
+            device_block=first_device_block(secrets, self.contact, self.now_ms, self.sealing),
+            identity=change.identity,
+        )
+
+
+def _certificate_of(found: AccountFound, device_key: bytes) -> bytes:
+    for certificate in found.identity.devices:
+        if DEVICE_CERT.decode(parse(certificate, Kind.DEVICE).body).device_key == device_key:
+            return certificate
+    raise AssertionError("a device that is listed has a certificate there")

@@ -35,7 +35,7 @@ from epost.past.client import BlockStore
 from epost.post.devices import AccountKeys, DeviceSecrets
 from epost.post.keyring import EpochSecret
 from epost.post.new_devices import NewAccount, create_account
-from epost.post.recovery import add_device, find_account
+from epost.post.recovery import enter_device
 from epost.rings.enrolment import sealing_key_hash
 from epost.rings.node_ids import Placed, draw_node_id
 from epost.rings.policy import (
@@ -183,13 +183,11 @@ class SimulatedOrganisation:
     ) -> Account:
         """Return the account as a further machine has it, which its owner adds with her phrase.
 
-        What there is of it is read through `blocks`; with `revoke` the new machine is the only one.
+        It is read and changed through `blocks`; with `revoke` the new machine is the only one.
         """
-        keys = AccountKeys(account.recovery_seed)
-        found = await find_account(keys, blocks, self._sealing)
-        device = add_device(
-            keys,
-            found,
+        device = await enter_device(
+            AccountKeys(account.recovery_seed),
+            blocks,
             contact=contact,
             revoke=revoke,
             now_ms=self._clock.wall_ms(),

@@ -24,47 +24,31 @@ DELETED_PART = 0.07
 ACT_SECONDS_MAX = 60.0
 RETRY_SECONDS = 1.0
 DURABLE_TRIES = 20
-LISTED_TRIES = 300
+LISTED_TRIES = 30
 """Then it goes on without: what is broken on purpose may never list a machine."""
 
 
 async def give_machines(office: Office, further: Sequence[int]) -> None:
-    """Give the first users so many further machines, out of those that only store."""
+    """Give the first users so many further machines, out of those that only store.
+
+    All of one user's are added at the same moment: each must be listed in the end.
+    """
     stores = iter([machine for machine in office.machines if machine.account is None])
     for user, count in zip(office.users, further, strict=False):
         assert user.account is not None
-        for _ in range(count):
-            machine = next(stores)
-            await _take_account(machine, user.account)
+        machines = [next(stores) for _ in range(count)]
+        await asyncio.gather(*[_take_account(machine, user.account) for machine in machines])
+        for machine in machines:
             await machine.host.stop()
             machine.host.start()
-            await _listed(machine, user)
-
-
-async def _listed(machine: Machine, user: Machine) -> None:
-    """Wait until the ring's identity block names a new machine: only then another may be added.
-
-    Both would be written as the next version of it, and one of them would be nobody's.
-    """
-    assert machine.account is not None
-    for _ in range(LISTED_TRIES):
-        await asyncio.sleep(RETRY_SECONDS)
-        if user.node is None or user.node.post is None:
-            continue
-        accounts = user.node.post.services.accounts
-        accounts.forget(machine.account.name)
-        with suppress(EpostError):
-            contact = await accounts.resolve(machine.account.name)
-            numbers = [device.certificate.number for device in contact.devices]
-            if machine.account.secrets.number in numbers:
-                return
 
 
 async def _take_account(machine: Machine, account: Account) -> None:
     """As `epost recover` does, ask again while the ring cannot say for sure."""
-    while True:
+    for _ in range(LISTED_TRIES):
         with suppress(UnavailableError):
-            return await machine.take_account(account, revoke=False)
+            await machine.take_account(account, revoke=False)
+            return
         await asyncio.sleep(RETRY_SECONDS)
 
 
