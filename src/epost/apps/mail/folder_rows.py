@@ -47,8 +47,7 @@ class FolderRows:
             await asyncio.sleep(0)
 
     def _load(self, placed: Sequence[PlacedMail]) -> None:
-        flags = [self._shown_flags(mail.placement.set_flags) for mail in placed]
-        self._table.extend(placed, flags)
+        self._table.extend(placed, self._all_shown_flags(placed))
 
     # Reading.
 
@@ -124,8 +123,9 @@ class FolderRows:
         changed = [mail for mail in change.changed if self._has(mail.placement.uid)]
         if expunged:
             self._table.remove(expunged)
-        for mail in (*appended, *changed):
+        for mail in appended:
             self._put(mail)
+        self._table.change_flags(changed, self._all_shown_flags(changed))
         if expunged:
             self._announce(Expunged(expunged, modseq))
         if appended:
@@ -153,6 +153,9 @@ class FolderRows:
 
     def _put(self, mail: PlacedMail) -> None:
         self._table.put(mail, self._shown_flags(mail.placement.set_flags))
+
+    def _all_shown_flags(self, mails: Sequence[PlacedMail]) -> list[int]:
+        return [self._shown_flags(mail.placement.set_flags) for mail in mails]
 
     def _shown_flags(self, flags: frozenset[str]) -> int:
         """Return the place among the sets of these flags as they are spelled here."""

@@ -84,6 +84,14 @@ class RowTable:
         self._emails[start * EMAIL_ID_BYTES : stop * EMAIL_ID_BYTES] = facts.email
         self._names[start * NAME_BYTES : stop * NAME_BYTES] = mail.placement.name
 
+    def change_flags(self, mails: Sequence[PlacedMail], flags: Sequence[int]) -> None:
+        """Note new flags of mails that are there, and when they changed."""
+        self._make_room_for(max(flags, default=0))
+        for mail, shown in zip(mails, flags, strict=True):
+            place = bisect_left(self.uids, mail.placement.uid)
+            self._modseqs[place] = mail.modseq
+            self._flags[place] = shown
+
     def _make_room_for(self, flags: int) -> None:
         if flags >= FEW_FLAG_SETS and self._flags.typecode == "B":
             self._flags = array("I", self._flags)

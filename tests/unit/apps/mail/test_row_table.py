@@ -98,7 +98,7 @@ def test_more_sets_of_flags_than_fit_into_an_octet() -> None:
     table = RowTable(sets)
     table.extend([placed(1), placed(2)], [0, 255])
     table.put(placed(3), 256)
-    table.put(placed(1), 299)
+    table.change_flags([placed(1)], [299])
     assert [row.flags for row in table.rows([1, 2, 3])] == [sets[299], sets[255], sets[256]]
     columns = table.columns([1, 2, 3], facts=False)
     assert columns.whose_flags(lambda flags: "$k255" in flags) == b"\0\1\0"
@@ -108,3 +108,12 @@ def test_more_sets_of_flags_than_fit_into_an_octet() -> None:
 def test_whose_flags_pass_a_test() -> None:
     columns = table_of(*range(1, 10)).columns(range(2, 8))
     assert columns.whose_flags(lambda flags: "\\Seen" in flags) == b"\1\0\1\1\0\1"
+
+
+def test_flags_of_many_change_and_nothing_else() -> None:
+    table = table_of(*range(1, 8))
+    before = table.rows(range(1, 8))
+    table.change_flags([placed(2, modseq=9), placed(5, modseq=9)], [0, 1])
+    expected = {each.uid: each for each in before}
+    expected[2], expected[5] = row(placed(2, modseq=9), 0), row(placed(5, modseq=9), 1)
+    assert table.rows(range(1, 8)) == list(expected.values())
