@@ -56,10 +56,8 @@ class HpkeSealing:
 
     def unseal(self, seed: bytes, context: str, binding: bytes, sealed: bytes) -> bytes:
         """Decrypt with a seed; raises BadSeal."""
-        kem, dh = _parts(seed)
-        private = MLKEM768X25519PrivateKey(kem, dh)
         try:
-            return _SUITE.decrypt(sealed, private, _info(context, binding))
+            return _SUITE.decrypt(sealed, _private(seed), _info(context, binding))
         except (InvalidTag, ValueError) as error:
             raise BadSeal("the envelope does not open with this key") from error
 
@@ -74,6 +72,13 @@ def _parts(seed: bytes) -> tuple[mlkem.MLKEM768PrivateKey, x25519.X25519PrivateK
         mlkem.MLKEM768PrivateKey.from_seed_bytes(expanded[:64]),
         x25519.X25519PrivateKey.from_private_bytes(expanded[64:]),
     )
+
+
+@lru_cache(maxsize=1)
+def _private(seed: bytes) -> MLKEM768X25519PrivateKey:
+    # Only the last one, which the next mail will need again: to make it costs as much as to use it,
+    # and a key that was destroyed is to leave memory too.
+    return MLKEM768X25519PrivateKey(*_parts(seed))
 
 
 @lru_cache(maxsize=1000)

@@ -7,6 +7,7 @@ so a wrong clock cannot poison it; `previous` chains the bodies, so a fork can b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -41,6 +42,10 @@ class KeyBlockBody(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     issued_at: U63
     content: bytes
 
+
+BLOCKS_REMEMBERED = 32
+"""The same head comes with a cluster, then by itself, then back from the own disk: these octets
+were verified. (At most 2 MiB.)"""
 
 _BODY: Format[KeyBlockBody] = Format(KeyBlockBody, size_max=KEY_BLOCK_SIZE_MAX)
 
@@ -110,16 +115,21 @@ def open_key_block(data: bytes, *, expected: Handle | None = None) -> KeyBlock:
     """
     if len(data) > KEY_BLOCK_SIZE_MAX:
         raise MalformedPacket("public-key block too large")
+    block = _open(data)
+    if expected is not None and block.handle != expected:
+        raise MalformedPacket("the block of another key")
+    return block
+
+
+@lru_cache(maxsize=BLOCKS_REMEMBERED)
+def _open(data: bytes) -> KeyBlock:
     kind = _claimed_purpose(data)
     signed = parse(data, kind)
     body = _BODY.decode(signed.body)
     if body.purpose != kind:
         raise MalformedPacket("signed as one purpose, says another")
     verify(body.public_key, kind, signed.body, signed.signature)
-    block = KeyBlock(data, body, digest("blk/body", signed.body))
-    if expected is not None and block.handle != expected:
-        raise MalformedPacket("the block of another key")
-    return block
+    return KeyBlock(data, body, digest("blk/body", signed.body))
 
 
 def _claimed_purpose(data: bytes) -> Kind:

@@ -130,6 +130,8 @@ class Calls:
                 learnt.set_result(what)
 
         ask(tell)
+        if learnt.done() and self._outbox.is_empty:
+            return learnt.result()
         self._wake()
         try:
             async with asyncio.timeout(timeout_seconds):

@@ -222,7 +222,9 @@ class DeviceLog:
                 append.finish(self._held())
             else:
                 self._unpublished.append(append)
-                loop.call_later(self._config.append_deadline_seconds, append.finish, self._held())
+                append.deadline = loop.call_later(
+                    self._config.append_deadline_seconds, append.finish, self._held()
+                )
 
     def _tell(self, first_sequence: int, entries: Sequence[Entry], writer: LogWriter) -> None:
         origin = Origin(self._device.number, writer.base.incarnation)

@@ -25,6 +25,7 @@ class Append:
     entries: Sequence[Entry]
     done: asyncio.Future[Appended]
     first_sequence: int = 0
+    deadline: asyncio.TimerHandle | None = None
 
     @property
     def last_sequence(self) -> int:
@@ -33,5 +34,7 @@ class Append:
 
     def finish(self, durability: Durability) -> None:
         """Tell whoever waits, if nobody has yet."""
+        if self.deadline is not None:
+            self.deadline.cancel()  # it would keep the entries in memory until then
         if not self.done.done():
             self.done.set_result(Appended(self.first_sequence, durability))

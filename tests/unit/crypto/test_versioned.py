@@ -45,6 +45,18 @@ def test_the_handle_is_the_key_s() -> None:
         open_key_block(made.data, expected=key_block_handle(OTHER.public))
 
 
+def test_that_one_was_verified_vouches_for_no_other_octets_and_no_other_key() -> None:
+    made = block(content=b"remembered").data
+    assert open_key_block(made) is open_key_block(bytes(bytearray(made)))
+    with pytest.raises(MalformedPacket, match="another key"):
+        open_key_block(made, expected=key_block_handle(OTHER.public))
+    for at in (len(made) - 1, made.index(b"remembered")):
+        changed = bytearray(made)
+        changed[at] ^= 1
+        with pytest.raises(BadSignature):
+            open_key_block(bytes(changed))
+
+
 def test_nobody_else_can_sign_it_and_no_other_purpose() -> None:
     body = encode(KeyBlockBody(1, int(Kind.HEAD), RING, KEY.public, 1, NO_PREVIOUS, 5, b""))
     with pytest.raises(BadSignature):
