@@ -12,7 +12,7 @@ from tests.simulation.test_several_machines import name_of, node_of, shown
 HOUR = 3600.0
 
 
-@pytest.mark.parametrize("skew_seconds", [2 * HOUR, 20 * HOUR, -2 * HOUR])
+@pytest.mark.parametrize("skew_seconds", [2 * HOUR, 48 * HOUR, -2 * HOUR])
 def test_what_a_machine_with_a_wrong_clock_stores_is_ring_durable(skew_seconds: float) -> None:
     async def story() -> None:
         office = Office(29, OfficeConfig(machines=7, users=2), SOUND)

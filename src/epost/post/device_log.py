@@ -358,7 +358,7 @@ class DeviceLog:
             stored,
             device=self._device,
             ring=self._device_block.contact.ring,
-            clock=self._ports.clock,
+            sending_ms=self._ports.sending_ms,
             entropy=self._ports.entropy,
             tail_in_head=self._config.tail_in_head,
         )

@@ -7,14 +7,14 @@ before; whoever else signs with this key is noticed at the first version that bo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from epost.foundation.errors import MessageTooLarge
 from epost.foundation.ids import Handle
-from epost.foundation.ports import Clock, Entropy, Write
+from epost.foundation.ports import Entropy, Write
 from epost.past.log_format import LOG_RECORD, TAIL_SIZE_MAX, head_of, join_records
 from epost.post import log_notes
 from epost.post.account_blocks import LogName
@@ -50,7 +50,7 @@ class LogWriter:
         *,
         device: Device,
         ring: bytes,
-        clock: Clock,
+        sending_ms: Callable[[], int],
         entropy: Entropy,
         tail_in_head: bool,
     ) -> None:
@@ -61,7 +61,7 @@ class LogWriter:
         self.is_head_in_ring = self.head is None or self.head.content.sequence <= self.base.sequence
         self._device = device
         self._ring = ring
-        self._clock = clock
+        self._sending_ms = sending_ms
         self._entropy = entropy
         self._tail_in_head = tail_in_head
         self._key = device.log_key(stored.base.incarnation)
@@ -205,7 +205,7 @@ class LogWriter:
                 note=self._sealed_note(version, cluster.end.sequence),
                 ring=self._ring,
                 previous=None if self.head is None else self.head.block,
-                issued_at=self._clock.wall_ms(),
+                issued_at=self._sending_ms(),
             )
         )
 
