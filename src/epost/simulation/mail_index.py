@@ -54,8 +54,8 @@ class SimulatedMailIndex:
     def placements(self, names: Collection[bytes]) -> Mapping[bytes, tuple[Placement, int]]:
         return {name: self._placements[name] for name in names if name in self._placements}
 
-    def places_of(self, email: bytes) -> Sequence[bytes]:
-        return list(self._places[email])
+    def places_of(self, emails: Collection[bytes]) -> Sequence[bytes]:
+        return [name for email in emails for name in self._places.get(email, ())]
 
     def facts(self, emails: Collection[bytes]) -> Mapping[bytes, MailFacts]:
         return {email: self._facts_of(email) for email in emails if email in self._facts}

@@ -187,8 +187,8 @@ def test_an_expunged_place_is_gone_from_its_folder(index: MailIndex) -> None:
 def test_places_of_a_mail_are_found_in_the_order_in_which_they_came(index: MailIndex) -> None:
     copy = msgspec.structs.replace(place(9, 1, folder=WORK), email=name(1))
     index.commit(Batch(STATE, mails=[mail(1)], placements=[(place(1, 1), 2), (copy, 2)]))
-    assert list(index.places_of(name(1))) == [name(1), name(9)]
-    assert not index.places_of(name(2))
+    assert list(index.places_of([name(1)])) == [name(1), name(9)]
+    assert not index.places_of([name(2)])
 
 
 def test_mails_without_uid_wait_in_the_order_in_which_they_came(index: MailIndex) -> None:

@@ -7,7 +7,7 @@ the same. Mails that other devices put there wait for a `UidRange`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Collection, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import assert_never
@@ -168,29 +168,30 @@ class Folding:
     def _insert(self, record: Insert, *, is_own: bool) -> None:
         content = resolved(record.content, self._open_notice)
         date = MailTime(record.seconds, record.zone_minutes)
-        self._bring(MailFacts(record.email, record.size, date), content)
+        known = self._known_facts(record.email)
+        if self._bring(MailFacts(record.email, record.size, date), content, known):
+            self._find_places((record.email,))
         touched = self._touch((record.email,))[0]
         touched.new = fold.arrived(touched.new, record.email, record.folder, record.flags)
         if is_own:
             self._number_own(touched, record.folder, FIRST)
 
-    def _bring(self, mail: MailFacts, content: Content) -> None:
-        """A mail came: known from now on, if it was not."""
-        facts = self._known_facts(mail.email)
-        if facts is None:
+    def _bring(self, mail: MailFacts, content: Content, known: MailFacts | None) -> bool:
+        """A mail came, of which this is known; return whether it is new to the index."""
+        if known is None:
             prepared = self._prepared.get(mail.email)
             sent = prepared.sent if prepared else None
             position = self._state.mails + 1
             self._state = msgspec.structs.replace(self._state, mails=position)
-            self._add_mail(msgspec.structs.replace(mail, sent=sent, position=position), content)
-        elif mail.date.seconds < facts.date.seconds:  # two devices keep the earlier arrival
-            self._put_mail(msgspec.structs.replace(facts, date=mail.date), content)
+            self._first_seen.add(mail.email)
+            self._put_mail(msgspec.structs.replace(mail, sent=sent, position=position), content)
+        elif mail.date.seconds < known.date.seconds:  # two devices keep the earlier arrival
+            self._put_mail(msgspec.structs.replace(known, date=mail.date), content)
+        return known is None
 
-    def _add_mail(self, facts: MailFacts, content: Content) -> None:
-        self._first_seen.add(facts.email)
-        self._put_mail(facts, content)
-        # Places of it that were read of earlier, in another log, show from now on.
-        self._touch(self._index.places_of(facts.email))
+    def _find_places(self, emails: Collection[bytes]) -> None:
+        """Places of new mails that were read of earlier, in another log, show from now on."""
+        self._touch(self._index.places_of(emails))
 
     def _put_mail(self, facts: MailFacts, content: Content) -> None:
         self._facts[facts.email] = facts
@@ -300,11 +301,17 @@ class Folding:
             self._join_account(page, is_own=is_own)
 
     def _join_places(self, page: PlacesPage, *, is_own: bool) -> None:
-        """Take in what another fold made of one log."""
-        for row in page.rows:
-            for mail in row.mail:
-                date = MailTime(mail.seconds, mail.zone_minutes)
-                self._bring(MailFacts(row.name, mail.size, date), mail.content)
+        """Take in what another fold made of one log: at most `SLICE` rows at a time."""
+        brought = [(row.name, mail) for row in page.rows for mail in row.mail]
+        unknown = [email for email, _ in brought if email not in self._facts]
+        self._facts.update(self._index.facts(unknown))
+        new: list[bytes] = []
+        for email, mail in brought:
+            date = MailTime(mail.seconds, mail.zone_minutes)
+            facts = MailFacts(email, mail.size, date)
+            if self._bring(facts, mail.content, self._facts.get(email)):
+                new.append(email)
+        self._find_places(new)
         names = [row.name for row in page.rows]
         for row, touched in zip(page.rows, self._touch(names), strict=True):
             touched.new = fold.joined(touched.new, row.placement)

@@ -145,8 +145,8 @@ class FoldIndex(Protocol):
         """Return those of these places that the index knows, with their MODSEQ."""
         ...
 
-    def places_of(self, email: bytes) -> Sequence[bytes]:
-        """Return the names of all places of a mail, in the order in which they came."""
+    def places_of(self, emails: Collection[bytes]) -> Sequence[bytes]:
+        """Return the names of all places of these mails, in the order in which they came."""
         ...
 
     def facts(self, emails: Collection[bytes]) -> Mapping[bytes, MailFacts]:

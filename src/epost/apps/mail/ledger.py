@@ -157,7 +157,7 @@ class Ledger:
         """Enter a rendition made later; open folders learn when the mail was sent."""
         self._index.commit(Batch(self.state, renditions=[(email, rendition)]))
         facts = self._index.facts((email,)).get(email)
-        placed = self._index.placements(self._index.places_of(email))
+        placed = self._index.placements(self._index.places_of((email,)))
         for placement, modseq in placed.values():
             audience = self._audiences.get(placement.folder)
             if facts and placement.uid and audience:

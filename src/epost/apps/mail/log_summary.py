@@ -182,8 +182,8 @@ class LogSummary:
         known = self._placements
         return {name: (known[name], 0) for name in names if name in known}
 
-    def places_of(self, email: bytes) -> Sequence[bytes]:
-        return tuple(self._places.get(email, ()))
+    def places_of(self, emails: Collection[bytes]) -> Sequence[bytes]:
+        return [name for email in emails for name in self._places.get(email, ())]
 
     def facts(self, emails: Collection[bytes]) -> Mapping[bytes, MailFacts]:
         return {email: self._facts[email] for email in emails if email in self._facts}

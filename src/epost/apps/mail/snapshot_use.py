@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from epost.apps.mail.contents import content_of
+from epost.apps.mail.index import SLICE
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.log_summary import LogSummary
 from epost.apps.mail.ports import LogSnapshot, LogSnapshots, Origin
@@ -18,7 +19,7 @@ from epost.foundation.errors import (
 )
 from epost.post.app_ids import AppId
 
-ROWS_PER_SLICE = 100
+ROWS_PER_SLICE = SLICE
 """Rows that are taken in one transaction: some milliseconds."""
 
 
