@@ -96,7 +96,7 @@ def test_all_machines_burned_but_one(tmp_path: Path) -> None:
             revoked = bob.issuers._revoked
             assert len(revoked) >= 2, "carol's machine and her account"
             assert authority.log.reached == 7, "carol's name and machine, which the backup lacks"
-            lost = authority.find_node(_store_of(authority))
+            lost = authority.members.find_node(_store_of(authority))
         await epost(
             "org", "revoke-node", lost.hex(), "--authority-dir", str(org.authority_dir), "--yes"
         )
@@ -138,7 +138,9 @@ async def read_when_there(org: Organisation, name: str, message_id: str) -> byte
 
 
 def _store_of(authority: Authority) -> str:
-    (store,) = (node for node, name in authority.nodes() if not name and not node.revoked_at)
+    (store,) = (
+        node for node, name in authority.members.nodes() if not name and not node.revoked_at
+    )
     return store.node_id.hex()
 
 

@@ -181,7 +181,9 @@ def test_the_authority_of_a_former_version_goes_on(version: str, tmp_path: Path)
     async def story(golden: GoldenFolders) -> None:
         world = World(golden.clock, SystemEntropy(), HpkeSealing())
         with Authority.open(golden.authority, world) as authority:
-            assert [name for _, name in authority.nodes()] == [golden.expected["address"]] * 2
+            assert [name for _, name in authority.members.nodes()] == [
+                golden.expected["address"]
+            ] * 2
             assert authority.invite("bob@example.org").startswith("epost1:")
 
     with_golden_data(version, tmp_path, story)

@@ -34,6 +34,8 @@ class Standing:
     node_certificate: bytes
     account_certificate: bytes
     renewals: int = 0
+    x509_authorities: tuple[bytes, ...] = (b"authority",)
+    x509_leaf: bytes = b"leaf"
 
     def install(self, renewed: Renewed) -> None:
         self.node_certificate = renewed.granted.node

@@ -12,6 +12,7 @@ import typer
 
 from epost import __version__
 from epost.cli.backups import backup, restore
+from epost.cli.deputies import org_appoint, org_deputy, org_dismiss, org_issuers
 from epost.cli.devices import compare_digits, device
 from epost.cli.inspecting import repair, verify
 from epost.cli.mail_programs import client_settings, password
@@ -46,6 +47,10 @@ app = typer.Typer(
     help="ePOST: mail and messaging without servers.",
 )
 demo = typer.Typer(help="Run a small organisation of real daemons on this machine.")
+org.command("deputy")(org_deputy)
+org.command("appoint")(org_appoint)
+org.command("dismiss")(org_dismiss)
+org.command("issuers")(org_issuers)
 app.add_typer(org, name="org")
 app.command()(backup)
 app.command()(restore)

@@ -75,7 +75,7 @@ def org_nodes(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
                 "enrolled_ms": node.issued_at,
                 "revoked_ms": node.revoked_at,
             }
-            for node, name in authority.nodes()
+            for node, name in authority.members.nodes()
         ]
     rows.sort(key=lambda row: (row["enrolled_ms"] or 0, row["node_id"]))
     if as_json:
@@ -98,7 +98,7 @@ def org_revoke_node(
     from epost.daemon.membership import system_world
 
     with Authority.open(authority_dir, system_world()) as authority:
-        node_id = authority.find_node(name_or_id)
+        node_id = authority.members.find_node(name_or_id)
         if not yes:
             typer.confirm(f"Revoke {node_id.hex()} for good?", abort=True)
         authority.revoke_node(node_id)

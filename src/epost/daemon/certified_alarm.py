@@ -20,12 +20,13 @@ from epost.node.renewal import Standing
 def own_certificates(standing: Standing) -> Sequence[Certified]:
     """Return what the authority has certified for this machine and its user."""
     node = NODE_CERT.decode(parse(standing.node_certificate, Kind.NODE).body)
-    own = [Certified(node.node_id, node.node_key, node.log_sequence)]
+    own = [Certified(node.node_id, node.node_key, node.issuer, node.log_sequence)]
     if standing.account_certificate:
         data = parse(standing.account_certificate, Kind.ACCOUNT).body
         account = ACCOUNT_CERT.decode(data)
         key = account.account_key
-        own.append(Certified(account.name.encode(), key, account.log_sequence))
+        where = account.issuer, account.log_sequence
+        own.append(Certified(account.name.encode(), key, *where))
     return own
 
 

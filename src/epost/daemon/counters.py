@@ -14,7 +14,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from epost.apps.mail import observed as mail
-from epost.daemon.authority.upkeep import LogNotPublished
+from epost.daemon.authority.publishing import LogNotPublished
 from epost.daemon.enrolment.listener import EnrolmentRefused
 from epost.daemon.ring_word import CertifiedLogForked
 from epost.daemon.tls import observed as links

@@ -71,6 +71,11 @@ class NodeFolder:
         return self.path / "vault"
 
     @property
+    def deputy(self) -> Path:
+        """Keys and log of a deputy of the authority, if this machine may be one."""
+        return self.path / "deputy"
+
+    @property
     def index(self) -> Path:
         """The mail index: rebuilt from the log if it is deleted."""
         return self.path / "index.db"

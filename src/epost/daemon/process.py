@@ -24,6 +24,7 @@ from epost.crypto.sealing import HpkeSealing
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
 from epost.daemon.account_door import AccountDoor
+from epost.daemon.authority.deputy_upkeep import DeputyUpkeep
 from epost.daemon.authority.upkeep import AuthorityUpkeep
 from epost.daemon.certified_alarm import alarm_advice, make_watch
 from epost.daemon.config import NodeConfig, parse_address, parse_contact
@@ -201,6 +202,9 @@ class Daemon:
             upkeep = AuthorityUpkeep(self._config.authority, self.node, self._observer, self._clock)
             await self._stack.enter_async_context(upkeep)
             self._status.also(upkeep.advice)
+        elif self._folder.deputy.exists():
+            deputy = DeputyUpkeep(self._folder.deputy, self.node, self._observer, self._clock)
+            await self._stack.enter_async_context(deputy)
         await self.node.ready()
         if listeners is not None:
             await listeners.start()

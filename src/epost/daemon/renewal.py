@@ -51,6 +51,16 @@ class FolderStanding:
         """The newest certificate of its user's account; empty if it only stores."""
         return self._membership.account
 
+    @property
+    def x509_authorities(self) -> tuple[bytes, ...]:
+        """Those that links are verified by, the one of the own leaf first."""
+        return self._membership.x509_authorities
+
+    @property
+    def x509_leaf(self) -> bytes:
+        """The machine's ticket to TLS."""
+        return self._membership.x509_leaf
+
     def install(self, renewed: Renewed) -> None:
         """Write the membership, then show the certificates on new links."""
         self._membership = self._with_authority(_with(self._membership, renewed))

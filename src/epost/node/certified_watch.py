@@ -72,10 +72,11 @@ _SEEN: Format[_Seen] = Format(_Seen, size_max=1024 * 1024)
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """A certificate of one's own: for whom, which key, and where the log has it."""
+    """A certificate of one's own: for whom, which key, and where whose log has it."""
 
     subject: bytes
     key: bytes
+    issuer: int
     sequence: int
 
 
@@ -139,7 +140,7 @@ class CertifiedWatch:
 
     async def _look_at(self, issuer: IssuerCert) -> None:
         seen = self._seen(issuer.certified_log_key)
-        start = seen.sequence + 1 if seen.sequence else self._first_own()
+        start = seen.sequence + 1 if seen.sequence else self._first_own(issuer)
         try:
             data = await newest_head(self._node.blocks, issuer.certified_log_key)
             head = open_head(data) if data is not None else None
@@ -174,33 +175,41 @@ class CertifiedWatch:
         if seen.sequence:
             before = Tip(seen.sequence, seen.tip)
         tips = follow(issuer.certified_log_key, before, [data for data, _ in fresh])
-        found = self._against_the_issuer_block(tips)
+        found = self._against_the_issuer_block(issuer, tips)
         entries = {record.sequence: record.sealed for _, record in fresh}
-        return [*found, *self._about_us(entries)]
+        return [*found, *self._about_us(issuer, entries)]
 
-    def _against_the_issuer_block(self, tips: Sequence[Tip]) -> list[tuple[int, str]]:
-        newest = self._node.issuers.newest()
-        if newest is None or len(self._node.issuers.trust.issuers) > 1:
-            return []
+    def _against_the_issuer_block(
+        self, issuer: IssuerCert, tips: Sequence[Tip]
+    ) -> list[tuple[int, str]]:
+        newest = self._node.issuers.content_of(issuer.issuer_key)
+        if newest is None:
+            return []  # a deputy publishes none
         said = newest.certified_log
         if any(t.sequence == said.sequence and t.hash != said.tip for t in tips):
             return [(said.sequence, "the authority shows different logs to different machines")]
         return []
 
-    def _about_us(self, entries: Mapping[int, bytes]) -> list[tuple[int, str]]:
+    def _about_us(self, issuer: IssuerCert, entries: Mapping[int, bytes]) -> list[tuple[int, str]]:
         own = self._own()
         found = [
             (c.sequence, "your certificate is not the one that the authority's log has there")
             for c in own
-            if c.sequence in entries and not is_for(entries[c.sequence], c.subject, c.key)
+            if c.issuer == issuer.serial
+            and c.sequence in entries
+            and not is_for(entries[c.sequence], c.subject, c.key)
         ]
         ours = {c.subject: c.key for c in own}
-        from_us_on = [(n, e) for n, e in sorted(entries.items()) if n >= self._first_own()]
+        from_us_on = [(n, e) for n, e in sorted(entries.items()) if n >= self._first_own(issuer)]
         return [*found, *second_keys(from_us_on, ours)]
 
-    def _first_own(self) -> int:
-        """Return where our own time begins: a name may have been somebody else's before."""
-        return min((c.sequence for c in self._own()), default=1)
+    def _first_own(self, issuer: IssuerCert) -> int:
+        """Return where our own time begins in a log: a name may have been somebody else's before.
+
+        In the log of an issuer by whom one has nothing, at its beginning.
+        """
+        own = (c.sequence for c in self._own() if c.issuer == issuer.serial)
+        return min(own, default=1)
 
     def _seen(self, log_key: bytes) -> _Seen:
         data = dict(self._node.vault.notes(NOTES)).get(log_key)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from epost.crypto.certificates import ACCOUNT_CERT, NODE_CERT, AccountCert, NodeCert
+from epost.crypto.certificates import ACCOUNT_CERT, NODE_CERT, AccountCert, NodeCert, Power
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
 from epost.foundation.errors import (
@@ -34,10 +34,12 @@ from epost.node.observed import CertificatesRenewed, RenewalFailed
 from epost.past.blocks import certificate_handle
 from epost.rings.renewal import (
     WARNED_BEFORE_MS,
+    FullRequest,
     Renewed,
     check_renewal,
     due_ms,
     issuing_group,
+    sign_full_renewal,
     sign_renewal,
 )
 
@@ -56,6 +58,16 @@ class Standing(Protocol):
     @property
     def account_certificate(self) -> bytes:
         """The newest certificate of its user's account; empty if it only stores."""
+        ...
+
+    @property
+    def x509_authorities(self) -> tuple[bytes, ...]:
+        """Those that links are verified by, the one of the own leaf first; DER."""
+        ...
+
+    @property
+    def x509_leaf(self) -> bytes:
+        """The machine's ticket to TLS, DER."""
         ...
 
     def install(self, renewed: Renewed) -> None:
@@ -126,7 +138,8 @@ class Renewal:
             changes = self._node.issuers.policy.class_changes
             if self._is_due() or changes != self._class_changes:
                 await self._try_to_renew()
-                self._class_changes = self._class_changes if self._failures else changes
+                if not self._failures and self._knows_quotas():
+                    self._class_changes = changes
             await self._publish_account()
             await self._rest()
 
@@ -159,7 +172,15 @@ class Renewal:
         return node, account
 
     def _is_due(self) -> bool:
-        return self._clock.wall_ms() >= due_ms(*self._certificates())
+        node, account = self._certificates()
+        is_void = any(self._node.issuers.is_void(c) for c in (node, account) if c is not None)
+        return is_void or self._clock.wall_ms() >= due_ms(node, account)
+
+    def _knows_quotas(self) -> bool:
+        """Did an issuer renew that has the say in quotas? A deputy gives the class as it was."""
+        serial = self._certificates()[0].issuer
+        issuers = self._node.issuers.trust.issuers
+        return any(i.serial == serial and i.powers & Power.POLICY for i in issuers)
 
     async def _rest(self) -> None:
         """Sleep until the next look; after a success also until other quotas are given."""
@@ -191,18 +212,31 @@ class Renewal:
         self._observer.record(CertificatesRenewed(renewed.node.id, renewed.node.not_after))
 
     async def _ask(self) -> Renewed:
-        request = sign_renewal(
-            self._standing.node_certificate,
-            self._node.issuers.trust.ring,
-            self._key,
-            self._clock.wall_ms(),
-        )
+        # Now with all that a deputy needs, now as daemons of the first version understand it.
+        request = self._request() if self._failures % 2 else self._full_request()
         try:
             return self._checked(await self._ask_over_the_ring(request))
         except EpostError:
             if self._ask_directly is None or self._failures < self._config.directly_after:
                 raise
-        return self._checked(await self._ask_directly(request))
+        return self._checked(await self._ask_directly(self._request()))
+
+    def _request(self) -> bytes:
+        ring, now = self._node.issuers.trust.ring, self._clock.wall_ms()
+        return sign_renewal(self._standing.node_certificate, ring, self._key, now)
+
+    def _full_request(self) -> bytes:
+        standing = self._standing
+        request = FullRequest(
+            format=2,
+            ring=self._node.issuers.trust.ring,
+            node=standing.node_certificate,
+            account=standing.account_certificate,
+            x509_authorities=standing.x509_authorities,
+            x509_leaf=standing.x509_leaf,
+            at=self._clock.wall_ms(),
+        )
+        return sign_full_renewal(request, self._key)
 
     async def _ask_over_the_ring(self, request: bytes) -> bytes:
         scribe, group = self._node.scribe, issuing_group(self._node.issuers.trust.ring)

@@ -137,11 +137,11 @@ class Issuers:
 
     def is_node_revoked(self, node: NodeCert) -> bool:
         """Does this (verified) node certificate count no longer?"""
-        return self.is_revoked(node.serial) or self._is_void(node)
+        return self.is_revoked(node.serial) or self.is_void(node)
 
     def is_account_revoked(self, data: bytes, account: AccountCert) -> bool:
         """Does this (verified) account certificate, `data` as it travels, count no longer?"""
-        return self.is_revoked(certificate_hash(data)) or self._is_void(account)
+        return self.is_revoked(certificate_hash(data)) or self.is_void(account)
 
     def is_held(self, node: NodeCert) -> bool:
         """Is this machine's member away, with the authority's word that all of hers is kept?"""
@@ -156,6 +156,11 @@ class Issuers:
         """Return the newest root block and issuer blocks, for whoever enrols or restarts."""
         root = [self._chain.block.data] if self._chain.block else []
         return root + [self._issued[key].block.data for key in sorted(self._issued)]
+
+    def content_of(self, issuer_key: bytes) -> IssuerContent | None:
+        """Return what the newest issuer block of a key says."""
+        issued = self._issued.get(issuer_key)
+        return issued.content if issued else None
 
     def block_of(self, issuer_key: bytes) -> bytes | None:
         """Return the newest issuer block of a key."""
@@ -245,8 +250,6 @@ class Issuers:
     def on_unreachable(self, node: NodeId, now: float) -> None:
         """Nothing is kept per node."""
 
-    # Overlay application.
-
     def deliver(self, key: Id, origin: NodeHandle, body: bytes, now: float) -> None:
         """Nothing is ever routed to this machine."""
 
@@ -268,8 +271,6 @@ class Issuers:
         if newest is not None and is_silent and not self._is_silence_told:
             self._observer.record(AuthoritySilent(newest.next_update))
         self._is_silence_told = is_silent
-
-    # Gossip.
 
     def _arm(self) -> None:
         self._outbox.set_timer(Application.RINGS, _GOSSIP, self._config.gossip_seconds)
@@ -302,8 +303,7 @@ class Issuers:
             self._tell_numbers(sender)
 
     def _answer(self, sender: NodeHandle, keys: Sequence[bytes]) -> None:
-        by_key = {key: issued.block for key, issued in self._issued.items()}
-        by_key |= self._chain.former
+        by_key = {key: issued.block for key, issued in self._issued.items()} | self._chain.former
         if self._chain.block:
             by_key[self._chain.block.body.public_key] = self._chain.block
         for key in dict.fromkeys(keys):
@@ -321,8 +321,6 @@ class Issuers:
 
     def _send(self, to: NodeHandle, message: Numbers | Ask | News) -> None:
         self._outbox.notify(to, Application.RINGS, encode(message))
-
-    # Belief.
 
     def _recall(self, data: bytes) -> None:
         try:
@@ -357,12 +355,12 @@ class Issuers:
     def _believe_root(self, block: KeyBlock) -> bool:
         if not self._chain.believe(block):
             return False
-        active = {issuer.issuer_key for issuer in self._active_issuers()}
+        active = {issuer.issuer_key for issuer in self.active_issuers()}
         self._issued = {key: i for key, i in self._issued.items() if key in active}
         return True
 
     def _believe_issuer(self, block: KeyBlock) -> bool:
-        issuer, content = read_issuer_block(block, self._active_issuers(), self._chain.trust.ring)
+        issuer, content = read_issuer_block(block, self.active_issuers(), self._chain.trust.ring)
         held = self._issued.get(issuer.issuer_key)
         if held and block.body.version <= held.block.body.version:
             if block.body.version == held.block.body.version and block.order != held.block.order:
@@ -372,7 +370,8 @@ class Issuers:
         self._issued[issuer.issuer_key] = _Issued(block, issuer, content)
         return True
 
-    def _active_issuers(self) -> tuple[IssuerCert, ...]:
+    def active_issuers(self) -> tuple[IssuerCert, ...]:
+        """Return the issuers that were not dismissed."""
         removed = self._chain.removed
         return tuple(i for i in self._chain.trust.issuers if i.serial not in removed)
 
@@ -382,7 +381,8 @@ class Issuers:
             return initial_policy(self._config.replication_factor_default)
         return max(with_power, key=_recency).content.policy
 
-    def _is_void(self, certificate: NodeCert | AccountCert) -> bool:
+    def is_void(self, certificate: NodeCert | AccountCert) -> bool:
+        """Did an issuer certify this who is dismissed since, beyond what still counts?"""
         last = self._chain.removed.get(certificate.issuer)
         return last is not None and certificate.log_sequence > last
 

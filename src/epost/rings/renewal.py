@@ -24,8 +24,8 @@ from epost.crypto.certificates import (
     OrganisationTrust,
 )
 from epost.crypto.hashing import digest
-from epost.crypto.signed import open_signed, parse, sign
-from epost.crypto.signing import Kind, SigningKey
+from epost.crypto.signed import parse, sign
+from epost.crypto.signing import Kind, SigningKey, verify
 from epost.crypto.x509 import node_id_of, public_key_of, spki_sha256
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import (
@@ -46,7 +46,11 @@ EXPIRED_MS_MAX = 365 * DAY_MS
 WARNED_BEFORE_MS = 60 * DAY_MS
 """How long before the end of a certificate its owner is told that nobody renews it."""
 
+V2 = Annotated[int, msgspec.Meta(ge=2, le=2)]
 Certificate = Annotated[bytes, msgspec.Meta(max_length=CERTIFICATE_SIZE_MAX)]
+Authorities = Annotated[
+    tuple[Certificate, ...], msgspec.Meta(min_length=1, max_length=X509_AUTHORITIES_MAX)
+]
 
 
 class RenewalRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -58,6 +62,19 @@ class RenewalRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
     at: U63
 
 
+class FullRequest(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A request that a deputy can answer, who has no register: it carries what is renewed, and what
+    the deputy gives as it is. `account` is empty if nobody uses the machine."""
+
+    format: V2
+    ring: Bytes20
+    node: Certificate
+    account: Certificate
+    x509_authorities: Authorities
+    x509_leaf: Certificate
+    at: U63
+
+
 class Granted(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The newest certificates of a machine; `account` is empty if nobody uses it.
 
@@ -66,9 +83,7 @@ class Granted(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_unknow
 
     node: Certificate
     account: Certificate
-    x509_authorities: Annotated[
-        tuple[Certificate, ...], msgspec.Meta(min_length=1, max_length=X509_AUTHORITIES_MAX)
-    ]
+    x509_authorities: Authorities
     x509_leaf: Certificate
 
 
@@ -81,7 +96,16 @@ class Denied(msgspec.Struct, tag=2, frozen=True, array_like=True, forbid_unknown
 RenewalAnswer = Granted | Denied
 
 RENEWAL_REQUEST: Format[RenewalRequest] = Format(RenewalRequest, size_max=REQUEST_SIZE_MAX)
+FULL_REQUEST: Format[FullRequest] = Format(FullRequest, size_max=REQUEST_SIZE_MAX)
 RENEWAL_ANSWER: Format[RenewalAnswer] = Format(RenewalAnswer, size_max=ANSWER_SIZE_MAX)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that was checked: whose, and all that it carries, None for the short form."""
+
+    node: NodeCert
+    whole: FullRequest | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +143,11 @@ def sign_renewal(node_certificate: bytes, ring: bytes, key: SigningKey, now_ms: 
     return sign(key, Kind.ENROL_NODE, encode(request))
 
 
+def sign_full_renewal(request: FullRequest, key: SigningKey) -> bytes:
+    """Return the request of a machine that shows all its certificates; `key` is the node's."""
+    return sign(key, Kind.ENROL_NODE, encode(request))
+
+
 def is_renewal(data: bytes) -> bool:
     """Is this, as far as its frame says, a renewal and not an enrolment?"""
     try:
@@ -131,23 +160,38 @@ def is_renewal(data: bytes) -> bool:
 def open_renewal(
     data: bytes, trust: OrganisationTrust, now_ms: int, *, expired_ms_max: int = 0
 ) -> NodeCert:
-    """Return the certificate of the machine that asks; raises PeerError, AuthenticityError.
+    """Return the certificate of the machine that asks; raises as `open_asked`."""
+    return open_asked(data, trust, now_ms, expired_ms_max=expired_ms_max).node
 
-    Whether it was revoked is the issuer's to judge. One that ended up to `expired_ms_max` ago
-    still counts.
+
+def open_asked(
+    data: bytes, trust: OrganisationTrust, now_ms: int, *, expired_ms_max: int = 0
+) -> Asked:
+    """Return who asks, with what; raises PeerError, AuthenticityError, NotPermitted.
+
+    Whether she was revoked is the issuer's to judge, and what else the request carries is verified
+    by nobody yet. A certificate that ended up to `expired_ms_max` ago still counts.
     """
     if len(data) > REQUEST_SIZE_MAX:
         raise MalformedPacket("too long for a renewal")
-    request = RENEWAL_REQUEST.decode(parse(data, Kind.ENROL_NODE).body)
+    signed = parse(data, Kind.ENROL_NODE)
+    request = _decode_request(signed.body)
     claimed = NODE_CERT.decode(parse(request.node, Kind.NODE).body)
     is_late = claimed.not_after <= now_ms < claimed.not_after + expired_ms_max
     node = trust.verify_node(request.node, claimed.not_after - 1 if is_late else now_ms)
-    open_signed(data, Kind.ENROL_NODE, node.node_key, RENEWAL_REQUEST)
+    verify(node.node_key, Kind.ENROL_NODE, signed.body, signed.signature)
     if request.ring != trust.ring:
         raise UntrustedCertificate("a renewal for another ring")
     if abs(request.at - now_ms) > CLOCKS_APART_MS_MAX:
         raise NotPermitted("the clocks are more than a day apart")
-    return node
+    return Asked(node, request if isinstance(request, FullRequest) else None)
+
+
+def _decode_request(body: bytes) -> RenewalRequest | FullRequest:
+    try:
+        return FULL_REQUEST.decode(body)
+    except PeerError:
+        return RENEWAL_REQUEST.decode(body)
 
 
 def check_renewal(

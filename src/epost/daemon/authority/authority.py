@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from epost.crypto.certificates import OrganisationTrust, authority_fingerprint
+from epost.crypto.certificates import OrganisationTrust
 from epost.crypto.names import canonical, canonical_domain
 from epost.crypto.signing import SigningKey
+from epost.daemon.authority.appointing import Deputies, trust_of
 from epost.daemon.authority.catching_up import CatchingUp, inherited
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.founding import (
@@ -23,16 +24,17 @@ from epost.daemon.authority.founding import (
     prolonged,
     read_public,
 )
-from epost.daemon.authority.invitations import require_invited
+from epost.daemon.authority.invitations import Invitations, require_invited
 from epost.daemon.authority.keys import (
     IssuerKeys,
+    RootKeys,
     load_issuer_keys,
     load_root_keys,
     make_keys,
 )
 from epost.daemon.authority.log_publication import LogPublication
 from epost.daemon.authority.members import Members
-from epost.daemon.authority.register import REGISTER_FILE, InviteRow, NodeRow, Register
+from epost.daemon.authority.register import REGISTER_FILE, Register
 from epost.daemon.authority.renewing import Renewals
 from epost.daemon.authority.rolling_over import former_root_blocks, roll_over
 from epost.daemon.authority.rules import Rules, changed_rules, read_rules, write_rules
@@ -55,10 +57,8 @@ from epost.rings.enrolment import (
     require_recent,
     site_asked_for,
 )
-from epost.rings.invite import LIFETIME_MS_MAX, Invite, token_hash
 from epost.rings.policy import Reason
 
-ID_PREFIX_DIGITS_MIN = 8
 PUBLIC_FILE = "organisation"
 
 
@@ -73,6 +73,7 @@ class Authority:
         self._world = world
         self._issuer = SigningKey(keys.issuer)
         self._register = Register(directory / REGISTER_FILE)
+        self._invitations = Invitations(self._register, world)
         self._adopt(public)
 
     @classmethod
@@ -98,7 +99,10 @@ class Authority:
     def _adopt(self, public: Organisation) -> None:
         """Go on with this public part, which is on disk."""
         self._public = public
-        self.trust = OrganisationTrust(public.certificate, [public.issuer])
+        self.trust: OrganisationTrust = trust_of(public)
+        self.deputies = Deputies(
+            public, self._root_keys, self._register, self._world, self._put_in_force
+        )
         self._certifier = Certifier(self._register, self._keys, public, self.trust, self._world)
         self._renewals = Renewals(self._register, self._certifier, public, self.trust)
         self._word = Word(self._register, self._keys, self._certifier, self.trust, self._world)
@@ -165,11 +169,8 @@ class Authority:
         return self._make_invite(name, is_device=True)
 
     def _make_invite(self, name: str | None, *, is_device: bool) -> str:
-        token = self._world.entropy.token(16)
-        expires_at = self._world.clock.wall_ms() + LIFETIME_MS_MAX
-        self._register.add_invite(token_hash(token), name, expires_at, is_device=is_device)
-        fingerprint = authority_fingerprint(self.trust.organisation.organisation_key)
-        return str(Invite(fingerprint, token, expires_at, (self._public.enrolment,), name or ""))
+        args = self.trust.fingerprint, self._public.enrolment
+        return self._invitations.make(name, *args, is_device=is_device)
 
     def enrol(self, request: bytes, contacts: Sequence[NodeHandle] = ()) -> bytes:
         """Answer an enrolment request; the same request gets the same answer again.
@@ -183,7 +184,7 @@ class Authority:
         opened = open_request(request)
         bound_to = request_hash(request)
         with self._register.transaction():
-            invite = self._invitation_for(opened, now)
+            invite = self._invitations.used_by(opened, now)
             require_invited(opened, invite)
             assert invite is not None
             if invite.request_hash is not None:
@@ -212,6 +213,11 @@ class Authority:
         with self._register.transaction():
             self._renewals.renew_absent(self._world.clock.wall_ms())
 
+    def adopt_account(self, certificate: bytes) -> None:
+        """Go on behind what a deputy certified for an account, under the same keys."""
+        with self._register.transaction():
+            self._renewals.adopt(certificate, self._world.clock.wall_ms())
+
     def fresh_accounts(self) -> Sequence[bytes]:
         """Return the certificates of accounts that may not be in the ring yet."""
         return self._renewals.fresh(self._world.clock.wall_ms())
@@ -229,6 +235,13 @@ class Authority:
         file = self._directory / PUBLIC_FILE
         args = self._directory, file, self._public, self._register, key, self._world
         self._adopt(roll_over(*args))
+
+    def _root_keys(self) -> RootKeys:
+        return load_root_keys(self._directory, self.trust.organisation.organisation_key)
+
+    def _put_in_force(self, public: Organisation) -> None:
+        write_private(self._directory / PUBLIC_FILE, encode(public))
+        self._adopt(public)
 
     def look_again(self) -> bool:
         """Has the command line changed the public part (a new root key)? Then go on with that."""
@@ -252,10 +265,7 @@ class Authority:
         now = self._world.clock.wall_ms()
         if now < self.issuer_ends_ms - PROLONGED_BEFORE_MS:
             return False
-        root = load_root_keys(self._directory, self.trust.organisation.organisation_key)
-        public = prolonged(self._public, root, self._keys, now)
-        write_private(self._directory / PUBLIC_FILE, encode(public))
-        self._adopt(public)
+        self._put_in_force(prolonged(self._public, self._root_keys(), self._keys, now))
         return True
 
     @property
@@ -304,20 +314,6 @@ class Authority:
             self._word.publish()
             return self._certifier.quotas.of(account.member_tag)
 
-    def _invitation_for(self, request: Request, now: int) -> InviteRow | None:
-        """Return what was issued under the request's token.
-
-        An account invites one more machine of its own by signing for it: `open_request` has
-        verified that, and certifying asks whose account it is and how many machines she has.
-        """
-        hashed = token_hash(request.token)
-        invite = self._register.invite(hashed)
-        if invite is None and isinstance(request, DeviceRequest):
-            expires_at = now + LIFETIME_MS_MAX
-            self._register.add_invite(hashed, request.name, expires_at, is_device=True)
-            invite = self._register.invite(hashed)
-        return invite
-
     def refresh_policy(self) -> bytes:
         """Sign a new issuer block, which members want to see at least weekly, and return it."""
         with self._register.transaction():
@@ -332,29 +328,6 @@ class Authority:
                 raise RefusedError("no node in force has this id")
             self._certifier.secrets.demand_next(now)
             self._word.publish()
-
-    def nodes(self) -> Sequence[tuple[NodeRow, str]]:
-        """Return every node ever certified with its user's name (empty: a storage machine)."""
-        names = self._register.names_by_member()
-        return [(node, names.get(node.member_tag, "")) for node in self._register.nodes()]
-
-    def find_node(self, name_or_id: str) -> bytes:
-        """Return the id of the one node in force that is meant; raises RefusedError.
-
-        `name_or_id` is the name of a user, or the first 8 hex digits of a node id or more.
-        """
-        wanted = name_or_id.lower()
-        is_prefix = len(wanted) >= ID_PREFIX_DIGITS_MIN
-        found = [
-            node.node_id
-            for node, name in self.nodes()
-            if node.revoked_at is None
-            and (name == wanted or (is_prefix and node.node_id.hex().startswith(wanted)))
-        ]
-        if len(found) != 1:
-            how_many = "more than one node" if found else "no node"
-            raise RefusedError(f"{how_many} in force is {name_or_id}; see epost org nodes")
-        return found[0]
 
     def _certify(
         self,

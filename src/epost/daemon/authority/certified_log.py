@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from epost.crypto.signing import SigningKey
+from epost.daemon.authority.register import Register
 from epost.foundation.codec import encode
 from epost.foundation.ports import Entropy
 from epost.past.log_format import NO_RECORD, LogRecord, record_hash
+from epost.rings.certified import statement
 from epost.rings.policy import CertifiedLogHead
 
 PUBLIC_EPOCH = 0
@@ -34,8 +36,28 @@ class CertifiedRecord:
 EMPTY_LOG = CertifiedLogHead(0, NO_RECORD)
 
 
+class CertifiedLog:
+    """One issuer's log in its register; to be changed inside a transaction."""
+
+    def __init__(self, register: Register, seed: bytes, entropy: Entropy) -> None:
+        self._register = register
+        self._seed = seed
+        self._entropy = entropy
+
+    def enter(self, subject: bytes, key: bytes) -> int:
+        """Enter who was certified with which key; return the place in the log."""
+        record = next_record(self._seed, self.head(), statement(subject, key), self._entropy)
+        self._register.add_certified(record.sequence, record.data)
+        return record.sequence
+
+    def head(self) -> CertifiedLogHead:
+        """Return how far the log has come."""
+        newest = self._register.newest_certified()
+        return EMPTY_LOG if newest is None else CertifiedRecord(*newest).head
+
+
 def next_record(
-    log_seed: bytes, after: CertifiedLogHead, statement: bytes, entropy: Entropy
+    log_seed: bytes, after: CertifiedLogHead, said: bytes, entropy: Entropy
 ) -> CertifiedRecord:
     """Return the record that enters a statement (a digest of a certificate) after the head."""
     sequence = after.sequence + 1
@@ -46,6 +68,6 @@ def next_record(
         previous=after.tip,
         salt=entropy.token(SALT_BYTES),
         epoch=PUBLIC_EPOCH,
-        sealed=statement,
+        sealed=said,
     )
     return CertifiedRecord(sequence, encode(record))

@@ -19,7 +19,7 @@ from epost.crypto.certificates import (
 )
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
-from epost.daemon.authority.certified_log import EMPTY_LOG, CertifiedRecord, next_record
+from epost.daemon.authority.certified_log import CertifiedLog
 from epost.daemon.authority.founding import FIRST_ISSUER, Organisation
 from epost.daemon.authority.keys import IssuerKeys
 from epost.daemon.authority.quotas import Quotas
@@ -29,13 +29,14 @@ from epost.daemon.authority.secret_epochs import SecretEpochs
 from epost.daemon.authority.world import World
 from epost.foundation.errors import NotPermitted
 from epost.foundation.ids import Id, NodeId
-from epost.rings.certified import statement
 from epost.rings.enrolment import DeviceRequest, MemberRequest, sealing_key_hash
 from epost.rings.node_ids import Placed, draw_node_id
 from epost.rings.policy import CertifiedLogHead
 from epost.rings.secret_request import SEAL_CONTEXT, Asking, open_secret_request
 
 REPLICATION_FACTOR = 3
+DEPUTYS_VERSIONS_MAX = 1000
+"""More often no deputy renews an account while the authority is away: twice a year."""
 NODES_PER_MEMBER_MAX = 3
 """Machines in force at a time (crypto 3.4)."""
 
@@ -57,6 +58,7 @@ class Certifier:
         self._trust = trust
         self._world = world
         self._issuer = SigningKey(keys.issuer)
+        self._log = CertifiedLog(register, keys.certified_log, world.entropy)
         self.quotas = Quotas(register)
         self.secrets = SecretEpochs(
             register, keys.organisation_secret, trust.issuers[0].not_before, world.entropy
@@ -80,7 +82,7 @@ class Certifier:
             aliases=(),
             flags=0,
             # The ring keeps the certificate block of whoever had the name before.
-            version=self.opened_account(former.certificate).version + 1 if former else 1,
+            version=self._version_after(self.opened_account(former.certificate)) if former else 1,
             rekey_proof=b"",
             log_sequence=self._log_statement(request.name.encode(), request.account_key),
             not_before=now,
@@ -101,19 +103,25 @@ class Certifier:
             not_after=now + read_rules(self._register).account_days * DAY_MS,
         )
         data = certify(self._issuer, renewed)
-        self._replace_account(present, data)
+        self.replace_account(present, data)
         return data
 
     def hand_over(self, account: AccountRow, heir: AccountRow, now: int) -> bytes:
         """Certify the heir's keys for an account's name, as its newest certificate; return it."""
         former = self.opened_account(account.certificate)
         present = self.opened_account(heir.certificate)
+        version = self._version_after(former) - 1  # renewing adds the last
         return self.renew_account(
-            msgspec.structs.replace(present, name=former.name, aliases=(), version=former.version),
-            now,
+            msgspec.structs.replace(present, name=former.name, aliases=(), version=version), now
         )
 
-    def _replace_account(self, present: AccountCert, data: bytes) -> None:
+    def _version_after(self, former: AccountCert) -> int:
+        """Return the version by which another takes a name over, whatever deputies gave it."""
+        has_deputies = len(self._trust.issuers) > 1
+        return former.version + (DEPUTYS_VERSIONS_MAX if has_deputies else 1)
+
+    def replace_account(self, present: AccountCert, data: bytes) -> None:
+        """Keep this as the account's newest certificate."""
         held = self._register.account(present.name)
         assert held is not None, "only what is in the register is renewed"
         former = self.opened_account(held.certificate)
@@ -187,6 +195,10 @@ class Certifier:
         """Read a certificate from the register: it was signed here."""
         return ACCOUNT_CERT.decode(parse(certificate, Kind.ACCOUNT).body)
 
+    def verified_account(self, data: bytes) -> AccountCert:
+        """Verify what somebody shows; raises AuthenticityError, PeerError."""
+        return self._trust.verify_account(data, self._world.clock.wall_ms())
+
     def leaf(self, node_key: bytes, node_id: NodeId, now: int) -> bytes:
         """Return an X.509 certificate for a node."""
         return x509.make_leaf(
@@ -227,16 +239,8 @@ class Certifier:
 
     def _log_statement(self, subject: bytes, key: bytes) -> int:
         """Enter who was certified with which key; return the place in the certified log."""
-        record: CertifiedRecord = next_record(
-            self._keys.certified_log,
-            self.log_head(),
-            statement(subject, key),
-            self._world.entropy,
-        )
-        self._register.add_certified(record.sequence, record.data)
-        return record.sequence
+        return self._log.enter(subject, key)
 
     def log_head(self) -> CertifiedLogHead:
         """Return where the certified log is."""
-        newest = self._register.newest_certified()
-        return EMPTY_LOG if newest is None else CertifiedRecord(*newest).head
+        return self._log.head()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from epost.crypto import x509
 from epost.crypto.certificates import (
@@ -108,19 +110,15 @@ def prolonged(public: Organisation, root: RootKeys, keys: IssuerKeys, now: int) 
     """
     key = SigningKey(root.organisation)
     organisation = open_signed(public.certificate, Kind.ORG, key.public, ORG_CERT)
-    held = open_signed(public.issuer, Kind.ISSUER, key.public, ISSUER_CERT)
-    issuer = certify(
-        key,
-        msgspec.structs.replace(held, not_after=now + DEFAULT_LIFETIMES.node_days * DAY_MS),
-    )
     block = open_key_block(public.root_block)
     content = read_root_block(block, key.public, public.ring)
-    issuers = tuple(issuer if i == public.issuer else i for i in content.issuers)
-    return msgspec.structs.replace(
+    removed = {r.serial for r in content.removed}
+    until = now + DEFAULT_LIFETIMES.node_days * DAY_MS
+    issuers = tuple(_until(data, key, until, but=removed) for data in content.issuers)
+    issuer = issuers[content.issuers.index(public.issuer)]
+    return replace(
         public,
-        certificate=certify(
-            key, msgspec.structs.replace(organisation, not_after=now + ORG_YEARS_MS)
-        ),
+        certificate=certify(key, replace(organisation, not_after=now + ORG_YEARS_MS)),
         issuer=issuer,
         x509=x509.make_authority(keys.x509, organisation.domain, not_before_ms=now),
         root_block=make_root_block(
@@ -128,9 +126,15 @@ def prolonged(public: Organisation, root: RootKeys, keys: IssuerKeys, now: int) 
             ring=public.ring,
             previous=block,
             issued_at=now,
-            content=msgspec.structs.replace(content, issuers=issuers),
+            content=replace(content, issuers=issuers),
         ).data,
     )
+
+
+def _until(data: bytes, root: SigningKey, until: int, *, but: Container[int]) -> bytes:
+    """Return an issuer's certificate that ends then; of those dismissed as it is."""
+    held = open_signed(data, Kind.ISSUER, root.public, ISSUER_CERT)
+    return data if held.serial in but else certify(root, replace(held, not_after=until))
 
 
 def rolled_over(
@@ -138,13 +142,13 @@ def rolled_over(
 ) -> tuple[Organisation, bytes]:
     """Return the public part under the next root key, and the last root block of the former.
 
-    The issuer keeps its key and serial, so everything certified stays valid under both chains.
+    Issuers keep their keys and serials, so everything certified stays valid under both chains.
     """
     old, new = SigningKey(former.organisation), SigningKey(following.organisation)
     held = open_signed(public.certificate, Kind.ORG, old.public, ORG_CERT)
     organisation = certify(
         new,
-        msgspec.structs.replace(
+        replace(
             held,
             generation=held.generation + 1,
             organisation_key=new.public,
@@ -152,10 +156,13 @@ def rolled_over(
             not_after=now + ORG_YEARS_MS,
         ),
     )
-    issuer = open_signed(public.issuer, Kind.ISSUER, old.public, ISSUER_CERT)
     block = open_key_block(public.root_block)
     content = read_root_block(block, old.public, public.ring)
-    issuers = (certify(new, issuer),)
+    held_by = content.issuers.index(public.issuer)
+    issuers = tuple(
+        certify(new, open_signed(data, Kind.ISSUER, old.public, ISSUER_CERT))
+        for data in content.issuers
+    )
     succession = sign_succession(
         old, new, ring=public.ring, organisation=organisation, issuers=issuers, now_ms=now
     )
@@ -164,16 +171,16 @@ def rolled_over(
         ring=public.ring,
         previous=block,
         issued_at=now,
-        content=msgspec.structs.replace(content, succession=succession),
+        content=replace(content, succession=succession),
     )
     first = make_root_block(
         new,
         ring=public.ring,
         previous=None,
         issued_at=now,
-        content=msgspec.structs.replace(content, issuers=issuers),
+        content=replace(content, issuers=issuers),
     )
-    following_public = msgspec.structs.replace(
-        public, certificate=organisation, issuer=issuers[0], root_block=first.data
+    following_public = replace(
+        public, certificate=organisation, issuer=issuers[held_by], root_block=first.data
     )
     return following_public, last.data

@@ -6,6 +6,7 @@ whom a name stands, and whether what she stored is kept while nobody renews its 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from epost.daemon.authority.world import World
 from epost.foundation.errors import RefusedError
 from epost.rings.policy import Reason
 
+ID_PREFIX_DIGITS_MIN = 8
 NAME_KEPT_MS = 400 * DAY_MS
 """How long nobody else gets a removed member's name: until no certificate of hers can be in force
 and no notice to her can be on its way (182 days)."""
@@ -92,6 +94,29 @@ class Members:
             seen_ms=max((m.seen_ms for m in machines if m.seen_ms), default=None),
             machines=tuple(machines),
         )
+
+    def nodes(self) -> Sequence[tuple[NodeRow, str]]:
+        """Return every node ever certified with its user's name (empty: a storage machine)."""
+        names = self._register.names_by_member()
+        return [(node, names.get(node.member_tag, "")) for node in self._register.nodes()]
+
+    def find_node(self, name_or_id: str) -> bytes:
+        """Return the id of the one node in force that is meant; raises RefusedError.
+
+        `name_or_id` is the name of a user, or the first 8 hex digits of a node id or more.
+        """
+        wanted = name_or_id.lower()
+        is_prefix = len(wanted) >= ID_PREFIX_DIGITS_MIN
+        found = [
+            node.node_id
+            for node, name in self.nodes()
+            if node.revoked_at is None
+            and (name == wanted or (is_prefix and node.node_id.hex().startswith(wanted)))
+        ]
+        if len(found) != 1:
+            how_many = "more than one node" if found else "no node"
+            raise RefusedError(f"{how_many} in force is {name_or_id}; see epost org nodes")
+        return found[0]
 
     def require_member(self, name: str) -> AccountRow:
         """Return the account of a member in force, held or not; raises RefusedError."""
@@ -197,6 +222,33 @@ class Members:
         self._register.supersede(
             certificate_hash(account.certificate), account.name, present.not_after
         )
+
+    def gone(self) -> Sequence[str]:
+        """Return the names of those who are out, for as long as a certificate may be in force."""
+        now = self._world.clock.wall_ms()
+        return [
+            standing.name
+            for standing in self._register.standings().values()
+            if standing.state in {State.REMOVED, State.TRANSFERRED}
+            and now < standing.since + NAME_KEPT_MS
+        ]
+
+    def end_in_ring(self, data: bytes) -> None:
+        """Revoke what the ring shows of somebody who is out, if a deputy gave it to her before.
+
+        Raises AuthenticityError, PeerError for what no issuer signed.
+        """
+        shown = self._certifier.verified_account(data)
+        account = self._register.account(shown.name)
+        if account is None or not self._is_gone(shown.name):
+            return
+        present = self._certifier.opened_account(account.certificate)
+        is_of_heir = self._register.standings()[shown.name].state is State.TRANSFERRED
+        if data == account.certificate or (is_of_heir and shown.account_id == present.account_id):
+            return
+        with self._register.transaction():
+            self._register.supersede(certificate_hash(data), shown.name, shown.not_after)
+            self._word.publish()
 
     def _is_gone(self, name: str) -> bool:
         standing = self._register.standings().get(name)

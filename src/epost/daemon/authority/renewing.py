@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from epost.crypto.certificates import DAY_MS, AccountCert, OrganisationTrust
+from epost.crypto.certificates import DAY_MS, AccountCert, NodeCert, OrganisationTrust
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.founding import Organisation
 from epost.daemon.authority.register import AccountRow, NodeRow, Register, State
 from epost.daemon.authority.rules import read_rules
 from epost.foundation.codec import encode
-from epost.foundation.errors import NotPermitted
+from epost.foundation.errors import AuthenticityError, NotPermitted
 from epost.rings.renewal import (
     EXPIRED_MS_MAX,
     Denied,
     Granted,
     account_due_ms,
     node_due_ms,
-    open_renewal,
+    open_asked,
 )
 
 CLOCKS_APART_MS = DAY_MS
@@ -49,12 +49,15 @@ class Renewals:
         a transaction. Raises PeerError, AuthenticityError for what nobody in the ring signed.
         """
         expired_ms_max = EXPIRED_MS_MAX if at_the_port else 0
-        asking = open_renewal(request, self._trust, now, expired_ms_max=expired_ms_max)
+        asked = open_asked(request, self._trust, now, expired_ms_max=expired_ms_max)
+        asking = asked.node
         try:
-            node = self._require_in_force(asking.node_id)
+            node = self._require_in_force(asking)
         except NotPermitted as error:
             return encode(Denied(str(error)))
         self._register.note_seen([node.node_id], now)
+        if asked.whole is not None and asked.whole.account:
+            self.adopt(asked.whole.account, now)
         account = self._register.account_of_member(node.member_tag)
         return encode(
             Granted(
@@ -95,9 +98,26 @@ class Renewals:
             if certificate.version > 1 and now < certificate.not_before + PUBLISHED_MS
         ]
 
-    def _require_in_force(self, node_id: bytes) -> NodeRow:
-        node = self._register.node(node_id)
-        if node is None:
+    def adopt(self, data: bytes, now: int) -> None:
+        """Go on behind the certificate that a deputy gave an account while this daemon was away.
+
+        To be called inside a transaction. Nothing happens for other keys than the account has.
+        """
+        try:
+            shown = self._trust.verify_account(data, now)
+        except AuthenticityError:
+            return  # it has ended: the register has all that counts
+        held = self._register.account(shown.name)
+        if held is None:
+            return
+        present = self._certifier.opened_account(held.certificate)
+        has_same_keys = present.account_key == shown.account_key
+        if has_same_keys and shown.version >= present.version and data != held.certificate:
+            self._certifier.replace_account(present, data)
+
+    def _require_in_force(self, asking: NodeCert) -> NodeRow:
+        node = self._register.node(asking.node_id)
+        if node is None or node.node_key != asking.node_key:
             raise NotPermitted("the authority does not know this machine")
         if node.revoked_at is not None:
             raise NotPermitted("this machine was taken out of the organisation")

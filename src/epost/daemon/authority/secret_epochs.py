@@ -20,8 +20,8 @@ from epost.post.keyring import EpochSecret
 SETTING = "organisation secret"
 FIRST_EPOCH = 1
 EPOCH_MS_MAX = 180 * DAY_MS
-LEAVERS_WAIT_MS = DAY_MS
-"""Who leaves within a day of each other is answered with one new secret."""
+LEAVERS_WAIT_MS = 22 * DAY_MS // 24
+"""Who leaves in this time is answered with one new secret, within a day of the first."""
 NOT_DEMANDED = 0
 
 

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from epost.crypto.certificates import DAY_MS
+from epost.crypto.certificates import DAY_MS, IssuerCert
 from epost.crypto.sealing import HpkeSealing
 from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.keys import ROOT_FILE
+from epost.daemon.authority.publishing import LogNotPublished, publish_log
 from epost.daemon.authority.service import EnrolmentService
 from epost.daemon.authority.world import World
 from epost.daemon.config import AuthoritySection, parse_address
 from epost.daemon.enrolment.listener import EnrolmentRefused
 from epost.daemon.world import SystemEntropy
 from epost.foundation.errors import (
+    AuthenticityError,
     ConfigError,
     EpostError,
     NotFoundError,
+    PeerError,
     RefusedError,
     UnavailableError,
 )
@@ -30,6 +32,8 @@ from epost.foundation.ids import BlockKind, Id, NodeHandle
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
 from epost.node.certified_watch import newest_head, records_from
+from epost.past.blocks import certificate_handle
+from epost.past.client import Conflict
 from epost.past.log_format import LOG_RECORD, open_head
 from epost.rings.renewal import WARNED_BEFORE_MS, issuing_group
 from epost.rings.secret_request import is_secret_request
@@ -45,14 +49,6 @@ NEIGHBOURS_AWAITED = 120
 NEWS_AWAITED_SECONDS = 5.0
 SIGHTING_SECONDS = 3600.0
 """How often it is noted who is in the ring."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogNotPublished:
-    """The ring did not take the authority's log up to here; it is tried again."""
-
-    sequence: int
-    reason: str
 
 
 class IssuingDesk:
@@ -89,6 +85,7 @@ class AuthorityUpkeep:
         self._clock = clock
         self._lacks_root_key = False
         self._brought: dict[bytes, None] = {}
+        self._looked_at: set[str] = set()
         self._authority = Authority.open(Path(section.directory), world)
         self._service = EnrolmentService(
             self._authority,
@@ -153,8 +150,10 @@ class AuthorityUpkeep:
                 self._authority.note_seen(self._in_the_ring())
                 self._authority.renew_absent_accounts()
                 self._authority.secrets.rotate_if_due()
+                self._looked_at.clear()
                 sight_at = loop.time() + SIGHTING_SECONDS
-            await self._publish_log()
+            await self._look_at_deputies()
+            await publish_log(self._authority.log, self._node, self._observer)
             await self._bring_accounts()  # first: who follows on a name, then that another is gone
             if self._authority.look_again():
                 self._service.greet_anew()
@@ -171,7 +170,7 @@ class AuthorityUpkeep:
                 break
             await asyncio.sleep(1.0)
         await asyncio.sleep(NEWS_AWAITED_SECONDS)
-        (issuer,) = self._authority.trust.issuers
+        issuer = self._authority.trust.issuers[0]
         try:
             head = await self._head_of_the_log(issuer.certified_log_key)
             records: list[bytes] = []
@@ -179,6 +178,8 @@ class AuthorityUpkeep:
                 reached = self._authority.log.reached
                 found = await records_from(self._node.blocks, open_head(head), reached + 1)
                 records = [r for r in found if LOG_RECORD.decode(r).sequence > reached]
+            if (root_block := self._node.issuers.root_block) is not None:
+                self._authority.deputies.catch_up(root_block)
             block = self._node.issuers.block_of(issuer.issuer_key)
             self._authority.catch_up(block, head, records)
         except (UnavailableError, NotFoundError) as error:
@@ -208,24 +209,45 @@ class AuthorityUpkeep:
     def _in_the_ring(self) -> list[bytes]:
         return [node.node_id for node in (self._node.me, *self._node.overlay.neighbours())]
 
-    async def _publish_log(self) -> None:
-        """Bring into the ring what was entered in the certified log since the last time."""
-        while (step := self._authority.log.next_step()) is not None:
-            try:
-                await self._node.blocks.extend(step.cluster, step.records, step.head)
-                await self._node.blocks.insert(BlockKind.KEY, step.head)
-            except (RefusedError, UnavailableError) as error:
-                self._observer.record(LogNotPublished(step.sequence, str(error)))
-                return
-            self._authority.log.published(step)
+    async def _look_at_deputies(self) -> None:
+        """Learn what deputies did: how far their logs are, what they gave to who is out now."""
+        deputies = self._authority.trust.issuers[1:]
+        for deputy in deputies:
+            await self._look_once(f"log {deputy.serial}", self._note_reach(deputy))
+        for name in self._authority.members.gone() if deputies else ():
+            await self._look_once(name, self._end_in_ring(name))
+
+    async def _look_once(self, what: str, look: Coroutine[Any, Any, None]) -> None:
+        """Look at something, but not again within the hour."""
+        if what in self._looked_at:
+            look.close()
+            return
+        with contextlib.suppress(AuthenticityError, NotFoundError, PeerError, UnavailableError):
+            await look
+            self._looked_at.add(what)
+
+    async def _note_reach(self, issuer: IssuerCert) -> None:
+        head = await newest_head(self._node.blocks, issuer.certified_log_key)
+        if head is not None:
+            reached = open_head(head).content.sequence
+            self._authority.deputies.note_reached(issuer.serial, reached)
+
+    async def _end_in_ring(self, name: str) -> None:
+        reading = await self._node.blocks.lookup_latest(certificate_handle(name))
+        if reading.block is not None:
+            self._authority.members.end_in_ring(reading.block)
 
     async def _bring_accounts(self) -> None:
         """Bring into the ring what was certified here and no machine of the member may publish."""
         for certificate in self._authority.fresh_accounts():
             if certificate in self._brought:
                 continue
-            with contextlib.suppress(RefusedError, UnavailableError):
+            try:
                 await self._node.blocks.insert(BlockKind.CERTIFICATE, certificate, mirror=False)
-                self._brought[certificate] = None
+            except Conflict as conflict:  # with a deputy's, of the same keys
+                self._authority.adopt_account(conflict.block)
+            except (RefusedError, UnavailableError):
+                continue
+            self._brought[certificate] = None
         while len(self._brought) > BROUGHT_MAX:
             del self._brought[next(iter(self._brought))]

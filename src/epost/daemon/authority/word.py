@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from epost.crypto.certificates import NodeRole, OrganisationTrust
+from epost.crypto.certificates import DAY_MS, NodeRole, OrganisationTrust
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import KeyBlock, open_key_block
 from epost.daemon.authority.certifying import REPLICATION_FACTOR, Certifier
@@ -25,6 +25,8 @@ from epost.rings.secret_request import commitment_of
 
 ORGANISATION_MODE_BYTES_MIN = 64 * 1024
 ISSUER_BLOCK = "issuer"
+DEPUTYS_MS = 401 * DAY_MS
+"""No certificate that a deputy gave is in force for longer after the machine was revoked."""
 
 
 class Word:
@@ -75,8 +77,13 @@ class Word:
 
     def _revocations(self, now: int) -> Iterator[Revocation]:
         yield from self.inherited(now)
+        has_deputies = len(self._trust.issuers) > 1
         for node in self._register.nodes():
-            if node.revoked_at is not None and now < node.not_after:
+            if node.revoked_at is None:
+                continue
+            # Of what a deputy renewed before the revocation, the register does not know.
+            deputys = node.revoked_at + DEPUTYS_MS if has_deputies else 0
+            if now < max(node.not_after, deputys):
                 yield Revocation(node.serial, node.reason or 0, node.revoked_at)
         standings = self._register.standings()
         for old in self._register.superseded(now):
