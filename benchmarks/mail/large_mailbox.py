@@ -7,7 +7,7 @@
 A ring of one daemon takes generated mails by APPEND; its memory is watched all the time. Then it is
 restarted, lists all folders with their counters, and mbsync (if it is installed) fetches everything
 and comes a second time, when there is nothing to do. Prints a table for docs/benchmarks.md;
-nothing asserts a time. Needs five times so much room in the folder for temporary files (TMPDIR).
+nothing asserts a time. Needs three times so much room in the folder for temporary files (TMPDIR).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class ImapLimits:
 FOLDERS_PER_SLICE = 50
 PROGRESS_SECONDS = 10.0  # between two words about a command that takes long
 ROWS_PER_SLICE = 500
-FLAGS_PER_SLICE = 5000  # rows of which only the flags are looked at
+FLAGS_PER_SLICE = 20_000  # rows of which only the flags are looked at
 LISTED_PER_SLICE = 2000  # rows that are formatted by columns
 RENDERINGS_PER_SLICE = 500
 BODY_BYTES_PER_SLICE = 1 << 20
