@@ -1,6 +1,6 @@
 """Whole nodes in virtual time: nothing acknowledged is lost while machines come and go.
 
-`make test` runs five seeds of MINUTES virtual minutes (10); `make test-long` runs EPOST_SEEDS seeds
+`make test` runs five seeds of MINUTES virtual minutes (6); `make test-long` runs EPOST_SEEDS seeds
 (20) of a virtual hour each. Each is the command that a person types, in a process of its own:
 tracing its coverage as well would take twice the time and find nothing new.
 """
@@ -21,7 +21,7 @@ from epost.simulation.scenarios.mail import NODES, MailConfig
 
 pytestmark = pytest.mark.timeout(1800)
 
-CI_MINUTES = int(os.environ.get("EPOST_SIMULATED_MINUTES", "10"))
+CI_MINUTES = int(os.environ.get("EPOST_SIMULATED_MINUTES", "6"))
 SMALL = MailConfig(office=OfficeConfig(machines=24, users=6, nodes=NODES))
 
 
