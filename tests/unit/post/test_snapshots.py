@@ -12,6 +12,7 @@ import pytest
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import key_block_handle, make_key_block, open_key_block
 from epost.foundation.codec import encode
+from epost.foundation.errors import MalformedPacket
 from epost.foundation.ids import BlockKind
 from epost.past.log_format import HeadContent, head_of
 from epost.post.app_ids import AppId
@@ -155,6 +156,8 @@ def test_a_new_device_reads_the_snapshot_and_only_the_records_after_it() -> None
         cluster, sequence = reader.seen.words["a7"]
         entry = await second.post.snapshots.entry(cluster, sequence)
         assert entry.payload == b"a7"
+        with pytest.raises(MalformedPacket):
+            await second.post.snapshots.entry(cluster, sequence + 10_000)
         await world.stop()
 
     run(story())
