@@ -134,6 +134,8 @@ def test_two_laptops_and_a_phone_agree_and_a_stolen_laptop_reads_nothing_new(
         await add_laptop(org, "second")
         letters = await write_to_bob(org, 6)
         await agree(org, ["bob", "second"], lambda view: len(view["INBOX"]) == 6)
+        for machine in ("bob", "second"):  # a new one is told of changes once it is known
+            await org.until(machine, lambda status: status["devices"]["others"] == 1)
         draft = compose("bob@example.org", ["alice@example.org"], subject="draft")[1]
 
         await asyncio.to_thread(on_the_phone, org, "bob", letters[:2], draft)
