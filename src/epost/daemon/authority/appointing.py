@@ -157,7 +157,10 @@ def appointed(
     known = [_opened(data, key.public) for data in content.issuers]
     keys = {k for i in known for k in (i.issuer_key, i.certified_log_key)}
     if keys & {shown.issuer_key, shown.certified_log_key}:
-        raise RefusedError("this deputy was appointed already, or dismissed: let it draw new keys")
+        raise RefusedError(
+            "this deputy was appointed already, or dismissed: for new keys remove the folder "
+            "deputy from its data folder"
+        )
     if len(known) >= ISSUERS_MAX:
         raise RefusedError(f"an organisation has at most {ISSUERS_MAX} issuers, former ones too")
     number = max(issuer.serial for issuer in known) + 1
