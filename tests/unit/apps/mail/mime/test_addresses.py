@@ -66,4 +66,4 @@ def test_members_of_groups_are_mailboxes_too() -> None:
 def test_hostile_lists_take_linear_time(unit: str) -> None:
     start = time.process_time()
     read_addresses(unit * 100_000)
-    assert time.process_time() - start < 3
+    assert time.process_time() - start < 20, "a second at most; of quadratic time, minutes"

@@ -117,11 +117,12 @@ def test_message_ids_are_found_in_any_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["=?a?q?" * 20_000, "=?utf-8?q?" + "a" * 60_000, "=?utf-8?q?x?= " * 5000, "<" * 60_000]
+    "text",
+    ["=?a?q?" * 80_000, "=?utf-8?q?" + "a" * 240_000, "=?utf-8?q?x?= " * 20_000, "<" * 240_000],
 )
 def test_hostile_values_take_no_time(text: str) -> None:
     start = time.process_time()
     decode_words(text)
     read_message_ids(text)
     read_date(text)
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 10, "a fraction of a second"

@@ -163,7 +163,7 @@ def test_the_number_of_parts_is_bounded_and_the_last_takes_the_rest() -> None:
 def test_hostile_mails_take_time_linear_in_their_size(octets: bytes) -> None:
     start = time.process_time()
     parse_structure(octets)
-    assert time.process_time() - start < 5
+    assert time.process_time() - start < 30, "some 1.5 s; of quadratic time, hours"
 
 
 def python_types(mail: email.message.Message) -> list[str]:
