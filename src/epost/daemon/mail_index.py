@@ -51,7 +51,7 @@ from epost.foundation.codec import encode
 from epost.foundation.errors import DiskFull
 from epost.foundation.ports import Observer
 
-CACHE_KIBIBYTES = 12 * 1024
+CACHE_KIBIBYTES = 8 * 1024
 """More than the vault has: what is not here is not only read but decrypted again."""
 CHECKPOINT_PAGES = 2000
 BUSY_TIMEOUT_MS = 5000
