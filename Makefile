@@ -9,7 +9,7 @@ DIR ?= demo-state
 NODES ?= 5
 USERS ?= alice,bob,carol
 SEEDS ?= 20
-MINUTES ?= 6
+MINUTES ?= 60
 WORKERS ?= 3
 
 .PHONY: run test test-long bench soak figures clients clean lint types

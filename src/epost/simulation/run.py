@@ -11,7 +11,7 @@ from epost.simulation.clock import run
 from epost.simulation.defects import DEFECTS, Defect, defect_named
 from epost.simulation.invariants.violations import Invariant, Violated
 from epost.simulation.report import Report
-from epost.simulation.scenarios.mail import MailConfig, MailScenario
+from epost.simulation.scenarios.mail import CALM, MailConfig, MailScenario
 from epost.simulation.scenarios.office_day import OfficeDayScenario
 from epost.simulation.scenarios.scenario import Scenario
 from epost.simulation.scenarios.services import SMALL, ServicesConfig, ServicesScenario, stretched
@@ -30,6 +30,10 @@ class Kind:
 
 SCENARIOS = {
     "mail": Kind("an office writes mails while its machines come and go", MailScenario),
+    "mail-calm": Kind(
+        "the same machines and trouble with a fifth of the mails: an hour costs a third",
+        lambda seed, defect: MailScenario(seed, defect, CALM),
+    ),
     "office-day": Kind("200 desktops, most asleep from 18:00 to 08:00", OfficeDayScenario),
     "services": Kind("users with several machines, old backups and clones", ServicesScenario),
     "services-small": Kind(

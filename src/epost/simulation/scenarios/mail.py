@@ -59,6 +59,17 @@ class MailConfig:
     """At the end, of all that were acknowledged."""
 
 
+CALM = MailConfig(
+    correspondence=CorrespondenceConfig(
+        mail_every_seconds=600.0,
+        lookup_every_seconds=2.0,
+        root_every_seconds=1.0,
+        forgery_every_seconds=60.0,
+    )
+)
+"""The same machines, coming and going as often, and a fifth of the mails: an hour costs a third."""
+
+
 class MailScenario:
     """One run; `minutes` are those with faults and mails."""
 
