@@ -442,6 +442,28 @@ def test_sec_19_a_revoked_device_signs_for_nothing() -> None:
     in_ring(story, NAMES)
 
 
+def test_sec_19_a_receipt_that_a_liar_gives_does_not_hide_the_true_one() -> None:
+    async def story(ring: PastRing) -> None:
+        bob, eve = ring.organisation.user("bob"), ring.organisation.user("eve")
+        envelope = envelope_for(bob)
+        handle = await deposited(ring, envelope)
+        receipt, by_eve = receipt_by(bob, envelope), receipt_by(eve, envelope)
+        at = receipt_handle(handle.digest)
+        holders = ring.closest(at)[:3]
+        ann = ring.node("ann")
+        await ann.store.insert(BlockKind.RECEIPT, receipt)
+        await ring.world.run_for(1.0)
+        liar = next(name for name in holders if name != "ann")
+        entry = ring.hosts[liar].vault.entry(at)
+        await ring.hosts[liar].vault.commit([PutBlock(entry, by_eve)])
+        asker = next(name for name in NAMES if name not in holders)
+        found = await ring.node(asker).store.lookup_copies(at)
+        assert sorted(found) == sorted([receipt, by_eve])
+        assert not ring.hosts[asker].vault.entry(at), "nothing of it is kept, true or not"
+
+    in_ring(story, NAMES)
+
+
 def test_sec_19_a_deferral_keeps_the_notice() -> None:
     async def story(ring: PastRing) -> None:
         bob = ring.organisation.user("bob")

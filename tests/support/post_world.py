@@ -170,6 +170,8 @@ class MemoryRing:
         self.inserted: list[Handle] = []
         self.clones_may_run = False
         self.full_parts = 0
+        self.of_liars: dict[Handle, bytes] = {}
+        """Copies that lying replicas give, before honest ones answer."""
 
     def put(self, handle: Handle, block: bytes, *, proof: bytes, now_ms: int) -> None:
         if handle.kind is BlockKind.KEY:
@@ -294,6 +296,15 @@ class NodeStore:
         stored = await self._fetch(handle)
         self._machine.disk.vault[handle] = (stored.block, stored.entry.proof)
         return stored.block
+
+    async def lookup_copies(self, handle: Handle) -> Sequence[bytes]:
+        if not await self._reach():
+            raise CallTimedOut("offline")
+        stored, ring = self._machine.disk.vault, self._world.ring
+        found = [ring.of_liars.get(handle), stored[handle][0] if handle in stored else None]
+        if handle in ring.blocks:
+            found.append(ring.blocks[handle].block)
+        return [block for block in found if block is not None]
 
     async def lookup_cluster(self, handle: Handle) -> tuple[bytes, bytes]:
         """Return the newest of the own copy and the ring's, as the real one does."""

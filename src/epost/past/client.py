@@ -214,6 +214,16 @@ class BlockStore:
             self._disk.wake()
         return fetched.block
 
+    async def lookup_copies(self, handle: Handle) -> Sequence[bytes]:
+        """Return the different authentic copies that replicas have, in no order; none are kept.
+
+        There may be several of a receipt alone: whoever has a certified device can sign one, so
+        the first that comes may be a liar's. Raises UnavailableError.
+        """
+        own = await self._own(handle)
+        given = await self._readings.copies(handle)
+        return given if own is None or own in given else [own, *given]
+
     async def lookup_cluster(self, handle: Handle) -> tuple[bytes, bytes]:
         """Return a log's cluster: its joined records, and the newest head that names it.
 

@@ -154,6 +154,12 @@ class Readings:
         current = {node for node, copy in copies.items() if order(copy.proven) == newest_of_all}
         return [node.id for node in nodes if node.id in current]
 
+    async def copies(self, handle: Handle) -> Sequence[bytes]:
+        """Return what each other node that should hold a block gives, authentic, each once."""
+        _, others = await self._responsible(handle)
+        given = await self._lookups.fetch_each(handle, others)
+        return list(dict.fromkeys(copy.block for _, copy in given))
+
     async def statements(self, handle: Handle) -> Sequence[tuple[NodeId, Statement]]:
         """Ask the other replicas of a mutable block what they hold; return what they sign now."""
         _, others = await self._responsible(handle)

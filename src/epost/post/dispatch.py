@@ -12,7 +12,6 @@ from epost.foundation.calls import first_successes
 from epost.foundation.codec import encode
 from epost.foundation.errors import (
     AuthenticityError,
-    NoSuchBlock,
     NoSuchUser,
     PeerError,
     RefusedError,
@@ -252,13 +251,26 @@ class Dispatch:
                 raise UnavailableError("her device cannot take it now")
 
     async def _stored_receipt(self, pending: bytes, contact: Contact) -> Outcome | None:
+        """Return what a receipt in the ring settles; raises SealedToLostKey if none does better.
+
+        A lying replica may have one that somebody else signed, or an earlier one of hers: it must
+        not hide the one that counts.
+        """
         try:
-            receipt = await self._layers.blocks.lookup(receipt_handle(pending))
-            return await self.judge(receipt, contact, pending)
-        except SealedToLostKey:
-            raise
-        except (NoSuchBlock, *_TROUBLES):
+            receipts = await self._layers.blocks.lookup_copies(receipt_handle(pending))
+        except _TROUBLES:
             return None
+        lost: SealedToLostKey | None = None
+        for receipt in receipts:
+            try:
+                return await self.judge(receipt, contact, pending)
+            except SealedToLostKey as error:
+                lost = error
+            except _TROUBLES:
+                continue
+        if lost is not None:
+            raise lost
+        return None
 
     async def _deposit(self, sealed: Sealed) -> bool:
         """Leave the envelope with delegates; tells whether k of them signed for it."""

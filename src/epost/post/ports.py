@@ -80,6 +80,10 @@ class BlockStore(Protocol):
         """Return any authentic replica; raises NoSuchBlock, UnavailableError."""
         ...
 
+    async def lookup_copies(self, handle: Handle) -> Sequence[bytes]:
+        """Return the different authentic copies that replicas have; raises UnavailableError."""
+        ...
+
     async def lookup_cluster(self, handle: Handle) -> tuple[bytes, bytes]:
         """Return a log's cluster: its joined records and the newest head that names it."""
         ...

@@ -181,6 +181,7 @@ class _HeedlessBlocks:
         self._vault = vault
         self.extend = blocks.extend
         self.lookup = blocks.lookup
+        self.lookup_copies = blocks.lookup_copies
         self.lookup_cluster = blocks.lookup_cluster
 
     async def insert(

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 
 from epost.foundation.errors import MessageTooLarge, RefusedError
+from epost.past.pending import ReceiptStatus, receipt_handle
+from epost.post import receipts
 from epost.post.app_ids import AppId
 from epost.post.handlers import Accepted, Answer, Deferred, Dispatched, Notification, Refused
 from epost.post.log_records import Entry
 from epost.post.notification import Sent
 from epost.post.records import DeliveryState
 from epost.simulation.clock import run
+from epost.simulation.world import EPOCH_MS
 from tests.support.post_world import DOMAIN, Machine, World, settle
 
 BOB = f"bob@{DOMAIN}"
@@ -119,6 +122,35 @@ def test_whoever_is_away_gets_it_from_delegates_when_she_is_back() -> None:
         await settle(30)
         assert state(alice, sent) == [], "the receipt in the ring settled it"
         assert len(inbox.received) == 1
+        await world.stop()
+
+    run(story())
+
+
+@pytest.mark.parametrize("status", [ReceiptStatus.ACCEPTED, ReceiptStatus.DEFERRED])
+def test_a_receipt_of_a_lying_replica_does_not_hide_the_true_one(status: ReceiptStatus) -> None:
+    """Signed by somebody else, or once by the recipient herself: they are never on together."""
+
+    async def story() -> None:
+        world = World()
+        alice, bob, carol = (world.enrol(name) for name in ("alice", "bob", "carol"))
+        for machine in (alice, carol):
+            await start(machine)
+        sent = await send(alice, b"hello", "bob")
+        (pending,) = world.pending
+        await settle(3)
+        await alice.stop()
+        await start(bob)
+        await settle(3)
+        assert not world.pending
+        await bob.stop()
+        liar = carol if status is ReceiptStatus.ACCEPTED else bob
+        early = receipts.sign(liar.device, pending.digest, status, EPOCH_MS)
+        world.ring.of_liars[receipt_handle(pending.digest)] = early
+        mine = await start(alice)
+        await settle(60)
+        assert state(alice, sent) == []
+        assert mine.bounced == []
         await world.stop()
 
     run(story())
