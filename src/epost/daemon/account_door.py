@@ -16,10 +16,10 @@ from typing import Any
 
 from epost.crypto.versioned import key_block_handle, open_key_block
 from epost.daemon.control import Command, ask
-from epost.foundation.errors import NoSuchUser, UnavailableError
+from epost.foundation.errors import NoSuchUser, RefusedError, UnavailableError
 from epost.foundation.ids import BlockKind, Handle
 from epost.node.assembly import Node
-from epost.past.client import Answered, Reading
+from epost.past.client import Answered, Conflict, Reading
 from epost.post.accounts import ContactDevice
 from epost.post.assembly import Post
 
@@ -84,7 +84,16 @@ class AccountDoor:
     async def _insert(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         post = self._post()
         block = _bytes(request["block"])
-        insertion = await self._node.blocks.insert(BlockKind(request["kind"]), block)
+        kind = BlockKind(request["kind"])
+        try:  # not mirrored: after a conflict the next reading must find the ring's version
+            insertion = await self._node.blocks.insert(
+                kind, block, mirror=kind is BlockKind.CONTENT
+            )
+        except Conflict as error:
+            raise RefusedError(
+                "the account is being changed from another machine at this moment, and nothing was "
+                "changed here: say it again in a minute"
+            ) from error
         if insertion.handle.kind is BlockKind.KEY:  # the identity block: others may be new, or gone
             post.services.accounts.forget(post.services.accounts.me.name)
             post.siblings.wake()
