@@ -36,8 +36,8 @@ from epost.post.ports import BlockStore, NodePorts
 
 CONFIRM_SECONDS_MAX = 5.0
 """While the head is unconfirmed the ring is asked at least this often: users wait for it."""
-LOOK_TICK_SECONDS = 5.0
-"""The pause of a timer does not count the time that the machine sleeps, its clock does."""
+LOOK_TICKS = 60
+"""Pauses between two looks: they do not count the time that the machine sleeps, its clock does."""
 ENTRIES_WAITING_MAX = 10_000
 ENTRIES_PER_COMMIT_MAX = 256
 MAIL_BYTES_MIN = 1024
@@ -290,7 +290,7 @@ class DeviceLog:
         """While this machine slept, another with a copy of its disk may have been in use."""
         looked_at = self._ports.clock.now()
         while True:
-            await asyncio.sleep(LOOK_TICK_SECONDS)
+            await asyncio.sleep(self._config.log_look_seconds / LOOK_TICKS)
             now = self._ports.clock.now()
             if self._is_confirmed and now >= looked_at + self._config.log_look_seconds:
                 looked_at, self._is_doubted = now, True

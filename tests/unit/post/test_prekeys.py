@@ -24,7 +24,7 @@ SEALING = HpkeSealing()
 def quiet_world() -> World:
     """One where nothing happens that is not looked at here."""
     pauses = {"presence_seconds": 6 * 3600.0, "prekey_check_seconds": 6 * 3600.0}
-    return World(sibling_seconds=DAY, sibling_seconds_alone=DAY, **pauses)
+    return World(sibling_seconds=DAY, sibling_seconds_alone=DAY, log_look_seconds=1e9, **pauses)
 
 
 def published(machine: Machine) -> DeviceInfo:
@@ -55,7 +55,9 @@ def opened_with(disk: DeviceSecrets, envelope: Envelope) -> bytes:
 
 def test_prekeys_are_renewed_every_week_and_kept_before_they_are_published() -> None:
     async def story() -> None:
-        alice = World(presence_seconds=1e9, sibling_seconds=1e9).enrol("alice")
+        alice = World(presence_seconds=1e9, sibling_seconds=1e9, log_look_seconds=1e9).enrol(
+            "alice"
+        )
         await alice.start()
         first = published(alice).newest_prekey
         await settle(WEEK - 7200)
