@@ -31,7 +31,7 @@ class Kind:
 SCENARIOS = {
     "mail": Kind("an office writes mails while its machines come and go", MailScenario),
     "mail-calm": Kind(
-        "the same machines and trouble with a fifth of the mails: an hour costs a third",
+        "the same machines and trouble with an eighth of the mails: an hour costs a third",
         lambda seed, defect: MailScenario(seed, defect, CALM),
     ),
     "office-day": Kind("200 desktops, most asleep from 18:00 to 08:00", OfficeDayScenario),

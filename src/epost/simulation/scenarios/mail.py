@@ -61,13 +61,13 @@ class MailConfig:
 
 CALM = MailConfig(
     correspondence=CorrespondenceConfig(
-        mail_every_seconds=600.0,
-        lookup_every_seconds=2.0,
-        root_every_seconds=1.0,
+        mail_every_seconds=900.0,
+        lookup_every_seconds=4.0,
+        root_every_seconds=2.0,
         forgery_every_seconds=60.0,
     )
 )
-"""The same machines, coming and going as often, and a fifth of the mails: an hour costs a third."""
+"""The same machines, coming and going as often, and an eighth of the mails: an hour costs a third."""
 
 
 class MailScenario:
