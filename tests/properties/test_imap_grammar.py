@@ -16,7 +16,7 @@ from epost.servers.imap.syntax.dates import date_time, format_date_time
 from epost.servers.imap.syntax.errors import ImapSyntaxError
 from epost.servers.imap.syntax.formats import astring, string
 from epost.servers.imap.syntax.framing import Frame, FrameEvent, Framer, Hopeless, LiteralAwaited
-from epost.servers.imap.syntax.sequences import NumberSet, format_set, number_set
+from epost.servers.imap.syntax.sequences import NumberSet, format_numbers, format_set, number_set
 from epost.servers.imap.uid_list import UidList
 
 TOKENS = [
@@ -199,3 +199,8 @@ def test_dates_read_as_they_were_written(seconds: int, zone_minutes: int) -> Non
     moment = MailTime(seconds, zone_minutes)
     written = format_date_time(moment)
     assert date_time(Cursor(Frame(written))) == moment
+
+
+@given(st.lists(st.integers(1, 2**32 - 1), min_size=1, max_size=50))
+def test_numbers_are_told_with_a_space_between_them(numbers: list[int]) -> None:
+    assert format_numbers(array("I", numbers)) == b" ".join(b"%d" % n for n in numbers)

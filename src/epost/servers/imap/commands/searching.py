@@ -12,7 +12,7 @@ from epost.servers.imap.syntax.cursor import Cursor
 from epost.servers.imap.syntax.errors import ImapSyntaxError
 from epost.servers.imap.syntax.formats import string
 from epost.servers.imap.syntax.search_keys import SearchKey, is_modseq_search, search_keys
-from epost.servers.imap.syntax.sequences import format_set
+from epost.servers.imap.syntax.sequences import format_numbers, format_set
 from epost.servers.imap.verbs import FolderVerb, Verb, after_space
 from epost.servers.imap.view import FolderView
 
@@ -76,7 +76,7 @@ def plain_lines(name: bytes, numbers: Sequence[int], modseq: int | None) -> Iter
     """One untagged SEARCH or SORT, in pieces."""
     yield b"* " + name
     for start in range(0, len(numbers), ROWS_PER_SLICE):
-        yield b"".join(b" %d" % number for number in numbers[start : start + ROWS_PER_SLICE])
+        yield b" " + format_numbers(numbers[start : start + ROWS_PER_SLICE])
     yield b"\r\n" if modseq is None else b" (MODSEQ %d)\r\n" % modseq
 
 

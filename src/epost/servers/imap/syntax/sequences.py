@@ -104,6 +104,12 @@ def ranges_of(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
         yield start, stop
 
 
+def format_numbers(numbers: Sequence[int]) -> bytes:
+    """Numbers with a space between them, as one line of SEARCH has thousands."""
+    # JSON again: its writer takes a sixth of the time of formatting each.
+    return msgspec.json.encode(list(numbers))[1:-1].replace(b",", b" ")
+
+
 def format_set(numbers: Iterable[int]) -> bytes:
     """Ascending numbers as the shortest set, e.g. 2:4,7."""
     return ",".join(
