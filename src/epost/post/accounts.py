@@ -45,6 +45,13 @@ CONTACTS_CACHED_MAX = 2000
 LOOKUPS_AT_ONCE = 8
 
 
+class NobodyFound(NoSuchUser):
+    """No certificate of a name is where it should be, in the part of the ring that answers.
+
+    Nothing signed says so: a part that is cut off now may have it.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class ContactDevice:
     """A device of somebody: its certificate, and what its own block says.
@@ -129,7 +136,8 @@ class Accounts:
     async def resolve(self, name: str, *, fresh: bool = False) -> Contact:
         """Return what is known of a name, at most a minute old unless `fresh`.
 
-        Raises NoSuchUser only if the ring answered and nobody has that name, UnavailableError if it
+        Raises NoSuchUser only if the ring answered and nobody has that name (NobodyFound if no more
+        than that is known), UnavailableError if it
         cannot be told now; RefusedError if it is no name of ours at all.
         """
         name = canonical(name)
@@ -186,7 +194,7 @@ class Accounts:
         handle = Handle(BlockKind.CERTIFICATE, certificate_digest(name))
         certificate = await self._latest(handle)
         if certificate is None:
-            raise NoSuchUser(f"nobody is certified as {name}")
+            raise NobodyFound(f"nobody is certified as {name}")
         try:
             account = self._directory.verify_account(certificate, self._clock.wall_ms())
         except RevokedCertificate as error:

@@ -35,6 +35,9 @@ class PostConfig:
     offer_again_seconds_max: float = 3600.0
     notice_lifetime_seconds: float = 180 * DAY_SECONDS
     """After this an undelivered notice bounces (crypto 7.1)."""
+    unknown_name_seconds: float = 3600.0
+    """For so long nobody of a name must be found before mail to it bounces: the part of the ring
+    that answers may be a small one."""
     warn_held_seconds: float = 4 * 3600.0
     """A notice that is still only on this machine after so long is reported to its sender."""
     warn_delegated_seconds: float = 3 * DAY_SECONDS

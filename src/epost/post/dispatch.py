@@ -20,7 +20,7 @@ from epost.foundation.errors import (
 from epost.foundation.ids import BlockKind, NodeHandle
 from epost.foundation.wire import Application
 from epost.past.pending import ReceiptStatus, receipt_handle
-from epost.post.accounts import Accounts, Contact
+from epost.post.accounts import Accounts, Contact, NobodyFound
 from epost.post.config import PostConfig
 from epost.post.deposits import Deposits
 from epost.post.devices import Device
@@ -33,6 +33,8 @@ from epost.post.records import DeliveryState
 
 SEALED_KEPT_MAX = 500
 """Envelopes of notices that were neither delivered nor delegated yet, kept for the next attempt."""
+UNKNOWN_NAMES_MAX = 1000
+"""Names that nobody was found of, with the time since when."""
 
 _TROUBLES = (AuthenticityError, PeerError, RefusedError, UnavailableError)
 """What keeps one attempt from succeeding without saying anything about the next."""
@@ -97,16 +99,20 @@ class Dispatch:
         self._layers = layers
         self._ports = ports
         self._config = config
+        self._unknown_since: OrderedDict[str, float] = OrderedDict()
         self._sealed: OrderedDict[bytes, tuple[tuple[bytes, ...], Sealed]] = OrderedDict()
 
     async def attempt(self, letter: Letter, on_late: OnLate) -> Outcome:
         """Try once; `on_late` is awaited if her device answers after delegates took the notice."""
         try:
             contact = await self._accounts.resolve(letter.name)
+        except NobodyFound as error:
+            return self._not_found(letter, error)
         except NoSuchUser as error:
             return Outcome(DeliveryState.UNDELIVERABLE, reason=str(error))
         except _TROUBLES as error:
             return Outcome(DeliveryState.HELD, reason=str(error))
+        self._unknown_since.pop(letter.name, None)
         if letter.pending:
             try:
                 settled = await self._stored_receipt(letter.pending, contact)
@@ -121,6 +127,20 @@ class Dispatch:
         if outcome.state is not DeliveryState.HELD:
             self._sealed.pop(letter.notice_id, None)
         return outcome
+
+    def _not_found(self, letter: Letter, error: NobodyFound) -> Outcome:
+        """Wait with what a part of the ring says that may be cut off; bounce what it says for long.
+
+        The time counts from the first such answer of this run of the daemon.
+        """
+        now = self._ports.clock.now()
+        since = self._unknown_since.setdefault(letter.name, now)
+        if len(self._unknown_since) > UNKNOWN_NAMES_MAX:
+            self._unknown_since.popitem(last=False)
+        state = DeliveryState.DELEGATED if letter.pending else DeliveryState.HELD
+        if now >= since + self._config.unknown_name_seconds:
+            state = DeliveryState.UNDELIVERABLE
+        return Outcome(state, letter.pending, reason=str(error))
 
     async def _send(
         self,

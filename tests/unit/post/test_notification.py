@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from epost.crypto.names import certificate_digest
 from epost.foundation.errors import MessageTooLarge, RefusedError
+from epost.foundation.ids import BlockKind, Handle
 from epost.past.pending import ReceiptStatus, receipt_handle
 from epost.post import receipts
 from epost.post.app_ids import AppId
@@ -208,9 +210,34 @@ def test_without_the_ring_it_is_held_and_sent_later() -> None:
         mine = await start(alice)
         await settle(120)
         assert [n.content for n in inbox.received] == [b"from a train"]
+        await settle(2 * 3600)
         assert [recipient for _, recipient, _ in mine.bounced] == [f"carol@{DOMAIN}"]
         assert state(alice, sent) == []
         assert await folder(alice) == [b"bounce: carol@" + DOMAIN.encode()]
+        await world.stop()
+
+    run(story())
+
+
+def test_a_name_that_nobody_is_found_of_for_a_while_is_waited_for() -> None:
+    """The part of the ring that answers may be cut off from those who have the certificate."""
+
+    async def story() -> None:
+        world = World()
+        alice, bob = world.enrol("alice"), world.enrol("bob")
+        mine, inbox = await start(alice), await start(bob)
+        certificate = Handle(BlockKind.CERTIFICATE, certificate_digest(BOB))
+        hidden = world.ring.blocks.pop(certificate)
+        sent = await send(alice, b"hello", "bob", "nobody")
+        assert [s.state for s in sent.states] == [DeliveryState.HELD] * 2
+        await settle(20 * 60)
+        world.ring.blocks[certificate] = hidden
+        await settle(40 * 60)
+        assert [n.content for n in inbox.received] == [b"hello"]
+        assert mine.bounced == []
+        await settle(3600)
+        assert [recipient for _, recipient, _ in mine.bounced] == [f"nobody@{DOMAIN}"]
+        assert state(alice, sent) == []
         await world.stop()
 
     run(story())
@@ -222,10 +249,9 @@ def test_an_unknown_name_bounces_and_the_others_still_get_it() -> None:
         alice, bob = world.enrol("alice"), world.enrol("bob")
         mine, inbox = await start(alice), await start(bob)
         sent = await send(alice, b"hello", "nobody", "bob")
-        assert [s.state for s in sent.states] == [
-            DeliveryState.DELIVERED,
-            DeliveryState.UNDELIVERABLE,
-        ]
+        assert [s.state for s in sent.states] == [DeliveryState.DELIVERED, DeliveryState.HELD]
+        await settle(2 * 3600)
+        assert state(alice, sent) == []
         assert [(recipient, content) for content, recipient, _ in mine.bounced] == [
             (f"nobody@{DOMAIN}", b"hello")
         ]

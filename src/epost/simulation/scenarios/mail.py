@@ -67,7 +67,7 @@ CALM = MailConfig(
         forgery_every_seconds=60.0,
     )
 )
-"""The same machines, coming and going as often, and an eighth of the mails: an hour costs a third."""
+"""The same machines and as much coming and going, an eighth of the mails: an hour costs a third."""
 
 
 class MailScenario:
