@@ -138,6 +138,7 @@ def test_rotten_blocks_are_read_from_other_machines_and_mended(four: RunningDemo
     for name in ("storage-1", "bob"):
         result = four.restart(name)
         assert result.returncode == 0, result.stderr + log_of(four, name)[-3000:]
+    four.wait_until_whole()  # the others may not have noticed yet that they are back
     message_id, octets = compose("alice@example.org", ["bob@example.org"], size=50_000)
     assert "ring-durable" in four.send("alice", ["bob"], octets)
     assert four.wait_for("bob", message_id) == octets
