@@ -21,6 +21,10 @@ from epost.servers.pop3.site import MaildropInUse
 
 _NOT_IN_CLEAR = err("No password in the clear: use STLS or SCRAM", "SYS/PERM")
 
+_WRONG = (
+    "Name or password is wrong: the name is the whole address, epost password add makes a password"
+)
+
 
 async def user(session: Session, rest: bytes) -> bytes:
     """USER: whether there is such a name is not told."""
@@ -69,7 +73,7 @@ async def _conclude(session: Session, outcome: Verdict | Malformed) -> bytes:
             session.is_read_only = scope is Scope.READ_ONLY
             return await _enter(session, account)
         case Rejected():
-            return err("Name or password is wrong", "AUTH")
+            return err(_WRONG, "AUTH")
         case TryLater():
             return err("Too many failures, please try again later", "SYS/TEMP")
         case Malformed():

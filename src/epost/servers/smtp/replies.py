@@ -65,7 +65,12 @@ CANNOT_VERIFY = Reply(252, "2.1.5", "send the mail and see")
 NOT_IMPLEMENTED = Reply(502, "5.5.1", "not implemented")
 LOGGED_IN = Reply(235, "2.7.0", "logged in")
 LOGGED_IN_ALREADY = Reply(503, "5.5.1", "logged in already")
-LOGIN_FAILED = Reply(535, "5.7.8", "wrong name or password")
+LOGIN_FAILED = Reply(
+    535,
+    "5.7.8",
+    "wrong name or password, or one for reading only: the name is the whole address, "
+    "and epost password add makes a password",
+)
 LOGIN_LATER = Reply(454, "4.7.0", "too many failures lately, try again in a minute")
 LOGIN_MALFORMED = Reply(501, "5.5.2", "the response does not follow the mechanism")
 LOGIN_ABORTED = Reply(501, "5.7.0", "aborted as you wished")

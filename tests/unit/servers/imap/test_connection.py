@@ -98,7 +98,7 @@ def test_strangers_get_small_literals_only() -> None:
         C: a {3}
         S: + Go ahead
         C: foo
-        S: b NO [AUTHENTICATIONFAILED] Name or password is wrong
+        S: b NO [AUTHENTICATIONFAILED] Name or password is wrong...
         C: c LOGIN {4097+}
         S: * BYE Literal is too big
         """,

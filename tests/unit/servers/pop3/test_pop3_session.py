@@ -257,7 +257,7 @@ def test_logins_with_sasl() -> None:
         )
         wrong = base64.b64encode(f"\0{ALICE}\0wrong".encode()).decode()
         answer = await client.command(f"AUTH PLAIN {wrong}")
-        assert answer == b"-ERR [AUTH] Name or password is wrong"
+        assert answer.startswith(b"-ERR [AUTH] Name or password is wrong: ")
         assert await client.command("AUTH PLAIN") == b"+ "
         assert await client.command(plain) == b"+OK 0 messages, 0 octets"
         await client.hang_up()
@@ -278,7 +278,7 @@ def test_a_password_may_have_spaces_and_needs_a_name_before_it() -> None:
         C: USER {ALICE}
         S: +OK And the password?
         C: PASS  TOKEN
-        S: -ERR [AUTH] Name or password is wrong
+        S: -ERR [AUTH] Name or password is wrong...
         C: PASS TOKEN
         S: -ERR Please say USER first
         C: user {ALICE}

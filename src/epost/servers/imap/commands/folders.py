@@ -19,10 +19,10 @@ _SPECIAL_USES = {use.value.upper().encode("ascii"): use for use in SpecialUse}
 
 @dataclass(frozen=True, slots=True)
 class CreateRequest:
-    """A name, and perhaps what the folder is for (RFC 6154 3)."""
+    """A name, and what the folder is to be for: attributes in upper case (RFC 6154 3)."""
 
     name: str
-    special_use: SpecialUse | None
+    special_uses: Sequence[bytes] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,11 @@ class StatusRequest:
 
 
 async def create(_session: Session, mail: AccountMail, request: CreateRequest) -> Reply:
-    """CREATE (RFC 3501 6.3.3)."""
-    info = await mail.create(request.name, request.special_use)
+    """CREATE (RFC 3501 6.3.3); a use that cannot be had makes no folder (RFC 6154 3)."""
+    uses = [_SPECIAL_USES.get(use) for use in request.special_uses]
+    if None in uses or len(uses) > 1:
+        return no("A folder has one of the special uses that LIST knows, or none", b"USEATTR")
+    info = await mail.create(request.name, uses[0] if uses else None)
     return ok("Created", b"MAILBOXID (%b)" % info.folder_id.encode("ascii"))
 
 
@@ -165,25 +168,20 @@ def create_request(cursor: Cursor) -> CreateRequest:
     """A name and perhaps (USE (\\Sent))."""
     name = new_folder_name(cursor)
     if not cursor.skip(b" "):
-        return CreateRequest(name, None)
+        return CreateRequest(name)
     cursor.expect(b"(")
     if cursor.word() != b"USE":
         raise ImapSyntaxError("Unknown CREATE parameter")
     cursor.space()
     uses = cursor.listed_or_none(lambda: special_use(cursor))
     cursor.expect(b")")
-    if len(uses) > 1:
-        raise ImapSyntaxError("A folder has one special use")
-    return CreateRequest(name, uses[0] if uses else None)
+    return CreateRequest(name, tuple(dict.fromkeys(uses)))
 
 
-def special_use(cursor: Cursor) -> SpecialUse:
-    """An attribute such as \\Sent."""
+def special_use(cursor: Cursor) -> bytes:
+    """An attribute such as \\Sent, in upper case."""
     cursor.expect(b"\\")
-    use = _SPECIAL_USES.get(b"\\" + cursor.word())
-    if use is None:
-        raise ImapSyntaxError("Unknown special use")
-    return use
+    return b"\\" + cursor.word()
 
 
 def rename_request(cursor: Cursor) -> RenameRequest:

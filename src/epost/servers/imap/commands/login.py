@@ -18,6 +18,10 @@ from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
 from epost.servers.imap.verbs import LoginVerb, Verb, after_space, no_arguments
 
+_WRONG = (
+    "Name or password is wrong: the name is the whole address, epost password add makes a password"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class AuthenticateRequest:
@@ -77,7 +81,7 @@ async def _conclude(session: Session, outcome: Verdict | Malformed) -> Reply:
             session.mail = await session.site.open_mail(account)
             return ok("Logged in", b"CAPABILITY " + b" ".join(session.capabilities()))
         case Rejected():
-            return no("Name or password is wrong", b"AUTHENTICATIONFAILED")
+            return no(_WRONG, b"AUTHENTICATIONFAILED")
         case TryLater():
             return no("Too many failures, please try again later", b"UNAVAILABLE")
         case Malformed():

@@ -67,12 +67,24 @@ def test_names_that_cannot_be_are_refused() -> None:
         + "x" * 256
         + r"""
         S: e BAD Folder name is too long
-        C: f CREATE x (USE (\Foo))
-        S: f BAD Unknown special use
         C: g CREATE x (SIZE 4)
         S: g BAD Unknown CREATE parameter
-        C: h CREATE x (USE (\Sent \Trash))
-        S: h BAD A folder has one special use
+        """,
+        start="logged in",
+    )
+
+
+def test_a_special_use_that_cannot_be_had_makes_no_folder() -> None:
+    play(
+        r"""
+        C: a CREATE x (USE (\Foo))
+        S: a NO [USEATTR] A folder has one of the special uses that LIST knows, or none
+        C: b CREATE x (USE (\Sent \Trash))
+        S: b NO [USEATTR] A folder has one of the special uses that LIST knows, or none
+        C: c LIST "" x
+        S: c OK That is all
+        C: d CREATE x (USE (\Sent \sent))
+        S: d OK [MAILBOXID (...
         """,
         start="logged in",
     )
