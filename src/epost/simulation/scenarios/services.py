@@ -95,6 +95,8 @@ class ServicesConfig:
     publication_seconds: float = 5.0
     act_every_seconds: float = 6.0
     lying_delegates_part: float = 1 / 3
+    replay_every_seconds: float = 10.0
+    """How often a delegate that replays presences does so."""
     on_holiday: int = 3
     holiday_seconds: float = 240.0
     settling_seconds: float = 60.0
@@ -151,6 +153,7 @@ def stretched(config: ServicesConfig) -> ServicesConfig:
         ),
         publication_seconds=6 * HOUR,
         act_every_seconds=config.act_every_seconds * STRETCH,
+        replay_every_seconds=config.replay_every_seconds * STRETCH,
         holiday_seconds=DAY,
         settling_seconds=3 * HOUR,
         healing_seconds=2 * DAY,
@@ -285,7 +288,13 @@ class ServicesScenario:
         office, random = self.office, random_for(self._seed, "lying delegates")
         honest = [m for m in office.machines[1:] if m.account is None and m.is_honest]
         wanted = int(self._config.lying_delegates_part * len(office.machines))
-        lies = cycle(lying_delegates(office, random_for(self._seed, "lies"), self._lies))
+        ways = lying_delegates(
+            office,
+            random_for(self._seed, "lies"),
+            self._lies,
+            replay_every_seconds=self._config.replay_every_seconds,
+        )
+        lies = cycle(ways)
         chosen = random.sample(honest, min(wanted, len(honest)))
         for machine, lie in zip(chosen, lies, strict=False):
             office.liars[machine.name] = replace(lie, disk=self._defect.disk)

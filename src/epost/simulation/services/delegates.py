@@ -38,7 +38,6 @@ from epost.simulation.world import SimulatedClock
 
 CALL_SECONDS = 2.0
 PRESENCES_KEPT = 50
-REPLAY_SECONDS = 10.0
 
 Counts = Counter[str]
 """How often something happened."""
@@ -107,10 +106,11 @@ class _FalseReceipts:
 class _Replayed:
     """Says again, much later, what devices have said of where they are; some of it changed."""
 
-    def __init__(self, node: Node, random: Random, counts: Counts) -> None:
+    def __init__(self, node: Node, random: Random, counts: Counts, every_seconds: float) -> None:
         self._node = node
         self._random = random
         self._counts = counts
+        self._every_seconds = every_seconds
         self._heard: deque[tuple[Id, bytes]] = deque(maxlen=PRESENCES_KEPT)
 
     def on_multicast(self, group: Id, body: bytes, _now: float) -> None:
@@ -120,7 +120,7 @@ class _Replayed:
     async def run(self) -> None:
         """Replay for ever."""
         while True:
-            await asyncio.sleep(self._random.expovariate(1 / REPLAY_SECONDS))
+            await asyncio.sleep(self._random.expovariate(1 / self._every_seconds))
             if self._heard:
                 group, body = self._random.choice(self._heard)
                 if self._random.random() < 0.5:
@@ -138,7 +138,9 @@ def _at_another_node(body: bytes, node: NodeHandle) -> bytes:
     return encode(msgspec.structs.replace(said, presence=changed))
 
 
-def lying_delegates(office: Office, random: Random, counts: Counts) -> Sequence[Defect]:
+def lying_delegates(
+    office: Office, random: Random, counts: Counts, *, replay_every_seconds: float
+) -> Sequence[Defect]:
     """Return the ways to lie; `counts` is told how often the louder ones do."""
 
     class ClaimingNode(SleepyNode):
@@ -151,7 +153,7 @@ def lying_delegates(office: Office, random: Random, counts: Counts) -> Sequence[
 
         def start(self) -> None:
             super().start()
-            replayed = _Replayed(self, random, counts)
+            replayed = _Replayed(self, random, counts, replay_every_seconds)
             self.scribe.register(replayed)
             self.driver.run_story(replayed.run())
 
