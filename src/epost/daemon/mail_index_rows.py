@@ -7,6 +7,7 @@ import apsw
 from epost.apps.mail.fold import Placement
 from epost.apps.mail.index import MailFacts
 from epost.apps.mail.mailbox import SEEN, MailTime
+from epost.apps.mail.records import Content
 from epost.foundation.codec import encode
 
 
@@ -23,6 +24,16 @@ def mail_facts(
     return MailFacts(email, size, MailTime(seconds, zone), sent, position)
 
 
+def mail_row(entry: tuple[MailFacts, Content]) -> tuple[apsw.SQLiteValue, ...]:
+    mail, _ = entry
+    return mail.position, mail.email, mail.size, mail.date.seconds, mail.date.zone_minutes
+
+
+def content_row(entry: tuple[MailFacts, Content]) -> tuple[apsw.SQLiteValue, ...]:
+    mail, content = entry
+    return mail.position, encode(content)
+
+
 def placement_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
     placement, modseq = entry
     uid = placement.uid
@@ -36,6 +47,13 @@ def placement_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
         modseq,
         encode(placement),
     )
+
+
+def number_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
+    placement, modseq = entry
+    uid = placement.uid
+    is_waiting = placement.is_alive and not uid
+    return uid or None, is_waiting, modseq, encode(placement), placement.name
 
 
 def flags_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:

@@ -56,6 +56,7 @@ PUT_MAIL = """
 INSERT INTO mail (key, email, size, seconds, zone) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT (email) DO UPDATE SET
   size = excluded.size, seconds = excluded.seconds, zone = excluded.zone"""
+PUT_CONTENT = "INSERT OR REPLACE INTO content VALUES (?, ?)"
 PUT_SENT = """
 UPDATE mail SET sent_seconds = ?, sent_zone = ?, is_rendered = 1 WHERE email = ? RETURNING key"""
 PUT_PLACEMENT = """
@@ -65,6 +66,8 @@ ON CONFLICT (name) DO UPDATE SET
   email = excluded.email, folder = excluded.folder, uid = excluded.uid,
   is_unseen = excluded.is_unseen, is_waiting = excluded.is_waiting,
   modseq = excluded.modseq, value = excluded.value"""
+PUT_NUMBER = """
+UPDATE placement SET uid = ?, is_waiting = ?, modseq = ?, value = ? WHERE name = ?"""
 PUT_FLAGS = "UPDATE placement SET modseq = ?, value = ? WHERE name = ?"
 PUT_UNSEEN = "UPDATE placement SET is_unseen = ? WHERE name = ? AND is_unseen != ?"
 FOLDER_ROWS = """

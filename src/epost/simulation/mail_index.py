@@ -79,7 +79,7 @@ class SimulatedMailIndex:
             self._contents[facts.email] = content
             self._emails.setdefault(facts.position, facts.email)
         self._renditions.update(batch.renditions)
-        for placement, modseq in (*batch.placements, *batch.flagged):
+        for placement, modseq in (*batch.placements, *batch.flagged, *batch.numbered):
             self._put_placement(placement, modseq)
         for folder, modseq, uid in batch.vanished:
             self._vanished[folder].append((modseq, uid))

@@ -176,6 +176,15 @@ def test_flags_change_without_anything_else(index: MailIndex) -> None:
     assert index.first_unseen(INBOX) == 1
 
 
+def test_a_number_is_given_without_anything_else(index: MailIndex) -> None:
+    fill(index, place(1), place(2), place(3, 1))
+    index.commit(Batch(STATE, numbered=[(place(1, 2), 9)]))
+    assert [row.placement.uid for row in index.folder_rows(INBOX, 0, 10)] == [1, 2]
+    assert index.placements([name(1)]) == {name(1): (place(1, 2), 9)}
+    assert [placement.name for placement in index.unnumbered(9)] == [name(2)]
+    assert index.count_from(INBOX, 1) == 2
+
+
 def test_an_expunged_place_is_gone_from_its_folder(index: MailIndex) -> None:
     fill(index, place(1, 1))
     fill(index, msgspec.structs.replace(place(1, 1), is_expunged=True))

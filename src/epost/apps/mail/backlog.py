@@ -11,7 +11,7 @@ from collections import defaultdict
 from contextlib import suppress
 
 from epost.apps.mail.index import MailIndex, Rendition
-from epost.apps.mail.journal import Journal
+from epost.apps.mail.journal import Journal, in_chunks
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.observed import MailWorkFailed
@@ -21,6 +21,8 @@ from epost.apps.mail.rendition import make_rendition
 from epost.foundation.errors import EpostError, UnavailableError
 from epost.foundation.ports import Clock, Observer
 
+NUMBERED_AT_ONCE = 8 * NAMES_PER_RECORD_MAX
+"""So many are one transaction of the index, and one append to the log."""
 RENDERED_AT_ONCE = 20
 RETRY_SECONDS_MIN = 30.0
 RETRY_SECONDS_MAX = 3600.0
@@ -103,11 +105,17 @@ class Backlog:
         while True:
             async with self._journal.turn:
                 stays: dict[bytes, list[Stay]] = defaultdict(list)
-                for mail in self._index.unnumbered(NAMES_PER_RECORD_MAX):
+                for mail in self._index.unnumbered(NUMBERED_AT_ONCE):
                     stays[mail.folder].append(Stay(mail.name, mail.since))
                 if not stays:
                     return
-                await self._journal.write([UidRange(f, tuple(s)) for f, s in stays.items()])
+                await self._journal.write(
+                    [
+                        UidRange(folder, some)
+                        for folder, numbered in stays.items()
+                        for some in in_chunks(numbered, NAMES_PER_RECORD_MAX)
+                    ]
+                )
 
     async def _render_mails(self) -> bool:
         """Render what is not rendered; return whether nothing is left."""

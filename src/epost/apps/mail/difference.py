@@ -32,10 +32,19 @@ class Touched:
     def is_only_flagged(self) -> bool:
         """Did nothing change but the flags of a mail that has a number?"""
         old, new = self.old, self.new
+        return old.number is not None and old.number is new.number and self._stays
+
+    @property
+    def is_only_numbered(self) -> bool:
+        """Did nothing change but the number of a mail that is known?"""
+        old, new = self.old, self.new
+        return old.email is not None and old.flags is new.flags and self._stays
+
+    @property
+    def _stays(self) -> bool:
+        old, new = self.old, self.new
         return (
-            old.number is not None
-            and old.number is new.number
-            and old.email is new.email
+            old.email is new.email
             and old.folder is new.folder
             and old.is_expunged == new.is_expunged
         )
@@ -78,8 +87,11 @@ class Difference:
         """`modseq` is that of every change; `first_seen` are mails that are new to the index."""
         self.placements: list[tuple[Placement, int]] = []
         self.flagged: list[tuple[Placement, int]] = []
+        self.numbered: list[tuple[Placement, int]] = []
         self.vanished: list[tuple[bytes, int, int]] = []
         self.sums: dict[bytes, Sums] = defaultdict(Sums)
+        self.needs_numbers = False
+        """Is any mail in a folder and has no number there?"""
         self._modseq = modseq
         self._facts = facts
         self._first_seen = first_seen
@@ -94,11 +106,17 @@ class Difference:
 
     def note(self, touched: Touched) -> None:
         """Take in what became of a place."""
-        shows = self._announce(touched.old, touched.new)
-        if touched.new == touched.old:
+        old, new = touched.old, touched.new
+        shows = self._announce(old, new)
+        if new is old or new == old:
             return
-        written = self.flagged if touched.is_only_flagged else self.placements
-        written.append((touched.new, self._modseq if shows else touched.old_modseq))
+        entry = new, self._modseq if shows else touched.old_modseq
+        if touched.is_only_flagged:
+            self.flagged.append(entry)
+        elif touched.is_only_numbered:
+            self.numbered.append(entry)
+        else:
+            self.placements.append(entry)
 
     def _announce(self, old: Placement, new: Placement) -> bool:
         """Enter what shows of a change into announcement and sums; return whether any does."""
@@ -107,9 +125,14 @@ class Difference:
             return False
         # A mail that is new to this index has shown nowhere, whatever number it had.
         old_uid = 0 if facts.email in self._first_seen else old.uid
-        new_uid, old_flags, new_flags = new.uid, old.set_flags, new.set_flags
+        new_uid = new.uid
+        if not new_uid and new.is_alive:
+            self.needs_numbers = True
+        if not (old_uid or new_uid):
+            return False
+        old_flags, new_flags = old.set_flags, new.set_flags
         stays = old_uid == new_uid and old.folder == new.folder
-        if (stays and old_flags == new_flags) or not (old_uid or new_uid):
+        if stays and old_flags == new_flags:
             return False
         if old_uid:
             self.sums[old.folder].add(old_flags, facts.size, -1)

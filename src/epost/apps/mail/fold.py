@@ -61,6 +61,9 @@ class Saved(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     seconds: int
 
 
+_NO_FLAGS: frozenset[str] = frozenset()
+
+
 class Placement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One place of one mail, as far as the records read so far tell.
 
@@ -86,7 +89,7 @@ class Placement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def uid(self) -> int:
         """The UID of the present stay, 0 if it has none (yet) or the mail is not there."""
         number = self.number
-        if not self.is_alive or number is None:
+        if number is None or self.email is None or self.is_expunged:
             return 0
         is_current = number.since == self.since and number.folder == self.folder
         return number.uid if is_current else 0
@@ -101,6 +104,8 @@ class Placement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def set_flags(self) -> frozenset[str]:
         """The flags that are on."""
+        if not self.flags:
+            return _NO_FLAGS
         return frozenset([flag.name for flag in self.flags if flag.is_set])
 
 
@@ -151,17 +156,25 @@ def saved(placement: Placement, record: Save | Saved) -> Placement:
 def joined(placement: Placement, other: Placement) -> Placement:
     """What two sets of records tell of one place, put together; numbers are left as they are."""
     arrived_at = moved(placement, other.folder, other.since)
-    latest = {flag.key: flag for flag in arrived_at.flags}
-    for flag in other.flags:
-        known = latest.get(flag.key)
-        latest[flag.key] = flag if known is None else max(known, flag)
     told = arrived_at if other.saved is None else saved(arrived_at, other.saved)
     return msgspec.structs.replace(
         told,
         email=placement.email or other.email,
-        flags=tuple(latest[key] for key in sorted(latest)),
+        flags=_joined_flags(placement.flags, other.flags),
         is_expunged=placement.is_expunged or other.is_expunged,
     )
+
+
+def _joined_flags(
+    flags: tuple[FlagState, ...], more: tuple[FlagState, ...]
+) -> tuple[FlagState, ...]:
+    if len(flags) + len(more) < 2:
+        return flags or more
+    latest = {flag.key: flag for flag in flags}
+    for flag in more:
+        known = latest.get(flag.key)
+        latest[flag.key] = flag if known is None else max(known, flag)
+    return tuple([latest[key] for key in sorted(latest)])
 
 
 def numbered(placement: Placement, number: Number) -> Placement:

@@ -7,9 +7,8 @@ the same. Mails that other devices put there wait for a `UidRange`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import assert_never
 
 import msgspec
@@ -84,6 +83,7 @@ class Folding:
         """`prepared` are renditions of mails that were at hand when their records were written."""
         self._index = index
         self._state = state
+        self._mails = state.mails
         self._known_folders = folders
         self._known_subscriptions = subscriptions
         self._known_annotations = annotations
@@ -146,6 +146,7 @@ class Folding:
         state = msgspec.structs.replace(
             self._state,
             applied=applied,
+            mails=self._mails,
             modseq_next=modseq + bool(changes),
             others=tuple(sorted({**dict(self._state.others), **(others or {})}.items())),
         )
@@ -155,13 +156,14 @@ class Folding:
             renditions=[(e, self._prepared[e]) for e in self._new_mails if e in self._prepared],
             placements=difference.placements,
             flagged=difference.flagged,
+            numbered=difference.numbered,
             folders=list(self._folders.values()),
             subscriptions=list(self._subscriptions.values()),
             annotations=list(self._annotations.values()),
             vanished=difference.vanished,
         )
         unrendered = [email for email in self._new_mails if email not in self._prepared]
-        return Folded(batch, modseq, changes, self._needs_numbers(), unrendered)
+        return Folded(batch, modseq, changes, difference.needs_numbers, unrendered)
 
     # Mails.
 
@@ -181,17 +183,18 @@ class Folding:
         if known is None:
             prepared = self._prepared.get(mail.email)
             sent = prepared.sent if prepared else None
-            position = self._state.mails + 1
-            self._state = msgspec.structs.replace(self._state, mails=position)
+            self._mails += 1
             self._first_seen.add(mail.email)
-            self._put_mail(msgspec.structs.replace(mail, sent=sent, position=position), content)
+            entered = MailFacts(mail.email, mail.size, mail.date, sent, self._mails)
+            self._put_mail(entered, content)
         elif mail.date.seconds < known.date.seconds:  # two devices keep the earlier arrival
             self._put_mail(msgspec.structs.replace(known, date=mail.date), content)
         return known is None
 
-    def _find_places(self, emails: Collection[bytes]) -> None:
+    def _find_places(self, emails: Sequence[bytes]) -> None:
         """Places of new mails that were read of earlier, in another log, show from now on."""
-        self._touch(self._index.places_of(emails))
+        for some in in_slices(emails):
+            self._touch(self._index.places_of(some))
 
     def _put_mail(self, facts: MailFacts, content: Content) -> None:
         self._facts[facts.email] = facts
@@ -225,9 +228,8 @@ class Folding:
             end = max(self._state.modseq_end, record.end)
             self._state = msgspec.structs.replace(self._state, modseq_end=end)
         elif isinstance(record, UidRange) and is_own:
-            names = [stay.placement for stay in record.stays]
-            for stay, touched in zip(record.stays, self._touch(names), strict=True):
-                self._give_number(touched, record.folder, stay.since)
+            touched = self._touch([stay.placement for stay in record.stays])
+            self._give_numbers(touched, record.folder, [stay.since for stay in record.stays])
 
     def _number_own(self, touched: Touched, folder: bytes, since: Stamp) -> None:
         """Number what this device put into a folder, unless it knew the stay or a later one.
@@ -236,15 +238,20 @@ class Folding:
         """
         known = touched.new.number
         if known is None or (known.since, known.folder) < (since, folder):
-            self._give_number(touched, folder, since)
+            self._give_numbers((touched,), folder, (since,))
 
-    def _give_number(self, touched: Touched, folder: bytes, since: Stamp) -> None:
+    def _give_numbers(
+        self, places: Sequence[Touched], folder: bytes, stays: Sequence[Stamp]
+    ) -> None:
+        """Give the next UIDs of a folder to places, in this order, for stays that began then."""
         row = self._folder(folder)
         if not row.uid_validity:
             return
-        assert row.uid_next <= UID_MAX, "four thousand million mails in one folder"
-        touched.new = fold.numbered(touched.new, Number(folder, since, row.uid_next))
-        self._put_folder(folder, uid_next=row.uid_next + 1)
+        end = row.uid_next + len(places)
+        assert end - 1 <= UID_MAX, "four thousand million mails in one folder"
+        for touched, since, uid in zip(places, stays, range(row.uid_next, end), strict=True):
+            touched.new = fold.numbered(touched.new, Number(folder, since, uid))
+        self._put_folder(folder, uid_next=end)
 
     def _see(self, stamp: Stamp) -> None:
         if stamp.lamport > self._state.lamport:
@@ -301,14 +308,12 @@ class Folding:
             self._join_account(page, is_own=is_own)
 
     def _join_places(self, page: PlacesPage, *, is_own: bool) -> None:
-        """Take in what another fold made of one log: at most `SLICE` rows at a time."""
-        brought = [(row.name, mail) for row in page.rows for mail in row.mail]
-        unknown = [email for email, _ in brought if email not in self._facts]
-        self._facts.update(self._index.facts(unknown))
+        """Take in what another fold made of one log."""
+        brought = [(row.name, row.mail[0]) for row in page.rows if row.mail]
+        self._look_up([email for email, _ in brought])
         new: list[bytes] = []
         for email, mail in brought:
-            date = MailTime(mail.seconds, mail.zone_minutes)
-            facts = MailFacts(email, mail.size, date)
+            facts = MailFacts(email, mail.size, MailTime(mail.seconds, mail.zone_minutes))
             if self._bring(facts, mail.content, self._facts.get(email)):
                 new.append(email)
         self._find_places(new)
@@ -341,8 +346,8 @@ class Folding:
     def _touch(self, names: Iterable[bytes]) -> list[Touched]:
         """Return these places as they are now, one for each name."""
         wanted = list(names)
-        missing = (name for name in dict.fromkeys(wanted) if name not in self._touched)
-        while some := list(islice(missing, SLICE)):
+        missing = [name for name in dict.fromkeys(wanted) if name not in self._touched]
+        for some in in_slices(missing):
             known = self._index.placements(some)
             for name in some:
                 placement, modseq = known.get(name) or (Placement(name), 0)
@@ -350,20 +355,18 @@ class Folding:
         return [self._touched[name] for name in wanted]
 
     def _known_facts(self, email: bytes) -> MailFacts | None:
-        if email not in self._facts:
-            self._facts.update(self._index.facts((email,)))
+        self._look_up((email,))
         return self._facts.get(email)
 
     def _load_facts(self) -> None:
         emails = (touched.new.email for touched in self._touched.values())
-        missing = iter({email: None for email in emails if email and email not in self._facts})
-        while some := list(islice(missing, SLICE)):
-            self._facts.update(self._index.facts(some))
+        self._look_up([email for email in emails if email])
 
-    def _needs_numbers(self) -> bool:
-        return any(
-            touched.new.is_alive and not touched.new.uid for touched in self._touched.values()
-        )
+    def _look_up(self, emails: Sequence[bytes]) -> None:
+        """Have the facts of those of these mails that the index knows."""
+        missing = [email for email in dict.fromkeys(emails) if email not in self._facts]
+        for some in in_slices(missing):
+            self._facts.update(self._index.facts(some))
 
 
 def weight(record: Record | MailPage | None) -> int:
@@ -386,3 +389,9 @@ def weight(record: Record | MailPage | None) -> int:
 def new_folder_row(state: FolderState, modseq_next: int) -> FolderRow:
     """Return the row of a folder of which the index knows nothing before this MODSEQ."""
     return FolderRow(state, highest_modseq=modseq_next - 1, vanished_from=modseq_next)
+
+
+def in_slices(names: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Cut a list into as many names as one call of the index takes."""
+    for start in range(0, len(names), SLICE):
+        yield names[start : start + SLICE]

@@ -115,6 +115,8 @@ class Batch:
     shows."""
     flagged: list[tuple[Placement, int]] = field(default_factory=list)
     """Known ones that changed in nothing but their flags."""
+    numbered: list[tuple[Placement, int]] = field(default_factory=list)
+    """Known ones, of mails that are known, that changed in nothing but their number."""
     folders: list[FolderRow] = field(default_factory=list)
     subscriptions: list[Subscription] = field(default_factory=list)
     annotations: list[Annotation] = field(default_factory=list)

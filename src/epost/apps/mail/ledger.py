@@ -8,9 +8,7 @@ fails, nothing has happened and the entries are tried again.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -21,7 +19,7 @@ from epost.apps.mail.account_changes import AccountReset
 from epost.apps.mail.contents import OpenNotice
 from epost.apps.mail.difference import FolderChange, seen_mails
 from epost.apps.mail.fold import Annotation, Subscription
-from epost.apps.mail.folding import Folded, Folding, new_folder_row, weight
+from epost.apps.mail.folding import Folded, Folding, new_folder_row
 from epost.apps.mail.followers import (
     Followers,
     changed_annotations,
@@ -42,11 +40,10 @@ from epost.apps.mail.observed import MailIndexStuck, MailRecordSkipped
 from epost.apps.mail.ports import Reading
 from epost.apps.mail.records import Record, decode_record
 from epost.apps.mail.snapshot_rows import MailPage
+from epost.apps.mail.waiting import LogEntry, WaitingEntries
 from epost.foundation.errors import EpostError, PeerError, UnavailableError
 from epost.foundation.ports import Observer
 
-WEIGHT_PER_SLICE_MAX = 250
-"""Some milliseconds; the weight of a record is how many mails it names."""
 MODSEQS_LEFT_MIN = 1 << 19
 PREPARED_MAX = 256
 """Renditions that wait for their record; those that are dropped are made again."""
@@ -65,20 +62,6 @@ class Audience(Protocol):
         """The folder is no more."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Logged:
-    sequence: int
-    """In the log of the device that wrote it."""
-    payload: bytes
-    record: Record | None
-    """None if it could not be read, or is another application's."""
-    device: int | None = None
-    """Which other device wrote it; None for this one."""
-    page: MailPage | None = None
-    """Part of a snapshot, which is worth nothing before its last part: reading goes on behind
-    `sequence` until then."""
-
-
 class Ledger:
     """The folders of one account as this device has them."""
 
@@ -95,9 +78,8 @@ class Ledger:
         self._index = index
         self._open_notice = open_notice
         self._observer = observer
-        self._waiting: deque[_Logged] = deque()
+        self._waiting = WaitingEntries()
         self._expected: dict[bytes, asyncio.Future[None]] = {}
-        self._taken: dict[int, asyncio.Future[None]] = {}
         self._prepared: dict[bytes, Rendition] = {}
         self._audiences: WeakValueDictionary[bytes, Audience] = WeakValueDictionary()
         self.followers = Followers()
@@ -167,7 +149,7 @@ class Ledger:
 
     def take(self, sequence: int, payload: bytes) -> None:
         """Queue an entry of this device's log; it may come twice."""
-        self._queue(_Logged(sequence, payload, self._decoded(sequence, payload)))
+        self._queue(LogEntry(sequence, payload, self._decoded(sequence, payload)))
 
     async def take_of(self, device: int, entries: Sequence[tuple[int, bytes | None]]) -> None:
         """Take (sequence, payload) of another device's log; returns when the index has them.
@@ -177,24 +159,19 @@ class Ledger:
         """
         for sequence, payload in entries:
             record = None if payload is None else self._decoded(sequence, payload)
-            self._queue(_Logged(sequence, payload or b"", record, device))
-        await self._are_taken(device)
+            self._queue(LogEntry(sequence, payload or b"", record, device))
+        await self._waiting.are_taken(device)
 
-    async def take_page_of(self, device: int, page: MailPage) -> None:
-        """Take a part of a snapshot of another device's log; raises as `take_of`."""
-        self._queue(_Logged(self.read_to(device), b"", None, device, page))
-        await self._are_taken(device)
+    async def take_pages_of(self, device: int, pages: Sequence[MailPage]) -> None:
+        """Take parts of a snapshot of another device's log; raises as `take_of`."""
+        for page in pages:
+            self._queue(LogEntry(self.read_to(device), b"", None, device, page))
+        await self._waiting.are_taken(device)
 
-    def take_page(self, page: MailPage) -> None:
-        """Queue a part of a snapshot of this device's log."""
-        self._queue(_Logged(self.state.applied, b"", None, None, page))
-
-    async def _are_taken(self, device: int) -> None:
-        taken = self._taken[device] = asyncio.get_running_loop().create_future()
-        try:
-            await taken
-        finally:
-            self._taken.pop(device, None)
+    def take_pages(self, pages: Sequence[MailPage]) -> None:
+        """Queue parts of a snapshot of this device's log."""
+        for page in pages:
+            self._queue(LogEntry(self.state.applied, b"", None, None, page))
 
     def read_to(self, device: int) -> int:
         """Return up to which sequence another device's log is in the index."""
@@ -207,18 +184,15 @@ class Ledger:
             self._observer.record(MailRecordSkipped(sequence, error))
             return None
 
-    def _queue(self, logged: _Logged) -> None:
-        self._waiting.append(logged)
+    def _queue(self, logged: LogEntry) -> None:
+        self._waiting.add(logged)
         if not self._is_held and not self._is_scheduled:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._go_on)
 
     def drop_waiting(self) -> None:
         """Forget what is queued: the log is about to be read again."""
-        self._waiting.clear()
-        for taken in self._taken.values():
-            if not taken.done():
-                taken.set_exception(UnavailableError("this device's log is read again"))
+        self._waiting.forget(UnavailableError("this device's log is read again"))
 
     def expect(self, payload: bytes) -> asyncio.Future[None]:
         """Return what is done when the index has this record of our own, or fails with it."""
@@ -244,7 +218,7 @@ class Ledger:
 
     def apply_slice(self) -> bool:
         """Take in some waiting entries; return whether more wait. Raises DiskFull and the like."""
-        some = self._next_slice()
+        some = self._waiting.next_slice(self.state.applied)
         if not some:
             return False
         try:
@@ -254,21 +228,12 @@ class Ledger:
             for logged in some:
                 self.forget_expected(logged.payload, error)
             raise
-        for _ in some:
-            self._waiting.popleft()
+        self._waiting.on_taken(some)
         self._adopt(folded)
         for logged in some:
             if future := self._expected.pop(logged.payload, None):
                 future.set_result(None)
-        self._tell_taken(some)
         return bool(self._waiting)
-
-    def _tell_taken(self, some: Sequence[_Logged]) -> None:
-        left = {logged.device for logged in self._waiting} if self._taken else set()
-        for device in sorted({logged.device for logged in some if logged.device is not None}):
-            taken = self._taken.get(device)
-            if taken is not None and device not in left and not taken.done():
-                taken.set_result(None)
 
     async def apply_all(self) -> None:
         """Take in everything that waits, a slice between two turns of the event loop."""
@@ -296,25 +261,7 @@ class Ledger:
             if kept_from > row.vanished_from:
                 self._write_folder(msgspec.structs.replace(row, vanished_from=kept_from))
 
-    def _next_slice(self) -> list[_Logged]:
-        """Return entries for some milliseconds of work; drop what the index has already."""
-        while self._waiting and self._is_known(self._waiting[0]):
-            self._waiting.popleft()
-        some: list[_Logged] = []
-        total = 0
-        for logged in self._waiting:
-            total += weight(logged.page or logged.record)
-            if some and total > WEIGHT_PER_SLICE_MAX:
-                break
-            some.append(logged)
-        return some
-
-    def _is_known(self, logged: _Logged) -> bool:
-        if logged.device is not None or logged.page is not None:
-            return False
-        return logged.sequence <= self.state.applied
-
-    def _fold(self, some: Sequence[_Logged]) -> Folded:
+    def _fold(self, some: Sequence[LogEntry]) -> Folded:
         folding = Folding(
             self._index,
             state=self.state,

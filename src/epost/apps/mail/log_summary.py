@@ -132,7 +132,7 @@ class LogSummary:
         for facts, content in batch.mails:
             self._facts[facts.email] = facts
             self._contents[facts.email] = content if isinstance(content, Stored) else self._record
-        for placement, _ in (*batch.placements, *batch.flagged):
+        for placement, _ in (*batch.placements, *batch.flagged, *batch.numbered):
             self._place(placement)
         self._folders.update((row.state.folder, row) for row in batch.folders)
         self._subscriptions.update((entry.name, entry) for entry in batch.subscriptions)

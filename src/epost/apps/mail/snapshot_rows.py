@@ -7,8 +7,7 @@ whatever else was read before. Numbers count for the device alone whose log it i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -122,13 +121,6 @@ class AccountPage(msgspec.Struct, tag=2, frozen=True, array_like=True, forbid_un
 
 MailPage = PlacesPage | AccountPage
 MAIL_PAGE: Format[MailPage] = Format(MailPage, size_max=PAGE_BYTES_MAX)
-
-
-def cut(page: PlacesPage, rows: int) -> Iterator[PlacesPage]:
-    """Yield a page in smaller pieces."""
-    rest = iter(page.rows)
-    while piece := tuple(islice(rest, rows)):
-        yield PlacesPage(piece)
 
 
 def account_pages(page: AccountPage, *, entries: int, annotations: int) -> Sequence[AccountPage]:

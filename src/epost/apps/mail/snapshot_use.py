@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from epost.apps.mail.contents import content_of
-from epost.apps.mail.index import SLICE
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.log_summary import LogSummary
 from epost.apps.mail.ports import LogSnapshot, LogSnapshots, Origin
-from epost.apps.mail.snapshot_rows import ACCOUNT_GROUP, MAIL_PAGE, AccountPage, PlacesPage, cut
+from epost.apps.mail.snapshot_rows import ACCOUNT_GROUP, MAIL_PAGE, AccountPage, MailPage
 from epost.foundation.errors import (
     AuthenticityError,
     NotFoundError,
@@ -19,8 +18,8 @@ from epost.foundation.errors import (
 )
 from epost.post.app_ids import AppId
 
-ROWS_PER_SLICE = SLICE
-"""Rows that are taken in one transaction: some milliseconds."""
+PAGES_AT_ONCE = 4
+"""Taken together they are one transaction, as a rule."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +74,8 @@ class SnapshotUse:
 
     async def take_own(self, own: OwnSnapshot) -> None:
         """Take all of it into the ledger; raises what keeps it from being read."""
-        async for page in own.snapshot.pages():
-            content = MAIL_PAGE.decode(page.content)
-            pieces = cut(content, ROWS_PER_SLICE) if isinstance(content, PlacesPage) else (content,)
-            for piece in pieces:
-                self._ledger.take_page(piece)
+        async for pages in _some_pages(own.snapshot):
+            self._ledger.take_pages(pages)
             await self._ledger.apply_all()
 
     async def take_snapshot(self, origin: Origin, after: int, snapshot: LogSnapshot) -> None:
@@ -91,9 +87,18 @@ class SnapshotUse:
         device = origin.device
         if not self._is_live() or self._ledger.read_to(device) != after:
             raise UnavailableError("the index is made anew")
-        async for page in snapshot.pages():
-            content = MAIL_PAGE.decode(page.content)
-            pieces = cut(content, ROWS_PER_SLICE) if isinstance(content, PlacesPage) else (content,)
-            for piece in pieces:
-                await self._ledger.take_page_of(device, piece)
+        async for pages in _some_pages(snapshot):
+            await self._ledger.take_pages_of(device, pages)
         await self._ledger.take_of(device, [(snapshot.covered, None)])
+
+
+async def _some_pages(snapshot: LogSnapshot) -> AsyncIterator[Sequence[MailPage]]:
+    """Yield all pages, some at a time."""
+    some: list[MailPage] = []
+    async for page in snapshot.pages():
+        some.append(MAIL_PAGE.decode(page.content))
+        if len(some) == PAGES_AT_ONCE:
+            yield some
+            some = []
+    if some:
+        yield some

@@ -26,6 +26,11 @@ from epost.apps.mail.records import (
     encode_record,
 )
 from epost.apps.mail.rendition import make_rendition
+from epost.apps.mail.waiting import (
+    BULK_WEIGHT_MIN,
+    BULK_WEIGHT_PER_SLICE_MAX,
+    WEIGHT_PER_SLICE_MAX,
+)
 from epost.simulation.clock import run
 from epost.simulation.mail_index import SimulatedMailIndex
 from tests.support.mail import Recorder
@@ -119,14 +124,30 @@ def test_many_entries_leave_the_loop_free_between_slices() -> None:
         desk.release()
         audience = Audience()
         desk.ledger.listen(INBOX_ID, audience)
-        desk.tell(NUMBERED, *(insertion(number) for number in range(100)))
+        count = BULK_WEIGHT_MIN // INSERT_WEIGHT - 1
+        desk.tell(NUMBERED, *(insertion(number) for number in range(count)))
         turns = 0
-        while desk.ledger.folders[INBOX_ID].messages < 100:
+        while desk.ledger.folders[INBOX_ID].messages < count:
             await asyncio.sleep(0)
             turns += 1
-        assert turns > 100 * INSERT_WEIGHT // ledger_module.WEIGHT_PER_SLICE_MAX // 2
-        assert audience.uids == list(range(1, 101))
+        assert turns >= count * INSERT_WEIGHT // WEIGHT_PER_SLICE_MAX
+        assert audience.uids == list(range(1, count + 1))
         assert audience.modseqs == sorted(set(audience.modseqs))
+
+    run(story())
+
+
+def test_where_very_many_wait_more_are_taken_at_once() -> None:
+    async def story() -> None:
+        desk = Desk()
+        desk.release()
+        audience = Audience()
+        desk.ledger.listen(INBOX_ID, audience)
+        count = 3 * BULK_WEIGHT_PER_SLICE_MAX // INSERT_WEIGHT
+        desk.tell(NUMBERED, *(insertion(number) for number in range(count)))
+        await asyncio.sleep(1)
+        assert audience.uids == list(range(1, count + 1))
+        assert len(audience.modseqs) <= 6
 
     run(story())
 
