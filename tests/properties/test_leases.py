@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -98,6 +99,7 @@ class Store:
             holders.trash_since = now
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps)
 def test_a_block_stays_while_anybody_wants_it_and_is_freed_afterwards(taken: list[Step]) -> None:

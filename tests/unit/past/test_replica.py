@@ -36,6 +36,7 @@ SLOW = replace(FAST, tick_seconds=60.0, maintenance_interval_seconds=1e6, reply_
 # Notices past their time.
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_notices_and_receipts_go_when_their_time_is_over() -> None:
     async def story(ring: PastRing) -> None:
         bob = ring.organisation.user("bob")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import Role, SetRoles
 from epost.past.blocks import content_handle
@@ -65,6 +67,7 @@ def test_a_replica_far_from_its_place_is_kept_as_long_as_other_surplus() -> None
     in_ring(story, NAMES, config=FAST, reach=REACH)
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_who_cannot_find_the_replica_roots_tries_again_ever_more_rarely() -> None:
     async def story(ring: PastRing) -> None:
         overlays = [ring.node(name).overlay for name in await insert_astray(ring)]

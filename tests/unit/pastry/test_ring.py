@@ -24,6 +24,7 @@ def test_look_ups_go_right_in_rings_of_any_size(size: int) -> None:
     ring.look_ups_go_right(100)
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_a_hundred_nodes_route_in_few_hops() -> None:
     ring, _ = grown(100, seed=4)
     ring.observed.events.clear()
@@ -34,6 +35,7 @@ def test_a_hundred_nodes_route_in_few_hops() -> None:
     assert max(hops) <= 5
 
 
+@pytest.mark.no_cover
 def test_a_ring_at_rest_is_nearly_silent() -> None:
     ring, _ = grown(100, seed=5)
     ring.sent.clear()
@@ -42,6 +44,7 @@ def test_a_ring_at_rest_is_nearly_silent() -> None:
     assert max(ring.sent.values()) / 1800.0 < 1.0
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("config", "reports", "seconds_max"),
     [
@@ -104,6 +107,7 @@ def test_daemons_that_come_back_together_are_whole_as_fast_as_they_start(
     assert seconds < 4.0
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("size", [2, 3, 5, 40])
 @pytest.mark.parametrize("reports", [False, True])
 def test_after_all_nodes_were_killed_they_find_one_ring_again(size: int, reports: bool) -> None:
@@ -156,6 +160,7 @@ def test_a_ring_that_shrank_to_one_node_grows_again() -> None:
     ring.run_until(ring.is_converged, 5.0)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(("size", "seconds"), [(2, 300.0), (5, 60.0), (40, 300.0), (40, 5.0)])
 def test_the_parts_of_a_cut_ring_merge(size: int, seconds: float) -> None:
     ring, hosts = grown(size, seed=14, loss=0.01)
@@ -218,6 +223,7 @@ def test_a_good_bye_spares_the_others_the_wait() -> None:
     ring.run_until(ring.is_converged, 1.0)
 
 
+@pytest.mark.no_cover
 def test_no_look_up_goes_wrong_while_nodes_come_and_go() -> None:
     ring = Ring(seed=20, loss=0.01, duplication=0.01)
     churn = Churn(ring, mean_session_seconds=600.0)
@@ -291,6 +297,7 @@ def storm(seed: int) -> Ring:
     return ring
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(12))
 def test_when_a_storm_is_over_the_ring_is_whole(seed: int) -> None:
     ring = storm(seed)

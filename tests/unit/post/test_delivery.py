@@ -120,6 +120,7 @@ async def test_the_replay_set_remembers_the_first_word_and_forgets_after_expiry(
     assert received.find(b"f" * 32, b"i" * 16) is None
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_pauses_between_offers_grow_to_an_hour() -> None:
     async def story() -> None:
         world = World()

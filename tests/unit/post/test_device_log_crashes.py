@@ -111,6 +111,7 @@ async def check_afterlife(machine: Machine, acked: Acknowledged) -> None:
     await machine.stop()
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 @BOTH
 @pytest.mark.parametrize("scenario", [across_clusters, offline_and_back, big_records])
 def test_death_at_any_point_loses_nothing_acknowledged(
@@ -128,6 +129,7 @@ def test_death_at_any_point_loses_nothing_acknowledged(
     assert blows_at > 10
 
 
+@pytest.mark.no_cover
 @BOTH
 def test_death_at_any_point_of_a_restoration_loses_nothing(tail_in_head: bool) -> None:
     async def grow(alice: Machine) -> list[str]:

@@ -432,6 +432,7 @@ def test_receipts_of_many_recipients_are_logged_together() -> None:
     run(story())
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_a_notice_that_nobody_took_for_four_hours_is_reported_once_and_still_offered() -> None:
     async def story() -> None:
         world = World()
@@ -457,6 +458,7 @@ def test_a_notice_that_nobody_took_for_four_hours_is_reported_once_and_still_off
     run(story())
 
 
+@pytest.mark.no_cover
 def test_a_notice_that_delegates_keep_is_reported_after_three_days() -> None:
     async def story() -> None:
         world = World()

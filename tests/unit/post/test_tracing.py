@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from epost.past.tickets import NodeCertificates
 from epost.post.records import DeliveryState
 from epost.post.tracing import Reached, TracedMessage
@@ -46,6 +48,7 @@ def test_a_delivered_message_shows_the_receipt_of_the_device_that_took_it() -> N
     run(story())
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_a_late_message_shows_where_it_waits_and_that_its_sender_was_told() -> None:
     async def story() -> None:
         world = World()

@@ -132,6 +132,7 @@ def test_an_older_charter_never_comes_back() -> None:
     assert publish(groups, 1, b"still five") == members
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_after_the_root_died_its_heir_knows_children_terms_and_what_was_said() -> None:
     groups, members = board(seed=3)
     said = sign_publication(EDITOR, GROUP, 1, b"before")
@@ -150,6 +151,7 @@ def test_after_the_root_died_its_heir_knows_children_terms_and_what_was_said() -
     assert groups.readers_of(b"spam") == []
 
 
+@pytest.mark.no_cover
 def test_members_bring_the_charter_to_a_root_that_never_heard_of_it() -> None:
     groups, members = board(seed=4)
     nearest = sorted(groups.ring.live, key=lambda host: closeness(GROUP, host.id))

@@ -18,6 +18,7 @@ def grown(size: int, *, share: int = 3, **settings: object) -> tuple[Groups, lis
     return groups, names
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 20, 100])
 def test_news_reach_every_member_and_nobody_else(size: int) -> None:
     groups, names = grown(size, seed=size)
@@ -50,6 +51,7 @@ def test_a_forwarder_that_leaves_as_a_member_forwards_on() -> None:
     assert leaver not in groups.members(name)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("reports", [False, True])
 def test_after_a_third_of_the_nodes_died_the_trees_are_whole_again(reports: bool) -> None:
     groups, names = grown(60, seed=4, reports_unreachable=reports)
@@ -95,6 +97,7 @@ def test_newcomers_and_returning_members_are_reached() -> None:
     assert fresh in groups.members(name)
 
 
+@pytest.mark.no_cover
 def test_the_trees_of_a_cut_ring_grow_together_again() -> None:
     groups, names = grown(40, seed=8)
     groups.ring.part(groups.hosts[:20])
@@ -105,6 +108,7 @@ def test_the_trees_of_a_cut_ring_grow_together_again() -> None:
         groups.everybody_is_reached(name)
 
 
+@pytest.mark.no_cover
 def test_losses_are_repaired() -> None:
     groups, names = grown(40, seed=9, loss=0.05, duplication=0.05)
     groups.ring.run(120.0)
@@ -114,6 +118,7 @@ def test_losses_are_repaired() -> None:
         groups.everybody_is_reached(name)
 
 
+@pytest.mark.no_cover
 def test_refreshing_many_groups_takes_few_messages() -> None:
     groups = Groups(2, seed=10)
     leaf, _ = groups.hosts

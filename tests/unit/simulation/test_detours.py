@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from epost.pastry.observed import NodeFailed
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND
@@ -84,6 +86,7 @@ def test_a_relay_that_drops_everything_costs_time_or_all_of_it() -> None:
     at_place(story)
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_neighbours_that_are_cut_off_from_each_other_keep_each_other_in_their_leaf_sets() -> None:
     async def story() -> None:
         calm = OfficeConfig(machines=8, users=0, network=NetworkConfig(loss=0.0))

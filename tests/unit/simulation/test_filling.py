@@ -22,6 +22,7 @@ from epost.simulation.filling import (
 )
 
 
+@pytest.mark.no_cover
 def test_the_files_have_the_published_mean_median_and_maximum() -> None:
     sizes = file_sizes(FILES // 10)
     assert mean(sizes) == pytest.approx(10_517, rel=0.02)
@@ -52,6 +53,7 @@ def test_what_could_not_be_placed_whole_leaves_no_copies_behind() -> None:
     assert disks.place(15, 50, Rules(diverted_part=1.0)) is None, "all others have a copy already"
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_diversion_fills_a_ring_that_would_refuse_half_of_the_files_without() -> None:
     diverting = fill(NODES // 25, k=5, leaf_set=32, rules=Rules(), random=Random(2))
     assert diverting.success >= 0.993

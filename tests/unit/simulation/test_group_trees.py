@@ -14,6 +14,7 @@ def test_the_largest_group_has_everybody_and_the_next_ones_fewer() -> None:
     assert group_sizes(10_000, 150)[-1] == 19
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_all_members_are_reached_and_the_root_is_a_better_place_to_publish() -> None:
     random = Random(1)
     topology = Sphere(300, random)

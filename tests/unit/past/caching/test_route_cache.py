@@ -82,6 +82,7 @@ def test_what_is_looked_up_twice_over_a_node_stays_there_and_answers_the_third_t
     on_a_way(story)
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_interest_of_long_ago_does_not_count() -> None:
     async def story(way: Way) -> None:
         await way.look_up()
