@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import suppress
 
 from epost.apps.mail.index import MailIndex, Rendition
@@ -24,6 +25,8 @@ from epost.foundation.ports import Clock, Observer
 NUMBERED_AT_ONCE = 8 * NAMES_PER_RECORD_MAX
 """So many are one transaction of the index, and one append to the log."""
 RENDERED_AT_ONCE = 20
+TEXT_AT_ONCE_MAX = 1_000_000
+"""Characters of texts that are kept in memory before they are written."""
 RETRY_SECONDS_MIN = 30.0
 RETRY_SECONDS_MAX = 3600.0
 UID_VALIDITY_MAX = 0xFFFF_FFFF
@@ -70,13 +73,27 @@ class Backlog:
                     await self._woken.wait()
 
     async def _work_through(self) -> bool:
+        """Number and render everything; return whether nothing is left."""
+        if not await self._number():
+            return False
+        is_done, after = True, 0
+        while waiting := self._index.unrendered(RENDERED_AT_ONCE, after):
+            after = waiting[-1][0]
+            is_done = await self._render_some([email for _, email in waiting]) and is_done
+            if self._woken.is_set():  # what came meanwhile shows before the rest is rendered
+                self._woken.clear()
+                if not await self._number():
+                    return False
+        return is_done
+
+    async def _number(self) -> bool:
         try:
             await self._journal.reserve_modseqs()
             await self.number_everything()
         except EpostError as error:
             self._observer.record(MailWorkFailed("numbers", error))
             return False
-        return await self._render_mails()
+        return True
 
     def next_uid_validity(self) -> int:
         """Return a UIDVALIDITY that this device has not used for any folder."""
@@ -117,26 +134,39 @@ class Backlog:
                     ]
                 )
 
-    async def _render_mails(self) -> bool:
-        """Render what is not rendered; return whether nothing is left."""
-        is_done, after = True, 0
-        while waiting := self._index.unrendered(RENDERED_AT_ONCE, after):
-            for position, email in waiting:
-                after = position
-                try:
-                    await self.render(email)
-                except EpostError as error:
-                    is_done = False
-                    self._observer.record(MailWorkFailed("rendition", error))
-                await asyncio.sleep(0)
-        return is_done
+    async def _render_some(self, emails: Sequence[bytes]) -> bool:
+        """Render these mails, in one transaction if they are short; return whether all are."""
+        is_done = True
+        made: list[tuple[bytes, Rendition]] = []
+        for email in emails:
+            try:
+                made.append((email, await self._rendition(email)))
+            except EpostError as error:
+                is_done = False
+                self._observer.record(MailWorkFailed("rendition", error))
+            if sum(len(rendition.body_text) for _, rendition in made) > TEXT_AT_ONCE_MAX:
+                is_done = self._keep(made) and is_done
+                made = []
+            await asyncio.sleep(0)
+        return self._keep(made) and is_done
+
+    def _keep(self, made: Sequence[tuple[bytes, Rendition]]) -> bool:
+        try:
+            self._ledger.put_renditions(made)
+        except EpostError as error:
+            self._observer.record(MailWorkFailed("rendition", error))
+            return False
+        return True
 
     async def render(self, email: bytes) -> Rendition:
         """Render a mail now and keep it; raises UnavailableError if it cannot be had."""
+        rendition = await self._rendition(email)
+        self._ledger.put_renditions([(email, rendition)])
+        return rendition
+
+    async def _rendition(self, email: bytes) -> Rendition:
         content = self._index.content(email)
         if content is None:
             raise UnavailableError("the mail has not reached this device yet")
         octets = await self._store.get(content)
-        rendition = await work_on(len(octets), lambda: make_rendition(octets), self._offload)
-        self._ledger.put_rendition(email, rendition)
-        return rendition
+        return await work_on(len(octets), lambda: make_rendition(octets), self._offload)

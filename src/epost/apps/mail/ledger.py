@@ -135,15 +135,19 @@ class Ledger:
             del self._prepared[next(iter(self._prepared))]
         self._prepared[email] = rendition
 
-    def put_rendition(self, email: bytes, rendition: Rendition) -> None:
-        """Enter a rendition made later; open folders learn when the mail was sent."""
-        self._index.commit(Batch(self.state, renditions=[(email, rendition)]))
-        facts = self._index.facts((email,)).get(email)
-        placed = self._index.placements(self._index.places_of((email,)))
+    def put_renditions(self, made: Sequence[tuple[bytes, Rendition]]) -> None:
+        """Enter renditions made later; open folders learn when the mails were sent."""
+        if not made:
+            return
+        self._index.commit(Batch(self.state, renditions=list(made)))
+        emails = [email for email, _ in made]
+        facts = self._index.facts(emails)
+        placed = self._index.placements(self._index.places_of(emails))
         for placement, modseq in placed.values():
+            known = facts.get(placement.email) if placement.email else None
             audience = self._audiences.get(placement.folder)
-            if facts and placement.uid and audience:
-                audience.on_rendered(PlacedMail(placement, modseq, facts))
+            if known and placement.uid and audience:
+                audience.on_rendered(PlacedMail(placement, modseq, known))
 
     # What the log tells.
 

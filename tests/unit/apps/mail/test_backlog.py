@@ -122,6 +122,36 @@ def test_what_could_not_be_rendered_is_rendered_later() -> None:
     play(scene)
 
 
+def test_mails_that_come_while_others_are_rendered_show_before_those_are() -> None:
+    async def scene(alice: Member) -> None:
+        inbox = await alice.mail.mailbox.open("INBOX")
+        for number in range(100):
+            await alice.siblings.hear(insertion(number), SIBLING)
+        while not alice.index.envelopes([1]):
+            await asyncio.sleep(0)
+        await alice.siblings.hear(insertion(100), SIBLING)
+        while len(inbox.uids()) < 101:
+            await asyncio.sleep(0)
+        assert not alice.index.envelopes([90])
+        await asyncio.sleep(10)
+        assert alice.index.envelopes([90, 101])
+
+    play(scene)
+
+
+def test_one_mail_that_cannot_be_rendered_keeps_no_other_from_it() -> None:
+    async def scene(alice: Member) -> None:
+        inbox = await alice.mail.mailbox.open("INBOX")
+        for mail in (simple_mail(subject="first"), LARGE, simple_mail(subject="last")):
+            await inbox.append([NewMail(mail)])
+        await alice.restart(SimulatedMailIndex())
+        alice.ring.is_reachable = False
+        await asyncio.sleep(10)
+        assert sorted(alice.index.envelopes([1, 2, 3])) == [1, 3]
+
+    play(scene)
+
+
 def test_numbers_that_could_not_be_logged_are_given_later() -> None:
     async def scene(alice: Member) -> None:
         alice.log.error = DiskFull("no room")
