@@ -44,6 +44,10 @@ SCENARIOS = {
         "the same with everything stretched: for weeks (--minutes 43200)",
         lambda seed, defect: ServicesScenario(seed, defect, stretched(ServicesConfig())),
     ),
+    "services-weeks-small": Kind(
+        "the same with 24 machines and 6 users",
+        lambda seed, defect: ServicesScenario(seed, defect, stretched(SMALL)),
+    ),
     "storage": Kind("storage nodes under every kind of trouble, liars included", StorageScenario),
 }
 

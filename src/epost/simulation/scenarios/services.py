@@ -189,7 +189,7 @@ def _stretched_nodes(nodes: NodeConfigs) -> NodeConfigs:
             lease_sweep_seconds=6 * HOUR,
         ),
         post=PostConfig(
-            sibling_seconds=0.5 * HOUR,
+            sibling_seconds=1.25 * HOUR,
             sibling_seconds_alone=DAY,
             presence_seconds=HOUR,
             presence_gap_seconds_min=600.0,
