@@ -24,6 +24,10 @@ class NodeDisk:
         """Return when these writes, and all asked for earlier, are on disk; raises DiskFull."""
         await self._driver.durable(writes)
 
+    def write_later(self, writes: Sequence[Write]) -> None:
+        """Write soon what nobody is ever told of, and what may be lost in a crash."""
+        self._driver.write_later(writes)
+
     def require_room(self, size_bytes: int) -> None:
         """Raise DiskFull if new mail of this size would leave the disk too little."""
         if self._vault.room_bytes() < RESERVE_BYTES + size_bytes:

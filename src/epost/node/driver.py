@@ -182,10 +182,17 @@ class Driver:
         """
         if self.stopped.done():
             raise UnavailableError("the node has stopped")
-        self._perform(is_awaited=not writes)
-        if writes:
-            self._commit(writes, is_awaited=True)
+        for write in writes:
+            self.outbox.write(write)
+        self._perform(is_awaited=True)
         await self._commits.written()
+
+    def write_later(self, writes: Sequence[Write]) -> None:
+        """Write soon what nobody is ever told of: no send and no story waits for it."""
+        if self.stopped.done():
+            return
+        self._perform()
+        self._commits.write_later(writes)
 
     def run_story(self, story: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a story in the background; its failure is observed, its bugs stop the node."""
@@ -369,7 +376,7 @@ class Driver:
     async def _written(self) -> None:
         while not (self._commits.are_done or self._has_failed()):
             try:
-                await self._commits.written()
+                await self._commits.all_written()
             except (EpostError, OSError):
                 return  # the callback of the failed commit has stopped the node
             # It is taken off the list by a callback, which may be due only now.

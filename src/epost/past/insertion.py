@@ -67,6 +67,9 @@ class Disk(Protocol):
     async def durable(self, writes: Sequence[Write]) -> None:
         """Return when these writes, and all asked for earlier, are on disk; raises DiskFull."""
 
+    def write_later(self, writes: Sequence[Write]) -> None:
+        """Write soon what nobody is ever told of, and what may be lost in a crash."""
+
     def require_room(self, size_bytes: int) -> None:
         """Raise DiskFull if there is no room for new mail of this size."""
 
@@ -279,8 +282,8 @@ class Insertions:
         if entry and entry.roles & Role.UNPUSHED and order(entry) == order(proven):
             removed = Role.UNPUSHED | and_remove
             kept = Role.NONE if and_remove else self._replica.cache.role_after_push(entry)
-            self._around.outbox.write(SetRoles(proven.handle, add=kept, remove=removed))
-            self._disk.wake()
+            # Lost in a crash, it is pushed once more: nobody waits for this.
+            self._disk.write_later([SetRoles(proven.handle, add=kept, remove=removed)])
 
     def _land(self, handle: Handle) -> None:
         left = self._in_flight[handle] - 1

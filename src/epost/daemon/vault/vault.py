@@ -34,8 +34,9 @@ from epost.node.vault_rows import require_valid
 
 RESERVE_BYTES = 1 << 30
 """Left free on the disk for everything else on the machine."""
-
-
+UNAWAITED_SECONDS = 0.5
+"""For so long a commit may lie unwritten that nobody waits for."""
+UNAWAITED_COMMITS_MAX = 256
 ROWS_COUNTED_AT_ONCE = 200
 COUNTING_PAUSE_SECONDS = 0.005
 """With it 100,000 blocks are counted in some 4 s after the start, at half of the loop's time."""
@@ -73,6 +74,8 @@ class SqliteVault:
         self._waiting: deque[_Waiting] = deque()
         self._bytes_waiting = 0
         self._number = 0
+        self._unwritten: list[Commit] = []
+        self._writing_later: asyncio.TimerHandle | None = None
         self._failure: OSError | DiskFull | None = None
         with ExitStack() as opened:
             self._open(opened)
@@ -175,6 +178,7 @@ class SqliteVault:
     async def close(self) -> None:
         """Finish pending commits and loads; then others may use the folder."""
         self._failure = self._failure or _closed()
+        self._write_now()
         await self._loop.run_in_executor(None, self._opened.close)
 
     def _count_more(self) -> None:
@@ -186,12 +190,25 @@ class SqliteVault:
     def _submit(
         self, changes: Sequence[Change], *, is_awaited: bool = True
     ) -> asyncio.Future[None]:
-        commit = Commit(self._number, changes, self._planner.totals, is_awaited)
+        commit = Commit(self._number, changes, self._planner.totals)
         done: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append(_Waiting(commit.number, commit.size_bytes(), done))
         self._bytes_waiting += self._waiting[-1].size_bytes
-        self._writer.submit(commit)
+        self._unwritten.append(commit)
+        if is_awaited or len(self._unwritten) >= UNAWAITED_COMMITS_MAX:
+            self._write_now()
+        elif self._writing_later is None:
+            self._writing_later = self._loop.call_later(UNAWAITED_SECONDS, self._write_now)
         return done
+
+    def _write_now(self) -> None:
+        """Hand over what was committed, in one piece: the writer flushes it as one."""
+        if self._writing_later is not None:
+            self._writing_later.cancel()
+            self._writing_later = None
+        if self._unwritten:
+            commits, self._unwritten = self._unwritten, []
+            self._writer.submit(commits)
 
     def _tell_written(self, number: int, error: OSError | DiskFull | None) -> None:
         """On the writer's thread: have the loop told, unless it was closed before us."""

@@ -1,14 +1,12 @@
 """The thread that writes: whatever was committed during the last flush goes to disk as one.
 
-Group commit makes many small commits as cheap as a large one, and nobody waits for a timer: a
-commit that finds the thread idle is written at once. One that nobody waits for is written with the
-next that somebody does, or after half a second.
+Group commit makes many small commits as cheap as a large one, and nobody waits for a timer: what
+finds the thread idle is written at once.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -25,8 +23,6 @@ from epost.foundation.ports import DeleteNote, PutNote
 from epost.node.vault_rows import Totals
 
 GROUP_COMMITS_MAX = 2000
-UNAWAITED_SECONDS = 0.5
-"""For so long a commit may lie unwritten that nobody waits for."""
 FREE_PAGES_KEPT = 4096
 """Pages of 4 KiB that stay in the file for what is written next: 16 MiB."""
 VACUUM_PAGES_MAX = 1024
@@ -76,12 +72,11 @@ Change = PutRow | DropRow | PutPart | DropBody | PutNote | DeleteNote
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """Changes to be written all or none, and the totals after them; `is_awaited`: at once."""
+    """Changes to be written all or none, and the totals after them."""
 
     number: int
     changes: Sequence[Change]
     totals: Totals
-    is_awaited: bool = True
 
     def size_bytes(self) -> int:
         """Return roughly how much room the disk needs for it."""
@@ -108,18 +103,18 @@ class Writer:
         self._connection = connection
         self._files = files
         self._on_written = on_written
-        self._queue: SimpleQueue[Commit | None] = SimpleQueue()
+        self._queue: SimpleQueue[Sequence[Commit]] = SimpleQueue()
         self._groups = 0
         self._thread = threading.Thread(target=self._run, name="vault writer", daemon=True)
         self._thread.start()
 
-    def submit(self, commit: Commit) -> None:
-        """Have a commit written as soon as the last group is."""
-        self._queue.put(commit)
+    def submit(self, commits: Sequence[Commit]) -> None:
+        """Have commits written, at least one, as soon as the last group is."""
+        self._queue.put(commits)
 
     def finish(self) -> None:
         """Write what was submitted and end the thread; waits for it."""
-        self._queue.put(None)
+        self._queue.put(())
         self._thread.join()
 
     def _run(self) -> None:
@@ -133,23 +128,17 @@ class Writer:
             self._on_written(group[-1].number, failure)
 
     def _next_group(self) -> list[Commit]:
-        """Wait for a commit and take those behind it, for a while if nobody waits for any of them;
-        empty at the end."""
-        group: list[Commit] = []
-        commit = self._queue.get()
-        until, is_awaited = time.monotonic() + UNAWAITED_SECONDS, False
-        while commit is not None:
-            group.append(commit)
-            is_awaited = is_awaited or commit.is_awaited
-            if len(group) == GROUP_COMMITS_MAX:
-                return group
+        """Wait for commits and take all that are there by then; empty at the end."""
+        group = list(self._queue.get())
+        while group and len(group) < GROUP_COMMITS_MAX:
             try:
-                patience = 0.0 if is_awaited else max(0.0, until - time.monotonic())
-                commit = self._queue.get(timeout=patience)
+                more = self._queue.get_nowait()
             except Empty:
-                return group
-        if group:
-            self._queue.put(None)  # seen too early: the group comes first
+                break
+            if not more:
+                self._queue.put(more)  # seen too early: the group comes first
+                break
+            group += more
         return group
 
     def _write(self, group: Sequence[Commit]) -> None:

@@ -233,7 +233,7 @@ def test_a_row_that_was_read_is_read_anew_once_a_change_of_it_is_on_disk(tmp_pat
 def test_a_commit_that_nobody_waits_for_shares_the_flush_of_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("epost.daemon.vault.writer.UNAWAITED_SECONDS", 3600.0)
+    monkeypatch.setattr("epost.daemon.vault.vault.UNAWAITED_SECONDS", 3600.0)
 
     async def story(vault: SqliteVault) -> None:
         soon = vault.commit_soon([put(b"one")])
