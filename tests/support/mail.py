@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -23,6 +23,7 @@ from epost.crypto.signed import sign
 from epost.crypto.signing import Kind, SigningKey
 from epost.foundation.codec import encode
 from epost.foundation.errors import EpostError, NoSuchBlock, NoSuchUser, UnavailableError
+from epost.foundation.octets import Octets, windows
 from epost.past.durability import Durability
 from epost.post.account_blocks import Identity
 from epost.post.accounts import Contact
@@ -178,7 +179,8 @@ class MemoryMessages:
     confidential: list[bool] = field(default_factory=list)
     error: EpostError | None = None
 
-    async def store(self, plaintext: bytes, *, confidential: bool = False) -> Stored:
+    async def store(self, octets: Octets, *, confidential: bool = False) -> Stored:
+        plaintext = octets[:]
         await asyncio.sleep(0)
         if self.error is not None:
             raise self.error
@@ -200,6 +202,10 @@ class MemoryMessages:
             return self.ring.blocks[reference.digest]
         except KeyError:
             raise NoSuchBlock(str(reference)) from None
+
+    async def stream(self, reference: Reference) -> AsyncGenerator[bytes, None]:
+        for window in windows(await self.fetch(reference)):
+            yield window
 
 
 def account(name: str, *, aliases: tuple[str, ...] = (), flags: int = 0) -> AccountCert:

@@ -228,6 +228,7 @@ class Node:
             is_clock_sound=self.clock_check.is_sound,
             sending_ms=self.clock_check.sending_ms,
             replicas_wanted=self.issuers.replication_factor,
+            ring_view=lambda: self.replica.membership.view,
         )
 
     def _make_post(
@@ -263,6 +264,7 @@ class Node:
                 observer=services.observer,
                 reading=services.read_receipts,
                 run_story=self.driver.run_story,
+                spool=user.spool,
             ),
             user.open_index(),
             offload=user.offload,

@@ -11,6 +11,7 @@ from epost.crypto.certificates import OrganisationTrust
 from epost.crypto.signing import SigningKey
 from epost.foundation.ids import BlockKind, NodeHandle
 from epost.foundation.ports import Clock, Entropy, Observer, Sealing, Transport, Vault
+from epost.foundation.spool import IN_MEMORY, Spool
 from epost.node.thrift import Mains, PowerAndLink, ThriftConfig
 from epost.past.config import PastConfig
 from epost.pastry.config import PastryConfig
@@ -67,3 +68,4 @@ class UserOfNode:
     first_blocks: Sequence[tuple[BlockKind, bytes]] = field(repr=False)
     open_index: Callable[[], MailIndex]
     offload: Offload
+    spool: Spool = IN_MEMORY

@@ -2,12 +2,17 @@
 
 A plaintext that this account stored before is never stored again: its reference is remembered, so
 that forwarding a mail or keeping a copy in Sent costs nothing in any mode.
+
+Long ones are stored and read chunk by chunk, a few at a time: however long they are, and however
+many are on their way, the same amount of memory holds them.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated, assert_never
 
@@ -24,6 +29,7 @@ from epost.foundation.errors import (
     RefusedError,
 )
 from epost.foundation.ids import U63, BlockKind, Bytes32, Handle
+from epost.foundation.octets import WINDOW_BYTES, Octets, windows
 from epost.foundation.ports import Entropy
 from epost.past.durability import Durability
 from epost.past.space.placement import PLACES_TRIED_MAX
@@ -40,16 +46,18 @@ from epost.post.frames import (
     open_frame,
     seal_frame,
 )
-from epost.post.parallel import in_parallel
+from epost.post.parallel import in_parallel, read_ahead
 from epost.post.ports import BlockStore, Leases
 from epost.post.reference_memory import ReferenceMemory, Remembered
 from epost.post.references import Reference, Secrecy
 from epost.post.unneeded import UnneededBlocks
 
-MESSAGE_BYTES_MAX = 256 * 1024 * 1024
-"""Longest plaintext; manifests hold 16 GiB, but messages are handled in memory."""
+MESSAGE_BYTES_MAX = 2 * 1024 * 1024 * 1024
+"""Longest plaintext, though manifests could list more; formerly 256 MiB (decision 0054)."""
 CHUNKS_MAX = 16_384
 CHUNKS_IN_FLIGHT = 4
+"""Frames of a chunk or more that are being stored, of all messages together; and how far a reader
+of one message runs ahead."""
 _PUBLIC_SECRET = derive(bytes(32), "cvg/public").key
 
 
@@ -105,9 +113,10 @@ class MessageStore:
         self._entropy = entropy
         self._replicas_wanted = replicas_wanted
         self._config = config
+        self._large_insertions = asyncio.Semaphore(CHUNKS_IN_FLIGHT)
 
     async def store(
-        self, plaintext: bytes, *, secrecy: Secrecy | None = None, confidential: bool = False
+        self, plaintext: Octets, *, secrecy: Secrecy | None = None, confidential: bool = False
     ) -> Stored:
         """Store a message; without `secrecy` the rules of crypto 5.4 choose it.
 
@@ -116,7 +125,7 @@ class MessageStore:
         """
         if len(plaintext) > MESSAGE_BYTES_MAX:
             raise MessageTooLarge(f"{len(plaintext)} bytes, at most {MESSAGE_BYTES_MAX}")
-        sha256 = hashlib.sha256(plaintext).digest()
+        sha256 = await _sha256(plaintext)
         remembered = self._memory.recall(sha256)
         if remembered is not None and secrecy in {None, remembered.reference.mode}:
             reused = await self._reuse(sha256, remembered)
@@ -126,24 +135,36 @@ class MessageStore:
         if len(plaintext) > SINGLE_FRAME_BYTES_MAX:
             stored = await self._store_chunks(plaintext, sha256, mode)
         else:
-            stored = await self._insert(encode_frame(plaintext), Codec.RAW, len(plaintext), mode)
+            stored = await self._store_frame(plaintext, 0, len(plaintext), mode)
         self._memory.remember(sha256, Remembered(stored.reference, stored.durability))
         return stored
 
     async def fetch(self, reference: Reference) -> bytes:
-        """Return a message.
+        """Return a message, whole: not for long ones.
 
         Raises NoSuchBlock, UnavailableError, and AuthenticityError or PeerError if whoever made
         the reference made it wrongly.
         """
+        async with aclosing(self.stream(reference)) as pieces:
+            return b"".join([piece async for piece in pieces])
+
+    async def stream(self, reference: Reference) -> AsyncGenerator[bytes, None]:
+        """Yield a message piece by piece, none longer than a frame; raises as `fetch`.
+
+        It is not proved to be the message that was stored before the last piece was taken.
+        """
         codec, raw = await self._fetch_block(reference.digest, reference.key)
         if (codec is Codec.MANIFEST) != (reference.codec == Codec.MANIFEST):
             raise MalformedPacket("a manifest where none was promised, or none where one was")
-        if codec is Codec.MANIFEST:
-            raw = await self._fetch_chunks(_MANIFEST.decode(raw))
-        if len(raw) != reference.raw_length:
+        manifest = _MANIFEST.decode(raw) if codec is Codec.MANIFEST else None
+        if (manifest.total if manifest else len(raw)) != reference.raw_length:
             raise MalformedPacket("a message of another length than its reference says")
-        return raw
+        if manifest is None:
+            yield raw
+            return
+        async with aclosing(self._chunks(manifest)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def handles_of(self, reference: Reference) -> list[Handle]:
         """Return the handles of every block of a message; fetches the manifest, if there is one."""
@@ -216,22 +237,33 @@ class MessageStore:
                 return Stored(reference, insertion.durability)
             mode = Secrecy.UNIQUE  # another key, another handle, another part of the ring
 
-    async def _store_chunks(self, plaintext: bytes, sha256: bytes, mode: Secrecy) -> Stored:
-        async def store_chunk(start: int) -> Stored:
-            raw = plaintext[start : start + CHUNK_BYTES]
+    async def _store_frame(self, plaintext: Octets, start: int, end: int, mode: Secrecy) -> Stored:
+        """Store some of a plaintext in one block; waits until there is memory for it."""
+        if end - start < CHUNK_BYTES:
+            raw = plaintext[start:end]
             return await self._insert(encode_frame(raw), Codec.RAW, len(raw), mode)
+        async with self._large_insertions:
+            framed = encode_frame(plaintext[start:end])
+            return await self._insert(framed, Codec.RAW, end - start, mode)
 
-        starts = range(0, len(plaintext), CHUNK_BYTES)
-        stored = await in_parallel([store_chunk(s) for s in starts], at_once=CHUNKS_IN_FLIGHT)
+    async def _store_chunks(self, plaintext: Octets, sha256: bytes, mode: Secrecy) -> Stored:
+        size = len(plaintext)
+        stored = await in_parallel(
+            [
+                self._store_frame(plaintext, start, min(start + CHUNK_BYTES, size), mode)
+                for start in range(0, size, CHUNK_BYTES)
+            ],
+            at_once=CHUNKS_IN_FLIGHT,
+        )
         manifest = Manifest(
             1,
-            len(plaintext),
+            size,
             sha256,
             CHUNK_BYTES,
             tuple(Chunk(s.reference.digest, s.reference.key) for s in stored),
         )
         framed = encode_manifest_frame(encode(manifest))
-        whole = await self._insert(framed, Codec.MANIFEST, len(plaintext), mode)
+        whole = await self._insert(framed, Codec.MANIFEST, size, mode)
         durability = whole.durability.combine(*(s.durability for s in stored))
         return Stored(whole.reference, durability)
 
@@ -240,7 +272,7 @@ class MessageStore:
         block = await self._blocks.lookup(Handle(BlockKind.CONTENT, block_digest))
         return decode_frame(open_frame(key, block))
 
-    async def _fetch_chunks(self, manifest: Manifest) -> bytes:
+    async def _chunks(self, manifest: Manifest) -> AsyncGenerator[bytes, None]:
         if manifest.total > MESSAGE_BYTES_MAX or not 0 < manifest.chunk_size <= CHUNK_BYTES:
             raise MalformedPacket("a manifest beyond the limits")
         if len(manifest.chunks) * manifest.chunk_size >= manifest.total + manifest.chunk_size:
@@ -252,11 +284,24 @@ class MessageStore:
                 raise MalformedPacket("not a chunk")
             return raw
 
-        fetches = [fetch_chunk(chunk) for chunk in manifest.chunks]
-        whole = b"".join(await in_parallel(fetches, at_once=CHUNKS_IN_FLIGHT))
-        if len(whole) != manifest.total or hashlib.sha256(whole).digest() != manifest.sha256:
+        size, hasher = 0, hashlib.sha256()
+        fetches = map(fetch_chunk, manifest.chunks)
+        async with aclosing(read_ahead(fetches, at_once=CHUNKS_IN_FLIGHT)) as chunks:
+            async for raw in chunks:
+                size += len(raw)
+                hasher.update(raw)
+                yield raw
+        if size != manifest.total or hasher.digest() != manifest.sha256:
             raise HashMismatch("the chunks are not the message that the manifest names")
-        return whole
+
+
+async def _sha256(plaintext: Octets) -> bytes:
+    hasher = hashlib.sha256()
+    for window in windows(plaintext):
+        hasher.update(window)
+        if len(plaintext) > WINDOW_BYTES:
+            await asyncio.sleep(0)
+    return hasher.digest()
 
 
 def organisation_convergence(secret: bytes) -> bytes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -28,3 +29,24 @@ async def in_parallel(stories: Sequence[Coroutine[Any, Any, T]], *, at_once: int
             task.cancel()
         for story in stories:
             story.close()  # those that never got a slot; finished ones do not mind
+
+
+async def read_ahead(
+    stories: Iterable[Coroutine[Any, Any, T]], *, at_once: int
+) -> AsyncGenerator[T, None]:
+    """Yield the results in the order given; at most `at_once` run or wait to be taken.
+
+    The first error is raised and the rest cancelled. Use `contextlib.aclosing` around it.
+    """
+    running: deque[asyncio.Task[T]] = deque()
+    try:
+        for story in stories:
+            running.append(asyncio.ensure_future(story))
+            if len(running) == at_once:
+                yield await running.popleft()
+        while running:
+            yield await running.popleft()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

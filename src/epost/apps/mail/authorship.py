@@ -20,6 +20,7 @@ from epost.apps.mail.mime.structure import Part
 from epost.crypto.certificates import AccountCert, AccountFlag
 from epost.crypto.names import canonical
 from epost.foundation.errors import NotPermitted, RefusedError
+from epost.foundation.octets import Joined, Octets, excerpt
 
 RESERVED_PREFIX = "x-epost-"
 """Header fields that only this program's gateways write."""
@@ -30,12 +31,12 @@ _BLIND = re.compile(
 _BARE_CR = re.compile(rb"\r(?!\n)")
 
 
-def read_checked_header(octets: bytes, mail: Part) -> HeaderFields:
+def read_checked_header(octets: Octets, mail: Part) -> HeaderFields:
     """Read a mail's header; raises NotPermitted if programs could read it differently.
 
     A field that this program passes over, but a mail client shows, would escape the check.
     """
-    block = mail.header.cut(octets)
+    block = mail.header.cut(octets, HEADER_BYTES_READ_MAX + 1)
     if len(block) > HEADER_BYTES_READ_MAX or _BARE_CR.search(block):
         raise NotPermitted("the header is too long, or has a CR that ends no line")
     fields = read_fields(block)
@@ -79,11 +80,14 @@ def is_own_name(address: str, own: Collection[str]) -> bool:
         return False
 
 
-def without_blind_copies(octets: bytes, mail: Part) -> bytes:
+def without_blind_copies(octets: Octets, mail: Part) -> Octets:
     """Return the mail without Bcc: the one thing that is ever changed in it (RFC 5322 3.6.3)."""
     header = mail.header.cut(octets)
     remaining = _BLIND.sub(b"", header)
-    return octets if len(remaining) == len(header) else remaining + octets[mail.header.end :]
+    if len(remaining) == len(header):
+        return octets
+    body = excerpt(octets, mail.header.end, len(octets))
+    return remaining + body if isinstance(body, bytes) else Joined((remaining, body))
 
 
 def _require_own(field: str, value: str, own: Collection[str]) -> None:

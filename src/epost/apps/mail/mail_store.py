@@ -6,7 +6,10 @@ is not stored again, however it came here. What comes back is the mail to the oc
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Protocol, assert_never
 
@@ -18,7 +21,9 @@ from epost.apps.mail.mime.skeleton import (
     SKELETON_BYTES_MAX,
     SKELETONS,
     Skeleton,
+    SlotWriter,
     SplitMail,
+    check,
     join,
     split,
 )
@@ -36,6 +41,8 @@ from epost.apps.mail.records import (
 )
 from epost.foundation.codec import encode
 from epost.foundation.errors import LimitExceeded, MalformedPacket, MessageTooLarge
+from epost.foundation.octets import Octets
+from epost.foundation.spool import IN_MEMORY, Spool
 from epost.past.durability import Durability
 from epost.post.app_ids import AppId
 from epost.post.log_records import Entry
@@ -44,7 +51,12 @@ from epost.post.parallel import in_parallel
 from epost.post.references import Reference
 
 PARTS_AT_ONCE = 8
+IN_MEMORY_BYTES_MAX = 4 * 1024 * 1024
+"""Longer mails are put together in the spool."""
+SPOOLED_AT_ONCE = 2
+"""Mails that are being put together there."""
 RECENT_BYTES_MAX = 64 * 1024 * 1024
+"""Mails read lately that are kept, in memory; and apart from them, in the spool."""
 CONFIDENTIAL = frozenset({"personal", "private", "company-confidential"})
 """Values of Sensitivity: (RFC 2156 5.3.4) that keep a mail's parts out of organisation mode."""
 
@@ -52,12 +64,16 @@ CONFIDENTIAL = frozenset({"personal", "private", "company-confidential"})
 class Messages(Protocol):
     """The message store (paper 3.2)."""
 
-    async def store(self, plaintext: bytes, *, confidential: bool = False) -> StoredMessage:
+    async def store(self, plaintext: Octets, *, confidential: bool = False) -> StoredMessage:
         """Store a message, or find that it is stored."""
         ...
 
     async def fetch(self, reference: Reference) -> bytes:
         """Return a message; raises NoSuchBlock, UnavailableError, AuthenticityError, PeerError."""
+        ...
+
+    def stream(self, reference: Reference) -> AsyncGenerator[bytes, None]:
+        """Yield it piece by piece; raises as `fetch`, perhaps after the last piece."""
         ...
 
 
@@ -81,16 +97,22 @@ class MailStore:
     """Puts mails into the message store and gets them back."""
 
     def __init__(
-        self, messages: Messages, offload: Offload, records: LogRecords | None = None
+        self,
+        messages: Messages,
+        offload: Offload,
+        records: LogRecords | None = None,
+        spool: Spool = IN_MEMORY,
     ) -> None:
-        """`records` has the mails that are still in the log."""
+        """`records` has the mails that are still in the log, `spool` room for large ones."""
         self._messages = messages
         self._records = records
         self._offload = offload
-        self._recent: OrderedDict[Stored, bytes] = OrderedDict()
-        self._recent_bytes = 0
+        self._spool = spool
+        self._spooling = asyncio.Semaphore(SPOOLED_AT_ONCE)
+        self._recent = _RecentMails()
+        self._recent_spooled = _RecentMails()
 
-    async def put(self, octets: bytes, structure: Part) -> PutMail:
+    async def put(self, octets: Octets, structure: Part) -> PutMail:
         """Store a mail; raises MessageTooLarge, DiskFull, UnavailableError."""
         if len(octets) > MAIL_SIZE_BYTES_MAX:
             raise MessageTooLarge(f"{len(octets)} bytes, at most {MAIL_SIZE_BYTES_MAX}")
@@ -107,8 +129,8 @@ class MailStore:
         durability = skeleton.durability.combine(*(part.durability for part in parts))
         return PutMail(content, durability)
 
-    async def get(self, content: Content) -> bytes:
-        """Return the exact octets of a mail.
+    async def get(self, content: Content) -> Octets:
+        """Return the exact octets of a mail: a long one lies in the spool, whole and proved.
 
         Raises NoSuchBlock, UnavailableError; AuthenticityError or PeerError if its sender made it
         wrongly.
@@ -124,7 +146,7 @@ class MailStore:
                 raise AssertionError("the index resolves notices")
         assert_never(content)
 
-    async def _get_logged(self, content: Logged) -> bytes:
+    async def _get_logged(self, content: Logged) -> Octets:
         assert self._records is not None, "only snapshots name records"
         entry = await self._records.entry(content.cluster, content.sequence)
         record = decode_record(entry.payload)
@@ -137,33 +159,68 @@ class MailStore:
         """Return the mail's first octets, without its parts: as a rule, the whole header."""
         return (await self._skeleton(content)).literals[0]
 
-    async def _get_stored(self, content: Stored) -> bytes:
-        # The whole reference counts: mails that differ in their parts may share a skeleton.
-        if content in self._recent:
-            self._recent.move_to_end(content)
-            return self._recent[content]
+    async def _get_stored(self, content: Stored) -> Octets:
+        if known := self._recent.get(content) or self._recent_spooled.get(content):
+            return known
         skeleton = await self._skeleton(content)
+        check(skeleton)
         if [slot.size for slot in skeleton.slots] != [p.raw_length for p in content.parts]:
             raise MalformedPacket("the parts are not those of the skeleton")
+        if skeleton.size > IN_MEMORY_BYTES_MAX:
+            return await self._spooled(content, skeleton)
         fetches = [self._messages.fetch(part) for part in content.parts]
         parts = await in_parallel(fetches, at_once=PARTS_AT_ONCE)
         octets = await work_on(skeleton.size, lambda: join(skeleton, parts), self._offload)
-        self._remember(content, octets)
+        self._recent.keep(content, octets)
+        return octets
+
+    async def _spooled(self, content: Stored, skeleton: Skeleton) -> Octets:
+        """Put a mail together in the spool, piece by piece."""
+        async with self._spooling:
+            if known := self._recent_spooled.get(content):  # whoever was before wanted the same
+                return known
+            writer = self._spool.begin()
+            writer.write(skeleton.literals[0])
+            rest = zip(skeleton.slots, content.parts, skeleton.literals[1:], strict=True)
+            for slot, part, literal in rest:
+                written = SlotWriter(slot)
+                async with aclosing(self._messages.stream(part)) as pieces:
+                    async for piece in pieces:
+                        writer.write(written.feed(piece))
+                        await writer.drain()
+                writer.write(written.finish())
+                writer.write(literal)
+                await writer.drain()
+            octets = await writer.finish()
+        self._recent_spooled.keep(content, octets)
         return octets
 
     async def _skeleton(self, content: Stored) -> Skeleton:
         require_bounded(content)
         return SKELETONS.decode(await self._messages.fetch(content.skeleton))
 
-    def _remember(self, content: Stored, octets: bytes) -> None:
-        """Keep mails read lately: clients fetch a large one piece by piece."""
-        if content in self._recent:
+
+class _RecentMails:
+    """Mails read lately: clients fetch a large one piece by piece. The last one is always kept."""
+
+    def __init__(self) -> None:
+        # The whole reference counts: mails that differ in their parts may share a skeleton.
+        self._mails: OrderedDict[Stored, Octets] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, content: Stored) -> Octets | None:
+        if content in self._mails:
+            self._mails.move_to_end(content)
+        return self._mails.get(content)
+
+    def keep(self, content: Stored, octets: Octets) -> None:
+        if content in self._mails:
             return
-        self._recent[content] = octets
-        self._recent_bytes += len(octets)
-        while self._recent_bytes > RECENT_BYTES_MAX:
-            _, dropped = self._recent.popitem(last=False)
-            self._recent_bytes -= len(dropped)
+        self._mails[content] = octets
+        self._bytes += len(octets)
+        while self._bytes > RECENT_BYTES_MAX and len(self._mails) > 1:
+            _, dropped = self._mails.popitem(last=False)
+            self._bytes -= len(dropped)
 
 
 def require_bounded(content: Stored) -> None:
@@ -174,7 +231,7 @@ def require_bounded(content: Stored) -> None:
         raise LimitExceeded(f"a mail of more than {MAIL_SIZE_BYTES_MAX} bytes")
 
 
-def _split(octets: bytes, structure: Part) -> SplitMail:
+def _split(octets: Octets, structure: Part) -> SplitMail:
     """Cut a mail into at most PARTS_MAX parts, so that their references fit into a notice."""
     threshold = PART_THRESHOLD_BYTES
     while True:
@@ -184,7 +241,7 @@ def _split(octets: bytes, structure: Part) -> SplitMail:
         threshold *= 4
 
 
-def _is_confidential(octets: bytes, structure: Part) -> bool:
-    header = structure.header.cut(octets)[:HEADER_BYTES_READ_MAX]
+def _is_confidential(octets: Octets, structure: Part) -> bool:
+    header = structure.header.cut(octets, HEADER_BYTES_READ_MAX)
     sensitivity = read_fields(header).first("sensitivity")
     return (sensitivity or "").strip().lower() in CONFIDENTIAL

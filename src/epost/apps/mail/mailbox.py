@@ -21,6 +21,7 @@ from typing import Protocol
 import msgspec
 
 from epost.apps.mail.account_changes import AccountListener
+from epost.foundation.octets import Octets
 
 INBOX = "INBOX"  # the only name that always exists; servers pass it in this spelling
 SEPARATOR = "/"
@@ -130,7 +131,7 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class NewMail:
-    octets: bytes
+    octets: Octets
     flags: frozenset[str] = frozenset()
     internal_date: MailTime | None = None  # None: now, by the application's clock
 
@@ -248,7 +249,7 @@ class FolderReading(Protocol):
         """When each message came to this folder, in seconds; None if nobody noted it."""
         ...
 
-    async def octets(self, uid: int) -> bytes:
+    async def octets(self, uid: int) -> Octets:
         """The exact original mail; raises `UnavailableError`, `NoSuchMail` when it is gone."""
         ...
 

@@ -30,6 +30,7 @@ from epost.apps.mail.mime.structure import parse_structure
 from epost.apps.mail.records import Inline
 from epost.apps.mail.writing import MailWriter
 from epost.foundation.errors import NoSuchMail
+from epost.foundation.octets import Octets
 
 COMPARED_SLICE = 20_000
 """How many MODSEQs are looked at between two turns of the loop."""
@@ -145,7 +146,7 @@ class OpenFolder:
             await asyncio.sleep(0)
         return found
 
-    async def octets(self, uid: int) -> bytes:
+    async def octets(self, uid: int) -> Octets:
         """The exact original mail; raises UnavailableError, NoSuchMail."""
         email = self._rows.email(uid)
         content = self._index.content(email) if email else None

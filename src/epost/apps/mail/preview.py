@@ -4,6 +4,7 @@ import re
 
 from epost.apps.mail.mime.decoding import leaf_text
 from epost.apps.mail.mime.structure import Part, PartKind
+from epost.foundation.octets import Octets
 
 PREVIEW_CHARACTERS_MAX = 200  # RFC 8970 3.1 allows 256
 _READ_CHARACTERS = 16 * 1024
@@ -18,7 +19,7 @@ _ENTITY = re.compile("|".join(_ENTITIES))
 _QUOTED_LINE = re.compile(r"^>.*$", re.MULTILINE)
 
 
-def preview_of(octets: bytes, mail: Part) -> str:
+def preview_of(octets: Octets, mail: Part) -> str:
     """At most 200 characters of the mail's own text, on one line; empty if it has none."""
     for part in _leaves(mail):
         if part.content.media_type in ("text/plain", "text/html"):

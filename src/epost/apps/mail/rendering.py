@@ -16,8 +16,9 @@ from epost.apps.mail.mime.addresses import (
     read_addresses,
 )
 from epost.apps.mail.mime.content import Content, Parameters
-from epost.apps.mail.mime.headers import HeaderFields, read_fields
+from epost.apps.mail.mime.headers import HEADER_BYTES_READ_MAX, HeaderFields, read_fields
 from epost.apps.mail.mime.structure import Part, PartKind
+from epost.foundation.octets import Octets, count_octet
 
 NIL = b"NIL"
 
@@ -26,7 +27,7 @@ _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]{0,1024}\Z")
 _SPECIAL = re.compile(rb'(["\\])')
 
 
-def render(octets: bytes, mail: Part) -> Rendered:
+def render(octets: Octets, mail: Part) -> Rendered:
     """Render a mail from its octets and their tree (`parse_structure`)."""
     renderer = _Renderer(octets)
     return Rendered(
@@ -49,11 +50,11 @@ def nstring(value: bytes | None) -> bytes:
 
 
 class _Renderer:
-    def __init__(self, octets: bytes) -> None:
+    def __init__(self, octets: Octets) -> None:
         self._octets = octets
 
     def envelope(self, mail: Part) -> bytes:
-        fields = read_fields(mail.header.cut(self._octets))
+        fields = read_fields(mail.header.cut(self._octets, HEADER_BYTES_READ_MAX))
         sender_of_all = _addresses(fields, "from")
         items = (
             _text(fields.first("date")),
@@ -87,7 +88,8 @@ class _Renderer:
             items.append(self.envelope(nested))
             items.append(self.structure(nested, with_extensions=with_extensions))
         if part.kind is PartKind.MESSAGE or content.media_type.startswith("text/"):
-            items.append(b"%d" % self._octets.count(b"\n", part.body.start, part.body.end))
+            lines = count_octet(self._octets, b"\n", part.body.start, part.body.end)
+            items.append(b"%d" % lines)
         if with_extensions:
             items += (_text(content.md5), *_common_extensions(content))
         return _parenthesized(items)

@@ -33,13 +33,7 @@ from epost.apps.mail.ports import (
     Siblings,
     in_the_loop,
 )
-from epost.apps.mail.records import (
-    ModseqRange,
-    Numbering,
-    Record,
-    decode_record,
-    encode_record,
-)
+from epost.apps.mail.records import ModseqRange, Numbering, Record, decode_record, encode_record
 from epost.apps.mail.references import MailReferences, SentContents
 from epost.apps.mail.reports import DeliveryReports
 from epost.apps.mail.snapshot_use import OwnSnapshot, SnapshotUse
@@ -47,6 +41,7 @@ from epost.apps.mail.submission import MailSubmission
 from epost.apps.mail.writing import MailWriter
 from epost.foundation.errors import EpostError, PeerError, UnavailableError
 from epost.foundation.ports import Clock, Entropy, Observer
+from epost.foundation.spool import IN_MEMORY, Spool
 from epost.post.app_ids import AppId
 from epost.post.log_records import Entry
 
@@ -79,6 +74,7 @@ class MailServices:
     snapshots: LogSnapshots | None = None
     reading: Reading | None = None
     run_story: RunStory = asyncio.ensure_future
+    spool: Spool = IN_MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +105,7 @@ class MailService:
         self._offload = offload
         self._log = services.log
         self._observer = services.observer
-        self._store = MailStore(services.messages, offload, services.snapshots)
+        self._store = MailStore(services.messages, offload, services.snapshots, services.spool)
         self._ledger = Ledger(
             index,
             open_notice=content_of,

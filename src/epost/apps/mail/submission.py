@@ -48,6 +48,7 @@ from epost.foundation.errors import (
     RefusedError,
     UnavailableError,
 )
+from epost.foundation.octets import Octets
 from epost.foundation.ports import Clock
 from epost.past.durability import Durability as Machines
 from epost.post.app_ids import AppId
@@ -140,7 +141,7 @@ class MailSubmission:
         account: str,
         sender: str,
         recipients: Sequence[str],
-        octets: bytes,
+        octets: Octets,
         terms: Terms = ORDINARY,
     ) -> Submitted:
         """Return when parts, outbox and notices are durable in the sense of the answer.
@@ -158,7 +159,7 @@ class MailSubmission:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _submit(self, recipients: Sequence[str], octets: bytes, terms: Terms) -> Submitted:
+    async def _submit(self, recipients: Sequence[str], octets: Octets, terms: Terms) -> Submitted:
         if len(octets) > MAIL_SIZE_BYTES_MAX:
             raise MessageTooLarge(f"{len(octets)} bytes, at most {MAIL_SIZE_BYTES_MAX}")
         names = sorted({canonical(recipient) for recipient in recipients})
@@ -195,15 +196,15 @@ class MailSubmission:
         )
 
     async def _content(
-        self, octets: bytes, mail: Part, recipients: int
+        self, octets: Octets, mail: Part, recipients: int
     ) -> tuple[NoticeContent, Sequence[Machines]]:
         if len(octets) <= INLINE_BYTES_MAX and recipients <= INLINE_RECIPIENTS_MAX:
-            return InNotice(octets), ()
+            return InNotice(octets[:]), ()
         put = await self._store.put(octets, mail)
         stored = InStore(len(octets), put.content.skeleton, put.content.parts)
         return stored, (put.durability,)
 
-    async def _structure(self, octets: bytes) -> Part:
+    async def _structure(self, octets: Octets) -> Part:
         return await work_on(len(octets), lambda: parse_structure(octets), self._offload)
 
     def _own_names(self, account: str) -> frozenset[str]:

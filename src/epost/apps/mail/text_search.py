@@ -14,6 +14,7 @@ from epost.apps.mail.mime.headers import (
     read_fields,
 )
 from epost.apps.mail.mime.structure import Part, PartKind
+from epost.foundation.octets import Octets
 
 BODY_CHARACTERS_MAX = 256 * 1024
 """Text of a mail beyond this is not searched."""
@@ -35,7 +36,7 @@ def header_text(fields: HeaderFields) -> str:
     return _searchable("".join(f"{name}: {value}\n" for name, value in (*decoded, *plain)))
 
 
-def body_text(octets: bytes, mail: Part) -> str:
+def body_text(octets: Octets, mail: Part) -> str:
     """Return the text of a mail's parts as it is searched: decoded and case-folded."""
     pieces: list[str] = []
     room = BODY_CHARACTERS_MAX
@@ -60,13 +61,12 @@ def matches(match: TextMatch, header: str, body: str) -> bool:
     return any(line.startswith(name) and wanted in line[len(name) :] for line in header.split("\n"))
 
 
-def _texts(octets: bytes, part: Part) -> Iterator[str]:
+def _texts(octets: Octets, part: Part) -> Iterator[str]:
     if part.kind is PartKind.LEAF and not part.content.is_attachment:
         yield leaf_text(octets, part, BODY_CHARACTERS_MAX)
     for child in part.children:
         if part.kind is PartKind.MESSAGE:  # the header of a nested mail is text of this one
-            block = octets[child.header.start : child.header.end][:HEADER_BYTES_READ_MAX]
-            yield header_text(read_fields(block))
+            yield header_text(read_fields(child.header.cut(octets, HEADER_BYTES_READ_MAX)))
         yield from _texts(octets, child)
 
 

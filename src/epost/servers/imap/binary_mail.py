@@ -7,6 +7,7 @@ import base64
 import re
 
 from epost.apps.mail.mime.structure import Part, parse_structure
+from epost.foundation.octets import Octets, windows
 
 _BASE64_LINE = 57  # octets that make 76 characters
 _ENCODING_FIELD = re.compile(rb"(?im)^content-transfer-encoding[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*\n")
@@ -16,11 +17,17 @@ class UnknownEncoding(Exception):  # noqa: N818 - an answer of the protocol: UNK
     """Octets that no transfer encoding of ours stands for."""
 
 
-def without_nul(octets: bytes) -> bytes:
+ENCODED_MAIL_BYTES_MAX = 64 * 1024 * 1024
+"""Longer mails with NULs are refused: they would be encoded in memory."""
+
+
+def without_nul(mail: Octets) -> Octets:
     """Encode binary parts that hold NULs; raises UnknownEncoding for NULs anywhere else."""
-    if b"\0" not in octets:
-        return octets
-    kept = octets
+    if not any(b"\0" in window for window in windows(mail)):
+        return mail
+    if len(mail) > ENCODED_MAIL_BYTES_MAX:
+        raise UnknownEncoding
+    kept = octets = mail[:]
     for part in reversed(list(parse_structure(octets).leaves())):
         if part.content.encoding == "binary" and b"\0" in part.body.cut(octets):
             kept = _encoded(kept, octets, part)

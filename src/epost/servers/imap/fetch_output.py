@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from epost.apps.mail.mailbox import MailTime, MessageColumns, Rendered
+from epost.foundation.octets import Octets, excerpt
 from epost.servers.imap.opened_mail import OpenedMail, header_reader
 from epost.servers.imap.syntax.dates import format_date_time
 from epost.servers.imap.syntax.fetch_items import BinaryItem, BodyItem, FetchItem, Item
@@ -53,8 +54,8 @@ class FetchOutput:
         names = messages.rows.uids if self._names_uids else messages.numbers
         return map(self._response.__mod__, zip(names, *values, strict=True))
 
-    def octets(self, mail: OpenedMail) -> Iterator[bytes]:
-        """The rest of a response, in pieces, so that big mails are not copied.
+    def octets(self, mail: OpenedMail) -> Iterator[Octets]:
+        """The rest of a response, in pieces: big ones are to be sent bit by bit.
 
         Raises UnknownEncoding.
         """
@@ -71,7 +72,7 @@ def needs_octets(item: FetchItem) -> bool:
     return not (item.is_top_header if isinstance(item, BodyItem) else item in _COLUMNS)
 
 
-def _read_item(item: FetchItem, mail: OpenedMail) -> Iterator[bytes]:
+def _read_item(item: FetchItem, mail: OpenedMail) -> Iterator[Octets]:
     """An item that is made from the mail itself."""
     match item:
         case BodyItem():
@@ -84,8 +85,8 @@ def _read_item(item: FetchItem, mail: OpenedMail) -> Iterator[bytes]:
             octets = mail.decoded(item.numbers)
             if octets is not None and item.partial is not None:
                 first, count = item.partial
-                octets = octets[first : first + count]
-            yield b"~" if octets and b"\0" in octets else b""  # literal8
+                octets = excerpt(octets, first, max(first, min(first + count, len(octets))))
+            yield b"~" if octets and _needs_literal8(octets) else b""
             yield from _literal(octets)
         case _:
             assert item is Item.PREVIEW
@@ -110,7 +111,12 @@ def _label(item: BodyItem | BinaryItem) -> bytes:
     return item.label if item.partial is None else b"%b<%d>" % (item.label, item.partial[0])
 
 
-def _literal(octets: bytes | None) -> tuple[bytes, ...]:
+def _needs_literal8(octets: Octets) -> bool:
+    """Whether there are NULs; much is not searched, since a literal8 is good for anything."""
+    return not isinstance(octets, bytes) or b"\0" in octets
+
+
+def _literal(octets: Octets | None) -> tuple[Octets, ...]:
     if octets is None:
         return (b"NIL",)
     return (b"{%d}\r\n" % len(octets), octets) if octets else (b'""',)

@@ -31,6 +31,8 @@ FLAGS_PER_SLICE = 20_000  # rows of which only the flags are looked at
 LISTED_PER_SLICE = 2000  # rows that are formatted by columns
 RENDERINGS_PER_SLICE = 500
 BODY_BYTES_PER_SLICE = 1 << 20
+DECODED_BYTES_MAX = 1 << 26  # longer parts are decoded only if their base64 is regular
+SENT_BYTES_PER_SLICE = 1 << 18  # of what is too large to be in memory
 LISTED_BYTES_PER_SLICE = 1 << 24  # mails whose headers are held in memory together
 READ_BYTES = 64 * 1024
 

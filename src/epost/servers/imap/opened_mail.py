@@ -1,15 +1,19 @@
 """Octets of one mail, and the cutting of sections out of them (RFC 3501 6.4.5)."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import lru_cache
 
-from epost.apps.mail.mime.decoding import ENCODINGS, decoded
+from epost.apps.mail.mime.base64_layout import KEPT_BYTES_MAX, RecognisedBase64, recognise
+from epost.apps.mail.mime.decoding import ENCODINGS, IDENTITIES, decoded
 from epost.apps.mail.mime.section import SectionText, find_part, locate
 from epost.apps.mail.mime.structure import Part, PartKind, Span, parse_structure
 from epost.apps.mail.preview import preview_of
+from epost.foundation.octets import Octets, excerpt
 from epost.servers.imap.binary_mail import UnknownEncoding
-from epost.servers.imap.syntax.fetch_items import BodyItem, HeaderChoice
+from epost.servers.imap.limits import DECODED_BYTES_MAX
+from epost.servers.imap.syntax.fetch_items import BinaryItem, BodyItem, FetchItem, HeaderChoice
 
 _VALUE = rb"[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*"
 _FindFields = Callable[[bytes], list[bytes]]
@@ -19,11 +23,24 @@ _ANY_FIELD = re.compile(rb"\n(?P<name>[!-9;-~]+)" + _VALUE)
 class OpenedMail:
     """A mail that was read; its structure is parsed when a section first needs it."""
 
-    def __init__(self, octets: bytes) -> None:
+    def __init__(self, octets: Octets) -> None:
         self._octets = octets
         self._structure: Part | None = None
+        self._regular: dict[Span, RecognisedBase64 | None] = {}  # large parts looked at
 
-    def section(self, item: BodyItem) -> bytes | None:
+    def __len__(self) -> int:
+        return len(self._octets)
+
+    def prepare(self, items: Iterable[FetchItem]) -> None:
+        """Do what takes long with a large mail, so that what the items ask for is at hand."""
+        for item in items:
+            if isinstance(item, BinaryItem):
+                with suppress(UnknownEncoding):  # to be told where it is asked for
+                    self.decoded(item.numbers)
+            elif not (isinstance(item, BodyItem) and item.is_whole):
+                self._parts()
+
+    def section(self, item: BodyItem) -> Octets | None:
         """What an item asks for, its partial applied; None if the mail has no such section."""
         span = self._locate(item)
         if span is None:
@@ -34,29 +51,44 @@ class OpenedMail:
             first, count = item.partial
             start = min(span.start + first, span.end)
             span = Span(start, min(start + count, span.end))
-        return span.cut(self._octets)
+        return excerpt(self._octets, span.start, span.end)
 
-    def decoded(self, numbers: tuple[int, ...]) -> bytes | None:
+    def decoded(self, numbers: tuple[int, ...]) -> Octets | None:
         """A part with its transfer encoding undone, None if there is no such part.
 
-        Raises UnknownEncoding. What has parts of its own comes as it is: they stay encoded.
+        Raises UnknownEncoding, also for what is too large and too odd to be decoded. What has
+        parts of its own comes as it is: they stay encoded.
         """
         part = find_part(self._parts(), numbers)
         if part is None:
             return None
         if not numbers or part.kind is not PartKind.LEAF:
             span = locate(self._parts(), numbers, SectionText.CONTENT)
-            return None if span is None else span.cut(self._octets)
+            return None if span is None else excerpt(self._octets, span.start, span.end)
         if part.content.encoding not in ENCODINGS:
             raise UnknownEncoding
+        if part.content.encoding in IDENTITIES:
+            return excerpt(self._octets, part.body.start, part.body.end)
+        if part.content.encoding == "base64" and (regular := self._recognised(part.body)):
+            return regular.decoded
+        if len(part.body) > DECODED_BYTES_MAX:
+            raise UnknownEncoding
         return decoded(part.body.cut(self._octets), part.content.encoding)
+
+    def _recognised(self, body: Span) -> RecognisedBase64 | None:
+        """A large body that can be decoded bit by bit."""
+        if len(body) <= KEPT_BYTES_MAX:
+            return None
+        if body not in self._regular:
+            self._regular[body] = recognise(self._octets, body.start, body.end)
+        return self._regular[body]
 
     def preview(self) -> str:
         """The first words of the mail (RFC 8970)."""
         return preview_of(self._octets, self._parts())
 
     def _locate(self, item: BodyItem) -> Span | None:
-        if not item.numbers and item.text is SectionText.CONTENT:
+        if item.is_whole:
             return Span(0, len(self._octets))
         return locate(self._parts(), item.numbers, item.text)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from epost.foundation.octets import Octets, excerpt, windows
 from epost.servers.pop3.limits import OUTPUT_BYTES_PER_SLICE
 
 END = b".\r\n"
@@ -52,7 +53,7 @@ def err(text: str, code: str = "") -> bytes:
     return b"-ERR %b\r\n" % shown.encode("ascii", "replace")
 
 
-def stuffed(octets: bytes) -> Iterator[bytes]:
+def stuffed(octets: Octets) -> Iterator[bytes]:
     """A mail as the body of an answer, in pieces; `END` comes behind it.
 
     A dot is doubled behind every LF, not just behind CRLF: to a client that takes a bare LF for the
@@ -65,16 +66,18 @@ def stuffed(octets: bytes) -> Iterator[bytes]:
             yield b"."
         yield piece.replace(b"\n.", b"\n..")
         is_line_start = piece.endswith(b"\n")
-    if not octets.endswith(b"\r\n"):
+    if octets[-2:] != b"\r\n":
         yield b"\r\n"
 
 
-def top(octets: bytes, header_size: int, lines: int) -> bytes:
+def top(octets: Octets, header_size: int, lines: int) -> Octets:
     """The header block with its empty line, and the first lines of the body (RFC 1939 TOP)."""
-    end = header_size
-    for _ in range(lines):
-        found = octets.find(b"\n", end)
-        if found < 0:
-            return octets
-        end = found + 1
-    return octets[:end]
+    at = header_size
+    for window in windows(octets, header_size):
+        end = 0
+        while lines and (found := window.find(b"\n", end)) >= 0:
+            end, lines = found + 1, lines - 1
+        if not lines:
+            return excerpt(octets, 0, at + end)
+        at += len(window)
+    return octets

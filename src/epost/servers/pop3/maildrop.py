@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from epost.apps.mail.mailbox import DELETED, EMAIL_ID_BYTES, SEEN, FlagChange, Folder
 from epost.foundation.errors import NoSuchMail
+from epost.foundation.octets import Octets
 from epost.servers.pop3.limits import ROWS_PER_SLICE
 
 
@@ -69,7 +70,7 @@ class Maildrop:
         """Take all marks off."""
         self._deleted.clear()
 
-    async def octets(self, number: int) -> bytes:
+    async def octets(self, number: int) -> Octets:
         """A whole mail; raises NoSuchMail, UnavailableError."""
         octets = await self._folder.octets(self._uids[number - 1])
         self._read.add(number)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from epost.foundation.errors import EpostError, NotFoundError
+from epost.foundation.octets import Octets
 from epost.servers.pop3.limits import ROWS_PER_SLICE
 from epost.servers.pop3.lines import END, Pop3SyntaxError, err, ok, read_numbers, stuffed, top
 from epost.servers.pop3.maildrop import Maildrop
@@ -55,7 +56,7 @@ async def top_lines(session: Session, maildrop: Maildrop, rest: bytes) -> bytes:
     return await _sent(session, top(await maildrop.octets(number), len(header), lines))
 
 
-async def _sent(session: Session, octets: bytes) -> bytes:
+async def _sent(session: Session, octets: Octets) -> bytes:
     """Send an answer with a mail in it; its end is what is returned."""
     session.client.send(ok(f"{len(octets)} octets"))
     for piece in stuffed(octets):

@@ -53,5 +53,5 @@ class DevicesAgree:
             folder = await node.mail.mailbox.open(name)
             for row in await folder.rows(folder.uids()):
                 flags = tuple(sorted(row.flags - {RECENT}))
-                found.append((name, await folder.octets(row.uid), flags))
+                found.append((name, (await folder.octets(row.uid))[:], flags))
         return sorted(found)

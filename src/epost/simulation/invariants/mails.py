@@ -89,7 +89,7 @@ class MailsArrive:
         found: Counter[bytes] = Counter()
         for name in self._folders:
             folder = await node.mail.mailbox.open(name)
-            found.update([await folder.octets(uid) for uid in folder.uids()])
+            found.update([(await folder.octets(uid))[:] for uid in folder.uids()])
         return found
 
     def _judge(self, machine: Machine, found: Counter[bytes], *, is_final: bool) -> None:

@@ -116,7 +116,7 @@ class Owners:
 
     async def _delete(self, machine: Machine, folder: Folder, uid: int) -> None:
         """Delete a mail; once the ring knows of it, it must never be seen again."""
-        node, octets = machine.node, await folder.octets(uid)
+        node, octets = machine.node, (await folder.octets(uid))[:]
         assert node is not None
         assert node.post is not None
         assert machine.account is not None

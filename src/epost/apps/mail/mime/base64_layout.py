@@ -9,8 +9,13 @@ import binascii
 import io
 from dataclasses import dataclass
 
+from epost.foundation.octets import Octets
+
 LINE_LENGTH_MAX = 65_535
 BLOCK_BYTES = 256 * 1024
+KEPT_BYTES_MAX = 4 * 1024 * 1024
+"""Longer texts are decoded again where they are looked at, instead of held decoded."""
+_MARGIN_BYTES = 4 * 1024
 _LINE_ENDS = b"\r\n"
 
 
@@ -36,6 +41,12 @@ class Base64Layout:
         """Octets from the beginning of one line to that of the next; 1 if there is one line."""
         return self.line_length + len(self.line_end) if self.line_length else 1
 
+    def place(self, character: int) -> int:
+        """Return where a character of the text stands, from the beginning of the body."""
+        if self.line_length == 0:
+            return character
+        return character + character // self.line_length * len(self.line_end)
+
     def written_size(self, decoded_size: int) -> int:
         """Return how many octets `write` makes of that many."""
         text_size = 4 * -(-decoded_size // 3)
@@ -52,41 +63,106 @@ class Base64Layout:
         return self.line_end.join([text[at : at + step] for at in range(0, len(text), step)])
 
 
+class Base64Writer:
+    """Writes a body whose octets come bit by bit."""
+
+    def __init__(self, layout: Base64Layout) -> None:
+        self._layout = layout
+        self._unit = 3 * max(1, layout.line_length)  # octets that end with a line
+        self._kept = b""
+        self._has_begun = False
+
+    def feed(self, decoded: bytes) -> bytes:
+        """Return what can be written of it now."""
+        octets = self._kept + decoded
+        whole = len(octets) - len(octets) % self._unit
+        self._kept = octets[whole:]
+        return self._written(octets[:whole])
+
+    def finish(self) -> bytes:
+        """Return the rest."""
+        return self._written(self._kept)
+
+    def _written(self, octets: bytes) -> bytes:
+        if not octets:
+            return b""
+        between = self._layout.line_end if self._has_begun else b""
+        self._has_begun = True
+        return between + self._layout.write(octets)
+
+
+class DecodedBody:
+    """What a body with a regular layout stands for, decoded where it is looked at."""
+
+    def __init__(self, octets: Octets, offset: int, layout: Base64Layout, size: int) -> None:
+        self._octets = octets
+        self._offset = offset
+        self._layout = layout
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, key: slice, /) -> bytes:
+        start, stop, _ = key.indices(self._size)
+        if start >= stop:
+            return b""
+        first, last = start // 3, -(-stop // 3)  # groups of three octets, four characters
+        begin = self._offset + self._layout.place(4 * first)
+        end = self._offset + self._layout.place(4 * last - 1) + 1
+        text = self._octets[begin:end].translate(None, _LINE_ENDS)
+        return binascii.a2b_base64(text)[start - 3 * first : stop - 3 * first]
+
+
 @dataclass(frozen=True, slots=True)
 class RecognisedBase64:
     """Octets that from `offset` on are a text that `layout` writes again exactly."""
 
     offset: int
-    decoded: bytes
+    decoded: Octets
     layout: Base64Layout
 
 
-def recognise(octets: bytes, start: int = 0, end: int | None = None) -> RecognisedBase64 | None:
+def recognise(octets: Octets, start: int = 0, end: int | None = None) -> RecognisedBase64 | None:
     """Return the decoded body `start` to `end` and its layout; None: store it as it stands.
 
-    Needs memory for the decoded octets and a few blocks, however large the body is.
+    Needs memory for a few blocks and KEPT_BYTES_MAX decoded octets, however large the body is.
     """
     begin, stop = _trimmed(octets, start, len(octets) if end is None else end)
     layout = _observed_layout(octets[begin : min(begin + LINE_LENGTH_MAX + 2, stop)])
     if layout is None:
         return None
-    decoded = io.BytesIO()  # gives its octets away without another copy
+    kept = io.BytesIO() if stop - begin <= KEPT_BYTES_MAX else None
+    size = 0
     step = _lines_per_block(layout) * layout.stride
     for at in range(begin, stop, step):
         is_last = at + step >= stop
         raw = _decoded_block(octets[at : min(at + step, stop)], layout, is_last=is_last)
         if raw is None:
             return None
-        decoded.write(raw)
-    return RecognisedBase64(begin, decoded.getvalue(), layout) if decoded.tell() else None
+        size += len(raw)
+        if kept is not None:
+            kept.write(raw)
+    if size == 0:
+        return None
+    decoded = DecodedBody(octets, begin, layout, size) if kept is None else kept.getvalue()
+    return RecognisedBase64(begin, decoded, layout)
 
 
-def _trimmed(octets: bytes, start: int, end: int) -> tuple[int, int]:
+def _trimmed(octets: Octets, start: int, end: int) -> tuple[int, int]:
     """Return where the text begins and stops between empty lines."""
-    while start < end and octets[start] in _LINE_ENDS:
-        start += 1
-    while end > start and octets[end - 1] in _LINE_ENDS:
-        end -= 1
+    while start < end:
+        margin = octets[start : min(start + _MARGIN_BYTES, end)]
+        kept = margin.lstrip(_LINE_ENDS)
+        start += len(margin) - len(kept)
+        if kept:
+            break
+    while start < end:
+        margin = octets[max(start, end - _MARGIN_BYTES) : end]
+        kept = margin.rstrip(_LINE_ENDS)
+        end -= len(margin) - len(kept)
+        if kept:
+            break
     return start, end
 
 

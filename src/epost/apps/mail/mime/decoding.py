@@ -4,6 +4,7 @@ import binascii
 
 from epost.apps.mail.mime.headers import decode_text
 from epost.apps.mail.mime.structure import Part
+from epost.foundation.octets import Octets
 
 IDENTITIES = frozenset({"7bit", "8bit", "binary"})
 ENCODINGS = IDENTITIES | {"base64", "quoted-printable"}
@@ -35,9 +36,9 @@ def _without_line_tails(encoded: bytes) -> bytes:
     )
 
 
-def leaf_text(octets: bytes, part: Part, characters_max: int) -> str:
+def leaf_text(octets: Octets, part: Part, characters_max: int) -> str:
     """The text of a part without children, about as much of it as is asked for."""
-    encoded = part.body.cut(octets)[: characters_max * _ENCODED_PER_DECODED_MAX]
+    encoded = part.body.cut(octets, characters_max * _ENCODED_PER_DECODED_MAX)
     raw = decoded(encoded, part.content.encoding)
     text = decode_text(raw, part.content.charset)
     return raw.decode("utf-8", "replace") if text is None else text

@@ -15,10 +15,11 @@ import msgspec
 
 from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX
 from epost.apps.mail.mime import base64_layout
-from epost.apps.mail.mime.base64_layout import Base64Layout
+from epost.apps.mail.mime.base64_layout import Base64Layout, Base64Writer
 from epost.apps.mail.mime.structure import PARTS_MAX, Part, PartKind, Span, parse_structure
 from epost.foundation.codec import Format
 from epost.foundation.errors import MalformedPacket
+from epost.foundation.octets import Octets, excerpt
 
 PART_THRESHOLD_BYTES = 1024
 LITERAL_RUN_BYTES_MAX = 32 * 1024  # longer headers or preambles become parts of their own
@@ -53,7 +54,7 @@ SKELETONS: Format[Skeleton] = Format(Skeleton, size_max=SKELETON_BYTES_MAX)
 class StoredPart:
     """A part to be stored apart; `is_attachment` guides the choice of the storage mode."""
 
-    octets: bytes
+    octets: Octets
     is_attachment: bool
 
 
@@ -75,7 +76,7 @@ class _Cut:
 
 
 def split(
-    octets: bytes, structure: Part | None = None, *, threshold_bytes: int = PART_THRESHOLD_BYTES
+    octets: Octets, structure: Part | None = None, *, threshold_bytes: int = PART_THRESHOLD_BYTES
 ) -> SplitMail:
     """Cut a mail at its leaf bodies of at least `threshold_bytes`.
 
@@ -114,6 +115,21 @@ def join(skeleton: Skeleton, parts: Sequence[bytes]) -> bytes:
     return b"".join(pieces)
 
 
+class SlotWriter:
+    """Writes the octets of one slot, whose part comes bit by bit."""
+
+    def __init__(self, slot: Slot) -> None:
+        self._base64 = Base64Writer(_layout(slot)) if slot.is_base64 else None
+
+    def feed(self, octets: bytes) -> bytes:
+        """Return what can be written of it now."""
+        return octets if self._base64 is None else self._base64.feed(octets)
+
+    def finish(self) -> bytes:
+        """Return the rest."""
+        return b"" if self._base64 is None else self._base64.finish()
+
+
 def check(skeleton: Skeleton) -> None:
     """Raise MalformedPacket unless literals, slots and sizes agree with each other."""
     if len(skeleton.literals) != len(skeleton.slots) + 1:
@@ -137,13 +153,13 @@ def part_spans(skeleton: Skeleton) -> tuple[Span, ...]:
     return tuple(spans)
 
 
-def _body_cuts(octets: bytes, structure: Part, threshold_bytes: int) -> Iterator[_Cut]:
+def _body_cuts(octets: Octets, structure: Part, threshold_bytes: int) -> Iterator[_Cut]:
     for leaf in structure.leaves():
         if len(leaf.body) >= max(threshold_bytes, 1):
             yield _cut_leaf(octets, leaf)
 
 
-def _cut_leaf(octets: bytes, leaf: Part) -> _Cut:
+def _cut_leaf(octets: Octets, leaf: Part) -> _Cut:
     is_attachment = leaf.content.is_attachment
     if leaf.kind is PartKind.LEAF and leaf.content.encoding == "base64":
         found = base64_layout.recognise(octets, leaf.body.start, leaf.body.end)
@@ -155,12 +171,12 @@ def _cut_leaf(octets: bytes, leaf: Part) -> _Cut:
     return _literal_cut(octets, leaf.body, is_attachment=is_attachment)
 
 
-def _literal_cut(octets: bytes, span: Span, *, is_attachment: bool) -> _Cut:
+def _literal_cut(octets: Octets, span: Span, *, is_attachment: bool) -> _Cut:
     slot = Slot(len(span), is_base64=False, line_length=0, is_crlf=False)
-    return _Cut(span, slot, StoredPart(span.cut(octets), is_attachment))
+    return _Cut(span, slot, StoredPart(excerpt(octets, span.start, span.end), is_attachment))
 
 
-def _with_long_literals(octets: bytes, cuts: Iterator[_Cut]) -> Iterator[_Cut]:
+def _with_long_literals(octets: Octets, cuts: Iterator[_Cut]) -> Iterator[_Cut]:
     """Cut out what would make the skeleton long: endless headers, preambles, undivided mails."""
     at = 0
     for cut in cuts:

@@ -12,11 +12,13 @@ from enum import Enum
 
 from epost.apps.mail.mime.content import Content, parameter, read_content
 from epost.apps.mail.mime.headers import HEADER_BYTES_READ_MAX, read_content_fields
+from epost.foundation.octets import Octets, matches
 
 DEPTH_MAX = 100
 PARTS_MAX = 10_000
 SCANS_MAX = 32  # how often each octet may be looked at, on average, before parts stay leaves
 BOUNDARY_LENGTH_MAX = 256  # RFC 2046 allows 70; some programs write more
+DELIMITER_SPACE_MAX = 998  # white space behind a delimiter, which gateways add (RFC 2046 5.1.1)
 
 _HEADER_END = re.compile(rb"\n\r?\n")
 _EMPTY_LINE = re.compile(rb"\r?\n")
@@ -42,9 +44,10 @@ class Span:
     def __len__(self) -> int:
         return self.end - self.start
 
-    def cut(self, octets: bytes) -> bytes:
-        """Return these octets of the mail."""
-        return octets[self.start : self.end]
+    def cut(self, octets: Octets, limit: int | None = None) -> bytes:
+        """Return these octets of the mail, or the first ones of them."""
+        end = self.end if limit is None else min(self.end, self.start + limit)
+        return octets[self.start : end]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +73,13 @@ class Part:
             yield from child.leaves()
 
 
-def parse_structure(octets: bytes) -> Part:
+def parse_structure(octets: Octets) -> Part:
     """Return the tree of parts of a mail; never raises."""
     return _Parser(octets).part(Span(0, len(octets)), "text/plain", depth=0)
 
 
 class _Parser:
-    def __init__(self, octets: bytes) -> None:
+    def __init__(self, octets: Octets) -> None:
         self._octets = octets
         self._parts_left = PARTS_MAX
         self._scan_budget = SCANS_MAX * len(octets)
@@ -85,8 +88,8 @@ class _Parser:
         self._parts_left -= 1
         header = self._header(region)
         body = Span(header.end, region.end)
-        readable = Span(header.start, min(header.end, header.start + HEADER_BYTES_READ_MAX))
-        content = read_content(read_content_fields(readable.cut(self._octets)), default_type)
+        readable = header.cut(self._octets, HEADER_BYTES_READ_MAX)
+        content = read_content(read_content_fields(readable), default_type)
         leaf = Part(PartKind.LEAF, header, body, content)
         may_go_deeper = depth < DEPTH_MAX and self._parts_left > 0
         if may_go_deeper and self._scan_budget >= len(body):
@@ -107,9 +110,11 @@ class _Parser:
         return replace(leaf, kind=PartKind.MULTIPART, children=children)
 
     def _header(self, region: Span) -> Span:
-        empty = _EMPTY_LINE.match(self._octets, region.start, region.end)
-        found = empty or _HEADER_END.search(self._octets, region.start, region.end)
-        header = Span(region.start, found.end() if found else region.end)
+        end = self._after_line_end(region.start, region.end)
+        if end == region.start:
+            found = matches(_HEADER_END, self._octets, region.start, region.end, reach=3)
+            end = next((at + match.end() for at, match in found), region.end)
+        header = Span(region.start, end)
         self._scan_budget -= len(header)
         return header
 
@@ -119,12 +124,12 @@ class _Parser:
             return
         self._scan_budget -= len(body)
         begin = None
-        for delimiter in _delimiters(self._octets, body, boundary):
+        for at, delimiter in _delimiters(self._octets, body, boundary):
             if begin is not None:
                 if self._parts_left <= 1:
                     break  # the last part that is allowed takes the rest
-                yield Span(begin, max(begin, self._before_line_end(delimiter.start())))
-            begin = self._after_line_end(delimiter.end(), body.end)
+                yield Span(begin, max(begin, self._before_line_end(at + delimiter.start())))
+            begin = self._after_line_end(at + delimiter.end(), body.end)
             if delimiter[1]:
                 return
         if begin is not None:
@@ -135,17 +140,22 @@ class _Parser:
         return newline - 1 if self._octets[newline - 1 : newline] == b"\r" else newline
 
     def _after_line_end(self, at: int, end: int) -> int:
-        line_end = _EMPTY_LINE.match(self._octets, at, end)
-        return line_end.end() if line_end else end
+        """Step over a line end, if there is one."""
+        line_end = _EMPTY_LINE.match(self._octets[at : min(at + 2, end)])
+        return at + line_end.end() if line_end else at
 
 
-def _delimiters(octets: bytes, body: Span, boundary: bytes) -> Iterator[re.Match[bytes]]:
+def _delimiters(
+    octets: Octets, body: Span, boundary: bytes
+) -> Iterator[tuple[int, re.Match[bytes]]]:
     """Yield the delimiter lines from the LF before them; group 1 is set for the closing one.
 
     The line end before a delimiter belongs to it; that of the first may end the header.
     """
-    line = re.compile(rb"\n--" + re.escape(boundary) + rb"(--)?[ \t]*(?=\r?\n|\Z)")
-    return line.finditer(octets, body.start - 1, body.end)
+    space = rb"[ \t]{0,%d}" % DELIMITER_SPACE_MAX
+    line = re.compile(rb"\n--" + re.escape(boundary) + rb"(--)?" + space + rb"(?=\r?\n|\Z)")
+    reach = len(b"\n----\r\n") + len(boundary) + DELIMITER_SPACE_MAX
+    return matches(line, octets, max(0, body.start - 1), body.end, reach=reach)
 
 
 def _boundary(content: Content) -> bytes:

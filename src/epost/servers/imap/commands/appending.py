@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from epost.apps.mail.mailbox import AccountMail, AppendOutcome, NewMail
+from epost.apps.mail.ports import work_on
 from epost.foundation.errors import NoSuchFolder
 from epost.servers.imap.binary_mail import UnknownEncoding, without_nul
 from epost.servers.imap.replies import Reply, no, ok
@@ -24,12 +25,12 @@ class AppendRequest:
     mails: Sequence[NewMail]
 
 
-async def append(_session: Session, mail: AccountMail, request: AppendRequest) -> Reply:
+async def append(session: Session, mail: AccountMail, request: AppendRequest) -> Reply:
     """All mails or none; the text of the OK tells how durable they are."""
     if not all(new.octets for new in request.mails):
         return no("An empty mail is not kept", b"CANNOT")
     try:
-        mails = [replace(new, octets=without_nul(new.octets)) for new in request.mails]
+        mails = [await readable(session, new) for new in request.mails]
     except UnknownEncoding:
         return no("NULs are kept in parts of the encoding binary only", b"UNKNOWN-CTE")
     try:
@@ -38,6 +39,13 @@ async def append(_session: Session, mail: AccountMail, request: AppendRequest) -
     except NoSuchFolder:
         return no("There is no such folder", b"TRYCREATE")
     return ok(f"Appended, {outcome.durability.value}", append_uid(outcome))
+
+
+async def readable(session: Session, new: NewMail) -> NewMail:
+    """A mail as every FETCH can send it to every client; raises UnknownEncoding."""
+    octets = new.octets
+    kept = await work_on(len(octets), lambda: without_nul(octets), session.site.offload)
+    return replace(new, octets=kept)
 
 
 def append_uid(outcome: AppendOutcome) -> bytes:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from epost.apps.mail.mailbox import SEEN, FlagChange, MessageColumns, Rendered
+from epost.apps.mail.ports import work_on
 from epost.foundation.errors import NotFoundError, UnavailableError
+from epost.foundation.octets import Octets, windows
 from epost.servers.imap.binary_mail import UnknownEncoding
 from epost.servers.imap.fetch_output import FetchOutput, Gathered, needs_octets
 from epost.servers.imap.limits import (
@@ -17,6 +19,7 @@ from epost.servers.imap.limits import (
     LISTED_BYTES_PER_SLICE,
     LISTED_PER_SLICE,
     RENDERINGS_PER_SLICE,
+    SENT_BYTES_PER_SLICE,
 )
 from epost.servers.imap.opened_mail import OpenedMail
 from epost.servers.imap.replies import EXPUNGE_ISSUED, Reply, bad, no, ok
@@ -131,7 +134,8 @@ class Fetcher:
         self._needs_rendered = Item.BODY in items or Item.BODYSTRUCTURE in items
         self._needs_save_date = Item.SAVEDATE in items
         self._needs_header = any(item.is_top_header for item in bodies)
-        self._needs_octets = any(map(needs_octets, items))
+        self._from_octets = [item for item in items if needs_octets(item)]
+        self._needs_octets = bool(self._from_octets)
         self._sets_seen = not view.is_read_only and any(item.sets_seen for item in sections)
         news = (Item.FLAGS, Item.MODSEQ) if session.knows_modseq else (Item.FLAGS,)
         self._output = FetchOutput(view, items)
@@ -154,7 +158,7 @@ class Fetcher:
         rows = await self._folder.columns(uids, facts=self._needs_facts)
         self.gone_count += len(uids) - len(rows)
         if self._is_light:
-            self._send(self._output, rows, _Forms(), {})
+            await self._send(self._output, rows, _Forms(), {})
             await self._session.client.breathe()
             return
         octets_max = BODY_BYTES_PER_SLICE if self._needs_octets else LISTED_BYTES_PER_SLICE
@@ -213,9 +217,9 @@ class Fetcher:
     ) -> None:
         rows = await self._folder.columns(uids)
         self.gone_count += len(uids) - len(rows)
-        self._send(output, rows, forms, mails)
+        await self._send(output, rows, forms, mails)
 
-    def _send(
+    async def _send(
         self,
         output: FetchOutput,
         rows: MessageColumns,
@@ -229,9 +233,20 @@ class Fetcher:
             return
         for uid, response in zip(rows.uids, responses, strict=True):
             try:
-                self._session.send(response, *output.octets(mails[uid]))
+                pieces = tuple(output.octets(mails[uid]))
             except UnknownEncoding:
                 self.undecodable_count += 1
+            else:
+                await self._send_pieces((response, *pieces))
+
+    async def _send_pieces(self, pieces: Sequence[Octets]) -> None:
+        for piece in pieces:
+            if isinstance(piece, bytes):
+                self._session.send(piece)
+                continue
+            for window in windows(piece, size=SENT_BYTES_PER_SLICE):
+                self._session.send(window)
+                await self._session.client.breathe()
 
     async def _read(self, uids: Sequence[int]) -> Mapping[int, OpenedMail]:
         """Read mails; those that cannot be had are left out, which the final reply tells."""
@@ -240,10 +255,15 @@ class Fetcher:
         for uid in uids:
             mail = self._view.opened_mail(uid) or await self._opened(uid, at_hand.get(uid))
             if mail is not None:
+                await self._prepare(mail)
                 mails[uid] = mail
         return mails
 
-    async def _opened(self, uid: int, octets: bytes | None) -> OpenedMail | None:
+    async def _prepare(self, mail: OpenedMail) -> None:
+        offload = self._session.site.offload
+        await work_on(len(mail), lambda: mail.prepare(self._from_octets), offload)
+
+    async def _opened(self, uid: int, octets: Octets | None) -> OpenedMail | None:
         try:
             mail = OpenedMail(await self._folder.octets(uid) if octets is None else octets)
         except UnavailableError:

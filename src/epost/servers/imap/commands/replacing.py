@@ -1,13 +1,12 @@
 """REPLACE and UID REPLACE: a new mail instead of an old one, in one step (RFC 8508)."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from epost.apps.mail.mailbox import NewMail, Replaced
 from epost.foundation.errors import NoSuchFolder
-from epost.servers.imap.binary_mail import UnknownEncoding, without_nul
-from epost.servers.imap.commands.appending import append_uid, new_mail, spelled
+from epost.servers.imap.binary_mail import UnknownEncoding
+from epost.servers.imap.commands.appending import append_uid, new_mail, readable, spelled
 from epost.servers.imap.replies import READ_ONLY, Reply, no, ok
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
@@ -39,7 +38,7 @@ async def replace(session: Session, view: FolderView, request: ReplaceRequest) -
         return no("There is no such message", b"NONEXISTENT")
     try:
         target = await session.mail.open(request.target)
-        mail = dataclasses.replace(request.mail, octets=without_nul(request.mail.octets))
+        mail = await readable(session, request.mail)
         replaced = Replaced(view.folder_id, uids[0])
         outcome = await target.append(spelled([mail], target.keywords), replaced)
     except NoSuchFolder:

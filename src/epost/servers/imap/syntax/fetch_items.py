@@ -51,6 +51,11 @@ class BodyItem:
     partial: tuple[int, int] | None = None  # first octet and number of octets
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is cut out of the mail without a look at its parts."""
+        return not self.numbers and self.text is SectionText.CONTENT
+
+    @property
     def is_top_header(self) -> bool:
         """Whether the mail's header block is all that is needed."""
         return not self.numbers and self.text is SectionText.HEADER

@@ -53,7 +53,7 @@ def attachment(line_length: int, line_end: str) -> bytes:
 def rejoined(cut: SplitMail) -> bytes:
     """Join as a reader does: the skeleton comes from its encoding."""
     skeleton = SKELETONS.decode(encode(cut.skeleton))
-    return join(skeleton, [part.octets for part in cut.parts])
+    return join(skeleton, [part.octets[:] for part in cut.parts])
 
 
 def test_one_file_is_one_part_however_it_is_wrapped() -> None:
@@ -65,7 +65,7 @@ def test_one_file_is_one_part_however_it_is_wrapped() -> None:
             assert rejoined(cut) == mail
             (part,) = cut.parts
             assert part.is_attachment
-            parts.add(part.octets)
+            parts.add(part.octets[:])
     assert parts == {FILE}
 
 
