@@ -381,6 +381,7 @@ class Machine:
         self.node = NodeHandle(RING, seed_of("node", name)[:20], (Address("127.0.0.1", number),))
         self.disk = MemoryDisk()
         self.is_online = True
+        self.ring_view: object = None
         self.clock_ahead_ms = 0
         self.lives = 0
         self.lookups = 0
@@ -402,6 +403,7 @@ class Machine:
             is_clock_sound=lambda: True,
             sending_ms=lambda: self.ports.clock.wall_ms() - self.clock_ahead_ms,
             replicas_wanted=lambda: self.world.replicas,
+            ring_view=lambda: (self.is_online, self.ring_view),
         )
         self.store = NodeStore(self)
         self.layers = Layers(

@@ -33,9 +33,8 @@ from epost.post.log_records import Entry
 from epost.post.log_writer import LogWriter, require_size
 from epost.post.observed import DeviceExistsTwice, LogHeldLocally
 from epost.post.ports import BlockStore, NodePorts
+from epost.post.ring_patience import RingPatience
 
-CONFIRM_SECONDS_MAX = 5.0
-"""While the head is unconfirmed the ring is asked at least this often: users wait for it."""
 LOOK_TICKS = 60
 """Pauses between two looks: they do not count the time that the machine sleeps, its clock does."""
 ENTRIES_WAITING_MAX = 10_000
@@ -95,7 +94,7 @@ class DeviceLog:
         self._is_ended = False
         self._running: set[str] = set()
         self._durable_sequence = self._writer.base.sequence
-        self._delay_seconds = config.log_retry_seconds_min
+        self._patience = RingPatience(ports, config)
 
     @property
     def sequence(self) -> int:
@@ -273,7 +272,7 @@ class DeviceLog:
             self._durable_sequence = max(self._durable_sequence, sequence)
             for published in self._published:
                 published()
-            self._delay_seconds = self._config.log_retry_seconds_min
+            self._patience.on_reached()
         else:
             self._ports.observer.record(LogHeldLocally(sequence, error))
             sequence = self._writer.position.sequence
@@ -281,7 +280,7 @@ class DeviceLog:
             self._unpublished.popleft().finish(durability)
 
     async def _retry(self) -> None:
-        await asyncio.sleep(self._next_delay())
+        await self._patience.pause()
         self._run_once("publish", self._publish)
 
     # Confirming.
@@ -307,9 +306,10 @@ class DeviceLog:
             except EpostError as error:
                 was_in_reach = False
                 self._hold_everything(error)
-                await asyncio.sleep(min(self._next_delay(), CONFIRM_SECONDS_MAX))
+                await self._patience.pause()
             else:
                 self._is_confirmed, self._is_away = True, False
+                self._patience.on_reached()
         if not was_in_reach:
             self._tell_reached()
         self._run_once("publish", self._publish)
@@ -378,8 +378,3 @@ class DeviceLog:
         if name not in self._running:
             self._running.add(name)
             self._ports.stories.run_story(run())
-
-    def _next_delay(self) -> float:
-        delay = self._delay_seconds
-        self._delay_seconds = min(delay * 2, self._config.log_retry_seconds_max)
-        return delay

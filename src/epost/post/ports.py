@@ -46,7 +46,8 @@ class NodePorts:
 
     `is_clock_sound` says no while the own clock is far from the peers': then nothing expires
     (crypto 7.2). `sending_ms` is the time to put on what is sent, which is not ahead of the peers'.
-    `replicas_wanted` is min(k, enrolled storage nodes).
+    `replicas_wanted` is min(k, enrolled storage nodes). `ring_view` is what this node sees of the
+    ring: another answer than before means that something has changed there.
     """
 
     clock: Clock
@@ -58,6 +59,7 @@ class NodePorts:
     is_clock_sound: Callable[[], bool]
     sending_ms: Callable[[], int]
     replicas_wanted: Callable[[], int]
+    ring_view: Callable[[], object]
 
 
 class BlockStore(Protocol):
