@@ -16,7 +16,7 @@ from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.notice import InNotice, MailNotice, read_notice
 from epost.apps.mail.observed import MailArrived, MailDeferred, MailRefused
-from epost.apps.mail.ports import Names, Offload
+from epost.apps.mail.ports import Names, Offload, work_on
 from epost.apps.mail.records import (
     SIGNED_NOTICE_BYTES_MAX,
     Inline,
@@ -104,7 +104,7 @@ class MailInbox:
         if len(notification.signed) > SIGNED_NOTICE_BYTES_MAX:
             raise NotPermitted("a notice with certificates longer than any")
         octets = await self._octets(read_notice(notification.content))
-        structure, rendition = await read_mail(octets, self._offload)
+        structure, rendition = await work_on(len(octets), lambda: read_mail(octets), self._offload)
         fields = read_checked_header(octets, structure)
         require_own_names(fields, await self._sender(notification))
         email = email_id(notification)
