@@ -228,6 +228,7 @@ class Node:
             is_clock_sound=self.clock_check.is_sound,
             sending_ms=self.clock_check.sending_ms,
             replicas_wanted=self.issuers.replication_factor,
+            ring_view=lambda: self.replica.membership.view,
         )
 
     def _make_post(
