@@ -22,7 +22,7 @@ from epost.apps.mail.mime.content import read_content
 from epost.apps.mail.mime.headers import decode_words, read_date, read_fields, read_message_ids
 from epost.apps.mail.mime.structure import parse_structure
 from epost.apps.mail.preview import preview_of
-from epost.apps.mail.rendition import read_mail
+from epost.apps.mail.rendition import make_rendition
 from epost.foundation.errors import EpostError
 from epost.servers.imap.connection import ImapConnection
 from epost.servers.imap.dispatch import VERBS, read_command
@@ -70,7 +70,7 @@ TEXT_READERS: dict[str, Reader] = {
     "header": read_fields,
     "content type": lambda octets: read_content(read_fields(b"Content-Type: " + octets)),
     "structure": parse_structure,
-    "forms of a mail": read_mail,
+    "forms of a mail": make_rendition,
     "preview": lambda octets: preview_of(octets, parse_structure(octets)),
     "IMAP date": lambda octets: day(Cursor(Frame(octets))),
     "IMAP date and time": lambda octets: date_time(Cursor(Frame(b'"' + octets))),

@@ -16,9 +16,9 @@ from epost.apps.mail.journal import Journal, in_chunks
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.observed import MailWorkFailed
-from epost.apps.mail.ports import Offload, work_on
+from epost.apps.mail.ports import Offload
 from epost.apps.mail.records import NAMES_PER_RECORD_MAX, Stay, UidRange, UidValidity
-from epost.apps.mail.rendition import make_rendition
+from epost.apps.mail.rendition import read_mail
 from epost.foundation.errors import EpostError, UnavailableError
 from epost.foundation.ports import Clock, Observer
 
@@ -169,4 +169,4 @@ class Backlog:
         if content is None:
             raise UnavailableError("the mail has not reached this device yet")
         octets = await self._store.get(content)
-        return await work_on(len(octets), lambda: make_rendition(octets), self._offload)
+        return (await read_mail(octets, self._offload))[1]

@@ -16,7 +16,7 @@ from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.notice import InNotice, MailNotice, read_notice
 from epost.apps.mail.observed import MailArrived, MailDeferred, MailRefused
-from epost.apps.mail.ports import Names, Offload, work_on
+from epost.apps.mail.ports import Names, Offload
 from epost.apps.mail.records import (
     SIGNED_NOTICE_BYTES_MAX,
     Inline,
@@ -43,9 +43,11 @@ from epost.post.log_records import Entry
 UNVOUCHED = "$Unvouched"
 """Keyword of mails whose sending device was revoked after it sent them."""
 ACCEPTING_AT_ONCE = 4
-"""Notices handled at the same time: each may hold a mail of the largest size in memory."""
+"""Notices handled at the same time: what each holds in memory is bounded, not small."""
 ACCEPT_SECONDS_MAX = 120.0
 """A mail that cannot be fetched in this time is deferred; what came of it is kept."""
+SLOWEST_BYTES_PER_SECOND = 1024 * 1024
+"""A large mail is given more time."""
 
 
 class MailInbox:
@@ -74,7 +76,7 @@ class MailInbox:
     async def accept(self, notification: Notification) -> Answer:
         """Decide about a notice whose signature has been verified."""
         try:
-            async with self._slots, asyncio.timeout(ACCEPT_SECONDS_MAX):
+            async with self._slots, asyncio.timeout(_patience(notification)):
                 record = await self._insertion(notification)
         except (PeerError, AuthenticityError, NotPermitted) as error:
             self._observer.record(MailRefused(str(error)))
@@ -104,7 +106,7 @@ class MailInbox:
         if len(notification.signed) > SIGNED_NOTICE_BYTES_MAX:
             raise NotPermitted("a notice with certificates longer than any")
         octets = await self._octets(read_notice(notification.content))
-        structure, rendition = await work_on(len(octets), lambda: read_mail(octets), self._offload)
+        structure, rendition = await read_mail(octets, self._offload)
         fields = read_checked_header(octets, structure)
         require_own_names(fields, await self._sender(notification))
         email = email_id(notification)
@@ -139,6 +141,12 @@ class MailInbox:
         if contact.account.account_id != notification.sender_account:
             raise NotPermitted("the sender's name is another account's")
         return contact.account
+
+
+def _patience(notification: Notification) -> float:
+    """Return how many seconds fetching and reading a mail may take; raises PeerError."""
+    size = read_notice(notification.content).content.size
+    return ACCEPT_SECONDS_MAX + size / SLOWEST_BYTES_PER_SECOND
 
 
 def email_id(notification: Notification) -> bytes:

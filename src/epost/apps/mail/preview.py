@@ -2,6 +2,7 @@
 
 import re
 
+from epost.apps.mail.attached.markup import shown_html
 from epost.apps.mail.mime.decoding import leaf_text
 from epost.apps.mail.mime.structure import Part, PartKind
 from epost.foundation.octets import Octets
@@ -9,13 +10,6 @@ from epost.foundation.octets import Octets
 PREVIEW_CHARACTERS_MAX = 200  # RFC 8970 3.1 allows 256
 _READ_CHARACTERS = 16 * 1024
 
-_UNSEEN = re.compile(
-    r"<(head|style|script|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)",
-    re.DOTALL | re.IGNORECASE,
-)
-_TAG = re.compile(r"<[^>]*(?:>|\Z)")
-_ENTITIES = {"&nbsp;": " ", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&amp;": "&"}
-_ENTITY = re.compile("|".join(_ENTITIES))
 _QUOTED_LINE = re.compile(r"^>.*$", re.MULTILINE)
 
 
@@ -25,7 +19,7 @@ def preview_of(octets: Octets, mail: Part) -> str:
         if part.content.media_type in ("text/plain", "text/html"):
             text = leaf_text(octets, part, _READ_CHARACTERS)[:_READ_CHARACTERS]
             if part.content.media_type == "text/html":
-                text = _without_markup(text)
+                text = shown_html(text)
             words = " ".join(_QUOTED_LINE.sub("", text).split())
             if words:
                 return words[:PREVIEW_CHARACTERS_MAX].replace("\0", "")
@@ -36,8 +30,3 @@ def _leaves(mail: Part) -> list[Part]:
     """The parts shown as text, plain text first."""
     shown = [p for p in mail.leaves() if p.kind is PartKind.LEAF and not p.content.is_attachment]
     return sorted(shown, key=lambda part: part.content.media_type != "text/plain")
-
-
-def _without_markup(html: str) -> str:
-    text = _TAG.sub(" ", _UNSEEN.sub(" ", html))
-    return _ENTITY.sub(lambda entity: _ENTITIES[entity[0]], text)

@@ -15,7 +15,7 @@ from epost.apps.mail.fold import INBOX_ID
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.notice import INLINE_BYTES_MAX, InNotice, MailNotice, read_notice
-from epost.apps.mail.ports import Names, Offload, work_on
+from epost.apps.mail.ports import Names, Offload
 from epost.apps.mail.records import Content, Inline, Insert, Stored
 from epost.apps.mail.rendition import read_mail
 from epost.apps.mail.report_text import Action, Report, header_of, printable
@@ -85,7 +85,7 @@ class DeliveryReports:
         return await self._insertion(email_id, octets)
 
     async def _insertion(self, email_id: bytes, octets: bytes) -> Insert:
-        structure, rendition = await work_on(len(octets), lambda: read_mail(octets), self._offload)
+        structure, rendition = await read_mail(octets, self._offload)
         content: Content
         if len(octets) <= INLINE_BYTES_MAX:
             content = Inline(octets)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from epost.apps.mail.attached.markup import text_of_html
+from epost.apps.mail.attached.reading import FILE_BYTES_MAX, reader_of
 from epost.apps.mail.mailbox import TextMatch, TextPlace
 from epost.apps.mail.mime.addresses import mailboxes
-from epost.apps.mail.mime.decoding import leaf_text
+from epost.apps.mail.mime.decoding import decoded, leaf_text
 from epost.apps.mail.mime.headers import (
     HEADER_BYTES_READ_MAX,
     HeaderFields,
@@ -37,7 +39,7 @@ def header_text(fields: HeaderFields) -> str:
 
 
 def body_text(octets: Octets, mail: Part) -> str:
-    """Return the text of a mail's parts as it is searched: decoded and case-folded."""
+    """Return the text of a mail and its attachments as it is searched: decoded and case-folded."""
     pieces: list[str] = []
     room = BODY_CHARACTERS_MAX
     for piece in _texts(octets, mail):
@@ -46,6 +48,11 @@ def body_text(octets: Octets, mail: Part) -> str:
         if room <= 0:
             break
     return _searchable("\n".join(pieces))
+
+
+def brings_files(mail: Part) -> bool:
+    """Whether a mail has files whose text is read, which takes longer than the rest."""
+    return any(reader_of(part.content) for part in mail.leaves())
 
 
 def matches(match: TextMatch, header: str, body: str) -> bool:
@@ -62,12 +69,24 @@ def matches(match: TextMatch, header: str, body: str) -> bool:
 
 
 def _texts(octets: Octets, part: Part) -> Iterator[str]:
-    if part.kind is PartKind.LEAF and not part.content.is_attachment:
-        yield leaf_text(octets, part, BODY_CHARACTERS_MAX)
+    if part.kind is PartKind.LEAF:
+        yield from _leaf_texts(octets, part)
     for child in part.children:
         if part.kind is PartKind.MESSAGE:  # the header of a nested mail is text of this one
             yield header_text(read_fields(child.header.cut(octets, HEADER_BYTES_READ_MAX)))
         yield from _texts(octets, child)
+
+
+def _leaf_texts(octets: Octets, part: Part) -> Iterator[str]:
+    """Yield the name of a file, and the text of what has some."""
+    content = part.content
+    if content.is_attachment and (name := content.file_name):
+        yield name
+    if content.media_type.startswith("text/"):
+        text = leaf_text(octets, part, BODY_CHARACTERS_MAX)
+        yield text_of_html(text) if content.media_type == "text/html" else text
+    elif (read := reader_of(content)) and len(part.body) <= FILE_BYTES_MAX:
+        yield read(decoded(part.body.cut(octets), content.encoding), BODY_CHARACTERS_MAX)
 
 
 def _searchable(text: str) -> str:

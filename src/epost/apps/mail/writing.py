@@ -24,8 +24,9 @@ from epost.apps.mail.mailbox import (
     NewMail,
     Replaced,
 )
+from epost.apps.mail.mime.headers import HEADER_BYTES_READ_MAX
 from epost.apps.mail.notice import INLINE_BYTES_MAX
-from epost.apps.mail.ports import Offload, work_on
+from epost.apps.mail.ports import Offload
 from epost.apps.mail.records import (
     FIRST,
     FLAG_LENGTH_MAX,
@@ -47,6 +48,8 @@ from epost.foundation.errors import MessageTooLarge, NoSuchFolder, RefusedError
 from epost.foundation.ports import Clock, Entropy
 from epost.past.durability import Durability as Machines
 
+LONG_HEADER_BYTES_MAX = 64 * 1024 * 1024
+"""Headers are read in memory: in mails larger than this they must be of ordinary length."""
 COPIED_BYTES_MAX = 48 * 1024
 """Encoded size of the mails of one Copy record, about."""
 
@@ -141,7 +144,9 @@ class MailWriter:
 
     async def _prepare(self, rows: FolderRows, mail: NewMail) -> _Prepared:
         octets, email = mail.octets, self._entropy.token(16)
-        structure, rendition = await work_on(len(octets), lambda: read_mail(octets), self._offload)
+        structure, rendition = await read_mail(octets, self._offload)
+        if len(structure.header) > HEADER_BYTES_READ_MAX and len(octets) > LONG_HEADER_BYTES_MAX:
+            raise RefusedError("a header this long in a mail this large")
         content: Inline | Stored = Inline(octets[:INLINE_BYTES_MAX])
         machines = None
         if len(octets) > INLINE_BYTES_MAX:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar
+
 import pytest
 
 from epost.apps.mail import rendition as rendition_module
 from epost.apps.mail.mailbox import MailTime
+from epost.apps.mail.ports import OFFLOAD_BYTES_MIN, in_the_loop
 from epost.apps.mail.rendition import make_rendition, read_mail
+from tests.support.attached_files import pdf
 from tests.support.corpus import mails
 from tests.support.mail import simple_mail
+
+T = TypeVar("T")
 
 
 def test_a_mail_is_rendered_dated_and_made_searchable() -> None:
@@ -34,7 +42,34 @@ def test_a_header_too_long_to_be_kept_is_left_in_the_mail(monkeypatch: pytest.Mo
 
 def test_every_mail_of_the_corpus_has_a_rendition_that_can_be_kept() -> None:
     for _, octets in mails():
-        structure, rendition = read_mail(octets)
+        structure, rendition = asyncio.run(read_mail(octets, in_the_loop))
         assert rendition == make_rendition(octets, structure)
         rendition.header_text.encode()
         rendition.body_text.encode()
+
+
+class Aside:
+    """Counts what is done beside the loop."""
+
+    def __init__(self) -> None:
+        self.works = 0
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        self.works += 1
+        return work()
+
+
+@pytest.mark.parametrize(
+    ("octets", "works"),
+    [
+        (simple_mail(), 0),
+        (b"Content-Type: image/png\r\n\r\n" + b"x" * 1000, 0),
+        (simple_mail() + b"x" * OFFLOAD_BYTES_MIN, 1),
+        (b"Content-Type: application/pdf\r\n\r\n" + pdf(b"BT (Hello) Tj ET"), 1),
+    ],
+)
+def test_what_takes_long_does_not_hold_the_loop(octets: bytes, works: int) -> None:
+    offload = Aside()
+    structure, rendition = asyncio.run(read_mail(octets, offload))
+    assert rendition == make_rendition(octets, structure)
+    assert offload.works == works

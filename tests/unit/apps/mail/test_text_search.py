@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
+from epost.apps.mail.attached.reading import FILE_BYTES_MAX
 from epost.apps.mail.mime.headers import read_fields
 from epost.apps.mail.mime.structure import parse_structure
 from epost.apps.mail.text_search import BODY_CHARACTERS_MAX, body_text, header_text
+from tests.support.attached_files import pdf
 
 
 def body_of(octets: bytes) -> str:
@@ -52,17 +56,39 @@ def test_text_is_decoded_as_the_part_says(octets: bytes, text: str) -> None:
     assert body_of(octets) == text
 
 
-def test_all_texts_of_a_mail_are_searched_and_no_attachments() -> None:
+def test_all_texts_of_a_mail_and_of_its_attachments_are_searched() -> None:
     octets = (
         b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nFirst\r\n--b\r\n"
-        b"Content-Type: text/plain\r\nContent-Disposition: attachment\r\n\r\nFile\r\n--b\r\n"
+        b"Content-Type: text/csv\r\n"
+        b"Content-Disposition: attachment; filename=Prices.csv\r\n\r\nTea;4\r\n--b\r\n"
+        b"Content-Type: image/png\r\n"
+        b"Content-Disposition: attachment; filename=Cat.png\r\n\r\nPurr\r\n--b\r\n"
         b"Content-Type: message/rfc822\r\n\r\nSubject: Inner\r\n\r\nNested\r\n--b--\r\n"
     )
     text = body_of(octets)
     assert "first" in text
     assert "subject: inner" in text
     assert "nested" in text
-    assert "file" not in text
+    assert "prices.csv\ntea;4" in text
+    assert "cat.png" in text
+    assert "purr" not in text
+
+
+def test_html_is_searched_as_it_is_shown() -> None:
+    octets = leaf(b"<p>Gr&uuml;<b>&szlig;e</b><br>an <i>alle</i>", kind=b"text/html")
+    assert "grüsse an alle" in body_of(octets)
+
+
+@pytest.mark.parametrize("kind", [b"application/pdf", b"application/octet-stream; name=report.PDF"])
+def test_the_text_of_a_pdf_is_searched_whatever_it_is_called(kind: bytes) -> None:
+    content = base64.encodebytes(pdf(b"BT (Invoice 4711) Tj ET"))
+    assert "invoice 4711" in body_of(leaf(content, b"base64", kind))
+
+
+def test_of_a_large_file_the_name_alone_is_searched() -> None:
+    content = pdf(b"BT (Invoice 4711) Tj ET") + b" " * FILE_BYTES_MAX
+    text = body_of(leaf(content, b"8bit", b"application/pdf; name=large.pdf"))
+    assert text == "large.pdf"
 
 
 def test_only_so_much_of_a_mail_is_searched() -> None:
