@@ -103,6 +103,9 @@ class MemoryLog:
     ring_may_answer: asyncio.Event | None = None
     _disk: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    def submit(self, entries: Sequence[Entry]) -> asyncio.Future[Appended]:
+        return asyncio.ensure_future(self.append(entries))
+
     async def append(self, entries: Sequence[Entry]) -> Appended:
         async with self._disk:
             await asyncio.sleep(0)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from epost.apps.mail.ledger import MODSEQS_LEFT_MIN, Ledger
-from epost.apps.mail.ports import Appended, DeviceLog
+from epost.apps.mail.ports import Appending, DeviceLog
 from epost.apps.mail.records import ModseqRange, Record, Stamp, encode_record
 from epost.foundation.errors import UnavailableError
 from epost.past.durability import Durability
@@ -24,7 +24,7 @@ MODSEQS_RESERVED = 1 << 20
 class Written:
     """Records that show to everybody here already, on their way to the other machines."""
 
-    def __init__(self, append: asyncio.Task[Appended]) -> None:
+    def __init__(self, append: Appending) -> None:
         self._append = append
 
     async def durable(self) -> Durability:
@@ -45,7 +45,6 @@ class Journal:
         self._ledger = ledger
         self._device = 0
         self._lamport = 0
-        self._appends: set[asyncio.Task[Appended]] = set()
 
     def write_as(self, device: int) -> None:
         """Stamp records as this device."""
@@ -66,8 +65,8 @@ class Journal:
             payloads.append(encode_record(record))
             if number % ENCODED_PER_SLICE == 0:
                 await asyncio.sleep(0)
+        append = self._log.submit([Entry(AppId.MAIL, payload) for payload in payloads])
         shows = self._ledger.expect(payloads[-1])
-        append = self._append(payloads)
         append.add_done_callback(lambda done: self._on_appended(done, payloads[-1]))
         await asyncio.shield(shows)
         return Written(append)
@@ -79,14 +78,7 @@ class Journal:
             first = max(state.modseq_end, state.modseq_next)
             await self.write([ModseqRange(first + MODSEQS_RESERVED)])
 
-    def _append(self, payloads: Sequence[bytes]) -> asyncio.Task[Appended]:
-        entries = [Entry(AppId.MAIL, payload) for payload in payloads]
-        task = asyncio.ensure_future(self._log.append(entries))
-        self._appends.add(task)
-        task.add_done_callback(self._appends.discard)
-        return task
-
-    def _on_appended(self, append: asyncio.Task[Appended], last: bytes) -> None:
+    def _on_appended(self, append: asyncio.Future[Any], last: bytes) -> None:
         stopped = UnavailableError("the node is stopping")
         error = stopped if append.cancelled() else append.exception()
         if error is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import Protocol, TypeVar
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
 
 from epost.crypto.certificates import AccountCert
 from epost.past.durability import Durability
@@ -41,11 +42,23 @@ class Appended(Protocol):
         ...
 
 
+class Appending(Protocol):
+    """An append that is under way: a future."""
+
+    def add_done_callback(self, fn: Callable[[asyncio.Future[Any]], object], /) -> None:
+        """Call `fn` when it is as durable as can be said, or has failed."""
+
+    def __await__(self) -> Generator[Any, None, Appended]: ...
+
+
 class DeviceLog(Protocol):
     """This device's log (paper 3.4)."""
 
-    async def append(self, entries: Sequence[Entry]) -> Appended:
-        """Append; listeners hear of it when it is locally durable, the caller when it is more."""
+    def submit(self, entries: Sequence[Entry]) -> Appending:
+        """Append; listeners hear of it when it is locally durable, the caller when it is more.
+
+        Raises at once if nothing is appended; what stands in the way later, the future tells.
+        """
         ...
 
     def register(self, app: AppId, listener: LogListener) -> None:

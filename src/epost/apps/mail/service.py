@@ -101,6 +101,7 @@ class MailService:
     ) -> None:
         """`offload` runs what takes long on a thread, where there are any."""
         self.index = index
+        self.spool = services.spool
         self._services = services
         self._offload = offload
         self._log = services.log
@@ -373,9 +374,9 @@ class MailService:
     async def _write(self, record: Record) -> _Logged:
         """Log a record of this device; return when it is on the own disk, and as what."""
         payload = encode_record(record)
+        append = self._log.submit([Entry(AppId.MAIL, payload)])
         seen: asyncio.Future[_Logged] = asyncio.get_running_loop().create_future()
         self._seen[payload] = seen
-        append = asyncio.ensure_future(self._log.append([Entry(AppId.MAIL, payload)]))
 
         def fail(done: asyncio.Future[Any]) -> None:
             if not done.cancelled() and (error := done.exception()) and not seen.done():

@@ -11,11 +11,11 @@ from epost.apps.mail.index import IndexState
 from epost.apps.mail.journal import Journal, in_chunks
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.records import Expunge, Inline, Insert, Stamp, Subscribe, UidValidity
-from epost.foundation.errors import DiskFull, UnavailableError
+from epost.foundation.errors import DiskFull, Overloaded, UnavailableError
 from epost.post.app_ids import AppId
 from epost.simulation.clock import run
 from epost.simulation.mail_index import SimulatedMailIndex
-from tests.support.mail import ON_THREE, MemoryLog, Recorder
+from tests.support.mail import ON_THREE, Appended, MemoryLog, Recorder
 
 
 def desk() -> tuple[Journal, Ledger, MemoryLog]:
@@ -70,6 +70,24 @@ def test_what_could_not_be_logged_is_told_to_the_caller() -> None:
         log.error = DiskFull("no room")
         with pytest.raises(DiskFull):
             await journal.write([Expunge((b"m" * 16,))])
+
+    run(story())
+
+
+def test_a_log_that_takes_nothing_leaves_nothing_to_wait_for() -> None:
+    async def story() -> None:
+        journal, ledger, log = desk()
+        again = log.submit
+
+        def busy(_entries: object) -> asyncio.Future[Appended]:
+            raise Overloaded("too many entries")
+
+        log.submit = busy  # type: ignore[method-assign]
+        with pytest.raises(Overloaded):
+            await journal.write([Expunge((b"m" * 16,))])
+        log.submit = again  # type: ignore[method-assign]
+        await journal.write([Expunge((b"m" * 16,))])
+        assert ledger.state.applied == 1
 
     run(story())
 
