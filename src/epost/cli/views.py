@@ -149,10 +149,16 @@ def show_ring(ring: Mapping[str, Any]) -> None:
         f"{_count(ring['enrolled'], 'machine')} enrolled, "
         f"{_count(ring['copies_wanted'], 'copy', 'copies')} of everything; "
         f"{_count(ring['below_k'], 'block')} with fewer; "
+        f"{_strays(ring)}"
         f"part of {_count(ring['groups'], 'group')}."
     )
     _show_loss(ring["loss"])
     _show_advice(ring["advice"])
+
+
+def _strays(ring: Mapping[str, Any]) -> str:
+    strays = ring.get("strays", 0)  # not told by an older daemon
+    return f"{_count(strays, 'block')} here far from their place; " if strays else ""
 
 
 def _reached(node: Mapping[str, Any]) -> str:

@@ -62,6 +62,7 @@ class RingReport:
             "leaf_set": [self._neighbour(member) for member in self._members()],
             "groups": len(node.scribe.children_by_group),
             "below_k": node.blocks.below_k(),
+            "strays": node.replica.strays(),
             "catching_up": self.is_catching_up(),
             "loss": asdict(self.loss()),
             "advice": self.advice(),

@@ -15,6 +15,9 @@ from epost.foundation.ids import BlockKind, Handle
 from epost.node.assembly import Node
 from epost.post.references import Reference
 
+Gauge = tuple[str, float]
+"""What a number means, and the number."""
+
 
 class NodeStatus:
     """Reads a node; changes nothing."""
@@ -100,6 +103,7 @@ class NodeStatus:
             "trashed": counts.trashed,
             "trashed_bytes": counts.trashed_bytes,
             "below_k": self._node.blocks.below_k(),
+            "strays": self._node.replica.strays(),
             "rotten": scrub.rotten,
             "rotten_missing": scrub.missing,
             "scrubbed_percent": round(100 * scrub.part_done),
@@ -110,14 +114,17 @@ class NodeStatus:
             "refused_over_quota": attribution.refused,
         }
 
-    def metrics(self) -> Mapping[str, tuple[str, float]]:
+    def metrics(self) -> Mapping[str, Gauge]:
         """Return the gauges of /metrics; no names, no addresses."""
+        return {**self._storage_gauges(), **self._ring_gauges()}
+
+    def _storage_gauges(self) -> Mapping[str, Gauge]:
         storage = self._storage()
-        node = self._node
-        groups = node.scribe.children_by_group
         return {
             "blocks": ("Blocks in the vault", storage["blocks"]),
             "blocks_below_k": ("Blocks known to lie on fewer than k machines", storage["below_k"]),
+            "blocks_stray": ("Blocks kept here far from their place, to be brought there",
+                             storage["strays"]),
             "blocks_unpushed": ("Blocks held locally until the ring has them", storage["unpushed"]),
             "blocks_rotten": ("Blocks found rotten on the own disk since the start",
                               storage["rotten"]),
@@ -133,14 +140,6 @@ class NodeStatus:
             "kept_notices": ("Notices kept for recipients who are away", storage["kept_notices"]),
             "refused_over_quota": ("Blocks refused since the start: their member's quota was full",
                                    storage["refused_over_quota"]),
-            "queue_messages": ("Sent messages that wait for a recipient", self._waiting_count()),
-            "queue_events": ("Messages and timers that wait for their turn",
-                             node.driver.waiting_events),
-            "groups": ("Trees of groups that this node takes part in", len(groups)),
-            "groups_joined": ("Groups that this node is a member of", len(node.scribe.groups)),
-            "group_children": ("Children of this node in all trees", sum(groups.values())),
-            "group_children_most": ("Children of this node in its largest tree",
-                                    max(groups.values(), default=0)),
             "blocks_diverted": ("Replicas kept for neighbours without room", storage["diverted"]),
             "blocks_pointed_to": ("Replicas of this node that neighbours keep for want of room",
                                   storage["pointers"]),
@@ -150,6 +149,20 @@ class NodeStatus:
             "blocks_trashed": ("Blocks whose lease is over, not yet freed", storage["trashed"]),
             "trash_bytes": ("Bytes of them", storage["trashed_bytes"]),
             "free_bytes": ("Bytes that may still be stored here", storage["free_bytes"]),
+        }  # fmt: skip
+
+    def _ring_gauges(self) -> Mapping[str, Gauge]:
+        node = self._node
+        groups = node.scribe.children_by_group
+        return {
+            "queue_messages": ("Sent messages that wait for a recipient", self._waiting_count()),
+            "queue_events": ("Messages and timers that wait for their turn",
+                             node.driver.waiting_events),
+            "groups": ("Trees of groups that this node takes part in", len(groups)),
+            "groups_joined": ("Groups that this node is a member of", len(node.scribe.groups)),
+            "group_children": ("Children of this node in all trees", sum(groups.values())),
+            "group_children_most": ("Children of this node in its largest tree",
+                                    max(groups.values(), default=0)),
             "loss_probability_per_year": (
                 "Estimated probability that the ring loses anything within a year",
                 self._ring.loss().yearly_probability),

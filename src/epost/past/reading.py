@@ -96,7 +96,7 @@ class Readings:
             own = await self._own(handle)
             best = _newer(newest(survey.said), own)
             if best is None and self._pin(handle) is None:
-                return Reading(None, survey.answered, self._is_confirmed(handle, survey))
+                return Reading(None, self._said_none(survey), self._is_confirmed(handle, survey))
             if best is not None and order(best.proven) >= (self._pin(handle) or (0, b"")):
                 return self._read(handle, survey, best, own)
         raise StaleVersion(f"{handle}: only versions older than one seen before")
@@ -202,6 +202,16 @@ class Readings:
             is_catching_up = self._replica.is_catching_up(handle)
             said.append(Said(around.me.id, await self._own(handle), is_catching_up, b""))
         return _Survey(nodes, said)
+
+    def _said_none(self, survey: _Survey) -> Answered:
+        """Return who answered, where nobody has the block: not all, if those who have it are away.
+
+        The nodes that were asked are the closest that live, whoever lived when it was stored.
+        """
+        membership, now = self._replica.membership, self._around.clock.now()
+        if survey.answered is Answered.ALL and membership.may_miss_holders(now):
+            return Answered.SOME
+        return survey.answered
 
     def _is_confirmed(self, handle: Handle, survey: _Survey) -> bool:
         if all(said.is_catching_up for said in survey.said):

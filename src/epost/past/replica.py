@@ -121,6 +121,10 @@ class Replica:
         """Return an estimate of how many blocks lie on fewer than k machines."""
         return self._maintenance.below_k()
 
+    def strays(self) -> int:
+        """Return how many blocks are kept here that lie far from their place (`past.strays`)."""
+        return self._maintenance.strays.held()
+
     def attribution(self) -> Attribution:
         """Return what members had this node keep, in all, and how often their quota forbade it."""
         return self._admission.allowances.attribution()

@@ -120,6 +120,18 @@ class Membership:
         self._holds_until = _next_judgement(seen.members, now, self._around.config)
         return self._judge(seen, now)
 
+    def may_miss_holders(self, now: float) -> bool:
+        """May all holders of a block be out of reach? Then it proves nothing that nobody has it.
+
+        So it is if k went before copies could be made, as when a part of the ring is cut off; or if
+        this node, started in such a part, knows a whole ring of fewer than half of the machines.
+        """
+        seen = self._look(now)
+        live = sum(member.live for member in seen.members) + 1
+        is_small_part = self.view.is_whole and 2 * live < seen.enrolled
+        delay = self._around.config.repair_delay_seconds
+        return is_small_part or left_at_once(seen.members, seen.k, delay)
+
     def _look(self, now: float) -> _Seen:
         overlay, issuers = self._around.overlay, self._around.issuers
         return _Seen(
@@ -206,6 +218,14 @@ def gone_together(
         if last + 1 - first > config.mass_absence_part * len(members):
             together.update(node for _, node in gone[first : last + 1])
     return frozenset(together)
+
+
+def left_at_once(members: Sequence[MemberView], k: int, within_seconds: float) -> bool:
+    """Tell whether k or more of the absent ones left within so short a time."""
+    gone = sorted(m.absent_since for m in members if m.absent_since is not None)
+    return any(
+        last - first < within_seconds for first, last in zip(gone, gone[k - 1 :], strict=False)
+    )
 
 
 def _next_judgement(members: Sequence[MemberView], now: float, config: PastConfig) -> float:

@@ -69,6 +69,12 @@ class Strays:
             return ()
         return self._stretch.found.replicas(place)
 
+    def held(self) -> int:
+        """Return how many blocks are kept here whose replicas are not known to this node."""
+        far = self._membership.view.far_arc
+        held = None if far is None else self._around.vault.fingerprint(far.start, far.end)
+        return 0 if held is None else held.count
+
     def tick(self, now: float) -> None:
         """Begin a walk if it is time for one, or go on with the one under way."""
         if self._ahead is None and self._stretch is None:

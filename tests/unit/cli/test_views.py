@@ -49,6 +49,13 @@ def ring(**changed: object) -> dict[str, Any]:
     return known | changed
 
 
+def test_blocks_that_lie_far_from_their_place_are_shown_if_there_are_any(capsys: Any) -> None:
+    show_ring(ring())
+    assert "far from" not in capsys.readouterr().out
+    show_ring(ring(strays=12))
+    assert "12 blocks here far from their place" in " ".join(capsys.readouterr().out.split())
+
+
 def test_the_ring_tells_who_is_reached_through_whom(capsys: Any) -> None:
     show_ring(ring(leaf_set=[neighbour(1) | {"through": f"{7:040x}"}]))
     assert "through 0000000000000000…" in capsys.readouterr().out

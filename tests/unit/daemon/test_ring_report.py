@@ -52,6 +52,7 @@ def test_a_whole_ring_is_told_neighbour_by_neighbour() -> None:
         assert any(node["round_trip_ms"] for node in told["leaf_set"])
         assert {node["side"] for node in told["leaf_set"]} == {"clockwise", "counter-clockwise"}
         assert (told["enrolled"], told["copies_wanted"], told["below_k"]) == (5, 3, 0)
+        assert told["strays"] == 0
         assert told["loss"]["copies"] == 3
         assert not told["catching_up"]
         assert told["advice"] == []

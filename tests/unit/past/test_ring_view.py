@@ -11,7 +11,7 @@ import pytest
 from epost.foundation.ids import Id, NodeHandle, clockwise_distance, closeness
 from epost.past.arcs import replica_arc
 from epost.past.config import PastConfig
-from epost.past.ring_view import RingView, find_gap, gone_together, judge
+from epost.past.ring_view import RingView, find_gap, gone_together, judge, left_at_once
 from tests.support.organisation import seed_of
 
 RING = sorted(seed_of(f"node {n}")[:20] for n in range(30))
@@ -120,6 +120,17 @@ def test_the_excuse_lasts_for_a_long_weekend_and_is_not_for_who_leaves_alone_lat
     assert set(judged.counted) == {*RING[:10], RING[11]}
     late = 990.0 + CONFIG.mass_absence_seconds_max
     assert not gone_together(night + here, 12, late, CONFIG)
+
+
+def test_a_block_is_out_of_reach_only_if_its_holders_left_before_copies_were_made() -> None:
+    here = [Seen(handle(n)) for n in RING[9:]]
+    one_by_one = [Seen(handle(n), False, 200.0 * at) for at, n in enumerate(RING[:9])]
+    assert not left_at_once(here, K, 150.0)
+    assert not left_at_once(here + one_by_one, K, 150.0)
+    assert not left_at_once(here + one_by_one, K, 400.0)
+    assert left_at_once(here + one_by_one, K, 401.0)
+    assert not left_at_once(here + absent(RING[: K - 1], 990.0), K, 150.0)
+    assert left_at_once(here + absent(RING[:K], 990.0), K, 150.0)
 
 
 def test_a_whole_ring_has_no_gap() -> None:

@@ -40,10 +40,12 @@ def is_home(ring: PastRing, handle: Handle) -> bool:
 
 def test_blocks_inserted_in_a_small_part_of_the_ring_are_brought_to_their_places() -> None:
     async def story(ring: PastRing) -> None:
-        await insert_astray(ring)
+        part = await insert_astray(ring)
+        assert max(ring.node(name).replica.strays() for name in part) > len(HANDLES) / 2
         await ring.world.run_for(40.0)
         assert all(is_home(ring, handle) for handle in HANDLES)
         await ring.world.run_for(300.0)
+        assert not any(ring.node(name).replica.strays() for name in NAMES)
         for handle in HANDLES:
             assert sorted(ring.roles(handle)) == sorted(ring.closest(handle)[:3])
 
