@@ -34,7 +34,7 @@ def receive(sent: bytes, pieces: list[int], limit: int) -> tuple[bytes | Flaw, b
             await asyncio.sleep(0)
         reader.feed_eof()
         await reading
-        return text.finish(), await reader.read()
+        return await text.finish(), await reader.read()
 
     return asyncio.run(run())
 

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX
 from epost.foundation.errors import ConfigError
 from epost.foundation.ids import ID_BYTES, Address
 
@@ -67,7 +68,8 @@ class MailSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     serves its user this way; Linux)."""
     read_receipts: bool = False
     """Does this machine sign for the senders when a mail that came to it was read?"""
-    message_size_max: Annotated[int, msgspec.Meta(ge=1024, le=64 * 1024 * 1024)] = 32 * 1024 * 1024
+    message_size_max: Annotated[int, msgspec.Meta(ge=1024, le=MAIL_SIZE_BYTES_MAX)] = GIB
+    """What SMTP takes (SIZE) and IMAP (APPENDLIMIT); larger mails of others still come in."""
 
 
 class MetricsSection(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -76,6 +76,11 @@ class NodeFolder:
         return self.path / "deputy"
 
     @property
+    def spool(self) -> Path:
+        """Where large mails on their way wait, encrypted and without names: always empty."""
+        return self.path / "spool"
+
+    @property
     def index(self) -> Path:
         """The mail index: rebuilt from the log if it is deleted."""
         return self.path / "index.db"

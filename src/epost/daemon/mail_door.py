@@ -23,6 +23,7 @@ from epost.daemon.line_service import (
 )
 from epost.daemon.tls.listening import listen
 from epost.foundation.ports import Clock
+from epost.foundation.spool import Spool
 from epost.servers.access import Authenticator, Channel, PeerCheck, Reader, Writer
 from epost.servers.imap.connection import ImapConnection
 from epost.servers.imap.limits import ImapLimits
@@ -43,6 +44,7 @@ class MailFronts:
     open_mail: Callable[[str], Awaitable[AccountMail]]
     storage_limit: Callable[[], int]
     """Octets of mail that the organisation lets a member keep, 0 for no limit."""
+    spool: Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,7 @@ class MailDoor:
             self._clock,
             self._offload,
             storage_limit=self._fronts.storage_limit,
+            spool=self._fronts.spool,
             product_version=__version__,
             limits=ImapLimits(mail_bytes_max=self._message_size_max),
         )
@@ -191,4 +194,5 @@ class MailDoor:
             self._clock.wall_ms,
             tls=TlsOffer(place.tls, place.tls_end_point) if place.tls else None,
             starttls=place.security == "starttls",
+            spool=self._fronts.spool,
         )

@@ -53,6 +53,7 @@ from epost.daemon.ring_report import RingReport
 from epost.daemon.ring_word import RingWord
 from epost.daemon.secret_file import SecretFile
 from epost.daemon.sent_queue import SentQueue
+from epost.daemon.spool import DiskSpool
 from epost.daemon.status import NodeStatus
 from epost.daemon.tls import NodeIdentity, TlsTransport, listen
 from epost.daemon.tls.listening import is_wildcard
@@ -309,13 +310,15 @@ class Daemon:
         passphrase = passphrase_for(self._folder)
         secrets = self._folder.read_device_secrets(passphrase)
         key = derive(secrets.log_seed, "key/index").key
+        offload = ThreadOffload(self._executor)
         return UserOfNode(
             account_certificate=self._membership.account,
             secrets=secrets,
             secret_store=SecretFile(self._folder, self._entropy, passphrase),
             first_blocks=[(BlockKind(b.kind), b.data) for b in self._membership.first_blocks],
             open_index=lambda: open_mail_index(self._folder.index, key, self._observer),
-            offload=ThreadOffload(self._executor),
+            offload=offload,
+            spool=DiskSpool(self._folder.spool, offload, self._config.mail.message_size_max),
         )
 
     @staticmethod
@@ -394,7 +397,7 @@ class Daemon:
         listeners = MailListeners(
             self._config.mail,
             self._folder.path,
-            MailFronts(mail.submission, open_mail, self._storage_limit),
+            MailFronts(mail.submission, open_mail, self._storage_limit, mail.spool),
             clock=self._clock,
             executor=self._executor,
         )

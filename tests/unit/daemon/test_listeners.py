@@ -24,6 +24,7 @@ from epost.daemon.mail_door import MailFronts
 from epost.daemon.passwords import PasswordFile
 from epost.daemon.world import SystemClock
 from epost.foundation.errors import ConfigError
+from epost.foundation.spool import IN_MEMORY
 from epost.servers.access import Scope
 from tests.support.memory_mailstore import MemoryMail
 
@@ -66,7 +67,7 @@ def serve(
             listeners = MailListeners(
                 section,
                 tmp_path,
-                MailFronts(NoSubmission(), open_mail, lambda: 0),
+                MailFronts(NoSubmission(), open_mail, lambda: 0, IN_MEMORY),
                 clock=SystemClock(),
                 executor=executor,
             )

@@ -25,7 +25,7 @@ from epost.foundation.octets import Octets
 
 INBOX = "INBOX"  # the only name that always exists; servers pass it in this spelling
 SEPARATOR = "/"
-MAIL_SIZE_BYTES_MAX = 64 * 2**20
+MAIL_SIZE_BYTES_MAX = 2**31  # formerly 64 MiB (decision 0054)
 FOLDER_NAME_LENGTH_MAX = 255
 KEYWORDS_PER_FOLDER_MAX = 256
 EMAIL_ID_BYTES = 16

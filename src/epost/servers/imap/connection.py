@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
+from epost.foundation.errors import DiskFull
+from epost.foundation.spool import SpoolWriter
 from epost.servers.access import (
     Channel,
     ClientGone,
@@ -25,7 +27,14 @@ from epost.servers.imap.replies import Condition, bad, no
 from epost.servers.imap.session import Session
 from epost.servers.imap.site import ImapSite
 from epost.servers.imap.syntax.formats import resp_text
-from epost.servers.imap.syntax.framing import Frame, Framer, Hopeless, LiteralAwaited, Refused
+from epost.servers.imap.syntax.framing import (
+    Frame,
+    Framer,
+    Hopeless,
+    LiteralAwaited,
+    LongLiteral,
+    Refused,
+)
 
 
 class ImapConnection:
@@ -49,6 +58,7 @@ class ImapConnection:
             stalled_timeout_seconds=site.limits.stalled_timeout_seconds,
         )
         self._framer = Framer(site.limits)
+        self._spool = site.spool
         self._is_first_line = True
         self.can_compress = True
         self._bad_in_a_row = 0
@@ -82,8 +92,8 @@ class ImapConnection:
             match event:
                 case Frame():
                     self._count(await perform(self._session, event))
-                case Refused(tag, text, is_too_big):
-                    reply = no(text, b"TOOBIG") if is_too_big else bad(text)
+                case Refused(tag, text, code):
+                    reply = no(text, code) if code else bad(text)
                     self.send(reply.line(tag))
                     self._count(Condition.BAD)
                 case Hopeless(text):
@@ -164,11 +174,44 @@ class ImapConnection:
                     if self._is_first_line and self._is_foreign():
                         return Hopeless("This is an IMAP server")
                 elif isinstance(event, LiteralAwaited):
-                    self.send(b"+ Go ahead\r\n")
-                    await self.breathe()
+                    await self._ask_for_literal()
+                elif isinstance(event, LongLiteral):
+                    if event.is_awaited:
+                        await self._ask_for_literal()
+                    await self._take_literal(event.size)
                 else:
                     self._is_first_line = False
                     return event
+
+    async def _ask_for_literal(self) -> None:
+        self.send(b"+ Go ahead\r\n")
+        await self.breathe()
+
+    async def _take_literal(self, size: int) -> None:
+        """Bring a mail to the spool as it comes. If there is no room, it is refused at its end."""
+        writer: SpoolWriter | None = self._spool.begin()
+        while size:
+            piece = self._framer.take(size)
+            if not piece:
+                await self._read_more()
+                if self._session.farewell is not None:
+                    raise ClientGone
+            size -= len(piece)
+            if writer is not None:
+                writer = await self._spooled(writer, piece, is_last=size == 0)
+
+    async def _spooled(
+        self, writer: SpoolWriter, piece: bytes, *, is_last: bool
+    ) -> SpoolWriter | None:
+        try:
+            writer.write(piece)
+            await writer.drain()
+            if is_last:
+                self._framer.put_literal(await writer.finish())
+        except DiskFull as error:
+            self._framer.refuse(f"This mail cannot be taken now: {error}", b"UNAVAILABLE")
+            return None
+        return writer
 
     def _is_foreign(self) -> bool:
         """Whether a browser or another protocol's client has come here by mistake or malice."""

@@ -13,7 +13,7 @@ class ImapLimits:
     login_literal_bytes_max: int = 4096  # before login (RFC 7888 section 5)
     literal_bytes_max: int = 64 * 1024  # of all commands but APPEND, together
     mail_bytes_max: int = MAIL_SIZE_BYTES_MAX  # announced as APPENDLIMIT (RFC 7889)
-    append_bytes_max: int = 2 * MAIL_SIZE_BYTES_MAX  # all mails of one APPEND (RFC 3502)
+    append_bytes_max: int = 2**27  # all mails of one APPEND (RFC 3502) that are not in the spool
     literals_per_command_max: int = 1000
     skipped_literal_bytes_max: int = 2**30  # of a refused LITERAL+; beyond it we hang up
     bad_commands_max: int = 10  # in a row
@@ -30,8 +30,10 @@ ROWS_PER_SLICE = 500
 FLAGS_PER_SLICE = 20_000  # rows of which only the flags are looked at
 LISTED_PER_SLICE = 2000  # rows that are formatted by columns
 RENDERINGS_PER_SLICE = 500
+LITERAL_IN_MEMORY_BYTES_MAX = 1 << 20  # longer ones, which only mails are, go to the spool
 BODY_BYTES_PER_SLICE = 1 << 20
-DECODED_BYTES_MAX = 1 << 26  # longer parts are decoded only if their base64 is regular
+DECODED_BYTES_MAX = 1 << 26  # longer parts are decoded only if their base64 is regular;
+# of longer headers no fields are chosen
 SENT_BYTES_PER_SLICE = 1 << 18  # of what is too large to be in memory
 LISTED_BYTES_PER_SLICE = 1 << 24  # mails whose headers are held in memory together
 READ_BYTES = 64 * 1024

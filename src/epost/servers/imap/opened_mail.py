@@ -46,7 +46,8 @@ class OpenedMail:
         if span is None:
             return None
         if item.choice is not None:
-            return partial(chosen_fields(span.cut(self._octets), item.choice), item)
+            header = span.cut(self._octets, DECODED_BYTES_MAX)
+            return partial(chosen_fields(header, item.choice), item)
         if item.partial is not None:
             first, count = item.partial
             start = min(span.start + first, span.end)

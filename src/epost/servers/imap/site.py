@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from epost.apps.mail.mailbox import AccountMail
 from epost.apps.mail.ports import Offload
 from epost.foundation.ports import Clock
+from epost.foundation.spool import IN_MEMORY, Spool
 from epost.servers.access import Authenticator
 from epost.servers.imap.limits import ImapLimits
 
@@ -18,6 +19,7 @@ class ImapSite:
     open_mail: Callable[[str], Awaitable[AccountMail]]  # by account; may raise UnavailableError
     clock: Clock
     offload: Offload  # runs what takes long beside the event loop
+    spool: Spool = IN_MEMORY  # where mails wait that are too large for memory
     storage_limit: Callable[[], int] = lambda: 0  # octets of mail per account, 0 for no limit
     product_version: str = ""  # told to clients after login only
     limits: ImapLimits = field(default_factory=ImapLimits)

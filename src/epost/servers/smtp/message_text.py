@@ -7,9 +7,12 @@ RFC 5321 section 4.5.3.1.6, and nothing here is kept by lines.
 """
 
 import asyncio
-import io
 from collections.abc import Callable
 from enum import Enum
+
+from epost.foundation.errors import DiskFull
+from epost.foundation.octets import Octets
+from epost.foundation.spool import IN_MEMORY, Spool, SpoolWriter
 
 END_OF_DATA = b"\r\n.\r\n"
 PIECE_BYTES = 64 * 1024
@@ -21,6 +24,7 @@ class Flaw(Enum):
     TOO_LARGE = "too large"
     BARE_LINE_END = "bare line end"
     NULL_OCTET = "null octet"
+    NO_ROOM = "no room"
 
 
 class FarTooLarge(Exception):  # noqa: N818 - not an error of ours: the client goes on and on
@@ -30,12 +34,19 @@ class FarTooLarge(Exception):  # noqa: N818 - not an error of ours: the client g
 class MessageText:
     """Collects the octets of one mail; keeps none once a flaw is found."""
 
-    def __init__(self, *, size_max: int, is_dot_stuffed: bool, is_binary: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        size_max: int,
+        is_dot_stuffed: bool,
+        is_binary: bool = False,
+        spool: Spool = IN_MEMORY,
+    ) -> None:
         """`is_binary` mails (BODY=BINARYMIME) may hold any octets."""
         self._size_max = size_max
         self._is_dot_stuffed = is_dot_stuffed
         self._is_binary = is_binary
-        self._kept = io.BytesIO()  # gives its octets away without another copy
+        self._kept: SpoolWriter | None = spool.begin()
         self._size = 0
         self._received = 0
         # The end of the last piece, as far as it matters for the next: CR or CRLF. A mail begins
@@ -54,20 +65,34 @@ class MessageText:
         self._held = text[split_at:]
         self._keep(text[:split_at])
 
-    def finish(self) -> bytes | Flaw:
+    async def drain(self) -> None:
+        """Wait until little of the mail is in memory."""
+        if self._kept is not None:
+            try:
+                await self._kept.drain()
+            except DiskFull:
+                self.flaw, self._kept = Flaw.NO_ROOM, None
+
+    async def finish(self) -> Octets | Flaw:
         """Return the mail, or why it cannot be taken."""
         self._keep(self._held)  # a lone CR shows its flaw here
-        return self.flaw or self._kept.getvalue()
+        if self._kept is None:
+            assert self.flaw is not None
+            return self.flaw
+        try:
+            return await self._kept.finish()
+        except DiskFull:
+            return Flaw.NO_ROOM
 
     def _keep(self, text: bytes) -> None:
-        if self.flaw is None and text:
+        if self._kept is not None and text:
             kept = text.replace(b"\r\n.", b"\r\n") if self._is_dot_stuffed else text
             begins = b"" if self._size else b"\r\n"
             self._size += len(kept)
             self._kept.write(kept.removeprefix(begins))
             self.flaw = self._flaw_of(text)
-        if self.flaw is not None:
-            self._kept = io.BytesIO()
+            if self.flaw is not None:
+                self._kept = None
 
     def _flaw_of(self, text: bytes) -> Flaw | None:
         if not self._is_binary:
@@ -91,6 +116,9 @@ class Discarded:
         if self._left < 0:
             raise FarTooLarge
 
+    async def drain(self) -> None:
+        """Nothing is kept."""
+
 
 async def read_data(
     reader: asyncio.StreamReader, text: MessageText, waiting: Callable[[], None]
@@ -109,6 +137,7 @@ async def read_data(
         except asyncio.LimitOverrunError as error:
             # No end in this much: the reader keeps what might be the beginning of one.
             text.feed(await reader.readexactly(error.consumed))
+            await text.drain()
             continue
         text.feed(piece[: -len(b".\r\n")])
         return
@@ -126,6 +155,7 @@ async def read_chunk(
         piece = await reader.readexactly(min(size, PIECE_BYTES))
         size -= len(piece)
         text.feed(piece)
+        await text.drain()
 
 
 async def _is_at_end(reader: asyncio.StreamReader, text: MessageText) -> bool:
@@ -138,6 +168,7 @@ async def _is_at_end(reader: asyncio.StreamReader, text: MessageText) -> bool:
         matched = matched + 1 if is_next else int(octet == b"\r")
         if len(seen) > PIECE_BYTES:  # nothing but empty lines so far
             text.feed(bytes(seen[: -len(END_OF_DATA)]))
+            await text.drain()
             del seen[: -len(END_OF_DATA)]
     if matched:
         del seen[-len(b".\r\n") :]

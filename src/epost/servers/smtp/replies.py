@@ -43,6 +43,7 @@ NEEDS_SMTPUTF8 = Reply(553, "5.6.7", "this address needs MAIL with SMTPUTF8")
 NO_NULL_RECIPIENT = Reply(553, "5.1.3", "a recipient needs an address")
 BAD_ADDRESS = Reply(553, "5.1.3", "the address cannot be read")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "too many recipients in one mail")
+NO_ROOM = Reply(452, "4.3.1", "no room for this mail now, try again later")
 TOO_LARGE = Reply(552, "5.3.4", "the mail is larger than the limit")
 BARE_LINE_END = Reply(550, "5.6.0", "the mail has a CR or LF that is not part of a CRLF")
 NULL_OCTET = Reply(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from epost.foundation.spool import IN_MEMORY, Spool
 from epost.servers.access import Authenticator, PeerCheck
 from epost.servers.smtp.config import SmtpConfig
 from epost.servers.smtp.submission import Submitter
@@ -34,6 +35,7 @@ class SubmissionServices:
     wall_ms: Callable[[], int]
     tls: TlsOffer | None = None
     starttls: bool = True
+    spool: Spool = IN_MEMORY
 
 
 class SessionHost(Protocol):

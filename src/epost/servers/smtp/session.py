@@ -7,6 +7,7 @@ import re
 
 from epost.apps.mail.delivery_wishes import HOLD_SECONDS_MAX
 from epost.foundation.errors import EpostError
+from epost.foundation.octets import Octets
 from epost.servers.smtp import replies
 from epost.servers.smtp.connection import HangUp
 from epost.servers.smtp.login import LoginConnection
@@ -198,24 +199,27 @@ class SubmissionSession(LoginConnection):
             size_max=self._config.message_bytes_max,
             is_dot_stuffed=is_dot_stuffed,
             is_binary=self._mail().options.is_binary,
+            spool=self._services.spool,
         )
 
     async def _finish(self, text: MessageText) -> Reply:
         """End the transaction, with what is to be said about its mail."""
         self._disarm()
-        match text.finish():
+        match await text.finish():
             case Flaw.TOO_LARGE:
                 reply = replies.TOO_LARGE
             case Flaw.BARE_LINE_END:
                 reply = replies.BARE_LINE_END
             case Flaw.NULL_OCTET:
                 reply = replies.NULL_OCTET
+            case Flaw.NO_ROOM:
+                reply = replies.NO_ROOM
             case octets:
                 reply = await self._submit(octets)
         self._forget_mail()
         return reply
 
-    async def _submit(self, octets: bytes) -> Reply:
+    async def _submit(self, octets: Octets) -> Reply:
         mail = self._mail()
         work = self._services.submitter.submit(
             self._account(), mail.sender, tuple(mail.recipients), octets, mail.terms()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from epost.apps.mail.submission import RecipientVerdict, Submitted, Terms
+from epost.foundation.octets import Octets
 
 
 class Submitter(Protocol):
@@ -21,7 +22,7 @@ class Submitter(Protocol):
         ...
 
     async def submit(
-        self, account: str, sender: str, recipients: Sequence[str], octets: bytes, terms: Terms
+        self, account: str, sender: str, recipients: Sequence[str], octets: Octets, terms: Terms
     ) -> Submitted:
         """Return when the mail is durable in the sense of the answer.
 

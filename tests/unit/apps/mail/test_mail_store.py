@@ -16,6 +16,7 @@ from epost.apps.mail.records import Inline, Noticed, Stored
 from epost.foundation.errors import LimitExceeded, MalformedPacket, MessageTooLarge, NoSuchBlock
 from epost.post.references import Reference, Secrecy
 from epost.simulation.clock import run
+from tests.support.large_octets import Zeros
 from tests.support.mail import HELD, ON_THREE, CountingEntropy, MemoryMessages, MemoryRing
 
 PARTS = (
@@ -90,7 +91,7 @@ def test_a_mail_of_very_many_parts_becomes_few_references() -> None:
 def test_mails_over_the_limit_are_refused() -> None:
     async def story() -> None:
         store, _ = store_and_messages()
-        octets = bytes(MAIL_SIZE_BYTES_MAX + 1)
+        octets = Zeros(MAIL_SIZE_BYTES_MAX + 1)
         with pytest.raises(MessageTooLarge):
             await store.put(octets, parse_structure(b""))
 

@@ -36,6 +36,7 @@ from epost.foundation.errors import (
 )
 from epost.simulation.clock import run
 from epost.simulation.mail_index import SimulatedMailIndex
+from tests.support.large_octets import Zeros
 from tests.support.mail import ALICE, HELD, Member, living, organisation, simple_mail
 
 Scene = Callable[[Member, OpenFolder], Awaitable[None]]
@@ -134,7 +135,7 @@ def test_an_append_goes_on_when_its_client_is_gone() -> None:
 def test_all_mails_of_one_append_come_or_none() -> None:
     async def scene(alice: Member, inbox: OpenFolder) -> None:
         with pytest.raises(MessageTooLarge):
-            await inbox.append([NewMail(SMALL), NewMail(bytes(MAIL_SIZE_BYTES_MAX + 1))])
+            await inbox.append([NewMail(SMALL), NewMail(Zeros(MAIL_SIZE_BYTES_MAX + 1))])
         alice.log.error = DiskFull("no room")
         with pytest.raises(DiskFull):
             await inbox.append([NewMail(SMALL), NewMail(SMALL)])

@@ -12,6 +12,7 @@ from epost.apps.mail.notice import INLINE_BYTES_MAX, InNotice, InStore, read_not
 from epost.apps.mail.submission import RECIPIENTS_MAX, RecipientVerdict
 from epost.foundation.errors import DiskFull, MessageTooLarge, NotPermitted, RefusedError
 from epost.simulation.clock import run
+from tests.support.large_octets import Zeros
 from tests.support.mail import ALICE, BOB, CAROL, HELD, Member, living, organisation, simple_mail
 
 Scene = Callable[[Member, Member], Awaitable[None]]
@@ -201,7 +202,7 @@ def test_a_header_that_claims_too_much_is_not_permitted(mail: bytes) -> None:
 def test_mails_and_lists_of_recipients_are_bounded() -> None:
     async def scene(alice: Member, _: Member) -> None:
         with pytest.raises(MessageTooLarge):
-            await alice.submit(bytes(MAIL_SIZE_BYTES_MAX + 1), BOB.name)
+            await alice.submit(Zeros(MAIL_SIZE_BYTES_MAX + 1), BOB.name)
         crowd = [f"m{number}@example.org" for number in range(RECIPIENTS_MAX + 1)]
         for recipients in ([], crowd, ["no name"]):
             with pytest.raises(RefusedError):

@@ -23,7 +23,7 @@ def receive(sent: bytes, *, limit: int = 1000, size_max: int = 10**6) -> tuple[b
         reader.feed_eof()
         text = MessageText(size_max=size_max, is_dot_stuffed=True)
         await read_data(reader, text, lambda: None)
-        return text.finish(), await reader.read()
+        return await text.finish(), await reader.read()
 
     return asyncio.run(run())
 
@@ -98,7 +98,7 @@ def test_chunks_keep_their_dots_and_may_split_a_line_end() -> None:
         await read_chunk(reader, 3, text, lambda: None)
         await read_chunk(reader, 5, text, lambda: None)
         assert await reader.readexactly(4) == b"MAIL"
-        return text.finish()
+        return await text.finish()
 
     assert asyncio.run(run()) == b".a\r\n.\r\nb"
 
@@ -106,7 +106,7 @@ def test_chunks_keep_their_dots_and_may_split_a_line_end() -> None:
 def test_a_last_chunk_that_ends_in_a_lone_cr_is_refused() -> None:
     text = MessageText(size_max=100, is_dot_stuffed=False)
     text.feed(b"a\r")
-    assert text.finish() is Flaw.BARE_LINE_END
+    assert asyncio.run(text.finish()) is Flaw.BARE_LINE_END
 
 
 def test_waiting_is_announced_before_each_piece() -> None:

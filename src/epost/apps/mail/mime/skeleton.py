@@ -24,7 +24,7 @@ from epost.foundation.octets import Octets, excerpt
 PART_THRESHOLD_BYTES = 1024
 LITERAL_RUN_BYTES_MAX = 32 * 1024  # longer headers or preambles become parts of their own
 SLOTS_MAX = 2 * PARTS_MAX
-SKELETON_BYTES_MAX = MAIL_SIZE_BYTES_MAX + 32 * SLOTS_MAX
+SKELETON_BYTES_MAX = 8 * 2**20  # with 128 parts, 129 literals of LITERAL_RUN_BYTES_MAX
 
 Size = Annotated[int, msgspec.Meta(ge=0, le=MAIL_SIZE_BYTES_MAX)]
 

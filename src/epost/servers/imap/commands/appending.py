@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from epost.apps.mail.mailbox import AccountMail, AppendOutcome, NewMail
 from epost.apps.mail.ports import work_on
 from epost.foundation.errors import NoSuchFolder
+from epost.foundation.octets import Octets
 from epost.servers.imap.binary_mail import UnknownEncoding, without_nul
 from epost.servers.imap.replies import Reply, no, ok
 from epost.servers.imap.session import Session
@@ -87,13 +88,13 @@ def new_mail(cursor: Cursor) -> NewMail:
     return NewMail(_octets(cursor), flags, internal_date)
 
 
-def _octets(cursor: Cursor) -> bytes:
+def _octets(cursor: Cursor) -> Octets:
     """A literal or literal8, perhaps wrapped as UTF8 (RFC 6855 4)."""
     is_wrapped = cursor.at_word(b"UTF8")
     if is_wrapped:
         cursor.word()
         cursor.expect(b" (")
-    octets = cursor.literal()
+    octets = cursor.long_literal()
     if is_wrapped:
         cursor.expect(b")")
     return octets

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
+from epost.foundation.octets import Octets
 from epost.servers.imap.syntax.errors import ImapSyntaxError
 from epost.servers.imap.syntax.framing import Frame
 
@@ -115,6 +116,13 @@ class Cursor:
         return _ESCAPED.sub(rb"\1", self.match(_QUOTED, "String")[1:-1])
 
     def literal(self) -> bytes:
+        literal = self.long_literal()
+        if not isinstance(literal, bytes):
+            raise ImapSyntaxError("Only mails are that long")
+        return literal
+
+    def long_literal(self) -> Octets:
+        """A literal that may be a whole mail."""
         self.match(_LITERAL, "Literal")
         literal = next(self._literals, None)
         if literal is None:

@@ -7,7 +7,8 @@ next command is found, and the refusal is reported in its place.
 import re
 from dataclasses import dataclass, field
 
-from epost.servers.imap.limits import ImapLimits
+from epost.foundation.octets import Octets
+from epost.servers.imap.limits import LITERAL_IN_MEMORY_BYTES_MAX, ImapLimits
 
 _LITERAL = re.compile(rb"(~?)\{([0-9]{1,10})(\+?)\}\Z")
 _TAG = re.compile(rb"([\x21#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]+) ")
@@ -21,7 +22,7 @@ class Frame:
     """A whole command: its lines, joined by CRLF where a literal stood, and the literals."""
 
     text: bytes
-    literals: tuple[bytes, ...] = ()
+    literals: tuple[Octets, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,20 @@ class LiteralAwaited:
 
 
 @dataclass(frozen=True, slots=True)
+class LongLiteral:
+    """A mail that is too long to be held here: `take` its octets, then `put_literal`."""
+
+    size: int
+    is_awaited: bool  # the client waits for a continuation request
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
-    """A command that cannot be taken; the connection goes on."""
+    """A command that cannot be taken; the connection goes on. With a code it is a NO, else BAD."""
 
     tag: bytes
     text: str
-    is_too_big: bool = False
+    code: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,7 @@ class Hopeless:
     text: str
 
 
-FrameEvent = Frame | LiteralAwaited | Refused | Hopeless
+FrameEvent = Frame | LiteralAwaited | LongLiteral | Refused | Hopeless
 
 
 @dataclass(slots=True)
@@ -53,8 +62,8 @@ class _Command:
     """The command being read."""
 
     text: bytearray = field(default_factory=bytearray)
-    literals: list[bytes] = field(default_factory=list)
-    literal_bytes: int = 0
+    literals: list[Octets] = field(default_factory=list)
+    literal_bytes: int = 0  # in memory
     is_binary: bool = False  # the literal being read is a literal8 (RFC 3516)
     poison: Refused | None = None
 
@@ -73,10 +82,10 @@ class _Command:
         match = _COMMAND_NAME.match(self.text)
         return match[1].upper() if match else b""
 
-    def refuse(self, text: str, *, is_too_big: bool = False) -> None:
+    def refuse(self, text: str, code: bytes = b"") -> None:
         """Poison the command; the first reason stays."""
         if self.poison is None:
-            self.poison = Refused(self.tag(), text, is_too_big)
+            self.poison = Refused(self.tag(), text, code)
             self.literals.clear()
 
 
@@ -155,8 +164,10 @@ class Framer:
         if command.is_binary and not command.takes_binary():
             command.refuse("Only APPEND takes binary literals")
         elif not self._allows(size):
-            command.refuse(f"Literal of {size} octets is too big", is_too_big=True)
+            command.refuse(f"Literal of {size} octets is too big", b"TOOBIG")
         if command.poison is None:
+            if size > LITERAL_IN_MEMORY_BYTES_MAX:
+                return LongLiteral(size, not is_unasked)
             self._literal = size
             return None if is_unasked else LiteralAwaited()
         if not is_unasked:  # the client does not send it when it gets a tagged answer instead
@@ -178,7 +189,7 @@ class Framer:
             one = all_ = limits.literal_bytes_max
         return (
             size <= one
-            and command.literal_bytes + size <= all_
+            and (size > LITERAL_IN_MEMORY_BYTES_MAX or command.literal_bytes + size <= all_)
             and len(command.literals) < limits.literals_per_command_max
         )
 
@@ -188,11 +199,30 @@ class Framer:
         literal = bytes(memoryview(self._buffer)[:size])
         del self._buffer[:size]
         self._literal = None
-        self._command.literal_bytes += size
-        self._command.literals.append(literal)
-        if b"\0" in literal and not self._command.is_binary:  # CHAR8 of the grammar
-            self._command.refuse("A literal holds no NUL")
+        self._check_octets(literal)
+        self.put_literal(literal)
         return True
+
+    def take(self, size: int) -> bytes:
+        """Return octets of a LongLiteral that are here, at most `size`."""
+        piece = bytes(memoryview(self._buffer)[:size])
+        del self._buffer[:size]
+        self._check_octets(piece)
+        return piece
+
+    def put_literal(self, literal: Octets) -> None:
+        """Go on behind a literal."""
+        if isinstance(literal, bytes):
+            self._command.literal_bytes += len(literal)
+        self._command.literals.append(literal)
+
+    def refuse(self, text: str, code: bytes) -> None:
+        """Answer the command with a NO when it is here whole."""
+        self._command.refuse(text, code)
+
+    def _check_octets(self, octets: bytes) -> None:
+        if b"\0" in octets and not self._command.is_binary:  # CHAR8 of the grammar
+            self._command.refuse("A literal holds no NUL")
 
     def _skip(self) -> bool:
         skipped = min(self._skipping, len(self._buffer))

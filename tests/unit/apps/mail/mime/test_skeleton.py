@@ -11,6 +11,7 @@ import pytest
 from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX
 from epost.apps.mail.mime.skeleton import (
     LITERAL_RUN_BYTES_MAX,
+    SKELETON_BYTES_MAX,
     SKELETONS,
     Skeleton,
     Slot,
@@ -24,6 +25,7 @@ from epost.apps.mail.mime.structure import parse_structure
 from epost.foundation.codec import encode
 from epost.foundation.errors import LimitExceeded, MalformedPacket
 from tests.support.corpus import mails
+from tests.support.large_octets import Zeros
 
 FILE = bytes(range(256)) * 100
 
@@ -110,7 +112,7 @@ def test_endless_headers_and_preambles_do_not_fatten_the_skeleton() -> None:
 
 def test_a_mail_over_the_limit_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="is over"):
-        split(bytes(MAIL_SIZE_BYTES_MAX + 1))
+        split(Zeros(MAIL_SIZE_BYTES_MAX + 1))
 
 
 def test_the_places_of_the_parts_are_known_without_the_parts() -> None:
@@ -177,7 +179,7 @@ def test_what_is_no_skeleton_is_refused(value: object) -> None:
 
 def test_a_skeleton_over_the_limit_is_refused_unread() -> None:
     with pytest.raises(LimitExceeded):
-        SKELETONS.decode(bytes(MAIL_SIZE_BYTES_MAX + 2**20))
+        SKELETONS.decode(bytes(SKELETON_BYTES_MAX + 1))
 
 
 def test_every_mail_of_the_corpus_comes_back_octet_for_octet() -> None:

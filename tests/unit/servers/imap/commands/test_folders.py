@@ -98,7 +98,7 @@ def test_status_tells_what_is_asked_for() -> None:
             SIZE 147)
         S: a OK That is the status
         C: b STATUS INBOX (HIGHESTMODSEQ APPENDLIMIT)
-        S: * STATUS INBOX (HIGHESTMODSEQ 2 APPENDLIMIT 67108864)
+        S: * STATUS INBOX (HIGHESTMODSEQ 2 APPENDLIMIT 2147483648)
         S: b OK That is the status
         C: c STATUS INBOX (MAILBOXID)
         S: * STATUS INBOX (MAILBOXID (...

@@ -25,7 +25,7 @@ def test_login_tells_the_capabilities() -> None:
         assert wrong.startswith("t NO [AUTHENTICATIONFAILED] Name or password is wrong: ")
         (right,) = await client.command(f'LOGIN "{ALICE}" {house.access.token}')
         assert right.startswith("t OK [CAPABILITY IMAP4rev1 ")
-        assert "APPENDLIMIT=67108864" in right
+        assert "APPENDLIMIT=2147483648" in right
         (again,) = await client.command(f'LOGIN "{ALICE}" {house.access.token}')
         assert again == "t BAD You are logged in already"
         await client.hang_up()

@@ -42,7 +42,7 @@ def test_all_lines_of_a_command_count() -> None:
 def test_literals_before_login() -> None:
     assert event_of(b"a LOGIN {5}\r\n", is_logged_in=False) == LiteralAwaited()
     refused = event_of(b"a LOGIN {6}\r\n", is_logged_in=False)
-    assert refused == Refused(b"a", "Literal of 6 octets is too big", is_too_big=True)
+    assert refused == Refused(b"a", "Literal of 6 octets is too big", b"TOOBIG")
     assert isinstance(event_of(b"a LOGIN {6+}\r\n", is_logged_in=False), Hopeless)
 
 
