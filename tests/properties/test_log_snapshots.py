@@ -132,6 +132,11 @@ def test_the_own_snapshot_brings_back_every_uid(
         log += adoption
         whole.read(*((US, adopted) for adopted in adoption))
     covered, pages = snapshot_after(log, our_cuts)
+    folded = begun()
+    for number, record in enumerate(log[:covered], 1):
+        folded.add(number, CLUSTER, encode_record(record))
+    if covered:
+        assert list(folded.said()) == list(begun(pages).said())
     take(summed, US, pages)
     for entry in interleaved(log[covered:], logs[1], [True] * 40):
         summed.read(entry)
@@ -152,6 +157,12 @@ def test_pages_of_any_size_say_the_same_and_stay_as_they_are(
     with patch.object(log_summary, "ROWS_PER_PAGE", rows_per_page):
         _, pages = snapshot_after(logs[0], [*our_cuts, len(logs[0])])
         assert list(begun(pages).pages()) == pages, "nothing happened: every page is as it was"
+        _, at_once = snapshot_after(logs[0], [len(logs[0])])
+        assert list(begun(pages).said()) == list(begun(at_once).said()), "however it was made"
+        folded = begun()
+        for number, record in enumerate(logs[0], 1):
+            folded.add(number, CLUSTER, encode_record(record))
+        assert list(folded.said()) == list(begun(pages).said())
     take(summed, THEM, pages)
     require_equal(whole, summed)
 

@@ -51,6 +51,7 @@ class InspectionJob:
     async def _run(self, inspection: Inspection, post: Post, mail: MailService) -> None:
         try:
             await inspection.run(_pieces(self._node, post, mail))
+            await inspection.look_at_snapshot(post.services.snapshots)
         except EpostError as error:
             self._error = str(error)
         finally:

@@ -1,23 +1,25 @@
 """`epost verify` and `epost repair`: is all of an account there, proven, and on k machines?
 
 Repair puts a copy that proves itself, from the own vault or from any machine, on the machines that
-should have it. What nobody has a copy of is said, not hidden.
+should have it. What nobody has a copy of is said, not hidden. A snapshot that does not say what the
+log says is told as well, and repair makes another.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
 
-from epost.foundation.errors import NotFoundError, RefusedError, UnavailableError
+from epost.foundation.errors import EpostError, NotFoundError, RefusedError, UnavailableError
 from epost.foundation.ids import MUTABLE_KINDS, BlockKind, Handle, NodeId
 from epost.past.client import Insertion, Reading
 from epost.past.log_format import split_records
 from epost.post.account_reach import TROUBLES, Piece
 from epost.post.parallel import in_parallel
+from epost.post.snapshots import Doubt
 
 PIECES_AT_ONCE = 8
 FINDINGS_MAX = 1000
@@ -35,6 +37,7 @@ class Problem(Enum):
     MISSING = "no copy that proves itself"
     UNREACHABLE = "cannot be looked at now"
     TOO_FEW = "too few copies"
+    UNSOUND = "says something else than the log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,17 @@ class InspectedBlocks(Protocol):
     async def proven_holders(self, handle: Handle) -> Sequence[NodeId]:
         """Return the same by reading every copy."""
         ...
+
+
+class InspectedSnapshots(Protocol):
+    """The snapshots of the own log, as who inspects them needs them."""
+
+    async def doubt(self) -> Doubt | None:
+        """Return what is wrong with the newest one, None if nothing is."""
+        ...
+
+    async def renew(self) -> None:
+        """Make another from all of the log; raises EpostError."""
 
 
 @dataclass(slots=True)
@@ -130,6 +144,24 @@ class Inspection:
             self.report.total = len(known)
         self.report.is_counting = False
         await in_parallel([self._look_at(p) for p in known.values()], at_once=PIECES_AT_ONCE)
+
+    async def look_at_snapshot(self, snapshots: InspectedSnapshots) -> None:
+        """Fold the own log again, and compare with its newest snapshot."""
+        doubt = await snapshots.doubt()
+        if doubt is None:
+            return
+        piece = Piece(Handle(BlockKind.CONTENT, doubt.root.digest), "a snapshot of the log")
+        if doubt.may_be_sound:
+            self.report.add(Finding(piece, Problem.UNREACHABLE, 0, doubt.reason))
+            return
+        finding = Finding(piece, Problem.UNSOUND, 0, doubt.reason)
+        if self._repairs:
+            try:
+                await snapshots.renew()
+                finding = replace(finding, is_repaired=await snapshots.doubt() is None)
+            except EpostError as error:
+                finding = replace(finding, reason=str(error))
+        self.report.add(finding)
 
     async def _look_at(self, piece: Piece) -> None:
         finding = await self._judge(piece)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from epost.foundation.codec import encode
 from epost.foundation.errors import (
@@ -46,6 +47,8 @@ from epost.post.ports import NodePorts
 from epost.post.references import Reference, Secrecy
 from epost.post.snapshot_finding import Snapshot
 
+T = TypeVar("T")
+
 SHARE_OF_ROWS = 4
 """A snapshot is made anew when a quarter as many records as it has rows came after it: then what a
 reader folds is at most a quarter more, and what a writer folds some four rows a record."""
@@ -72,9 +75,22 @@ class Summary(Protocol):
         """Yield everything, group by group, so that what did not change gives the same pages."""
         ...
 
+    def said(self) -> Iterator[bytes]:
+        """Yield everything in an order that depends on nothing else, least of all on pages."""
+        ...
+
 
 BeginSummary = Callable[[], Summary | None]
 """Returns an empty summary; None if the application cannot make one now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What is wrong with a snapshot; or what keeps that from being told, if it `may_be_sound`."""
+
+    root: Reference
+    reason: str
+    may_be_sound: bool = False
 
 
 class Snapshots:
@@ -140,6 +156,31 @@ class Snapshots:
         note = read_head_note(head, self._device)
         return None if note is None else note.announced.root
 
+    async def doubt(self) -> Doubt | None:
+        """Fold the own log again; return what is wrong with its newest snapshot, None if nothing.
+
+        One of a former incarnation is not looked at: the log of that one is not ours to fold.
+        """
+        note = self._log.archive.announced
+        if note is None or note.announced.app not in self._begin:
+            return None
+        root = note.announced.root
+        try:
+            is_sound = await self._says_what_the_log_says(note.announced)
+        except UnavailableError as error:
+            return Doubt(root, str(error), may_be_sound=True)
+        except (AuthenticityError, NotFoundError, PeerError) as error:
+            return Doubt(root, str(error))
+        return None if is_sound else Doubt(root, "the records of the log come to something else")
+
+    async def renew(self) -> None:
+        """Make a snapshot from the first record on, whatever the newest one says.
+
+        Raises EpostError, OSError.
+        """
+        for app, begin in self._begin.items():
+            await self._make(app, begin, is_anew=True)
+
     async def references(self, head: Head) -> list[Reference]:
         """Return what the snapshot that a log's head tells of is stored in, its root first.
 
@@ -163,11 +204,28 @@ class Snapshots:
         except (EpostError, OSError) as error:
             self._observer.record(SnapshotFailed(error))
 
-    async def _make(self, app: AppId, begin: BeginSummary) -> None:
+    async def _says_what_the_log_says(self, announced: Announced) -> bool:
+        """Compare what snapshot and records come to; raises what keeps the snapshot from use."""
+        data, log_key = await self._messages.fetch(announced.root), self._log.archive.log_key
+        if ROOT.decode(data).log_key != log_key:
+            return True
+        snapshot = Snapshot(open_root(data, announced, log_key), self._messages)
+        app = AppId(announced.app)
+        folded, loaded = self._begin[app](), self._begin[app]()
+        if folded is None or loaded is None:
+            raise UnavailableError("the mail index is not ready yet")
+        await self._sum_up(app, folded, 0, announced.covered)
+        wanted = [part async for part in _slowly(folded.said())]
+        del folded  # a large one takes much memory
+        await self._load(loaded, snapshot)
+        found = [part async for part in _slowly(loaded.said())]
+        return found == wanted
+
+    async def _make(self, app: AppId, begin: BeginSummary, *, is_anew: bool = False) -> None:
         archive = self._log.archive
         (covered, tip), log_key = archive.end, archive.log_key
         try:
-            summary, after = await self._former(app, begin)
+            summary, after = (begin(), 0) if is_anew else await self._former(app, begin)
         except (AuthenticityError, NotFoundError, PeerError):  # then from the beginning
             summary, after = begin(), 0
         if summary is None:
@@ -187,10 +245,13 @@ class Snapshots:
         summary, snapshot = begin(), await self.newest(app)
         if summary is None or snapshot is None:
             return summary, 0
+        await self._load(summary, snapshot)
+        return summary, snapshot.covered
+
+    async def _load(self, summary: Summary, snapshot: Snapshot) -> None:
         async for page in snapshot.pages():
             summary.load(page)
             await asyncio.sleep(0)
-        return summary, snapshot.covered
 
     async def _sum_up(self, app: AppId, summary: Summary, after: int, to: int) -> None:
         read = 0
@@ -218,7 +279,7 @@ class Snapshots:
         return stored.reference
 
 
-async def _slowly(pages: Iterator[Page]) -> AsyncIterator[Page]:
-    for page in pages:
-        yield page
+async def _slowly(parts: Iterator[T]) -> AsyncIterator[T]:
+    for part in parts:
+        yield part
         await asyncio.sleep(0)

@@ -13,10 +13,11 @@ from epost.crypto.signing import Kind
 from epost.crypto.versioned import key_block_handle, make_key_block, open_key_block
 from epost.foundation.codec import encode
 from epost.foundation.errors import MalformedPacket
-from epost.foundation.ids import BlockKind
+from epost.foundation.ids import BlockKind, Handle
 from epost.past.log_format import HeadContent, head_of
 from epost.post.app_ids import AppId
 from epost.post.device_log import Origin
+from epost.post.inspection import Finding, Inspection, Problem
 from epost.post.log_records import Entry
 from epost.post.log_snapshots import (
     Announced,
@@ -53,6 +54,8 @@ class Words:
 
     def load(self, page: Page) -> None:
         for line in page.content.decode().split():
+            if line.count(",") != 2:
+                raise MalformedPacket("no line of words")
             word, cluster, sequence = line.split(",")
             self.words[word] = bytes.fromhex(cluster), int(sequence)
 
@@ -65,6 +68,10 @@ class Words:
             for start in range(0, len(lines), ROWS_PER_PAGE):
                 content = " ".join(lines[start : start + ROWS_PER_PAGE]).encode()
                 yield Page(letter.encode(), content)
+
+    def said(self) -> Iterator[bytes]:
+        for word, (cluster, sequence) in sorted(self.words.items()):
+            yield f"{word},{cluster.hex()},{sequence}".encode()
 
 
 @dataclass
@@ -536,6 +543,84 @@ def test_a_clone_goes_on_with_the_snapshot_that_both_logs_have() -> None:
             *numbered(GROWN), *numbered(60, "b"), "of-the-original", "of-the-clone"
         }  # fmt: skip
         assert second.observer.of(SnapshotRead)
+        await world.stop()
+
+    run(story())
+
+
+class Forgetful(Words):
+    """A fold with a bug: it passes over every tenth record."""
+
+    def add(self, sequence: int, cluster: bytes, payload: bytes) -> None:
+        if sequence % 10:
+            super().add(sequence, cluster, payload)
+
+
+class Garbled(Words):
+    """A fold whose pages nobody can read."""
+
+    def pages(self) -> Iterator[Page]:
+        yield Page(b"a", b"not,a")
+
+
+async def inspect(machine: Machine, *, repairs: bool = False) -> list[Finding]:
+    assert machine.post is not None
+    inspection = Inspection(
+        machine.store, lambda: machine.world.replicas, repairs=repairs, reads_every_copy=False
+    )
+    await inspection.look_at_snapshot(machine.post.snapshots)
+    return inspection.report.findings
+
+
+@pytest.mark.parametrize("buggy", [Forgetful, Garbled])
+def test_a_snapshot_that_says_something_else_than_the_log_is_found_and_made_anew(
+    buggy: type[Words],
+) -> None:
+    async def story() -> None:
+        world = world_of_snapshots()
+        alice = world.enrol("alice")
+        await start(alice)
+        assert alice.post is not None
+        assert await inspect(alice) == [], "there is none"
+        alice.post.snapshots.register(AppId.MAIL, buggy)
+        await write(alice, numbered(GROWN))
+        await settle(10)
+        alice.post.snapshots.register(AppId.MAIL, Words)
+        (finding,) = await inspect(alice)
+        assert finding.problem is Problem.UNSOUND
+        assert finding.piece.handle.digest == note_of(alice).announced.root.digest
+        (finding,) = await inspect(alice, repairs=True)
+        assert finding.is_repaired
+        assert await inspect(alice) == []
+
+        await settle(10)
+        second = await world.recover(alice, revoke=False)
+        reader = await start(second)
+        await settle(30)
+        assert set(reader.seen.words) == set(numbered(GROWN))
+        assert len(second.observer.of(SnapshotRead)) == 1
+        await world.stop()
+
+    run(story())
+
+
+def test_a_snapshot_whose_root_nobody_gives_is_found_and_one_out_of_reach_is_not_blamed() -> None:
+    async def story() -> None:
+        world = world_of_snapshots()
+        alice = world.enrol("alice")
+        await start(alice)
+        await write(alice, numbered(GROWN))
+        await settle(10)
+        assert await inspect(alice) == []
+        root = Handle(BlockKind.CONTENT, note_of(alice).announced.root.digest)
+        del alice.disk.vault[root]
+        alice.is_online = False
+        (finding,) = await inspect(alice, repairs=True)
+        assert (finding.problem, finding.is_repaired) == (Problem.UNREACHABLE, False)
+        alice.is_online = True
+        del world.ring.blocks[root]
+        (finding,) = await inspect(alice)
+        assert finding.problem is Problem.UNSOUND
         await world.stop()
 
     run(story())

@@ -204,6 +204,13 @@ class LogSummary:
                 for members in _merged(self._pages[group]):
                     yield from self._places_pages(group, list(members))
 
+    def said(self) -> Iterator[bytes]:
+        """Yield everything in an order that does not depend on pages."""
+        for page in self._account_pages():
+            yield page.content
+        for name in sorted(self._placements):
+            yield encode(self._row(name))
+
     def _account_pages(self) -> Iterator[Page]:
         state = self._state
         whole = AccountPage(

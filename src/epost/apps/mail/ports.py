@@ -128,6 +128,10 @@ class Summary(Protocol):
         """Yield everything."""
         ...
 
+    def said(self) -> Iterator[bytes]:
+        """Yield everything in an order that does not depend on pages."""
+        ...
+
 
 class LogSnapshots(Protocol):
     """Snapshots of this device's log, and single records of any of the account's logs."""
