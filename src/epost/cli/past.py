@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from epost.cli.options import AsJson, DataDir, print_json, stop
-from epost.cli.views import console
+from epost.cli.views import console, of_others
 
 
 def folder(
@@ -43,13 +43,17 @@ def _milliseconds(at: str) -> int:
 
 
 def _show(answer: Mapping[str, Any]) -> None:
-    table = Table("received", "flags", "size", "id")
+    table = Table("received", "from", "subject", "flags", "size")
     for mail in answer["mails"]:
         received = datetime.datetime.fromtimestamp(mail["received_ms"] / 1000, datetime.UTC)
-        when = received.astimezone().isoformat(" ", "seconds")
-        table.add_row(when, " ".join(mail["flags"]), f"{mail['size']:,}", mail["email_id"])
+        when = received.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        subject = of_others(mail["subject"] or mail["email_id"])
+        table.add_row(
+            when, of_others(mail["from"]), subject, " ".join(mail["flags"]), f"{mail['size']:,}"
+        )
     console.print(table)
-    console.print(f"{answer['messages']:,} mails in {answer['folder']} then.")
+    mails = "mail" if answer["messages"] == 1 else "mails"
+    console.print(f"{answer['messages']:,} {mails} in {answer['folder']} then.")
     if answer["undated_records"]:
         console.print(
             f"{answer['undated_records']:,} records are of a former version and do not say when "

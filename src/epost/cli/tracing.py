@@ -43,11 +43,14 @@ def trace(
 
 
 def _show(answer: Mapping[str, Any]) -> None:
+    now_ms = 1000 * datetime.datetime.now(datetime.UTC).timestamp()
     for message in answer["sent"]:
-        console.print(
-            f"Sent by your machine {message['from_device']} at {_time(message['sent_ms'])}; "
-            f"offered until {_time(message['expires_ms'])}."
-        )
+        who, when = f"your machine {message['from_device']}", _time(message["sent_ms"])
+        is_held = message["sent_ms"] > now_ms
+        sent = f"Held by {who}, to leave at {when}" if is_held else f"Sent by {who} at {when}"
+        console.print(f"{sent}; offered until {_time(message['expires_ms'])}.")
+        if is_held:
+            console.print(f"To take it back: epost queue --cancel {message['id'][:8]}")
         for recipient in message["recipients"]:
             table = Table("state", "at", "signed by", title_justify="left")
             table.title = f"to {recipient['name']}: {recipient['state']}"

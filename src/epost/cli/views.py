@@ -10,12 +10,19 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from epost.cli.sizes import in_words
 
 console = Console()
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
+_WORDS_PER_LINE = 4
+
+
+def of_others(text: str) -> Text:
+    """Return what others have written, without effect on the terminal: no markup, no controls."""
+    return Text("".join(character if character.isprintable() else " " for character in text))
 
 
 def show_joined(joined: Mapping[str, Any], data_dir: Path, *, is_founder: bool) -> None:
@@ -38,8 +45,9 @@ def _show_words(words: list[str]) -> None:
     console.print("Recovery words. Write them on paper now; they are not shown again and not")
     console.print("stored. Whoever has them owns the account; without them a lost machine")
     console.print("takes the account with it.\n")
-    for row in range(0, len(words), 6):
-        numbered = (f"{row + i + 1:2}. {w:10}" for i, w in enumerate(words[row : row + 6]))
+    for row in range(0, len(words), _WORDS_PER_LINE):  # of 8 letters at most
+        line = enumerate(words[row : row + _WORDS_PER_LINE], start=row + 1)
+        numbered = (f"{number:2}. {word:10}" for number, word in line)
         console.print("  " + " ".join(numbered))
     console.print()
 

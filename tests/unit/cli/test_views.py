@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from epost.cli import views
-from epost.cli.views import show_nodes, show_revoked, show_ring
+from epost.cli.views import show_joined, show_nodes, show_revoked, show_ring
 
 LOSS = {
     "copies": 3,
@@ -140,3 +141,14 @@ def test_space_is_mentioned_when_there_is_something_to_say(capsys: Any) -> None:
     assert "1 popular block, 2 kB" in text
     assert "2 replicas kept by neighbours, 1 replica kept for them" in text
     assert "3 blocks" in text
+
+
+def test_recovery_words_fit_an_ordinary_screen(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(views.console, "width", 80)
+    member = {"name": "a@b.org", "domain": "b.org", "password": "P", "imap": "i", "smtp": "s"}
+    words = " ".join(["longword"] * 24)
+    show_joined({**member, "recovery_words": words}, Path("/data"), is_founder=True)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "longword" in line]
+    assert [line.count("longword") for line in lines] == [4] * 6
