@@ -27,7 +27,7 @@ from epost.daemon.account_door import AccountDoor
 from epost.daemon.authority.deputy_upkeep import DeputyUpkeep
 from epost.daemon.authority.upkeep import AuthorityUpkeep
 from epost.daemon.certified_alarm import alarm_advice, make_watch
-from epost.daemon.config import NodeConfig, parse_address, parse_contact
+from epost.daemon.config import NodeConfig, parse_address
 from epost.daemon.control import Command, ControlServer, socket_path
 from epost.daemon.counters import EventCounters
 from epost.daemon.files import make_private_folder
@@ -39,6 +39,7 @@ from epost.daemon.loopback import LoopbackOwnerCheck
 from epost.daemon.mail_door import MailFronts
 from epost.daemon.mail_index import open_mail_index
 from epost.daemon.metrics import Gauges, MetricsServer, read_token
+from epost.daemon.node_settings import advertised, bootstrap, node_configs
 from epost.daemon.offload import ThreadOffload
 from epost.daemon.past_folders import PastFolders
 from epost.daemon.power import LinuxPowerAndLink
@@ -56,21 +57,16 @@ from epost.daemon.sent_queue import SentQueue
 from epost.daemon.spool import DiskSpool
 from epost.daemon.status import NodeStatus
 from epost.daemon.tls import NodeIdentity, TlsTransport, listen
-from epost.daemon.tls.listening import is_wildcard
 from epost.daemon.trace import Trace
 from epost.daemon.unlocking import passphrase_for
 from epost.daemon.vault import SqliteVault
 from epost.daemon.world import SystemClock, SystemEntropy, run
-from epost.foundation.errors import ConfigError, EpostError, NotPermitted
-from epost.foundation.ids import Address, BlockKind, NodeHandle
+from epost.foundation.errors import EpostError, NotPermitted
+from epost.foundation.ids import BlockKind, NodeHandle
 from epost.foundation.ports import Clock
 from epost.node.assembly import Node
-from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
-from epost.node.thrift import ThriftConfig
-from epost.past.config import PastConfig
+from epost.node.settings import NodeMembership, NodePorts, UserOfNode
 from epost.past.observed import NodeDistrusted
-from epost.pastry.config import PastryConfig
-from epost.post.config import PostConfig
 from epost.rings.observed import NewsAccepted
 
 T = TypeVar("T")
@@ -165,13 +161,13 @@ class Daemon:
             folder.forget_enrolment()  # if the machine died before the enrolment itself could
         self._membership = membership
         certificate = NODE_CERT.decode(parse(self._membership.node, Kind.NODE).body)
-        self._me = NodeHandle(certificate.ring, certificate.node_id, self._advertised(config))
+        self._me = NodeHandle(certificate.ring, certificate.node_id, advertised(config))
         self._node_seed = folder.read_node_seed()
         self.metrics_port = 0
         self._power = LinuxPowerAndLink(self._clock.now)
         self.node = self._make_node()
         self._ring = RingReport(
-            self.node, self._clock, self._node_configs().past, self._transport.relay_to
+            self.node, self._clock, node_configs(self._config).past, self._transport.relay_to
         )
         self._status = NodeStatus(
             self.node, self._ring, name=self._name(), key_protection=folder.key_protection()
@@ -259,7 +255,7 @@ class Daemon:
             transport=transport,
             power=self._power,
         )
-        node = Node(self._node_membership(), ports, self._node_configs(), self._user())
+        node = Node(self._node_membership(), ports, node_configs(self._config), self._user())
         word.node = node
         return node
 
@@ -280,28 +276,7 @@ class Daemon:
             node_certificate=membership.node,
             trust=OrganisationTrust(membership.organisation, membership.issuers),
             authority_blocks=(membership.root_block, *membership.issuer_blocks),
-            bootstrap=self._bootstrap(),
-        )
-
-    def _bootstrap(self) -> tuple[NodeHandle, ...]:
-        contacts = [parse_contact(text) for text in self._config.ring.bootstrap]
-        return tuple(NodeHandle(self._me.ring, name, (at,)) for name, at in contacts)
-
-    def _node_configs(self) -> NodeConfigs:
-        storage = self._config.storage
-        return NodeConfigs(
-            pastry=PastryConfig(is_first=self._config.ring.founder),
-            past=PastConfig(
-                repair_delay_seconds=storage.repair_delay_seconds,
-                repair_bytes_per_second=storage.repair_bytes_per_second,
-                frees_expired=storage.gc == "leases",
-                scrub_seconds=storage.scrub_days * 86_400.0,
-            ),
-            thrift=ThriftConfig(storage.copies_on_battery, storage.copies_when_metered),
-            post=PostConfig(
-                tail_in_head=self._config.service.tail_in_head,
-                read_receipts=self._config.mail.read_receipts,
-            ),
+            bootstrap=bootstrap(self._config, self._me.ring),
         )
 
     def _user(self) -> UserOfNode | None:
@@ -320,13 +295,6 @@ class Daemon:
             offload=offload,
             spool=DiskSpool(self._folder.spool, offload, self._config.mail.message_size_max),
         )
-
-    @staticmethod
-    def _advertised(config: NodeConfig) -> tuple[Address, ...]:
-        addresses = tuple(parse_address(a) for a in config.ring.advertise or (config.ring.listen,))
-        if any(map(is_wildcard, addresses)):
-            raise ConfigError("[ring] advertise: name the address where others reach this machine")
-        return addresses
 
     def _name(self) -> str:
         if self.node.post is None:
