@@ -277,6 +277,9 @@ class NodeStore:
         self._machine.crash_point("ring")
         return self._durable(handle)
 
+    def hold(self, kind: BlockKind, block: bytes) -> None:
+        """Notes and blocks have no commit in common here: `insert` does it all."""
+
     async def extend(self, cluster: Handle, records: Sequence[bytes], head: bytes) -> Insertion:
         known, _ = self._machine.disk.vault.get(cluster, (b"", b""))
         joined = join_records(records)

@@ -8,22 +8,46 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import NamedTuple
 
 from epost.foundation.ids import Digest
 
 MAGIC = b"ePOST\x01"
+LABELS_REMEMBERED = 256
+"""More than there are: they are written in the program."""
 
 
 def frame(label: str, *parts: bytes) -> bytes:
     """Return the unambiguous concatenation of a label (ASCII, < 256 bytes) and parts."""
+    return _framed(_prefix(label), parts)
+
+
+def tagged(label: str, *parts: bytes) -> bytes:
+    """Return the same behind MAGIC, as it is hashed and signed."""
+    return _framed(_tagged_prefix(label), parts)
+
+
+def _framed(prefix: bytes, parts: tuple[bytes, ...]) -> bytes:
+    if len(parts) == 1:  # most have one, and there are a hundred to a mail
+        return b"%b%b%b" % (prefix, len(parts[0]).to_bytes(8, "big"), parts[0])
+    return b"".join((prefix, *[len(p).to_bytes(8, "big") + p for p in parts]))
+
+
+@lru_cache(maxsize=LABELS_REMEMBERED)
+def _prefix(label: str) -> bytes:
     name = label.encode("ascii")
-    return b"".join((bytes((len(name),)), name, *(len(p).to_bytes(8, "big") + p for p in parts)))
+    return bytes((len(name),)) + name
+
+
+@lru_cache(maxsize=LABELS_REMEMBERED)
+def _tagged_prefix(label: str) -> bytes:
+    return MAGIC + _prefix(label)
 
 
 def digest(label: str, *parts: bytes) -> Digest:
     """Return SHA-256(MAGIC, framed label and parts): 32 bytes."""
-    return Digest(hashlib.sha256(MAGIC + frame(label, *parts)).digest())
+    return Digest(hashlib.sha256(tagged(label, *parts)).digest())
 
 
 class Derived(NamedTuple):
@@ -35,7 +59,7 @@ class Derived(NamedTuple):
 
 def derive(key: bytes, label: str, *parts: bytes) -> Derived:
     """Return HMAC-SHA-512(key, MAGIC, framed label and parts), cut into two 32-byte halves."""
-    whole = hmac.digest(key, MAGIC + frame(label, *parts), "sha512")
+    whole = hmac.digest(key, tagged(label, *parts), "sha512")
     return Derived(whole[:32], whole[32:])
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 import nacl.bindings
 import nacl.exceptions
 
-from epost.crypto.hashing import MAGIC, frame
+from epost.crypto.hashing import tagged
 from epost.foundation.errors import BadSignature
 
 PUBLIC_KEY_BYTES = 32
@@ -59,6 +59,9 @@ class Kind(IntEnum):
         return self.name.lower().replace("_", "/")
 
 
+_LABELS = {kind: "sig/" + kind.context for kind in Kind}
+
+
 class SigningKey:
     """A private Ed25519 key made from a 32-byte seed."""
 
@@ -91,4 +94,4 @@ def is_valid_public_key(key: bytes) -> bool:
 
 
 def _message(kind: Kind, body: bytes) -> bytes:
-    return MAGIC + frame("sig/" + kind.context, body)
+    return tagged(_LABELS[kind], body)

@@ -6,8 +6,8 @@ so a wrong clock cannot poison it; `previous` chains the bodies, so a fork can b
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -105,7 +105,9 @@ def make_key_block(
         content,
     )
     encoded = encode(body)
-    return KeyBlock(sign(key, purpose, encoded), body, digest("blk/body", encoded))
+    block = KeyBlock(sign(key, purpose, encoded), body, digest("blk/body", encoded))
+    _remember(block)  # what one has signed oneself, one need not verify
+    return block
 
 
 def open_key_block(data: bytes, *, expected: Handle | None = None) -> KeyBlock:
@@ -115,13 +117,21 @@ def open_key_block(data: bytes, *, expected: Handle | None = None) -> KeyBlock:
     """
     if len(data) > KEY_BLOCK_SIZE_MAX:
         raise MalformedPacket("public-key block too large")
-    block = _open(data)
+    block = _verified.get(data) or _open(data)
     if expected is not None and block.handle != expected:
         raise MalformedPacket("the block of another key")
     return block
 
 
-@lru_cache(maxsize=BLOCKS_REMEMBERED)
+_verified: OrderedDict[bytes, KeyBlock] = OrderedDict()
+
+
+def _remember(block: KeyBlock) -> None:
+    _verified[block.data] = block
+    if len(_verified) > BLOCKS_REMEMBERED:
+        _verified.popitem(last=False)
+
+
 def _open(data: bytes) -> KeyBlock:
     kind = _claimed_purpose(data)
     signed = parse(data, kind)
@@ -129,7 +139,9 @@ def _open(data: bytes) -> KeyBlock:
     if body.purpose != kind:
         raise MalformedPacket("signed as one purpose, says another")
     verify(body.public_key, kind, signed.body, signed.signature)
-    return KeyBlock(data, body, digest("blk/body", signed.body))
+    block = KeyBlock(data, body, digest("blk/body", signed.body))
+    _remember(block)
+    return block
 
 
 def _claimed_purpose(data: bytes) -> Kind:

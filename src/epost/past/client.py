@@ -96,13 +96,36 @@ class BlockStore:
         Raises Conflict (with the block that is not older), RefusedError, DiskFull.
         """
         proven = self._prove_own(kind, block)
-        voucher = self._insertions.voucher([(proven.handle, proven.size)])
-        pushed = await self._insert(proven, block, voucher, mirror=mirror)
+        if voucher := self._voucher_of_held(proven):
+            pushed = await self._insertions.push(put_parcel(proven, block, voucher))
+        else:
+            voucher = self._insertions.voucher([(proven.handle, proven.size)])
+            pushed = await self._insert(proven, block, voucher, mirror=mirror)
         if only_with_room and pushed.found_no_room:
             given_up = Role.UNPUSHED | Role.MIRROR | Role.STAND_IN
             self._around.outbox.write(SetRoles(proven.handle, remove=given_up))
             self._disk.wake()
         return Insertion(proven.handle, pushed.durability, pushed.found_no_room)
+
+    def hold(self, kind: BlockKind, block: bytes) -> None:
+        """Put a block into the own vault with what is written there next, to be inserted then.
+
+        So one flush keeps it and the writer's own notes of it. What cannot be held now, `insert`
+        will refuse.
+        """
+        proven = self._prove_own(kind, block)
+        if self._replica.judge_own(proven) is Verdict.STORE:
+            voucher = self._insertions.voucher([(proven.handle, proven.size)])
+            self._replica.shelf.hold(proven, block, voucher, Role.UNPUSHED | Role.MIRROR)
+            self._insertions.held[proven.handle] = voucher
+
+    def _voucher_of_held(self, proven: Proven) -> bytes:
+        """Return the voucher of a block that waits here, as it was held, for its insertion."""
+        voucher = self._insertions.held.pop(proven.handle, b"")
+        stored = self._vault.entry(proven.handle)
+        if stored is None or order(stored) != order(proven):
+            return b""
+        return voucher if stored.roles & Role.UNPUSHED else b""
 
     async def insert_many(
         self, blocks: Sequence[tuple[BlockKind, bytes]], *, mirror: bool = True

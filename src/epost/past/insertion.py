@@ -124,6 +124,8 @@ class Insertions:
         self._disk = disk
         self._ticketing = Ticketing(around.node_key, around.node_certificate, around.ring)
         self._in_flight: dict[Handle, int] = {}
+        self.held: dict[Handle, bytes] = {}
+        """Vouchers of what is here to be inserted by its writer: the next head of a log."""
 
     def renew(self, node_certificate: bytes) -> None:
         """Insert under this renewed certificate from now on."""
@@ -137,8 +139,8 @@ class Insertions:
         return self._ticketing.voucher(blocks, now_ms=now_ms, lease_until=lease_until)
 
     def is_in_flight(self, handle: Handle) -> bool:
-        """Is a story offering this block now?"""
-        return handle in self._in_flight
+        """Is a story offering this block now, or about to, which will judge the answers?"""
+        return handle in self._in_flight or handle in self.held
 
     async def push(self, parcel: Parcel, *, is_promised: bool = False) -> Pushed:
         """Offer a block that the own vault holds until it is ring-durable, or the deadline.
@@ -227,7 +229,10 @@ class Insertions:
             await self._disk.durable(())
         else:
             await asyncio.shield(local)
-        return Ack(self._around.me.id, self._replica.attest(parcel.proven))
+        # Only a notice's delegates are counted by what they signed.
+        is_notice = parcel.proven.handle.kind is BlockKind.PENDING
+        attestation = self._replica.attest(parcel.proven) if is_notice else b""
+        return Ack(self._around.me.id, attestation)
 
     async def _whole(self, cluster: Handle) -> Put:
         """Return the request that puts a cluster whole, as far as it has come by now."""

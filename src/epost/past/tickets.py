@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 import msgspec
@@ -165,6 +166,7 @@ def recall_lease(voucher: bytes) -> int:
     return _TICKET.decode(parse(_VOUCHER.decode(voucher).ticket, Kind.TICKET).body).lease_until
 
 
+@lru_cache(maxsize=VOUCHERS_REMEMBERED)
 def recall_inserter(voucher: bytes) -> NodeCert:
     """Return who inserted a block, from the voucher that was verified when it was stored."""
     return NODE_CERT.decode(parse(_VOUCHER.decode(voucher).node, Kind.NODE).body)

@@ -189,7 +189,10 @@ class DeviceLog:
                 append.first_sequence = writer.position.sequence + 1
                 writes += writer.add(append.entries)
             if self._is_confirmed and writer.is_head_in_ring:
-                writes += writer.sign()
+                newest, signed = writer.head, writer.sign()
+                if writer.head is not newest:
+                    self._publication.hold(writer.step())
+                writes += signed
             if writes:
                 await self._durable(writes, batch)
             for append in batch:

@@ -17,6 +17,20 @@ class Publication:
         self._records_given = 0
         self._records_durable = 0
 
+    def hold(self, step: Step) -> None:
+        """Have a head that carries all its records on the own disk with what is written next.
+
+        One that leaves records to its cluster comes there after them, when it is published.
+        """
+        if self._is_carried(step):
+            self._blocks.hold(BlockKind.KEY, step.head.block.data)
+
+    def _is_carried(self, step: Step) -> bool:
+        """Has the ring all that the head leaves to the cluster that it names?"""
+        if step.cluster != self._cluster:
+            self._cluster, self._records_given, self._records_durable = step.cluster, 0, 0
+        return len(step.records) == self._records_durable
+
     async def publish(self, step: Step) -> Durability:
         """Store a head, after what it leaves to the cluster that it names.
 
@@ -24,9 +38,7 @@ class Publication:
         Conflict, RefusedError, UnavailableError.
         """
         head = step.head.block.data
-        if step.cluster != self._cluster:
-            self._cluster, self._records_given, self._records_durable = step.cluster, 0, 0
-        if len(step.records) == self._records_durable:
+        if self._is_carried(step):
             return (await self._blocks.insert(BlockKind.KEY, head)).durability
         suffix = step.records[self._records_given :]
         extension = await self._blocks.extend(step.cluster, suffix, head)

@@ -74,6 +74,9 @@ class BlockStore(Protocol):
         """
         ...
 
+    def hold(self, kind: BlockKind, block: bytes) -> None:
+        """Put a block into the own vault with what is written there next, to be inserted then."""
+
     async def extend(self, cluster: Handle, records: Sequence[bytes], head: bytes) -> Insertion:
         """Append records to a log's cluster, creating it at the first."""
         ...

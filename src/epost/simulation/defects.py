@@ -179,6 +179,7 @@ class _HeedlessBlocks:
     def __init__(self, blocks: BlockStore, vault: Vault) -> None:
         self._blocks = blocks
         self._vault = vault
+        self.hold = blocks.hold
         self.extend = blocks.extend
         self.lookup = blocks.lookup
         self.lookup_copies = blocks.lookup_copies

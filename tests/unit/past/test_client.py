@@ -15,7 +15,7 @@ from epost.foundation.errors import (
     UnavailableError,
 )
 from epost.foundation.ids import BlockKind, Handle
-from epost.foundation.ports import DeleteBlock, Role
+from epost.foundation.ports import DeleteBlock, PutNote, Role
 from epost.node.disk import RESERVE_BYTES
 from epost.past.blocks import content_handle
 from epost.past.client import Answered, Conflict
@@ -55,6 +55,39 @@ def test_the_inserter_keeps_a_mirror_that_is_not_a_replica() -> None:
         roles = ring.roles(HANDLE)
         assert roles.pop(outsider) == Role.MIRROR
         assert set(roles.values()) == {Role.REPLICA}
+
+    in_ring(story)
+
+
+def test_what_is_held_waits_on_the_own_disk_until_it_is_inserted() -> None:
+    block = key_block(key_of("somebody"))
+
+    async def story(ring: PastRing) -> None:
+        ann = ring.node("ann")
+        ann.store.hold(KEY, block.data)
+        await ann.driver.durable([PutNote("table", b"key", b"of the writer")])
+        assert ann.around.vault.entry(block.handle).roles & Role.UNPUSHED
+        assert set(ring.roles(block.handle)) == {"ann"}
+        insertion = await ann.store.insert(KEY, block.data)
+        assert insertion.durability.ring_durable
+        await ring.world.run_for(1.0)
+        assert sorted({"ann", *ring.roles(block.handle)}) == sorted(
+            {"ann", *ring.closest(block.handle)[:3]}
+        )
+        assert not ann.around.vault.entry(block.handle).roles & Role.UNPUSHED
+
+    in_ring(story)
+
+
+def test_what_is_held_is_still_told_of_a_rival_when_it_is_inserted() -> None:
+    first, second = (key_block(key_of("somebody"), content) for content in (b"1", b"2"))
+
+    async def story(ring: PastRing) -> None:
+        replica, *_, outsider = ring.closest(first.handle)
+        ring.node(outsider).store.hold(KEY, first.data)
+        await ring.node(replica).store.insert(KEY, second.data)
+        with pytest.raises(Conflict):
+            await ring.node(outsider).store.insert(KEY, first.data)
 
     in_ring(story)
 
