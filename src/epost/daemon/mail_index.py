@@ -40,9 +40,12 @@ from epost.daemon.mail_index_rows import (
 )
 from epost.daemon.mail_index_schema import (
     ADD_ANNOTATIONS,
+    ALL_BY_EMAIL,
     CONTENTS_IN_FOLDERS,
     CONTENTS_IN_NONE,
     FOLDER_ROWS,
+    NARROW_BY_EMAIL,
+    PLACES_OF,
     PUT_CONTENT,
     PUT_FLAGS,
     PUT_MAIL,
@@ -63,7 +66,8 @@ from epost.foundation.ports import Observer
 
 CACHE_KIBIBYTES = 8 * 1024
 """More than the vault has: what is not here is not only read but decrypted again."""
-CHECKPOINT_PAGES = 2000
+CHECKPOINT_PAGES = 8000
+"""32 MiB: a page that changes often is written back, and encrypted again, once for all of it."""
 BUSY_TIMEOUT_MS = 5000
 
 _annotation = msgspec.msgpack.Decoder(Annotation)
@@ -142,8 +146,10 @@ class SqliteMailIndex:
         }
 
     def places_of(self, emails: Collection[bytes]) -> Sequence[bytes]:
-        query = "SELECT key, name FROM placement WHERE email IN "
-        return [name for _, name in sorted(self._among(query, emails))]
+        names = tuple(emails)
+        with self._errors():
+            query = PLACES_OF.format(names=",".join("?" * len(names)))
+            return [name for _, name in self._db.execute(query, names * 2)]
 
     def facts(self, emails: Collection[bytes]) -> Mapping[bytes, MailFacts]:
         query = (
@@ -311,24 +317,29 @@ class SqliteMailIndex:
             with self._transaction():
                 self._db.execute(SCHEMA)
                 self._db.pragma("user_version", SCHEMA_VERSION)
-        elif version == WITHOUT_ANNOTATIONS:
-            self._add_annotations()
+        elif version in {WITHOUT_ANNOTATIONS, ALL_BY_EMAIL}:
+            self._bring_up_to_date(version)
         elif version != SCHEMA_VERSION:
             self._db.close()
             raise MailIndexDamaged(f"it is of version {version}, not {SCHEMA_VERSION}")
 
-    def _add_annotations(self) -> None:
-        """Bring an index of the first release up to date, as it is.
-
-        That release passed over what newer devices of the account had noted: their logs are read
-        again, which changes nothing else.
-        """
+    def _bring_up_to_date(self, version: int) -> None:
+        """Change an index of a former layout, as it is."""
         with self._transaction():
-            self._db.execute(ADD_ANNOTATIONS)
-            if state := self.state():
-                unread = msgspec.structs.replace(state, others=())
-                self._db.execute("UPDATE state SET value = ?", (encode(unread),))
+            if version == WITHOUT_ANNOTATIONS:
+                self._add_annotations()
+            self._db.execute(NARROW_BY_EMAIL)
             self._db.pragma("user_version", SCHEMA_VERSION)
+
+    def _add_annotations(self) -> None:
+        """The first release passed over what newer devices of the account had noted.
+
+        Their logs are read again, which changes nothing else.
+        """
+        self._db.execute(ADD_ANNOTATIONS)
+        if state := self.state():
+            unread = msgspec.structs.replace(state, others=())
+            self._db.execute("UPDATE state SET value = ?", (encode(unread),))
 
     def _on_wal(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         if pages >= CHECKPOINT_PAGES:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 WITHOUT_ANNOTATIONS = 3
 """The layout of the first release."""
+ALL_BY_EMAIL = 4
+"""The layout in which `by_email` had the first place of every mail as well."""
 
 # What is read for whole folders stands in narrow tables of its own: a page that is not read needs
 # no decryption, and mails that came one after the other lie side by side. `mail.key` is the
-# position of a mail (`MailFacts.position`).
+# position of a mail (`MailFacts.position`). Names are random, so that an index over names costs a
+# page for each mail: `by_email` has only copies, since a mail's first place has the mail's name.
 SCHEMA = """
 CREATE TABLE state (only INTEGER PRIMARY KEY CHECK (only = 1), value BLOB NOT NULL);
 CREATE TABLE folder (id BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -34,7 +37,7 @@ CREATE TABLE placement (
   modseq INTEGER NOT NULL, value BLOB NOT NULL);
 CREATE UNIQUE INDEX by_uid ON placement (folder, uid) WHERE uid IS NOT NULL;
 CREATE INDEX unseen ON placement (folder, uid) WHERE uid IS NOT NULL AND is_unseen;
-CREATE INDEX by_email ON placement (email) WHERE email IS NOT NULL;
+CREATE INDEX by_email ON placement (email) WHERE email != name;
 CREATE INDEX unnumbered ON placement (key) WHERE is_waiting;
 CREATE TABLE vanished (
   folder BLOB, modseq INTEGER, uid INTEGER, PRIMARY KEY (folder, modseq, uid)) WITHOUT ROWID;
@@ -44,6 +47,11 @@ CREATE TABLE annotation (
   folder BLOB, name TEXT, value BLOB NOT NULL, PRIMARY KEY (folder, name)) WITHOUT ROWID;
 """
 """What an index of version 3 lacks."""
+NARROW_BY_EMAIL = """
+DROP INDEX by_email;
+CREATE INDEX by_email ON placement (email) WHERE email != name;
+"""
+"""What an index of version 4 and earlier ones have otherwise."""
 SEARCHED_FIELDS = ("subject", "from", "to", "cc")
 """Fields that are searched often: each stands by itself, so that the others need not be read."""
 TABLES = (
@@ -75,19 +83,22 @@ SELECT p.value, p.modseq,
   m.email, m.size, m.seconds, m.zone, m.sent_seconds, m.sent_zone, m.key
 FROM placement p JOIN mail m ON m.email = p.email
 WHERE p.folder = ? AND p.uid > ? ORDER BY p.uid LIMIT ?"""
+PLACES_OF = """
+SELECT key, name FROM placement WHERE name IN ({names}) AND email = name
+UNION ALL SELECT key, name FROM placement WHERE email IN ({names}) AND email != name
+ORDER BY key"""
 # A mail lives if it is alive in any place, numbered or not yet.
-UNRENDERED = """
-SELECT m.key, m.email FROM mail m
-WHERE NOT m.is_rendered AND m.key > ? AND EXISTS (
-  SELECT 1 FROM placement p WHERE p.email = m.email AND (p.uid IS NOT NULL OR p.is_waiting))
-ORDER BY m.key LIMIT ?"""
-CONTENTS_IN_FOLDERS = """
-SELECT m.key, c.value FROM mail m JOIN content c ON c.key = m.key
-WHERE m.key > ? AND EXISTS (
-  SELECT 1 FROM placement p WHERE p.email = m.email AND (p.uid IS NOT NULL OR p.is_waiting))
-ORDER BY m.key LIMIT ?"""
-CONTENTS_IN_NONE = """
-SELECT m.key, c.value FROM mail m JOIN content c ON c.key = m.key
-WHERE m.key > ? AND NOT EXISTS (
-  SELECT 1 FROM placement p WHERE p.email = m.email AND (p.uid IS NOT NULL OR p.is_waiting))
-ORDER BY m.key LIMIT ?"""
+_LIVES = """(
+  EXISTS (SELECT 1 FROM placement p WHERE p.name = m.email AND p.email = p.name
+    AND (p.uid IS NOT NULL OR p.is_waiting))
+  OR EXISTS (SELECT 1 FROM placement p WHERE p.email = m.email AND p.email != p.name
+    AND (p.uid IS NOT NULL OR p.is_waiting)))"""
+UNRENDERED = f"""
+SELECT m.key, m.email FROM mail m WHERE NOT m.is_rendered AND m.key > ? AND {_LIVES}
+ORDER BY m.key LIMIT ?"""  # noqa: S608 - our own words
+CONTENTS_IN_FOLDERS = f"""
+SELECT m.key, c.value FROM mail m JOIN content c ON c.key = m.key WHERE m.key > ? AND {_LIVES}
+ORDER BY m.key LIMIT ?"""  # noqa: S608 - our own words
+CONTENTS_IN_NONE = f"""
+SELECT m.key, c.value FROM mail m JOIN content c ON c.key = m.key WHERE m.key > ? AND NOT {_LIVES}
+ORDER BY m.key LIMIT ?"""  # noqa: S608 - our own words

@@ -7,17 +7,25 @@ from pathlib import Path
 import apsw
 import pytest
 
-from epost.apps.mail.fold import FIRST, Annotation
+from epost.apps.mail.fold import FIRST, INBOX_ID, Annotation, Placement
 from epost.apps.mail.index import Batch, IndexState, MailFacts, MailIndexDamaged
 from epost.apps.mail.mailbox import MailTime
 from epost.apps.mail.observed import MailIndexDiscarded
 from epost.apps.mail.records import Inline
 from epost.daemon.mail_index import CHECKPOINT_PAGES, SqliteMailIndex, open_mail_index
+from epost.daemon.mail_index_schema import (
+    CONTENTS_IN_FOLDERS,
+    CONTENTS_IN_NONE,
+    PLACES_OF,
+    UNRENDERED,
+)
 from epost.foundation.errors import DiskFull
 from tests.support.mail import Recorder
 
 KEY = bytes(range(32))
 STATE = IndexState(b"n" * 16, 7, applied=3)
+AS_BEFORE = """
+DROP INDEX by_email; CREATE INDEX by_email ON placement (email) WHERE email IS NOT NULL;"""
 SECRET = b"a very private text"
 
 
@@ -73,6 +81,7 @@ def test_an_index_of_the_first_release_goes_on_and_reads_other_devices_logs_agai
     read = IndexState(b"n" * 16, 7, applied=9, others=((2, 40),))
     former.commit(Batch(read))
     former._db.execute("DROP TABLE annotation")
+    former._db.execute(AS_BEFORE)
     former._db.pragma("user_version", 3)
     former.close()
     index = open_mail_index(path, KEY, recorder)
@@ -86,6 +95,32 @@ def test_an_index_of_the_first_release_goes_on_and_reads_other_devices_logs_agai
     assert list(again.annotations()) == [note]
     assert not recorder.events
     again.close()
+
+
+def test_an_index_with_every_mail_by_name_goes_on_and_finds_the_copies(tmp_path: Path) -> None:
+    path, recorder = tmp_path / "mail.db", Recorder()
+    former = open_mail_index(path, KEY, recorder)
+    facts = MailFacts(b"e" * 16, 5, MailTime(1), position=1)
+    home = Placement(b"e" * 16, b"e" * 16, INBOX_ID)
+    copy = Placement(b"c" * 16, b"e" * 16, INBOX_ID)
+    former.commit(Batch(STATE, [(facts, Inline(b"x"))], placements=[(home, 2), (copy, 2)]))
+    former._db.execute(AS_BEFORE)
+    former._db.pragma("user_version", 4)
+    former.close()
+    index = open_mail_index(path, KEY, recorder)
+    assert list(index.places_of([b"e" * 16])) == [b"e" * 16, b"c" * 16]
+    assert index.contents_of_mails(9, in_folders=True) == [(1, Inline(b"x"))]
+    assert index.state() == STATE
+    assert not recorder.events
+    index.close()
+
+
+def test_questions_about_names_read_no_whole_table(tmp_path: Path) -> None:
+    index = SqliteMailIndex(tmp_path / "mail.db", KEY)
+    for query in (PLACES_OF.format(names="?"), UNRENDERED, CONTENTS_IN_NONE, CONTENTS_IN_FOLDERS):
+        plan = index._db.execute(f"EXPLAIN QUERY PLAN {query}", (b"", 2)).fetchall()
+        assert not [step for *_, step in plan if step.startswith("SCAN")]
+    index.close()
 
 
 def test_damage_met_while_running_is_remembered_until_the_next_start(tmp_path: Path) -> None:
@@ -114,9 +149,9 @@ def test_a_transaction_that_fails_has_changed_nothing(tmp_path: Path) -> None:
 
 def test_the_write_ahead_log_is_folded_back_by_checkpoints(tmp_path: Path) -> None:
     index = open_mail_index(tmp_path / "mail.db", KEY, Recorder())
-    for number in range(3 * CHECKPOINT_PAGES // 4):
+    for number in range(CHECKPOINT_PAGES // 8):
         facts = MailFacts(number.to_bytes(16, "big"), 5, MailTime(1), position=number)
-        index.commit(Batch(STATE, mails=[(facts, Inline(bytes(4096)))]))
+        index.commit(Batch(STATE, mails=[(facts, Inline(bytes(10 * 4096)))]))
     index._checkpoints.close()
     with apsw.Connection(str(tmp_path / "mail.db")) as plain, pytest.raises(apsw.NotADBError):
         plain.execute("SELECT * FROM state").fetchall()
