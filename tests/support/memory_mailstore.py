@@ -64,20 +64,21 @@ from epost.foundation.errors import (
     QuotaExceeded,
     UnavailableError,
 )
+from epost.foundation.octets import Octets
 
 
 @dataclass(slots=True)
 class StoredMail:
     """A mail as all folders that hold it share it."""
 
-    octets: bytes
+    octets: Octets
     header: bytes
     rendered: Rendered
     sent: MailTime | None
     email_id: str
 
     @classmethod
-    def of(cls, octets: bytes) -> "StoredMail":
+    def of(cls, octets: Octets) -> "StoredMail":
         structure = parse_structure(octets)
         header = structure.header.cut(octets)
         date = read_fields(header).first("date")
@@ -86,7 +87,7 @@ class StoredMail:
             header=header,
             rendered=render(octets, structure),
             sent=read_date(date) if date else None,
-            email_id=hashlib.sha256(octets).hexdigest()[:32],
+            email_id=hashlib.sha256(octets[:]).hexdigest()[:32],
         )
 
 
@@ -197,7 +198,7 @@ class MemoryFolder:
     async def save_dates(self, uids: Sequence[int]) -> Mapping[int, int | None]:
         return {uid: self._saved.get(uid) for uid in uids if uid in self._rows}
 
-    async def octets(self, uid: int) -> bytes:
+    async def octets(self, uid: int) -> Octets:
         await asyncio.sleep(0)
         if uid not in self._mails:
             raise NoSuchMail(uid)

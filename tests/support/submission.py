@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from epost.apps.mail.mailbox import Durability
 from epost.apps.mail.submission import ORDINARY, RecipientVerdict, Submitted, Terms
 from epost.foundation.errors import EpostError, NotPermitted, TooFewReplicas
+from epost.foundation.octets import Octets
+from epost.foundation.spool import IN_MEMORY, Spool
 from epost.servers.access import EveryPeer, PeerCheck
 from epost.servers.smtp.config import PlaintextLogin, SmtpConfig
 from epost.servers.smtp.listener import SubmissionListener
@@ -22,7 +24,7 @@ class Mail:
     account: str
     sender: str
     recipients: tuple[str, ...]
-    octets: bytes
+    octets: Octets
     terms: Terms = ORDINARY
 
 
@@ -57,7 +59,7 @@ class MemorySubmitter:
         return RecipientVerdict.UNKNOWN
 
     async def submit(
-        self, account: str, sender: str, recipients: Sequence[str], octets: bytes, terms: Terms
+        self, account: str, sender: str, recipients: Sequence[str], octets: Octets, terms: Terms
     ) -> Submitted:
         if self.begun and self.may_go_on:
             self.begun.set()
@@ -134,6 +136,7 @@ async def running(
     implicit_tls: ssl.SSLContext | None = None,
     end_point: bytes | None = None,
     submitter: MemorySubmitter | None = None,
+    spool: Spool = IN_MEMORY,
 ) -> AsyncIterator[Server]:
     """Run a submission listener on a free port."""
     access = Access()
@@ -146,6 +149,7 @@ async def running(
         wall_ms=lambda: WALL_MS,
         tls=TlsOffer(context, end_point) if context else None,
         starttls=starttls is not None,
+        spool=spool,
     )
     listener = SubmissionListener(services)
     loop = asyncio.get_running_loop()

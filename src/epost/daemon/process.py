@@ -38,6 +38,7 @@ from epost.daemon.logs import LoggingObserver, logger, start_logging
 from epost.daemon.loopback import LoopbackOwnerCheck
 from epost.daemon.mail_door import MailFronts
 from epost.daemon.mail_index import open_mail_index
+from epost.daemon.memory import return_large_buffers
 from epost.daemon.metrics import Gauges, MetricsServer, read_token
 from epost.daemon.node_settings import advertised, bootstrap, node_configs
 from epost.daemon.offload import ThreadOffload
@@ -80,6 +81,7 @@ EXIT_FAILED = 2
 def run_daemon(data_dir: Path) -> int:
     """Run the daemon of a data folder; return the exit code."""
     give_up_privileges()
+    return_large_buffers()
     try:
         folder = NodeFolder(data_dir.resolve())
         config = folder.read_config()

@@ -1,6 +1,8 @@
 """The message store: frames, keys, modes, manifests, and the memory of references."""
 
+import asyncio
 import hashlib
+from contextlib import aclosing
 
 import pytest
 import zstandard
@@ -17,9 +19,12 @@ from epost.foundation.errors import (
     RefusedError,
 )
 from epost.foundation.ids import BlockKind, Handle
+from epost.foundation.octets import Excerpt
+from epost.past.client import Insertion
 from epost.post import frames, message_store
 from epost.post.keyring import EpochSecret
-from epost.post.message_store import organisation_convergence
+from epost.post.message_store import CHUNKS_IN_FLIGHT, organisation_convergence
+from epost.post.ports import BlockStore
 from epost.post.references import Reference, Secrecy
 from epost.simulation.clock import run
 from tests.support.post_world import World, settle
@@ -173,6 +178,77 @@ async def test_long_messages_are_cut_into_chunks(alice, messages) -> None:
     whole = await messages.store(text[: 4 * MIB])
     assert whole.reference.codec == 0
     again = await messages.store(text)
+    assert again.reference == stored.reference
+
+
+class NothingRemembered:
+    """The memory of another device of the account."""
+
+    def recall(self, sha256: bytes) -> None:
+        return None
+
+    def remember(self, sha256: bytes, remembered: object) -> None:
+        pass
+
+
+class Watched:
+    """A block store that counts how many large blocks are on their way."""
+
+    def __init__(self, blocks: BlockStore) -> None:
+        self._blocks = blocks
+        self.under_way = 0
+        self.most = 0
+        self.asked = 0
+
+    async def insert(self, kind: BlockKind, block: bytes, **options: bool) -> Insertion:
+        self._begin()
+        try:
+            return await self._blocks.insert(kind, block, **options)
+        finally:
+            self.under_way -= 1
+
+    async def lookup(self, handle: Handle) -> bytes:
+        self.asked += 1
+        self._begin()
+        try:
+            return await self._blocks.lookup(handle)
+        finally:
+            self.under_way -= 1
+
+    def _begin(self) -> None:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+
+
+@with_store
+async def test_few_chunks_are_under_way_however_long_and_many_the_messages(alice, messages) -> None:
+    watched = messages._blocks = Watched(messages._blocks)
+    texts = [hashlib.shake_256(name).digest(7 * MIB) for name in (b"1", b"2")]
+    stored = await asyncio.gather(*map(messages.store, texts))
+    assert watched.most <= CHUNKS_IN_FLIGHT + len(texts)  # and their manifests
+    for text, one in zip(texts, stored, strict=True):
+        assert await messages.fetch(one.reference) == text
+
+
+@with_store
+async def test_a_reader_that_stops_is_not_run_ahead_of(alice, messages) -> None:
+    text = hashlib.shake_256(b"read").digest(9 * MIB)
+    stored = await messages.store(text)
+    watched = messages._blocks = Watched(messages._blocks)
+    async with aclosing(messages.stream(stored.reference)) as pieces:
+        first = await anext(pieces)
+        await asyncio.sleep(1)
+    assert text.startswith(first)
+    assert watched.asked <= 1 + CHUNKS_IN_FLIGHT  # the manifest and the first few
+
+
+@with_store
+async def test_what_is_not_in_memory_is_stored_as_if_it_were(alice, messages) -> None:
+    text = hashlib.shake_256(b"same").digest(5 * MIB)
+    stored = await messages.store(text, secrecy=Secrecy.ACCOUNT)
+    messages._memory = NothingRemembered()
+    on_disk = Excerpt(b"x" + text + b"y", 1, len(text) + 1)
+    again = await messages.store(on_disk, secrecy=Secrecy.ACCOUNT)
     assert again.reference == stored.reference
 
 
