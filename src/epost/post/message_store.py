@@ -55,7 +55,7 @@ from epost.post.unneeded import UnneededBlocks
 MESSAGE_BYTES_MAX = 2 * 1024 * 1024 * 1024
 """Longest plaintext, though manifests could list more; formerly 256 MiB (decision 0054)."""
 CHUNKS_MAX = 16_384
-CHUNKS_IN_FLIGHT = 4
+CHUNKS_IN_FLIGHT = 3
 """Frames of a chunk or more that are being stored, of all messages together; and how far a reader
 of one message runs ahead."""
 _PUBLIC_SECRET = derive(bytes(32), "cvg/public").key
