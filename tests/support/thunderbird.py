@@ -17,6 +17,9 @@ START_SECONDS = 60
 SCRIPT_SECONDS = 60
 
 _PREFERENCES = {
+    # Copies on its own disk begin with lines of its own (X-Mozilla-Status): it has to ask us.
+    "mail.server.default.autosync_offline_stores": False,
+    "mail.server.default.offline_download": False,
     "app.update.enabled": False,
     "app.normandy.enabled": False,
     "datareporting.policy.dataSubmissionPolicyBypassNotification": True,
