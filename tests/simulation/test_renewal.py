@@ -64,8 +64,9 @@ class Desk:
 class Years:
     """An office whose machines renew, and a calendar."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: Office, standing_type: type[Standing] = Standing) -> None:
         self.office = office
+        self.standing_type = standing_type
         self.standings: dict[str, Standing] = {}
         self.renewals: dict[str, Renewal] = {}
         first = node_of(office.machines[0])
@@ -73,11 +74,11 @@ class Years:
         first.scribe.register_taker(self.desk)
         first.scribe.join(self.desk.group)
         for machine in office.machines:
-            self._renew(machine)
+            self.renew(machine)
 
-    def _renew(self, machine: Machine) -> None:
+    def renew(self, machine: Machine) -> None:
         account = machine.account.certificate if machine.account else b""
-        standing = Standing(machine, machine.membership.node_certificate, account)
+        standing = self.standing_type(machine, machine.membership.node_certificate, account)
         self.standings[machine.name] = standing
         renewal = Renewal(
             node_of(machine),

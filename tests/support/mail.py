@@ -252,6 +252,13 @@ class MemoryNames:
                 return Contact(name, b"", certified, _NO_IDENTITY, ())
         raise NoSuchUser(f"nobody is certified as {name}")
 
+    def remembered(self, name: str) -> Contact | None:
+        account = self.everybody.get(name)
+        return None if account is None else Contact(name, b"", account, _NO_IDENTITY, ())
+
+    async def present(self, contact: Contact) -> Contact:
+        return await self.resolve(contact.account.present_name)
+
 
 _NO_IDENTITY = Identity(bytes(32), 0, (), (), b"", bytes(32), 0, ())  # mail reads none of it
 

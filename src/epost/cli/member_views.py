@@ -14,6 +14,7 @@ WORDS = {
     "held": "[yellow]held[/]",
     "removed": "[red]removed[/]",
     "transferred": "[red]transferred[/]",
+    "former": "former name",
 }
 TOLD = "The daemon of this machine tells the others within a minute; if it does not run, start it."
 
@@ -29,7 +30,7 @@ def show_members(members: Sequence[Mapping[str, Any]]) -> None:
         in_force = [m for m in member["machines"] if m["revoked_ms"] is None]
         state = WORDS[member["state"]]
         if member["successor"]:
-            state += f" to {member['successor']}"
+            state += f" {'of' if member['state'] == 'former' else 'to'} {member['successor']}"
         table.add_row(
             member["name"],
             ", ".join(m["node_id"][:8] for m in in_force) or "none",
@@ -62,6 +63,17 @@ def show_held(name: str, *, is_held: bool) -> None:
 def show_transferred(name: str, successor: str) -> None:
     """Say who has a name now."""
     console.print(f"Mail to {name} goes to {successor} from now on. {TOLD}")
+
+
+def show_renamed(renamed: Mapping[str, Any]) -> None:
+    """Say what comes of a change of name."""
+    name, former = renamed["name"], renamed["former"]
+    console.print(f"{former} is {name} from now on. {TOLD}")
+    console.print(
+        f"Her machines go on under the new name within two minutes after that, or when they are "
+        f"back. {former} is hers as well until {day(renamed['former_until_ms'])}: mail to it "
+        "arrives, and whoever sends some is told the new name."
+    )
 
 
 def show_rolled_over(fingerprint: str, former: str) -> None:

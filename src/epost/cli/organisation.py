@@ -11,6 +11,7 @@ from epost.cli.member_views import (
     show_held,
     show_members,
     show_removed,
+    show_renamed,
     show_rolled_over,
     show_secret_rotated,
     show_transferred,
@@ -109,7 +110,7 @@ def org_revoke_node(
 
 
 @org.command("policy")
-def org_policy(
+def org_policy(  # noqa: PLR0913, PLR0917 - the options of a command
     authority_dir: AuthorityDir,
     account_days: Annotated[
         int | None, typer.Option(help="How long an account's certificate is good for: days.")
@@ -130,6 +131,10 @@ def org_policy(
             help="Whether an account ends if its user runs no machine for too long.",
         ),
     ] = None,
+    former_name_days: Annotated[
+        int | None,
+        typer.Option(help="How long a member who was renamed keeps her former name, too: days."),
+    ] = None,
     quota: Annotated[str | None, typer.Option(help=QUOTA_HELP)] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -143,6 +148,7 @@ def org_policy(
         "node_days": node_days,
         "lease_days": lease_days,
         "must_run_node": must_run_node,
+        "former_name_days": former_name_days,
         "quota_mib": None if quota is None else parse_mebibytes(quota),
     }
     changes = {name: value for name, value in wanted.items() if value is not None}
@@ -274,6 +280,35 @@ def org_transfer(
         print_json({"transferred": name, "successor": successor})
     else:
         show_transferred(name, successor)
+
+
+@org.command("rename")
+def org_rename(
+    name: Name,
+    new: Annotated[str, typer.Argument(help="The name from now on: alice.smith@example.org.")],
+    authority_dir: AuthorityDir,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give a member another name; her account, keys, machines and mail stay as they are.
+
+    Her machines learn it by themselves. Mail to the former name arrives, she may still send under
+    it, and her mail programs may still log in by it; whoever writes to it is told the new name. It
+    is hers for as long as the policy says (epost org policy --former-name-days), and is given to
+    nobody else in that time and for 400 days after.
+    """
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
+
+    with Authority.open(authority_dir, system_world()) as authority:
+        authority.members.require_member(name)
+        if not yes:
+            typer.confirm(f"Give {name} the name {new}?", abort=True)
+        renamed = authority.names.rename(name, new)
+    if as_json:
+        print_json(renamed.as_dict())
+    else:
+        show_renamed(renamed.as_dict())
 
 
 @org.command("roll-over")

@@ -93,7 +93,8 @@ def _show_advice(advice: Sequence[str]) -> None:
 
 def _status_rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     ring, storage = status["ring"], status["storage"]
-    yield "name", f"{status['name']} ({status['domain']})"
+    former = ", formerly " + ", ".join(status["former_names"]) if status["former_names"] else ""
+    yield "name", f"{status['name']} ({status['domain']}){former}"
     yield "node", f"{status['node_id']}, process {status['pid']}, version {status['version']}"
     yield "keys", status["keys"]
     membership = "member of the ring" if ring["ready"] else "not in the ring yet"
@@ -219,6 +220,8 @@ def show_rules(rules: Mapping[str, Any], *, is_changed: bool) -> None:
         f"{_count(max(1, rules['node_soft_days'] // 3), 'day')}; not renewed for "
         f"{_count(rules['node_soft_days'], 'day')}, they are warned of.",
         f"Stored data is leased for {_count(rules['lease_days'], 'day')}.",
+        "Who is given another name keeps the former one as well for "
+        f"{_count(rules['former_name_days'], 'day')}.",
         f"A member may store: {in_words(rules['quota_mib'])} (epost org set-quota for one alone).",
         "A user must run a machine: else her account ends with its certificate."
         if rules["must_run_node"]

@@ -71,6 +71,8 @@ class AccountFlag(IntFlag):
     GATEWAY = 1
     LIST = 2
     ESCROW = 4
+    FORMER_NAME = 8
+    """A name that its account had before: the first alias is the one that it has now."""
 
 
 class OrgCert(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -120,6 +122,22 @@ class AccountCert(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
     log_sequence: U63
     not_before: U63
     not_after: U63
+
+    @property
+    def present_name(self) -> str:
+        """The name that the account has now, as whoever signed this says."""
+        is_former = self.flags & AccountFlag.FORMER_NAME and self.aliases
+        return self.aliases[0] if is_former else self.name
+
+    def has_keys_of(self, other: AccountCert) -> bool:
+        """Are these the keys of the same account, under whatever name?"""
+        return (
+            self.account_id == other.account_id
+            and self.generation == other.generation
+            and self.account_key == other.account_key
+            and self.recovery_key == other.recovery_key
+            and self.recovery_sealing_hash == other.recovery_sealing_hash
+        )
 
 
 class NodeCert(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

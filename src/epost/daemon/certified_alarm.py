@@ -27,6 +27,7 @@ def own_certificates(standing: Standing) -> Sequence[Certified]:
         key = account.account_key
         where = account.issuer, account.log_sequence
         own.append(Certified(account.name.encode(), key, *where))
+        own += [Certified(n.encode(), key, *where, is_former=True) for n in account.aliases]
     return own
 
 
@@ -49,7 +50,13 @@ def make_watch(node: Node, standing: Standing, observer: Observer, clock: Clock)
             name = node.post.services.accounts.me.name
             await tell_in_inbox(node.mail, name, alarm, clock)
 
-    return CertifiedWatch(node, lambda: own_certificates(standing), observer, on_alarm=tell)
+    return CertifiedWatch(
+        node,
+        lambda: own_certificates(standing),
+        observer,
+        on_alarm=tell,
+        wall_ms=clock.wall_ms,
+    )
 
 
 async def tell_in_inbox(mail: MailService, name: str, alarm: Alarm, clock: Clock) -> None:

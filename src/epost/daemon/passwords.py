@@ -17,6 +17,7 @@ from epost.servers.access import AccountPasswords, AppPassword, Scope, issue_app
 from epost.servers.access.passwords import PASSWORDS_PER_ACCOUNT_MAX, ScramRecord, canonical_login
 
 FILE_NAME = "passwords"
+FORMER_NAMES_MAX = 64
 REMEDY = "This folder is not a user's node: epost join makes one."
 
 
@@ -34,6 +35,8 @@ class _File(msgspec.Struct, array_like=True, frozen=True):
     account: str
     server_secret: bytes
     rows: tuple[_Row, ...]
+    former: tuple[str, ...] = ()
+    """Names that the account had before; programs that know one of them go on with it."""
 
 
 class PasswordFile:
@@ -77,6 +80,16 @@ class PasswordFile:
         self._write(msgspec.structs.replace(file, rows=(*rows, row)))
         return issued.token
 
+    def rename(self, account: str) -> str | None:
+        """Go on under the name that the account has now; return the former one if it is another."""
+        file = self._read()
+        if file.account == account:
+            return None
+        former = tuple(n for n in (file.account, *file.former) if n != account)
+        kept = former[:FORMER_NAMES_MAX]
+        self._write(msgspec.structs.replace(file, account=account, former=kept))
+        return file.account
+
     def remove(self, application: str) -> None:
         """Take a password back; raises ConfigError if there is none of that name."""
         file = self._read()
@@ -104,10 +117,13 @@ class PasswordFile:
         return self._read().server_secret
 
     def passwords_of(self, login: str) -> AccountPasswords | None:
-        """Return the account that a login name means (the whole address, or its local part)."""
+        """Return the account that a login name means (the whole address, or its local part).
+
+        Names that the account had before are as good: the settings of mail programs go on.
+        """
         file = self._read()
-        account = canonical_login(file.account)
-        if login not in (account, account.partition("@")[0]):
+        names = [canonical_login(name) for name in (file.account, *file.former)]
+        if login not in names and login not in [name.partition("@")[0] for name in names]:
             return None
         return AccountPasswords(file.account, tuple(_password(row) for row in file.rows))
 

@@ -42,6 +42,8 @@ from epost.daemon.memory import return_large_buffers
 from epost.daemon.metrics import Gauges, MetricsServer, read_token
 from epost.daemon.node_settings import advertised, bootstrap, node_configs
 from epost.daemon.offload import ThreadOffload
+from epost.daemon.own_name import OwnName
+from epost.daemon.passwords import PasswordFile
 from epost.daemon.past_folders import PastFolders
 from epost.daemon.power import LinuxPowerAndLink
 from epost.daemon.privileges import give_up_privileges
@@ -62,10 +64,11 @@ from epost.daemon.trace import Trace
 from epost.daemon.unlocking import passphrase_for
 from epost.daemon.vault import SqliteVault
 from epost.daemon.world import SystemClock, SystemEntropy, run
-from epost.foundation.errors import EpostError, NotPermitted
+from epost.foundation.errors import EpostError
 from epost.foundation.ids import BlockKind, NodeHandle
 from epost.foundation.ports import Clock
 from epost.node.assembly import Node
+from epost.node.observed import AccountRenamed
 from epost.node.settings import NodeMembership, NodePorts, UserOfNode
 from epost.past.observed import NodeDistrusted
 from epost.rings.observed import NewsAccepted
@@ -171,9 +174,9 @@ class Daemon:
         self._ring = RingReport(
             self.node, self._clock, node_configs(self._config).past, self._transport.relay_to
         )
-        self._status = NodeStatus(
-            self.node, self._ring, name=self._name(), key_protection=folder.key_protection()
-        )
+        self._status = NodeStatus(self.node, self._ring, key_protection=folder.key_protection())
+        self._name = OwnName(self.node, PasswordFile(folder.path))
+        self._observer.listen(AccountRenamed, lambda _: self._name.adopt())
         standing = FolderStanding(
             self._folder, self._membership, self._identity(), self._transport, self.node.issuers
         )
@@ -298,11 +301,6 @@ class Daemon:
             spool=DiskSpool(self._folder.spool, offload, self._config.mail.message_size_max),
         )
 
-    def _name(self) -> str:
-        if self.node.post is None:
-            return "a storage machine"
-        return self.node.post.services.accounts.me.name
-
     # What the daemon serves.
 
     async def _start_control(self) -> None:
@@ -357,17 +355,11 @@ class Daemon:
         mail = self.node.mail
         if mail is None:
             return None
-        name = self._name()
-
-        async def open_mail(account: str) -> Any:
-            if account != name:
-                raise NotPermitted("this daemon serves another account")
-            return mail.mailbox
-
+        self._name.adopt()
         listeners = MailListeners(
             self._config.mail,
             self._folder.path,
-            MailFronts(mail.submission, open_mail, self._storage_limit, mail.spool),
+            MailFronts(mail.submission, self._name.open_mail, self._storage_limit, mail.spool),
             clock=self._clock,
             executor=self._executor,
         )

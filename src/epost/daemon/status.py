@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from epost import __version__
 from epost.apps.mail.mailbox import INBOX, TextMatch, TextPlace
 from epost.apps.mail.records import Stored
+from epost.daemon.own_name import own_account
 from epost.daemon.ring_report import RingReport
 from epost.foundation.errors import NoSuchMail
 from epost.foundation.ids import BlockKind, Handle
@@ -22,10 +23,9 @@ Gauge = tuple[str, float]
 class NodeStatus:
     """Reads a node; changes nothing."""
 
-    def __init__(self, node: Node, ring: RingReport, *, name: str, key_protection: str) -> None:
+    def __init__(self, node: Node, ring: RingReport, *, key_protection: str) -> None:
         self._node = node
         self._ring = ring
-        self._name = name
         self._key_protection = key_protection
         self._advisers: list[Callable[[], list[str]]] = []
 
@@ -39,7 +39,8 @@ class NodeStatus:
         return {
             "version": __version__,
             "pid": os.getpid(),
-            "name": self._name,
+            "name": self._names()[0],
+            "former_names": self._names()[1:],
             "domain": node.issuers.trust.domain,
             "node_id": node.me.node_id.hex(),
             "keys": self._key_protection,
@@ -57,6 +58,11 @@ class NodeStatus:
             "copying": node.thrift.reason() or "allowed",
             "queue": {"messages": self._waiting_count(), "calls": node.driver.calls.open_count},
         }
+
+    def _names(self) -> Sequence[str]:
+        """Return the account's name, and those that it had and that are still good."""
+        account = own_account(self._node)
+        return ["a storage machine"] if account is None else [account.name, *account.aliases]
 
     def _devices(self) -> dict[str, Any]:
         post = self._node.post

@@ -3,6 +3,9 @@
 Once an hour it reads what was added, checks that it continues what was read before and agrees with
 the issuer block, and looks for a certificate of the own name, or node id, with a key that is not
 the own. What it found is kept in the vault's notes, so it is told once.
+
+Names that the account had are watched like the present one, and for as long as nobody else may have
+them: whoever is given a former name too early could be given the mail that is sent to it.
 """
 
 from __future__ import annotations
@@ -14,7 +17,8 @@ from typing import Annotated
 
 import msgspec
 
-from epost.crypto.certificates import V1, IssuerCert
+from epost.crypto.certificates import DAY_MS, V1, IssuerCert
+from epost.crypto.names import NAME_LENGTH_MAX
 from epost.crypto.versioned import key_block_handle
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import (
@@ -38,9 +42,14 @@ from epost.past.log_format import (
     open_head,
 )
 from epost.post.log_walk import clusters_back
-from epost.rings.certified import is_for, second_keys
+from epost.rings.certified import OwnKeys, is_for, second_keys
 
 NOTES = "node.certified"
+OWN_NOTES = "node.certified.own"
+OWN_MAX = 64
+"""Names, node ids and keys of one's own that are remembered for one log."""
+NAME_WATCHED_MS = 400 * DAY_MS
+"""For so long after a name was last one's own, nobody else is given it (`epost org rename`)."""
 ALARMS_KEPT_MAX = 100
 CLUSTERS_READ_MAX = 2_000
 """At one look: 100,000 entries. What is older was looked at before, or is from before our time."""
@@ -67,17 +76,39 @@ class _Seen(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     alarms: Annotated[tuple[Alarm, ...], msgspec.Meta(max_length=ALARMS_KEPT_MAX)]
 
 
+class _Mine(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A key of one's own, under which name, from which entry of the log on, and until when (ms)
+    it is watched."""
+
+    subject: Annotated[bytes, msgspec.Meta(max_length=NAME_LENGTH_MAX)]
+    key: Bytes32
+    since: U63
+    until: U63
+
+
+class _Own(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What was one's own when the log was last looked at."""
+
+    format: V1
+    mine: Annotated[tuple[_Mine, ...], msgspec.Meta(max_length=OWN_MAX)]
+
+
 _SEEN: Format[_Seen] = Format(_Seen, size_max=1024 * 1024)
+_OWN: Format[_Own] = Format(_Own, size_max=64 * 1024)
 
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """A certificate of one's own: for whom, which key, and where whose log has it."""
+    """A certificate of one's own: for whom, which key, and where whose log has it.
+
+    That of a former name is not here (`is_former`): its place is not before `sequence`.
+    """
 
     subject: bytes
     key: bytes
     issuer: int
     sequence: int
+    is_former: bool = False
 
 
 async def newest_head(blocks: BlockStore, log_key: bytes) -> bytes | None:
@@ -109,9 +140,11 @@ class CertifiedWatch:
         observer: Observer,
         *,
         on_alarm: OnAlarm,
+        wall_ms: Callable[[], int],
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
         """`own` are the certificates of this machine and its user; `on_alarm` tells the user."""
+        self._wall_ms = wall_ms
         self._node = node
         self._own = own
         self._observer = observer
@@ -196,12 +229,39 @@ class CertifiedWatch:
             (c.sequence, "your certificate is not the one that the authority's log has there")
             for c in own
             if c.issuer == issuer.serial
+            and not c.is_former
             and c.sequence in entries
             and not is_for(entries[c.sequence], c.subject, c.key)
         ]
-        ours = {c.subject: c.key for c in own}
-        from_us_on = [(n, e) for n, e in sorted(entries.items()) if n >= self._first_own(issuer)]
+        mine = self._mine(issuer)
+        ours = {
+            m.subject: OwnKeys(
+                frozenset(other.key for other in mine if other.subject == m.subject),
+                min(other.since for other in mine if other.subject == m.subject),
+            )
+            for m in mine
+        }
+        first = min((m.since for m in mine), default=1)
+        from_us_on = [(n, e) for n, e in sorted(entries.items()) if n >= first]
         return [*found, *second_keys(from_us_on, ours)]
+
+    def _mine(self, issuer: IssuerCert) -> Sequence[_Mine]:
+        """Return what is one's own in a log now, and what was not long ago.
+
+        A name counts from when it was first seen to be one's own: it may have been somebody else's
+        before; what is certified between two looks does not escape.
+        """
+        now = self._wall_ms()
+        data = dict(self._node.vault.notes(OWN_NOTES)).get(issuer.certified_log_key)
+        known = _OWN.decode(data).mine if data else ()
+        mine = {(m.subject, m.key): m for m in known if now < m.until}
+        for c in self._own():
+            since = c.sequence if c.issuer == issuer.serial else 1
+            if (before := mine.get((c.subject, c.key))) is not None:
+                since = min(since, before.since)
+            mine[c.subject, c.key] = _Mine(c.subject, c.key, since, now + NAME_WATCHED_MS)
+        newest_first = sorted(mine.values(), key=lambda m: m.until, reverse=True)
+        return newest_first[:OWN_MAX]
 
     def _first_own(self, issuer: IssuerCert) -> int:
         """Return where our own time begins in a log: a name may have been somebody else's before.
@@ -222,7 +282,10 @@ class CertifiedWatch:
         fresh = [Alarm(n, text) for n, text in dict.fromkeys(found) if (n, text) not in known]
         kept = (*seen.alarms, *fresh)[:ALARMS_KEPT_MAX]
         note = msgspec.structs.replace(seen, alarms=kept)
-        await self._node.driver.durable([PutNote(NOTES, issuer.certified_log_key, encode(note))])
+        own = _Own(1, tuple(self._mine(issuer)))
+        log_key = issuer.certified_log_key
+        notes = [PutNote(NOTES, log_key, encode(note)), PutNote(OWN_NOTES, log_key, encode(own))]
+        await self._node.driver.durable(notes)
         for alarm in fresh:
             self._observer.record(CertifiedLogAlarm(alarm.sequence, alarm.text))
             await self._on_alarm(alarm)

@@ -57,6 +57,14 @@ class CertificatesRenewed:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountRenamed:
+    """The authority gave the account of this machine another name."""
+
+    name: str
+    former: str
+
+
+@dataclass(frozen=True, slots=True)
 class RenewalFailed:
     """The certificates are due and could not be renewed, so many times in a row."""
 

@@ -3,6 +3,9 @@
 From the day they are due it asks the daemons that issue, one of which an anycast finds; an
 authority that is away costs nothing until the certificates end. What was renewed is kept by the
 owner (a folder in the daemon), shown on new links, and the account's certificate is published.
+
+A machine that is given its account's certificate as that of a former name finds the one of the
+present name in the ring (docs/decisions/0055): so does every machine of the account by itself.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from epost.crypto.certificates import ACCOUNT_CERT, NODE_CERT, AccountCert, NodeCert, Power
 from epost.crypto.signed import parse
@@ -30,11 +35,12 @@ from epost.foundation.errors import (
 from epost.foundation.ids import BlockKind
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
-from epost.node.observed import CertificatesRenewed, RenewalFailed
+from epost.node.observed import AccountRenamed, CertificatesRenewed, RenewalFailed
 from epost.past.blocks import certificate_handle
 from epost.rings.renewal import (
     WARNED_BEFORE_MS,
     FullRequest,
+    Granted,
     Renewed,
     check_renewal,
     due_ms,
@@ -140,6 +146,7 @@ class Renewal:
                 await self._try_to_renew()
                 if not self._failures and self._knows_quotas():
                     self._class_changes = changes
+            await self._follow_name()
             await self._publish_account()
             await self._rest()
 
@@ -194,7 +201,8 @@ class Renewal:
 
     def _pause(self) -> float:
         if not self._failures:
-            return self._config.look_seconds
+            is_awaited = self._awaited_name() is not None
+            return self._config.retry_seconds_min if is_awaited else self._config.look_seconds
         doubled: float = self._config.retry_seconds_min * 2.0 ** min(self._failures - 1, 16)
         return min(self._config.retry_seconds_max, doubled)
 
@@ -206,10 +214,58 @@ class Renewal:
             self._failure, self._is_denied = _in_words(error), isinstance(error, NotPermitted)
             self._observer.record(RenewalFailed(self._failures, str(error)))
             return
-        self._standing.install(renewed)
-        self._node.renew(self._standing.node_certificate, self._standing.account_certificate)
+        self._install(renewed)
         self._failures, self._failure, self._is_denied = 0, "", False
         self._observer.record(CertificatesRenewed(renewed.node.id, renewed.node.not_after))
+
+    def _install(self, renewed: Renewed) -> None:
+        before = self._certificates()[1]
+        self._standing.install(renewed)
+        self._node.renew(self._standing.node_certificate, self._standing.account_certificate)
+        after = renewed.account
+        if before is not None and after is not None and after.name != before.name:
+            self._observer.record(AccountRenamed(after.name, before.name))
+
+    def _awaited_name(self) -> str | None:
+        """Return the name that the account has now, if its certificate is of a former one."""
+        account = self._certificates()[1]
+        if account is None or account.present_name == account.name:
+            return None
+        return account.present_name
+
+    async def _follow_name(self) -> None:
+        """Go on under the account's present name, once its certificate is found in the ring."""
+        present = self._certificates()[1]
+        if present is None or (name := self._awaited_name()) is None:
+            return
+        await self._node.ready()
+        with suppress(UnavailableError):
+            reading = await self._node.blocks.lookup_latest(certificate_handle(name))
+            if reading.block is None:
+                return
+            try:
+                account = self._own_under(name, present, reading.block)
+            except (AuthenticityError, PeerError) as error:
+                self._observer.record(RenewalFailed(1, f"{name}: {error}"))
+                return
+            self._install(self._with_account(account, reading.block))
+
+    def _own_under(self, name: str, present: AccountCert, data: bytes) -> AccountCert:
+        """Verify the certificate of the own account under its new name."""
+        issuers = self._node.issuers
+        account = issuers.trust.verify_account(data, self._clock.wall_ms())
+        if account.name != name or issuers.is_account_revoked(data, account):
+            raise UntrustedCertificate("not the certificate in force of that name")
+        if not account.has_keys_of(present) or present.name not in account.aliases:
+            raise UntrustedCertificate("the certificate of somebody else")
+        return account
+
+    def _with_account(self, account: AccountCert, data: bytes) -> Renewed:
+        standing = self._standing
+        granted = Granted(
+            standing.node_certificate, data, standing.x509_authorities, standing.x509_leaf
+        )
+        return Renewed(self._certificates()[0], account, granted)
 
     async def _ask(self) -> Renewed:
         # Now with all that a deputy needs, now as daemons of the first version understand it.
@@ -253,7 +309,21 @@ class Renewal:
         renewed = check_renewal(answer, node, account, self._node.issuers.trust, now)
         if now >= due_ms(renewed.node, renewed.account):
             raise UntrustedCertificate("the answer renews nothing")
+        if account is not None and self._is_former(renewed.account, account):
+            granted = msgspec.structs.replace(
+                renewed.granted, account=self._standing.account_certificate
+            )
+            return Renewed(renewed.node, account, granted)
         return renewed
+
+    @staticmethod
+    def _is_former(answered: AccountCert | None, present: AccountCert) -> bool:
+        """Was the answer under a former name, since the request did not show the present one?"""
+        return (
+            answered is not None
+            and answered.name != present.name
+            and answered.present_name == present.name
+        )
 
     async def _publish_account(self) -> None:
         """Bring the account's newest certificate into the ring, unless it is there."""

@@ -10,8 +10,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from epost.crypto.certificates import AccountCert, DeviceCert, open_device_certificate
+from epost.crypto.certificates import (
+    ACCOUNT_CERT,
+    AccountCert,
+    DeviceCert,
+    open_device_certificate,
+)
 from epost.crypto.names import canonical, certificate_digest
+from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import key_block_handle, open_key_block
 from epost.foundation.errors import (
@@ -166,6 +172,27 @@ class Accounts:
             raise UntrustedCertificate("the account has another key now")
         return contact
 
+    def remembered(self, name: str) -> Contact | None:
+        """Return what was looked up of a name lately, without asking anybody."""
+        cached = self._cache.get(name)
+        return None if cached is None else cached.contact
+
+    async def present(self, contact: Contact) -> Contact:
+        """Return who has a former name (`contact`) under the name that she has now.
+
+        It is verified that both are of the same keys: the certificate of the former name says the
+        present one, and that one has the former among its aliases. Raises as `resolve`, and
+        UntrustedCertificate.
+        """
+        former = contact.account
+        if former.present_name == former.name:
+            return contact
+        found = await self.resolve(former.present_name)
+        account = found.account
+        if not account.has_keys_of(former) or former.name not in account.aliases:
+            raise UntrustedCertificate(f"{account.name} is not who had the name {former.name}")
+        return found
+
     def is_known_revoked(self, device: DeviceCert) -> bool:
         """Does what is remembered of an account say that it revoked this device?"""
         cached = self._cache.get(self._names.get(device.account_id, ""))
@@ -198,7 +225,7 @@ class Accounts:
         try:
             account = self._directory.verify_account(certificate, self._clock.wall_ms())
         except RevokedCertificate as error:
-            raise NoSuchUser(f"{name} has left {self._directory.domain}") from error
+            raise NoSuchUser(self._where_gone(name, certificate)) from error
         if name != account.name:
             raise UntrustedCertificate("the certificate of another name")
         identity = await self._identity(account)
@@ -207,6 +234,13 @@ class Accounts:
         lookups = [self._device_of(account, c) for c in certificates if c.device_key not in revoked]
         devices = await in_parallel(lookups, at_once=LOOKUPS_AT_ONCE)
         return Contact(name, certificate, account, identity, tuple(devices))
+
+    def _where_gone(self, name: str, certificate: bytes) -> str:
+        """Say what has become of a name; `certificate` was verified, and is revoked."""
+        account = ACCOUNT_CERT.decode(parse(certificate, Kind.ACCOUNT).body)
+        if account.present_name != account.name:
+            return f"{name} is a former name; write to {account.present_name}"
+        return f"{name} has left {self._directory.domain}"
 
     async def _identity(self, account: AccountCert) -> Identity:
         handle = key_block_handle(account.account_key)

@@ -8,6 +8,7 @@ that certifies a second key for a name must enter it, or its log does not contin
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from epost.crypto.hashing import digest
 from epost.foundation.ids import Digest
@@ -30,25 +31,37 @@ def is_for(entry: bytes, subject: bytes, key: bytes) -> bool:
     return entry in {statement(subject, key), _commitment(subject, key)}
 
 
+@dataclass(frozen=True, slots=True)
+class OwnKeys:
+    """Keys of one's own under a name, and from which entry on nobody else may have any there."""
+
+    keys: frozenset[bytes]
+    since: int = 1
+
+
 def second_keys(
-    entries: Sequence[tuple[int, bytes]], own: Mapping[bytes, bytes]
+    entries: Sequence[tuple[int, bytes]], own: Mapping[bytes, OwnKeys]
 ) -> Sequence[tuple[int, str]]:
     """Return the sequences of entries that nobody here knows of, and what is wrong with each.
 
-    `entries` ascend; `own` are this member's keys by subject. An entry of the first version after
+    `entries` ascend; `own` are this member's by subject. An entry of the first version after
     one that names its subject hides something: whoever writes the new form writes no old one.
     """
-    known = {subject_hash(subject): (subject, key) for subject, key in own.items()}
+    known = {subject_hash(subject): (subject, mine) for subject, mine in own.items()}
     found: list[tuple[int, str]] = []
     has_names = False
     for sequence, entry in entries:
-        mine = known.get(Digest(entry[:_HASH_BYTES])) if len(entry) > _HASH_BYTES else None
-        if mine is not None and not is_for(entry, *mine):
+        found_own = known.get(Digest(entry[:_HASH_BYTES])) if len(entry) > _HASH_BYTES else None
+        if found_own is not None and _is_foreign(sequence, entry, *found_own):
             found.append((sequence, "a key that is not yours was certified under your name"))
         if has_names and len(entry) <= _HASH_BYTES:
             found.append((sequence, "the authority hides whom it certified"))
         has_names = has_names or len(entry) > _HASH_BYTES
     return found
+
+
+def _is_foreign(sequence: int, entry: bytes, subject: bytes, mine: OwnKeys) -> bool:
+    return sequence >= mine.since and not any(is_for(entry, subject, key) for key in mine.keys)
 
 
 def _commitment(subject: bytes, key: bytes) -> Digest:

@@ -203,6 +203,7 @@ def check_renewal(
 ) -> Renewed:
     """Verify an answer against what the machine has now.
 
+    The account may have another name: its keys are what must stay.
     Raises NotPermitted (denied, with the words of whoever answered), PeerError, AuthenticityError.
     """
     said = RENEWAL_ANSWER.decode(answer)
@@ -227,13 +228,10 @@ def _renewed_account(
     if present is None:
         return None
     account = trust.verify_account(data, now_ms)
-    held = (present.name, present.account_id, present.generation, present.account_key)
-    if (account.name, account.account_id, account.generation, account.account_key) != held or (
-        account.recovery_key != present.recovery_key
-        or account.recovery_sealing_hash != present.recovery_sealing_hash
-    ):
-        raise UntrustedCertificate("a renewal with another name or other keys")
-    if account.version < present.version:
+    if not account.has_keys_of(present):
+        raise UntrustedCertificate("a renewal with other keys")
+    is_under_former_name = account.name != present.name and account.present_name == present.name
+    if account.version < present.version and not is_under_former_name:
         raise UntrustedCertificate("an older certificate of the account")
     return account
 

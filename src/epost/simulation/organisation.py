@@ -16,6 +16,7 @@ from epost.crypto import x509
 from epost.crypto.certificates import (
     DAY_MS,
     AccountCert,
+    AccountFlag,
     IssuerCert,
     NodeCert,
     NodeRole,
@@ -41,6 +42,7 @@ from epost.rings.node_ids import Placed, draw_node_id
 from epost.rings.policy import (
     DEFAULT_LIFETIMES,
     NEXT_UPDATE_MS_MAX,
+    QUOTA_CLASSES_MAX,
     CertifiedLogHead,
     IssuerContent,
     Policy,
@@ -226,6 +228,27 @@ class SimulatedOrganisation:
         )
         signed = certify(self._issuer, account) if account else b""
         return encode(Granted(certify(self._issuer, node), signed, (self._x509,), leaf))
+
+    def rename(self, name: str, new: str) -> tuple[bytes, bytes]:
+        """Give an account another name, as `daemon.authority.renaming` does.
+
+        Returns the certificates of both names, to be brought into the ring; `publish` tells the
+        others.
+        """
+        present = next(a for a in self._accounts.values() if a.name == name)
+        version = present.version + 1
+        change = msgspec.structs.replace
+        named = change(present, name=new, aliases=(name,), version=version)
+        former = change(
+            present, aliases=(new,), flags=int(AccountFlag.FORMER_NAME), version=version
+        )
+        for node_id, account in self._accounts.items():
+            if account.account_id == present.account_id:
+                self._accounts[node_id] = former
+        changes = self.quotas[-1] if len(self.quotas) == QUOTA_CLASSES_MAX else 0
+        classes = (*self.quotas[: QUOTA_CLASSES_MAX - 1], *(0,) * QUOTA_CLASSES_MAX)
+        self.quotas = (*classes[: QUOTA_CLASSES_MAX - 1], changes + 1)
+        return certify(self._issuer, named), certify(self._issuer, former)
 
     def rotate_secret(self) -> None:
         """Put the organisation's secret of the next epoch in force; `publish` tells the others."""

@@ -69,3 +69,21 @@ def test_each_password_is_good_for_what_it_was_made_for(tmp_path: Path) -> None:
 )
 def test_a_scope_opens_its_doors(scope: Scope, doors: set[Scope]) -> None:
     assert {door for door in Scope if scope.opens(door)} == doors
+
+
+def test_after_a_change_of_name_programs_log_in_by_the_new_and_by_the_former_one(
+    tmp_path: Path,
+) -> None:
+    file = PasswordFile(tmp_path)
+    file.create("alice@example.org")
+    token = file.add("mutt")
+    assert file.rename("alice@example.org") is None
+    assert file.rename("smith@example.org") == "alice@example.org"
+    assert PasswordFile(tmp_path).account == "smith@example.org"
+    for login in ("alice@example.org", "alice", "smith@example.org", "smith"):
+        known = file.passwords_of(login)
+        assert known is not None
+        assert known.account == "smith@example.org"
+        record = known.passwords[0].record
+        assert derive_record(token, record.salt, record.iterations) == record
+    assert file.passwords_of("bob@example.org") is None

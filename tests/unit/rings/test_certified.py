@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from epost.rings.certified import is_for, second_keys, statement, subject_hash
+from epost.rings.certified import OwnKeys, is_for, second_keys, statement, subject_hash
 
 ALICE, BOB = b"alice@example.org", b"bob@example.org"
 KEY, OTHER = b"k" * 32, b"o" * 32
-OWN = {ALICE: KEY}
+OWN = {ALICE: OwnKeys(frozenset({KEY}))}
 
 
 def first_version(subject: bytes, key: bytes) -> bytes:
@@ -37,3 +37,11 @@ def test_the_first_versions_entries_are_old_ones_only() -> None:
     ((sequence, text),) = second_keys([*old, new, (4, first_version(ALICE, OTHER))], OWN)
     assert sequence == 4
     assert "hides" in text
+
+
+def test_what_a_name_was_certified_for_before_it_was_ones_own_is_no_alarm() -> None:
+    entries = [(1, statement(ALICE, OTHER)), (2, statement(ALICE, KEY))]
+    own = {ALICE: OwnKeys(frozenset({KEY}), since=2)}
+    assert second_keys(entries, own) == []
+    ((sequence, _),) = second_keys([*entries, (3, statement(ALICE, OTHER))], own)
+    assert sequence == 3

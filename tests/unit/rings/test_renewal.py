@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from epost.crypto import x509
-from epost.crypto.certificates import NODE_CERT, AccountCert, NodeCert, certify
+from epost.crypto.certificates import NODE_CERT, AccountCert, AccountFlag, NodeCert, certify
 from epost.crypto.signed import parse, sign
 from epost.crypto.signing import Kind
 from epost.foundation.codec import encode
@@ -178,7 +178,6 @@ def test_an_older_certificate_of_the_machine_is_refused() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"name": "bob@example.org"},
         {"recovery_key": key_of("mallory").public},
         {"recovery_sealing_hash": b"m" * 32},
         {"version": 0},
@@ -189,3 +188,13 @@ def test_another_account_or_an_older_one_is_refused(changes: dict[str, object]) 
     answer = granted(account=certify(ORG.issuer_key, changed))
     with pytest.raises(UntrustedCertificate):
         check(answer, USER.account)
+
+
+def test_the_same_keys_may_have_another_name_but_no_earlier_one_again() -> None:
+    smith, former = "smith@example.org", int(AccountFlag.FORMER_NAME)
+    renamed = account(aliases=(smith,), flags=former)
+    assert check(granted(account=renamed), USER.account) is not None
+    present = msgspec.structs.replace(USER.account, name=smith, version=3)
+    assert check(granted(account=renamed), present) is not None, "it says the present name"
+    with pytest.raises(UntrustedCertificate, match="older"):
+        check(granted(account=account()), present)

@@ -97,4 +97,5 @@ def _require_own(field: str, value: str, own: Collection[str]) -> None:
         raise NotPermitted(f"the {field} field names nobody, or cannot be read safely")
     for author in authors:
         if not is_own_name(f"{author.local_part}@{author.domain}", own):
-            raise NotPermitted(f"the {field} field names somebody else")
+            yours = f"; write {min(own)}" if len(own) == 1 else ""
+            raise NotPermitted(f"the {field} field names somebody else{yours}")

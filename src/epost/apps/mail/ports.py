@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Generator,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from typing import Any, Protocol, TypeVar
 
 from epost.crypto.certificates import AccountCert
@@ -14,6 +22,10 @@ from epost.post.log_records import Entry
 from epost.post.log_snapshots import Page
 
 T = TypeVar("T")
+
+
+RunStory = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+"""Runs what goes on in the background; whoever gives it hears of bugs in there."""
 
 
 class Origin(Protocol):
@@ -225,4 +237,12 @@ class Names(Protocol):
 
     async def resolve(self, name: str) -> Contact:
         """Return who a name is; raises NoSuchUser, UnavailableError, RefusedError."""
+        ...
+
+    def remembered(self, name: str) -> Contact | None:
+        """Return what was looked up of a canonical name lately, without asking anybody."""
+        ...
+
+    async def present(self, contact: Contact) -> Contact:
+        """Return who has a former name under the present one; raises as `resolve`."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +20,7 @@ from epost.apps.mail.index import IndexState, MailIndex
 from epost.apps.mail.journal import MODSEQS_RESERVED, Journal
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore, Messages
+from epost.apps.mail.moved_names import MovedNames
 from epost.apps.mail.observed import MailIndexCaughtUp, MailIndexStuck
 from epost.apps.mail.open_folder import OpenFolder
 from epost.apps.mail.ports import (
@@ -29,6 +30,7 @@ from epost.apps.mail.ports import (
     Offload,
     Origin,
     Reading,
+    RunStory,
     Sending,
     Siblings,
     in_the_loop,
@@ -53,15 +55,10 @@ FIRST_MODSEQ = 2
 SHORT_RECORD_BYTES = 64
 """No `ModseqRange` or `Numbering` is longer."""
 
-RunStory = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
-
 
 @dataclass(frozen=True, slots=True)
 class MailServices:
-    """What the application is given: POST's services and the world.
-
-    `run_story` runs what goes on in the background; whoever gives it hears of bugs in there.
-    """
+    """What the application is given: POST's services and the world."""
 
     log: DeviceLog
     siblings: Siblings
@@ -117,12 +114,21 @@ class MailService:
         self._snapshots = SnapshotUse(services.snapshots, self._ledger, lambda: self._is_live)
         self._backlog = self._make_backlog()
         self.mailbox = self._make_mailbox()
+        self.moved = MovedNames(
+            names=services.names,
+            log=services.log,
+            index=index,
+            ledger=self._ledger,
+            clock=services.clock,
+        )
         self.submission = MailSubmission(
             names=services.names,
             store=self._store,
             sending=services.sending,
+            moved=self.moved,
             offload=offload,
             clock=services.clock,
+            run_story=services.run_story,
         )
         self.inbox = self._make_inbox()
         self._seen: dict[bytes, asyncio.Future[_Logged]] = {}

@@ -28,6 +28,7 @@ from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX, Durability
 from epost.apps.mail.mime.lines import require_lines
 from epost.apps.mail.mime.structure import Part, parse_structure
+from epost.apps.mail.moved_names import MovedNames
 from epost.apps.mail.notice import (
     INLINE_BYTES_MAX,
     INLINE_RECIPIENTS_MAX,
@@ -36,7 +37,7 @@ from epost.apps.mail.notice import (
     NoticeContent,
     make_notice,
 )
-from epost.apps.mail.ports import Names, Offload, Sending, work_on
+from epost.apps.mail.ports import Names, Offload, RunStory, Sending, work_on
 from epost.apps.mail.writing import promise
 from epost.crypto.names import canonical
 from epost.foundation.errors import (
@@ -102,12 +103,16 @@ class MailSubmission:
         names: Names,
         store: MailStore,
         sending: Sending,
+        moved: MovedNames,
         offload: Offload,
         clock: Clock,
+        run_story: RunStory = asyncio.ensure_future,
     ) -> None:
         self._names = names
         self._store = store
         self._sending = sending
+        self._moved = moved
+        self._run_story = run_story
         self._offload = offload
         self._clock = clock
         self._running: set[asyncio.Task[Submitted]] = set()
@@ -162,7 +167,7 @@ class MailSubmission:
     async def _submit(self, recipients: Sequence[str], octets: Octets, terms: Terms) -> Submitted:
         if len(octets) > MAIL_SIZE_BYTES_MAX:
             raise MessageTooLarge(f"{len(octets)} bytes, at most {MAIL_SIZE_BYTES_MAX}")
-        names = sorted({canonical(recipient) for recipient in recipients})
+        names = self._moved.without_twins(sorted({canonical(name) for name in recipients}))
         if not 1 <= len(names) <= RECIPIENTS_MAX:
             raise RefusedError(f"a mail has 1 to {RECIPIENTS_MAX} recipients")
         mail = await self._structure(octets)
@@ -182,6 +187,8 @@ class MailSubmission:
             memo=self._memo(terms.wishes),
             not_before_ms=terms.not_before_ms,
         )
+        if untold := self._moved.untold(names):
+            self._run_story(self._moved.tell_of(untold))
         return _submitted(sent.message_key, sent.durability.combine(*machines))
 
     def _memo(self, wishes: DeliveryWishes) -> bytes:

@@ -35,6 +35,7 @@ from epost.daemon.authority.keys import (
 from epost.daemon.authority.log_publication import LogPublication
 from epost.daemon.authority.members import Members
 from epost.daemon.authority.register import REGISTER_FILE, Register
+from epost.daemon.authority.renaming import Renaming
 from epost.daemon.authority.renewing import Renewals
 from epost.daemon.authority.rolling_over import former_root_blocks, roll_over
 from epost.daemon.authority.rules import Rules, changed_rules, read_rules, write_rules
@@ -112,6 +113,9 @@ class Authority:
         self._catching_up = CatchingUp(self._register, self.log)
         self._word.inherited = lambda now: inherited(self._register, now)
         self.members = Members(self._register, self._certifier, self._word, self._world)
+        self.names = Renaming(
+            self._register, self._certifier, self.members, self._word, self._world
+        )
         self.secrets = SecretDesk(self._register, self._certifier, self._word, self._world)
 
     def __enter__(self) -> Self:

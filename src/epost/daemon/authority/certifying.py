@@ -94,17 +94,20 @@ class Certifier:
 
     def renew_account(self, present: AccountCert, now: int) -> bytes:
         """Certify the same keys of an account anew and keep that; return the certificate."""
+        data = self._certify_anew(present, present.version + 1, now)
+        self.replace_account(present, data)
+        return data
+
+    def _certify_anew(self, account: AccountCert, version: int, now: int) -> bytes:
         renewed = msgspec.structs.replace(
-            present,
+            account,
             issuer=FIRST_ISSUER,
-            version=present.version + 1,
-            log_sequence=self._log_statement(present.name.encode(), present.account_key),
+            version=version,
+            log_sequence=self._log_statement(account.name.encode(), account.account_key),
             not_before=now,
             not_after=now + read_rules(self._register).account_days * DAY_MS,
         )
-        data = certify(self._issuer, renewed)
-        self.replace_account(present, data)
-        return data
+        return certify(self._issuer, renewed)
 
     def hand_over(self, account: AccountRow, heir: AccountRow, now: int) -> bytes:
         """Certify the heir's keys for an account's name, as its newest certificate; return it."""
@@ -114,6 +117,16 @@ class Certifier:
         return self.renew_account(
             msgspec.structs.replace(present, name=former.name, aliases=(), version=version), now
         )
+
+    def certify_name(self, account: AccountCert, before: AccountCert | None, now: int) -> bytes:
+        """Certify an account's keys for the name that `account` gives it; return the certificate.
+
+        `before` is what the name was certified for last, if ever. Nothing is kept of it.
+        """
+        version = account.version + 1
+        if before is not None:
+            version = max(version, self._version_after(before))
+        return self._certify_anew(account, version, now)
 
     def _version_after(self, former: AccountCert) -> int:
         """Return the version by which another takes a name over, whatever deputies gave it."""

@@ -68,9 +68,15 @@ class Members:
         machines: dict[bytes, list[NodeRow]] = {}
         for node in self._register.nodes():
             machines.setdefault(node.member_tag, []).append(node)
+        names = set(self._register.names_by_member().values())
         return [
-            self._member(a, standings.get(a.name), machines.get(a.member_tag, []), seen)
-            for a in self._register.accounts()
+            self._member(
+                account,
+                standings.get(account.name),
+                machines.get(account.member_tag, []) if account.name in names else [],
+                seen,
+            )
+            for account in self._register.accounts()
         ]
 
     def _member(
@@ -124,6 +130,7 @@ class Members:
         account = self._register.account(name)
         if account is None:
             raise RefusedError(f"{name} has no account here")
+        self._require_present(name)
         if self._is_gone(name):
             raise RefusedError(f"{name} was removed from the organisation")
         return account
@@ -132,6 +139,7 @@ class Members:
         """Raise RefusedError if somebody has the name, or had it lately."""
         if not self._register.has_account(name):
             return
+        self._require_present(name)
         standing = self._register.standings().get(name)
         if standing is None or standing.state is not State.REMOVED:
             raise RefusedError(f"{name} has an account already")
@@ -145,7 +153,8 @@ class Members:
     def remove(self, name: str) -> int:
         """Take a member out for good; return how many machines were hers.
 
-        Names that were transferred to her end with her. Raises RefusedError.
+        Names that were transferred to her, and those that she had before, end with her. Raises
+        RefusedError.
         """
         with self._register.transaction():
             machines = self._remove(self.require_member(name))
@@ -166,6 +175,7 @@ class Members:
             account = self._register.account(name)
             if account is None:
                 raise RefusedError(f"{name} has no account here")
+            self._require_present(name)
             if not self._is_gone(name):
                 self._remove(account)
             now = self._world.clock.wall_ms()
@@ -205,16 +215,20 @@ class Members:
         for node in hers:
             self._register.revoke_node(node.node_id, now, Reason.REMOVED)
         self._certifier.secrets.demand_next(now)
-        self._end(account, now)
-        for standing in self._register.standings().values():
-            if standing.state is State.TRANSFERRED and standing.successor == account.name:
-                inherited = self._register.account(standing.name)
-                assert inherited is not None, "a standing is of an account"
-                self._end(inherited, now)
+        self.end_name(account, now)
+        for state in (State.TRANSFERRED, State.FORMER):
+            for name in self._register.names_with(state, account.name):
+                further = self._register.account(name)
+                assert further is not None, "a standing is of an account"
+                self.end_name(further, now)
         return len(hers)
 
-    def _end(self, account: AccountRow, now: int) -> None:
+    def end_name(self, account: AccountRow, now: int) -> None:
+        """Let a name stand for nobody any more; to be called inside a transaction."""
         self._supersede(account)
+        standing = self._register.standing(account.name)
+        if standing is not None and standing.state is State.FORMER:
+            self._register.detach(account.name)
         self._register.put_standing(Standing(account.name, State.REMOVED, now, None))
 
     def _supersede(self, account: AccountRow) -> None:
@@ -249,6 +263,14 @@ class Members:
         with self._register.transaction():
             self._register.supersede(certificate_hash(data), shown.name, shown.not_after)
             self._word.publish()
+
+    def _require_present(self, name: str) -> None:
+        """Raise RefusedError for a name that its member had before."""
+        standing = self._register.standing(name)
+        if standing is not None and standing.state is State.FORMER:
+            raise RefusedError(
+                f"{name} is the former name of {standing.successor}, and is kept for her"
+            )
 
     def _is_gone(self, name: str) -> bool:
         standing = self._register.standings().get(name)

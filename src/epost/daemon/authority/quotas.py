@@ -2,8 +2,8 @@
 
 A node's certificate names a class, and the policy in the issuer block says what the classes are
 (MiB; 0 is no limit). Class 0 is everybody's, those after it are given to members by amount, and the
-last number of the list is no class: it counts the decisions, so that members' nodes notice one and
-have their certificates renewed. Kept in the register as JSON by name.
+last number of the list is no class: it counts the decisions (and changes of names), so that nodes
+notice one and have their certificates renewed. Kept in the register as JSON by name.
 """
 
 from __future__ import annotations
@@ -62,6 +62,12 @@ class Quotas:
             members[member_tag.hex()] = own_class
         changed = _Book(classes=tuple(classes), members=members, changes=book.changes + 1)
         self._register.put_setting(SETTING, msgspec.json.encode(changed))
+
+    def count_change(self) -> None:
+        """Have every machine ask for its certificates anew, as after another quota."""
+        book = self._read()
+        counted = msgspec.structs.replace(book, changes=book.changes + 1)
+        self._register.put_setting(SETTING, msgspec.json.encode(counted))
 
     def in_policy(self) -> tuple[int, ...]:
         """Return what the issuer block says; nothing as long as nobody has a quota."""

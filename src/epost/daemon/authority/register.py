@@ -14,39 +14,11 @@ from pathlib import Path
 
 import apsw
 
+from epost.daemon.authority.register_schema import SCHEMA, SCHEMA_VERSION, UPGRADES
 from epost.foundation.errors import ConfigError
 
-SCHEMA_VERSION = 3
 REGISTER_FILE = "register.db"
 BUSY_TIMEOUT_MS = 5000
-
-_SCHEMA = """
-CREATE TABLE invite (
-  token_hash BLOB PRIMARY KEY, name TEXT, is_device INTEGER NOT NULL, expires_at INTEGER NOT NULL,
-  request_hash BLOB, answer BLOB, used_at INTEGER);
-CREATE TABLE account (
-  name TEXT PRIMARY KEY, account_id BLOB NOT NULL UNIQUE, certificate BLOB NOT NULL,
-  member_tag BLOB NOT NULL);
-CREATE TABLE node (
-  serial BLOB PRIMARY KEY, node_id BLOB NOT NULL UNIQUE, node_key BLOB NOT NULL UNIQUE,
-  member_tag BLOB NOT NULL, site TEXT NOT NULL, roles INTEGER NOT NULL,
-  certificate BLOB NOT NULL, not_after INTEGER NOT NULL, issued_at INTEGER NOT NULL,
-  revoked_at INTEGER, reason INTEGER);
-CREATE TABLE certified (sequence INTEGER PRIMARY KEY, record BLOB NOT NULL);
-CREATE TABLE block (purpose TEXT PRIMARY KEY, data BLOB NOT NULL);
-"""
-_UPGRADES = {
-    1: """
-CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE seen (node_id BLOB PRIMARY KEY, at INTEGER NOT NULL);
-CREATE TABLE standing (
-  name TEXT PRIMARY KEY, state INTEGER NOT NULL, since INTEGER NOT NULL, successor TEXT);
-""",
-    2: """
-CREATE TABLE superseded (hash BLOB PRIMARY KEY, name TEXT NOT NULL, not_after INTEGER NOT NULL);
-""",
-}
-"""What makes a register of the next version of one: each is written once and never changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +38,10 @@ class InviteRow:
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """One account: its newest certificate, and the tag in the certificates of its nodes."""
+    """One name of an account: its newest certificate, and the tag in those of the account's nodes.
+
+    An account that had other names has a row for each, of the same id and tag.
+    """
 
     name: str
     account_id: bytes
@@ -81,6 +56,8 @@ class State(IntEnum):
     HELD = 1
     REMOVED = 2
     TRANSFERRED = 3
+    FORMER = 4
+    """No member but the former name of one, her successor; kept for her."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +115,9 @@ class Register:
     def _upgrade(self) -> None:
         (version,) = next(self._database.execute("PRAGMA user_version"))
         if version == 0:
-            self._database.execute(_SCHEMA)
+            self._database.execute(SCHEMA)
         for earlier in range(max(1, version), SCHEMA_VERSION):
-            self._database.execute(_UPGRADES[earlier])
+            self._database.execute(UPGRADES[earlier])
         if version != SCHEMA_VERSION:
             self._database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
@@ -195,8 +172,9 @@ class Register:
     def account_of_member(self, member_tag: bytes) -> AccountRow | None:
         """Return the account of which a machine is, by the tag in its certificate."""
         rows = self._database.execute(
-            "SELECT name, account_id, certificate, member_tag FROM account WHERE member_tag = ?",
-            (member_tag,),
+            "SELECT name, account_id, certificate, member_tag FROM account "
+            "WHERE member_tag = ? AND name NOT IN (SELECT name FROM standing WHERE state = ?)",
+            (member_tag, int(State.FORMER)),
         )
         row = next(rows, None)
         return None if row is None else AccountRow(*row)
@@ -206,6 +184,17 @@ class Register:
         self._database.execute(
             "UPDATE account SET certificate = ? WHERE name = ?", (certificate, name)
         )
+
+    def add_name(self, name: str, account: AccountRow, certificate: bytes) -> None:
+        """Enter one more name of an account, in place of whoever had it before."""
+        self._database.execute(
+            "REPLACE INTO account VALUES (?, ?, ?, ?)",
+            (name, account.account_id, certificate, account.member_tag),
+        )
+
+    def detach(self, name: str) -> None:
+        """Let a former name have no machines any more: those are under its member's present one."""
+        self._database.execute("UPDATE account SET member_tag = x'' WHERE name = ?", (name,))
 
     def supersede(self, certificate_hash: bytes, name: str, not_after: int) -> None:
         """Remember a certificate of an account that is not to be its newest any more."""
@@ -220,6 +209,20 @@ class Register:
         )
         return [Superseded(bytes(certificate), str(name)) for certificate, name in rows]
 
+    def names_with(self, state: State, successor: str) -> Sequence[str]:
+        """Return the names of which somebody is the successor in this way, the oldest first."""
+        rows = self._database.execute(
+            "SELECT name FROM standing WHERE state = ? AND successor = ? ORDER BY since, name",
+            (int(state), successor),
+        )
+        return [str(name) for (name,) in rows]
+
+    def succeed(self, successor: str, by: str) -> None:
+        """Have another name stand wherever one is named as a successor."""
+        self._database.execute(
+            "UPDATE standing SET successor = ? WHERE successor = ?", (by, successor)
+        )
+
     def put_standing(self, standing: Standing) -> None:
         """Keep what was decided about a name."""
         self._database.execute(
@@ -232,6 +235,19 @@ class Register:
         self._database.execute("DELETE FROM standing WHERE name = ?", (name,))
         self._database.execute("DELETE FROM superseded WHERE name = ?", (name,))
 
+    def end_standing(self, name: str) -> None:
+        """Let a name be that of a member in force."""
+        self._database.execute("DELETE FROM standing WHERE name = ?", (name,))
+
+    def standing(self, name: str) -> Standing | None:
+        """Return what was decided about a name."""
+        rows = self._database.execute(
+            "SELECT name, state, since, successor FROM standing WHERE name = ?", (name,)
+        )
+        for found, state, since, successor in rows:
+            return Standing(str(found), State(state), int(since), successor)
+        return None
+
     def standings(self) -> dict[str, Standing]:
         """Return what was decided about names; members without an entry are in force."""
         rows = self._database.execute("SELECT name, state, since, successor FROM standing")
@@ -242,7 +258,11 @@ class Register:
 
     def names_by_member(self) -> dict[bytes, str]:
         """Return the name of each member by the tag in her nodes' certificates."""
-        rows = self._database.execute("SELECT member_tag, name FROM account")
+        rows = self._database.execute(
+            "SELECT member_tag, name FROM account "
+            "WHERE name NOT IN (SELECT name FROM standing WHERE state = ?)",
+            (int(State.FORMER),),
+        )
         return {bytes(tag): str(name) for tag, name in rows}
 
     def has_account(self, name: str) -> bool:

@@ -11,6 +11,7 @@ from epost.foundation.codec import encode
 from epost.foundation.errors import AuthenticityError, NotPermitted
 from epost.rings.renewal import (
     EXPIRED_MS_MAX,
+    Asked,
     Denied,
     Granted,
     account_due_ms,
@@ -58,7 +59,7 @@ class Renewals:
         self._register.note_seen([node.node_id], now)
         if asked.whole is not None and asked.whole.account:
             self.adopt(asked.whole.account, now)
-        account = self._register.account_of_member(node.member_tag)
+        account = self._account_for(asked, node.member_tag)
         return encode(
             Granted(
                 node=self._renewed_node(node, now),
@@ -114,6 +115,22 @@ class Renewals:
         has_same_keys = present.account_key == shown.account_key
         if has_same_keys and shown.version >= present.version and data != held.certificate:
             self._certifier.replace_account(present, data)
+
+    def _account_for(self, asked: Asked, member_tag: bytes) -> AccountRow | None:
+        """Return the account of the machine that asks, under the name by which it knows it.
+
+        Machines of the first versions take no renewal under another name; later ones find the
+        present name in the certificate of a former one.
+        """
+        account = self._register.account_of_member(member_tag)
+        if account is None:
+            return None
+        former = self._register.names_with(State.FORMER, account.name)
+        if not former:
+            return account
+        shown = asked.whole.account if asked.whole is not None else b""
+        known = self._certifier.opened_account(shown).name if shown else former[0]
+        return self._register.account(known) if known in former else account
 
     def _require_in_force(self, asking: NodeCert) -> NodeRow:
         node = self._register.node(asking.node_id)

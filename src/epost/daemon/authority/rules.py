@@ -16,6 +16,8 @@ from epost.rings.policy import DEFAULT_LIFETIMES, Lifetimes
 SETTING = "rules"
 DAYS_MAX = 400
 """Certificates of a year and a month: a machine that is on once a year stays a member."""
+FORMER_NAME_DAYS_MIN = 183
+"""What was sent under a former name may be under way for half a year (crypto 7.1)."""
 
 MEBIBYTES_MAX = (1 << 32) - 1
 
@@ -34,6 +36,8 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     node_days: Days = DEFAULT_LIFETIMES.node_days
     lease_days: Days = DEFAULT_LIFETIMES.lease_days
     must_run_node: bool = False
+    former_name_days: Days = DAYS_MAX
+    """How long a member who was given another name keeps the former one as well."""
     quota_mib: Annotated[int, msgspec.Meta(ge=0, le=MEBIBYTES_MAX)] = 0
     """What a member may store who has no quota of her own; 0 is no limit."""
 
@@ -69,6 +73,11 @@ def changed_rules(rules: Rules, changes: dict[str, int | bool]) -> Rules:
         changed = msgspec.convert({**msgspec.structs.asdict(rules), **changes}, Rules)
     except msgspec.ValidationError as error:
         raise RefusedError(f"lifetimes are 1 to {DAYS_MAX} days: {error}") from error
+    if changed.former_name_days < FORMER_NAME_DAYS_MIN:
+        raise RefusedError(
+            f"a former name is kept for {FORMER_NAME_DAYS_MIN} days at least: mail that bears it "
+            "may be under way for so long"
+        )
     if changed.node_soft_days > changed.node_days:
         raise RefusedError("a machine's certificate cannot warn after it has ended")
     return changed

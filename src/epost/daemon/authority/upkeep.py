@@ -149,6 +149,7 @@ class AuthorityUpkeep:
             if loop.time() >= sight_at:
                 self._authority.note_seen(self._in_the_ring())
                 self._authority.renew_absent_accounts()
+                self._authority.names.end_due()
                 self._authority.secrets.rotate_if_due()
                 self._looked_at.clear()
                 sight_at = loop.time() + SIGHTING_SECONDS
