@@ -79,20 +79,41 @@ class NewDevice:
     identity: KeyBlock
 
 
-async def find_account(
-    keys: AccountKeys, blocks: MutableBlocks, sealing: Sealing, rival: KeyBlock | None = None
-) -> AccountFound:
-    """Read what the ring has of the account.
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """An identity block of ours that replicas refused, and the one that they have."""
 
-    `rival` is an identity block that somebody else has written: to be built on, unless there is a
-    later one. Of its own version the ring may have ours as well, which nobody was told of.
+    refused: KeyBlock
+    rival: KeyBlock
+
+    def base(self, newest: KeyBlock | None) -> KeyBlock:
+        """Return what to build on: the rival, unless there is a later one of somebody else.
+
+        Of the rival's version the ring may have ours as well, which nobody was told of. And a
+        machine that keeps the account for the ring has what it was refused elsewhere: to build on
+        that would undo the rival's change, whose writer was told of success.
+        """
+        if newest is None or newest.data == self.refused.data:
+            return self.rival
+        return newest if newest.body.version > self.rival.body.version else self.rival
+
+    @property
+    def version_min(self) -> int:
+        """The version that those who have either may take from us."""
+        return max(self.rival.body.version, self.refused.body.version) + 2
+
+
+async def find_account(
+    keys: AccountKeys, blocks: MutableBlocks, sealing: Sealing, clash: Clash | None = None
+) -> AccountFound:
+    """Read what the ring has of the account; after a clash, what to build on.
 
     Raises NoSuchUser if it knows none of this phrase, UnavailableError if it cannot be read for
     sure now, AuthenticityError and PeerError if what it has is not what it must be.
     """
     block = await _newest(blocks, key_block_handle(keys.account.public))
-    if rival is not None and (block is None or block.body.version <= rival.body.version):
-        block = rival
+    if clash is not None:
+        block = clash.base(block)
     if block is None:
         raise NoSuchUser("the ring has no account of this phrase")
     if block.purpose is not Kind.IDENTITY:
@@ -178,21 +199,22 @@ async def enter_device(
     seeds = draw_seeds(entropy)
     newcomer = _Newcomer(keys, seeds, contact, revoke, now_ms, sealing, entropy)
     device: NewDevice | None = None
-    rival, version_min = None, 1
+    clash, version_min = None, 1
     for _ in range(CHANGES_TRIED):
-        found = await find_account(keys, blocks, sealing, rival)
+        found = await find_account(keys, blocks, sealing, clash)
         if device is not None and device.secrets.certificate in found.identity.devices:
             await blocks.insert(BlockKind.KEY, device.device_block.data, mirror=False)
             return device
         device = newcomer.listed_in(found, version_min)
         # Nothing is mirrored: after a conflict the next reading must find the ring's version.
         await blocks.insert(BlockKind.CONTENT, device.keyring, mirror=False)
-        rival, pause = None, CHANGE_PAUSE_SECONDS
+        clash, pause = None, CHANGE_PAUSE_SECONDS
         try:
             await blocks.insert(BlockKind.KEY, device.identity.data, mirror=False)
         except Conflict as conflict:
             rival = open_key_block(conflict.block, expected=key_block_handle(keys.account.public))
-            version_min = max(rival.body.version, device.identity.body.version) + 2
+            clash = Clash(device.identity, rival)
+            version_min = clash.version_min
             device, pause = None, pause * (1 + entropy.token(1)[0] / 256)
         await asyncio.sleep(pause)
     raise UnavailableError(
