@@ -46,7 +46,7 @@ test: $(VENV)/.dev clients lint types
 
 test-long: $(VENV)/.dev clients
 	EPOST_SEEDS=$(SEEDS) $(BIN)/python -m pytest -m long -n $(WORKERS) --timeout=5400 tests/simulation
-	$(BIN)/python -m pytest -m long -s --timeout=5400 --ignore=tests/simulation
+	EXPLORE=1 $(BIN)/python -m pytest -m long -s --timeout=5400 --ignore=tests/simulation
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/run.py

@@ -1,11 +1,25 @@
-"""What tests tell beside passing: counts and measurements, printed when all is over."""
+"""What tests tell beside passing: counts and measurements, printed when all is over.
 
+And how hypothesis draws: the same examples in every run, for as long as it takes. A test that fails
+does so whenever it is run, and none fails because the machine is slow. EXPLORE=1 draws others.
+"""
+
+import os
 from collections.abc import Callable
 from functools import partial
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 TOLD = "told"
+
+settings.register_profile(
+    "epost",
+    deadline=None,
+    derandomize=not os.environ.get("EXPLORE"),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("epost")
 
 
 @pytest.fixture

@@ -222,8 +222,8 @@ class Siege:
 
 
 def connect(port: int) -> socket.socket:
-    connection = socket.create_connection(("127.0.0.1", port), timeout=5)
-    connection.settimeout(5)
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+    connection.settimeout(5)  # who does not read is left
     return connection
 
 
