@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import segno
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from epost.cli.options import AsJson, DataDir, print_json
@@ -49,12 +50,17 @@ def password_add(
     ] = PasswordScope.MAIL,
     as_json: AsJson = False,
 ) -> None:
-    """Make a password for one mail program; shown once."""
+    """Make a password for one mail program; shown once. A former one of this name ends."""
+    from epost.daemon.passwords import PasswordFile
+
+    replaces = application in dict(PasswordFile(data_dir).scopes())
     token = _new_password(data_dir, application, scope)
     if as_json:
         print_json({"application": application, "scope": scope.value, "password": token})
     else:
         show_password(application, token)
+        if replaces:
+            console.print(f"The former password for {escape(application)} has ended.")
 
 
 @password.command("list")

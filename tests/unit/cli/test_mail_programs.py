@@ -43,6 +43,13 @@ def test_passwords_are_made_with_a_scope_listed_and_revoked(folder: Path) -> Non
     assert json.loads(say(folder, "password", "list", "--json").output) == {"passwords": []}
 
 
+def test_a_password_that_takes_the_place_of_another_says_so(folder: Path) -> None:
+    assert "former" not in say(folder, "password", "add", "phone").output
+    assert (
+        "The former password for phone has ended." in say(folder, "password", "add", "phone").output
+    )
+
+
 def test_settings_are_shown_to_people_and_programs(folder: Path) -> None:
     shown = say(folder, "client-settings").output
     assert "alice@example.org" in shown
