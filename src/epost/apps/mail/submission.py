@@ -124,7 +124,7 @@ class MailSubmission:
         """
         own = self._own_names(account)
         if address and not is_own_name(address, own):
-            raise NotPermitted("this is not one of your addresses")
+            raise NotPermitted(f"this is not one of your addresses; yours is {self._names.me.name}")
 
     async def check_recipient(self, account: str, address: str) -> RecipientVerdict:
         """Say what becomes of mail to this address; waits a few seconds at most."""
