@@ -54,7 +54,9 @@ LIMITS = list(document.limits(TEXT))
 VECTORS = list(document.vectors(TEXT))
 ENUMS = list(document.enums(TEXT))
 MADE = all_vectors()
-LABEL_IN_CODE = re.compile(r'\b(?:digest|derive|frame)\((?:(?:bytes\(32\)|[^()"])*, )?"([^"]+)"')
+LABEL_IN_CODE = re.compile(
+    r'\b(?:digest|derive|frame|tagged)\((?:(?:bytes\(32\)|[^()"])*, )?"([^"]+)"'
+)
 
 
 @cache

@@ -59,9 +59,6 @@ class Kind(IntEnum):
         return self.name.lower().replace("_", "/")
 
 
-_LABELS = {kind: "sig/" + kind.context for kind in Kind}
-
-
 class SigningKey:
     """A private Ed25519 key made from a 32-byte seed."""
 
@@ -94,4 +91,4 @@ def is_valid_public_key(key: bytes) -> bool:
 
 
 def _message(kind: Kind, body: bytes) -> bytes:
-    return tagged(_LABELS[kind], body)
+    return tagged("sig/" + kind.context, body)
