@@ -143,8 +143,8 @@ class Accounts:
         """Return what is known of a name, at most a minute old unless `fresh`.
 
         Raises NoSuchUser only if the ring answered and nobody has that name (NobodyFound if no more
-        than that is known), UnavailableError if it
-        cannot be told now; RefusedError if it is no name of ours at all.
+        than that is known), UnavailableError if it cannot be told now; RefusedError if it is no
+        name of ours at all.
         """
         name = canonical(name)
         cached = self._cache.get(name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from epost.foundation.errors import ConfigError
@@ -17,6 +19,9 @@ from epost.simulation.scenarios.scenario import Scenario
 from epost.simulation.scenarios.services import SMALL, ServicesConfig, ServicesScenario, stretched
 from epost.simulation.scenarios.storage import StorageScenario
 from epost.simulation.verifying import verified_once
+
+COLLECTION_AFTER = 50_000
+"""New objects until the collector looks for circles; usually 700."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,19 @@ def run_scenario(
         names = ", ".join(defect.name for defect in DEFECTS)
         raise ConfigError(f"nothing to break is called {broken!r}; there are: {names}") from error
     assert config is None or name == "mail", f"{name} is not set up by a MailConfig"
-    with verified_once():
+    with verified_once(), _rare_collections():
         return run(_run(name, seed, minutes, defect, config))
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """A hundred nodes leave few circles and many objects to look at: a twentieth of the time."""
+    before = gc.get_threshold()
+    gc.set_threshold(COLLECTION_AFTER, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def describe_scenarios() -> str:
