@@ -142,6 +142,7 @@ def open_folder(account: Account, directory: Path, count: int) -> subprocess.Pop
     with Imap(account) as client:  # one log-in: they cost more than a look
         seconds = wait(lambda: client.count("INBOX") >= count, begun)
     print(f"all {count} mails show after {seconds:7.1f} s")
+    print(f"CPU of the new daemon then   {cpu_seconds(daemon.pid):7.1f} s", flush=True)
     with Imap(account, "INBOX") as client:
         answer = client.ok(b"FETCH 1:* (UID FLAGS RFC822.SIZE INTERNALDATE)")
     listed = len(re.findall(rb"\* \d+ FETCH", answer))
