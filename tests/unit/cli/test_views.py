@@ -119,7 +119,13 @@ def status(**storage: int) -> dict[str, Any]:
         **{"rotten": 0, "rotten_missing": 0, "scrubbed_percent": 0},
     }
     return {
-        **{"name": "ann", "domain": "example.org", "node_id": "ab" * 20, "pid": 1},
+        **{
+            "name": "ann",
+            "former_names": [],
+            "domain": "example.org",
+            "node_id": "ab" * 20,
+            "pid": 1,
+        },
         **{"version": "0", "keys": "unprotected", "log": "ring-durable", "advice": []},
         "ring": {"ready": False, "members": 5, "enrolled": 5, "copies_wanted": 3},
         "storage": counts | storage,
