@@ -93,7 +93,8 @@ def _show_advice(advice: Sequence[str]) -> None:
 
 def _status_rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     ring, storage = status["ring"], status["storage"]
-    former = ", formerly " + ", ".join(status["former_names"]) if status["former_names"] else ""
+    names = status.get("former_names", ())  # a daemon that was not restarted since says none
+    former = ", formerly " + ", ".join(names) if names else ""
     yield "name", f"{status['name']} ({status['domain']}){former}"
     yield "node", f"{status['node_id']}, process {status['pid']}, version {status['version']}"
     yield "keys", status["keys"]
