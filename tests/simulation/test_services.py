@@ -61,6 +61,7 @@ def test_nothing_is_lost_or_doubled_among_old_disks_clones_and_lying_delegates()
         pytest.param("silent-delegates", "delegates-deliver", 2, marks=pytest.mark.long),
         ("sign-unconfirmed", "mails-arrive", 1),
         ("accept-old-version", "newest-wins", 1),
+        ("move-by-copy", "mails-arrive", 1),
         pytest.param("forget-versions", "newest-wins", 1, marks=pytest.mark.long),
         pytest.param("forge-receipt", "notices-wait", 1, marks=pytest.mark.long),
     ],

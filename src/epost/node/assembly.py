@@ -250,24 +250,24 @@ class Node:
         )
 
     def _make_mail(self, user: UserOfNode, post: Post) -> MailService:
+        services = self._mail_services(user, post)
+        return MailService(services, user.open_index(), offload=user.offload)
+
+    def _mail_services(self, user: UserOfNode, post: Post) -> MailServices:
         services = post.services
-        return MailService(
-            MailServices(
-                log=services.log,
-                siblings=services.siblings,
-                snapshots=services.snapshots,
-                messages=services.messages,
-                sending=services.notifications,
-                names=services.accounts,
-                clock=services.clock,
-                entropy=services.entropy,
-                observer=services.observer,
-                reading=services.read_receipts,
-                run_story=self.driver.run_story,
-                spool=user.spool,
-            ),
-            user.open_index(),
-            offload=user.offload,
+        return MailServices(
+            log=services.log,
+            siblings=services.siblings,
+            snapshots=services.snapshots,
+            messages=services.messages,
+            sending=services.notifications,
+            names=services.accounts,
+            clock=services.clock,
+            entropy=services.entropy,
+            observer=services.observer,
+            reading=services.read_receipts,
+            run_story=self.driver.run_story,
+            spool=user.spool,
         )
 
     # Starting.

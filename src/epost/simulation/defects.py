@@ -11,6 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from epost.apps.mail.folder_rows import FolderRows
+from epost.apps.mail.mailbox import CopyOutcome
+from epost.apps.mail.service import MailService
+from epost.apps.mail.writing import MailWriter
 from epost.crypto.certificates import DeviceCert
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
@@ -240,6 +244,32 @@ class _NegligentNode(Node):
         return post
 
 
+class _CopyingMail(MailService):
+    """Moves mails by a copy, and leaves them where they were."""
+
+    def _make_writer(self) -> MailWriter:
+        return _CopyingWriter(
+            index=self.index,
+            ledger=self._ledger,
+            journal=self._journal,
+            store=self._store,
+            offload=self._offload,
+            clock=self._services.clock,
+            entropy=self._services.entropy,
+        )
+
+
+class _CopyingWriter(MailWriter):
+    async def move(self, rows: FolderRows, uids: Sequence[int], target: str) -> CopyOutcome:
+        return await self.copy(rows, uids, target)
+
+
+class _CopyingNode(Node):
+    def _make_mail(self, user: UserOfNode, post: Post) -> MailService:
+        services = self._mail_services(user, post)
+        return _CopyingMail(services, user.open_index(), offload=user.offload)
+
+
 SOUND = Defect("", None, "nothing is broken on purpose")
 
 DEFECTS = (
@@ -308,6 +338,12 @@ DEFECTS = (
         Invariant.MAILS_ARRIVE,
         "a sender never offers a notice again that delegates keep, or that nobody took",
         node=_NegligentNode,
+    ),
+    Defect(
+        "move-by-copy",
+        Invariant.MAILS_ARRIVE,
+        "a mail that is moved stays where it was as well",
+        node=_CopyingNode,
     ),
 )
 

@@ -149,15 +149,7 @@ class MailService:
         )
 
     def _make_mailbox(self) -> MailFolders:
-        writer = MailWriter(
-            index=self.index,
-            ledger=self._ledger,
-            journal=self._journal,
-            store=self._store,
-            offload=self._offload,
-            clock=self._services.clock,
-            entropy=self._services.entropy,
-        )
+        writer = self._make_writer()
 
         def make_folder(rows: FolderRows) -> OpenFolder:
             return OpenFolder(
@@ -177,6 +169,17 @@ class MailService:
             entropy=self._services.entropy,
             make_folder=make_folder,
             next_uid_validity=self._backlog.next_uid_validity,
+        )
+
+    def _make_writer(self) -> MailWriter:
+        return MailWriter(
+            index=self.index,
+            ledger=self._ledger,
+            journal=self._journal,
+            store=self._store,
+            offload=self._offload,
+            clock=self._services.clock,
+            entropy=self._services.entropy,
         )
 
     def _make_inbox(self) -> MailInbox:

@@ -1,4 +1,5 @@
-"""When all is quiet, every machine of a user shows the same mails with the same flags."""
+"""When all is quiet, every machine of a user has a number of its own and shows the same mails with
+the same flags."""
 
 from __future__ import annotations
 
@@ -38,10 +39,25 @@ class DevicesAgree:
 
     async def check(self) -> None:
         """All must agree now."""
+        self._check_numbers()
         for name in await self.differing():
             self._findings.violated(
                 Invariant.DEVICES_AGREE, f"the machines of {name} do not show the same"
             )
+
+    def _check_numbers(self) -> None:
+        """Machines with one number would never read each other's logs."""
+        owners: dict[tuple[str, int], str] = {}
+        for machine in self._office.users:
+            if machine.account is None or machine.node is None or machine.node.device is None:
+                continue
+            name, number = machine.account.name, machine.node.device.number
+            other = owners.setdefault((name, number), machine.name)
+            if other != machine.name:
+                self._findings.violated(
+                    Invariant.DEVICES_AGREE,
+                    f"{other} and {machine.name} of {name} are both its machine {number}",
+                )
 
     async def _shown(self, machine: Machine) -> Shown:
         node = machine.node
