@@ -194,7 +194,7 @@ def test_joining_needs_nothing_but_the_one_line(office: Office) -> None:
     assert len(welcome["recovery_words"].split()) == 24
     assert sorted(p.name for p in office.bob.folder.iterdir()) == sorted(
         ["config.toml", "control", "device.keys", "index.db", "index.db-shm", "index.db-wal",
-         "membership", "metrics-token", "node.key", "passwords", "vault"]
+         "membership", "metrics-token", "node.key", "passwords", "spool", "vault"]
     )  # fmt: skip
     assert office.bob.folder.stat().st_mode & 0o077 == 0
 
