@@ -7,11 +7,13 @@ does so whenever it is run, and none fails because the machine is slow. EXPLORE=
 import os
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 TOLD = "told"
+PROPERTIES = Path(__file__).parent / "properties"
 
 settings.register_profile(
     "epost",
@@ -20,6 +22,13 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("epost")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Properties run the lines of the unit tests a hundred times: tracing that tells nothing."""
+    for item in items:
+        if item.path.is_relative_to(PROPERTIES):
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.fixture

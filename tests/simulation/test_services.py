@@ -56,18 +56,20 @@ def test_nothing_is_lost_or_doubled_among_old_disks_clones_and_lying_delegates()
 
 @pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 @pytest.mark.parametrize(
-    ("defect", "invariant", "seed"),
+    ("defect", "invariant", "seed", "minutes"),
     [
-        pytest.param("silent-delegates", "delegates-deliver", 2, marks=pytest.mark.long),
-        ("sign-unconfirmed", "mails-arrive", 1),
-        ("accept-old-version", "newest-wins", 1),
-        ("move-by-copy", "mails-arrive", 1),
-        pytest.param("forget-versions", "newest-wins", 1, marks=pytest.mark.long),
-        pytest.param("forge-receipt", "notices-wait", 1, marks=pytest.mark.long),
+        pytest.param("silent-delegates", "delegates-deliver", 2, 3.0, marks=pytest.mark.long),
+        ("sign-unconfirmed", "mails-arrive", 1, 3.0),
+        ("accept-old-version", "newest-wins", 1, 3.0),
+        ("move-by-copy", "mails-arrive", 1, 2.0),
+        pytest.param("forget-versions", "newest-wins", 1, 3.0, marks=pytest.mark.long),
+        pytest.param("forge-receipt", "notices-wait", 1, 3.0, marks=pytest.mark.long),
     ],
 )
-def test_what_is_broken_on_purpose_is_noticed(defect: str, invariant: str, seed: int) -> None:
-    violations = run(_run(seed, 3.0, defect)).findings.violations
+def test_what_is_broken_on_purpose_is_noticed(
+    defect: str, invariant: str, seed: int, minutes: float
+) -> None:
+    violations = run(_run(seed, minutes, defect)).findings.violations
     assert invariant in [violation.invariant.title for violation in violations]
 
 

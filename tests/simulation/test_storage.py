@@ -19,6 +19,7 @@ async def _run(seed: int, minutes: float, broken: str | None = None) -> StorageS
     return scenario
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_a_small_ring_bears_two_minutes_of_trouble() -> None:
     scenario = run(_run(3, 2.0))
     assert not scenario.findings.violations

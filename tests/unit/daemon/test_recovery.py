@@ -56,6 +56,7 @@ async def whole(org: Organisation, names: list[str], members: int) -> None:
         )
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_after_a_lost_laptop_the_words_bring_all_mail_back(tmp_path: Path) -> None:
     async def story(org: Organisation) -> None:
         await org.join("bob", org.invite("bob"))

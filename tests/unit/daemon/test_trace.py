@@ -44,6 +44,7 @@ async def until(org: Organisation, message_id: str, state: str) -> dict[str, Any
     return traced
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_a_mail_is_traced_from_its_sender_to_its_recipient(tmp_path: Path) -> None:
     async def story(org: Organisation) -> None:
         await org.join("bob", org.invite("bob"))

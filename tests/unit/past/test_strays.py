@@ -38,6 +38,7 @@ def is_home(ring: PastRing, handle: Handle) -> bool:
     return all(roles.get(name, Role.NONE) & Role.REPLICA for name in ring.closest(handle)[:3])
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_blocks_inserted_in_a_small_part_of_the_ring_are_brought_to_their_places() -> None:
     async def story(ring: PastRing) -> None:
         part = await insert_astray(ring)

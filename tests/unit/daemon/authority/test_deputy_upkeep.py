@@ -22,6 +22,7 @@ from tests.support.daemons import Organisation, organisation
 pytestmark = pytest.mark.timeout(180)
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_a_deputy_serves_and_publishes_its_log_until_it_is_dismissed(tmp_path: Path) -> None:
     async def story(org: Organisation) -> None:
         await org.join("bob", org.invite("bob"))

@@ -58,6 +58,7 @@ def test_what_nobody_renews_goes_to_the_trash_and_then_for_good() -> None:
     in_ring(story, NAMES, config=FREEING, pushes=False, lifetimes=A_DAY)
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_inserting_a_block_again_renews_its_lease_or_takes_it_out_of_the_trash() -> None:
     async def story(ring: PastRing) -> None:
         await inserted(ring)

@@ -60,6 +60,7 @@ def test_members_of_groups_are_mailboxes_too() -> None:
     assert mailboxes("friends: a@x;, a@x") == (A, A)
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 @pytest.mark.parametrize(
     "unit", ["a,", "(", "<", '"', '"\\', "\\", "a:", ";", "[", "<@a,", "a@", " ", ")", "()", "a "]
 )
