@@ -129,6 +129,14 @@ class AccountCert(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
         is_former = self.flags & AccountFlag.FORMER_NAME and self.aliases
         return self.aliases[0] if is_former else self.name
 
+    def is_former_name_of(self, other: AccountCert) -> bool:
+        """Does this say that its name is one that the other's account had before?"""
+        return self.name != other.name and self.present_name == other.name
+
+    def succeeds(self, former: AccountCert) -> bool:
+        """Are these the same keys under a later name, which says that it had the former one?"""
+        return self.has_keys_of(former) and former.name in self.aliases
+
     def has_keys_of(self, other: AccountCert) -> bool:
         """Are these the keys of the same account, under whatever name?"""
         return (

@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from epost.crypto.hashing import MAGIC, frame
+from epost.crypto.hashing import tagged
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import BadSeal
 from epost.foundation.ids import U8
@@ -73,7 +73,7 @@ def is_protected(data: bytes) -> bool:
 
 
 def _header(purpose: str) -> bytes:
-    return MAGIC + frame("keyfile", purpose.encode())
+    return tagged("keyfile", purpose.encode())
 
 
 def _stretch(passphrase: str, salt: bytes) -> bytes:

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.hpke import (
     Suite,
 )
 
-from epost.crypto.hashing import MAGIC, digest, frame
+from epost.crypto.hashing import digest, tagged
 from epost.foundation.errors import BadSeal
 
 MLKEM_KEY_BYTES = 1184
@@ -63,7 +63,7 @@ class HpkeSealing:
 
 
 def _info(context: str, binding: bytes) -> bytes:
-    return MAGIC + frame("seal/" + context, binding)
+    return tagged("seal/" + context, binding)
 
 
 def _parts(seed: bytes) -> tuple[mlkem.MLKEM768PrivateKey, x25519.X25519PrivateKey]:

@@ -36,11 +36,12 @@ class NodeStatus:
     def overview(self) -> dict[str, Any]:
         """Return everything of interest about the node."""
         node = self._node
+        name, *former_names = self._names()
         return {
             "version": __version__,
             "pid": os.getpid(),
-            "name": self._names()[0],
-            "former_names": self._names()[1:],
+            "name": name,
+            "former_names": former_names,
             "domain": node.issuers.trust.domain,
             "node_id": node.me.node_id.hex(),
             "keys": self._key_protection,

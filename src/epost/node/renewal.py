@@ -256,7 +256,7 @@ class Renewal:
         account = issuers.trust.verify_account(data, self._clock.wall_ms())
         if account.name != name or issuers.is_account_revoked(data, account):
             raise UntrustedCertificate("not the certificate in force of that name")
-        if not account.has_keys_of(present) or present.name not in account.aliases:
+        if not account.succeeds(present):
             raise UntrustedCertificate("the certificate of somebody else")
         return account
 
@@ -309,21 +309,14 @@ class Renewal:
         renewed = check_renewal(answer, node, account, self._node.issuers.trust, now)
         if now >= due_ms(renewed.node, renewed.account):
             raise UntrustedCertificate("the answer renews nothing")
-        if account is not None and self._is_former(renewed.account, account):
+        if account is None or renewed.account is None:
+            return renewed
+        if renewed.account.is_former_name_of(account):  # the request did not show the present one
             granted = msgspec.structs.replace(
                 renewed.granted, account=self._standing.account_certificate
             )
             return Renewed(renewed.node, account, granted)
         return renewed
-
-    @staticmethod
-    def _is_former(answered: AccountCert | None, present: AccountCert) -> bool:
-        """Was the answer under a former name, since the request did not show the present one?"""
-        return (
-            answered is not None
-            and answered.name != present.name
-            and answered.present_name == present.name
-        )
 
     async def _publish_account(self) -> None:
         """Bring the account's newest certificate into the ring, unless it is there."""

@@ -189,7 +189,7 @@ class Accounts:
             return contact
         found = await self.resolve(former.present_name)
         account = found.account
-        if not account.has_keys_of(former) or former.name not in account.aliases:
+        if not account.succeeds(former):
             raise UntrustedCertificate(f"{account.name} is not who had the name {former.name}")
         return found
 

@@ -14,7 +14,7 @@ from enum import IntEnum
 import zstandard
 
 from epost.crypto.boxes import box, padme, unbox
-from epost.crypto.hashing import MAGIC, frame
+from epost.crypto.hashing import tagged
 from epost.foundation.errors import BadSeal, LimitExceeded, MalformedPacket
 
 CHUNK_BYTES = 1024 * 1024
@@ -75,7 +75,7 @@ def decode_frame(data: bytes) -> tuple[Codec, bytes]:
 
 def convergent_key(secret: bytes, framed: bytes) -> bytes:
     """Return the content key that everybody with `secret` derives from the same frame."""
-    return hmac.digest(secret, MAGIC + frame("cvg", _BLOCK_HEADER, framed), "sha256")
+    return hmac.digest(secret, tagged("cvg", _BLOCK_HEADER, framed), "sha256")
 
 
 def seal_frame(content_key: bytes, framed: bytes) -> bytes:

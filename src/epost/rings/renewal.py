@@ -230,8 +230,7 @@ def _renewed_account(
     account = trust.verify_account(data, now_ms)
     if not account.has_keys_of(present):
         raise UntrustedCertificate("a renewal with other keys")
-    is_under_former_name = account.name != present.name and account.present_name == present.name
-    if account.version < present.version and not is_under_former_name:
+    if account.version < present.version and not account.is_former_name_of(present):
         raise UntrustedCertificate("an older certificate of the account")
     return account
 

@@ -244,24 +244,15 @@ class _NegligentNode(Node):
         return post
 
 
-class _CopyingMail(MailService):
+class _CopyingWriter(MailWriter):
     """Moves mails by a copy, and leaves them where they were."""
 
-    def _make_writer(self) -> MailWriter:
-        return _CopyingWriter(
-            index=self.index,
-            ledger=self._ledger,
-            journal=self._journal,
-            store=self._store,
-            offload=self._offload,
-            clock=self._services.clock,
-            entropy=self._services.entropy,
-        )
-
-
-class _CopyingWriter(MailWriter):
     async def move(self, rows: FolderRows, uids: Sequence[int], target: str) -> CopyOutcome:
         return await self.copy(rows, uids, target)
+
+
+class _CopyingMail(MailService):
+    writer_type = _CopyingWriter
 
 
 class _CopyingNode(Node):

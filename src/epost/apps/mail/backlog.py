@@ -11,8 +11,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 
+from epost.apps.mail.chunks import in_chunks
 from epost.apps.mail.index import MailIndex, Rendition
-from epost.apps.mail.journal import Journal, in_chunks
+from epost.apps.mail.journal import Journal
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.observed import MailWorkFailed

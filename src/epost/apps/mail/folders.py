@@ -10,10 +10,11 @@ from weakref import WeakValueDictionary
 
 from epost.apps.mail.account_changes import AccountListener
 from epost.apps.mail.annotations import Annotations
+from epost.apps.mail.chunks import in_chunks
 from epost.apps.mail.fold import INBOX_ID, first_folder_id
 from epost.apps.mail.folder_rows import FolderRows
 from epost.apps.mail.index import ROWS_SLICE, MailIndex
-from epost.apps.mail.journal import Journal, in_chunks
+from epost.apps.mail.journal import Journal
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mailbox import (
     FOLDER_NAME_LENGTH_MAX,

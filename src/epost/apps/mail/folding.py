@@ -7,13 +7,14 @@ the same. Mails that other devices put there wait for a `UidRange`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 import msgspec
 
 from epost.apps.mail import fold
+from epost.apps.mail.chunks import in_chunks
 from epost.apps.mail.contents import OpenNotice, resolved
 from epost.apps.mail.difference import Difference, FolderChange, Touched
 from epost.apps.mail.fold import Annotation, FolderState, Number, Placement, Subscription
@@ -193,7 +194,7 @@ class Folding:
 
     def _find_places(self, emails: Sequence[bytes]) -> None:
         """Places of new mails that were read of earlier, in another log, show from now on."""
-        for some in in_slices(emails):
+        for some in in_chunks(emails, SLICE):
             self._touch(self._index.places_of(some))
 
     def _put_mail(self, facts: MailFacts, content: Content) -> None:
@@ -347,7 +348,7 @@ class Folding:
         """Return these places as they are now, one for each name."""
         wanted = list(names)
         missing = [name for name in dict.fromkeys(wanted) if name not in self._touched]
-        for some in in_slices(missing):
+        for some in in_chunks(missing, SLICE):
             known = self._index.placements(some)
             for name in some:
                 placement, modseq = known.get(name) or (Placement(name), 0)
@@ -365,7 +366,7 @@ class Folding:
     def _look_up(self, emails: Sequence[bytes]) -> None:
         """Have the facts of those of these mails that the index knows."""
         missing = [email for email in dict.fromkeys(emails) if email not in self._facts]
-        for some in in_slices(missing):
+        for some in in_chunks(missing, SLICE):
             self._facts.update(self._index.facts(some))
 
 
@@ -389,9 +390,3 @@ def weight(record: Record | MailPage | None) -> int:
 def new_folder_row(state: FolderState, modseq_next: int) -> FolderRow:
     """Return the row of a folder of which the index knows nothing before this MODSEQ."""
     return FolderRow(state, highest_modseq=modseq_next - 1, vanished_from=modseq_next)
-
-
-def in_slices(names: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """Cut a list into as many names as one call of the index takes."""
-    for start in range(0, len(names), SLICE):
-        yield names[start : start + SLICE]

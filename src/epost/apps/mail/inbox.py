@@ -76,8 +76,9 @@ class MailInbox:
     async def accept(self, notification: Notification) -> Answer:
         """Decide about a notice whose signature has been verified."""
         try:
-            async with self._slots, asyncio.timeout(_patience(notification)):
-                record = await self._insertion(notification)
+            notice = _notice_of(notification)
+            async with self._slots, asyncio.timeout(_patience(notice)):
+                record = await self._insertion(notification, notice)
         except (PeerError, AuthenticityError, NotPermitted) as error:
             self._observer.record(MailRefused(str(error)))
             return Refused(str(error))
@@ -102,10 +103,8 @@ class MailInbox:
         """Return the warning that a mail has not arrived yet and is offered again and again."""
         return await self._reports.entries("delayed", notice)
 
-    async def _insertion(self, notification: Notification) -> Insert:
-        if len(notification.signed) > SIGNED_NOTICE_BYTES_MAX:
-            raise NotPermitted("a notice with certificates longer than any")
-        octets = await self._octets(read_notice(notification.content))
+    async def _insertion(self, notification: Notification, notice: MailNotice) -> Insert:
+        octets = await self._octets(notice)
         structure, rendition = await read_mail(octets, self._offload)
         fields = read_checked_header(octets, structure)
         require_own_names(fields, await self._sender(notification))
@@ -143,10 +142,16 @@ class MailInbox:
         return contact.account
 
 
-def _patience(notification: Notification) -> float:
-    """Return how many seconds fetching and reading a mail may take; raises PeerError."""
-    size = read_notice(notification.content).content.size
-    return ACCEPT_SECONDS_MAX + size / SLOWEST_BYTES_PER_SECOND
+def _notice_of(notification: Notification) -> MailNotice:
+    """Return what a notice tells of a mail; raises PeerError, NotPermitted."""
+    if len(notification.signed) > SIGNED_NOTICE_BYTES_MAX:
+        raise NotPermitted("a notice with certificates longer than any")
+    return read_notice(notification.content)
+
+
+def _patience(notice: MailNotice) -> float:
+    """Return how many seconds fetching and reading a mail may take."""
+    return ACCEPT_SECONDS_MAX + notice.content.size / SLOWEST_BYTES_PER_SECOND
 
 
 def email_id(notification: Notification) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from epost.apps.mail.ledger import MODSEQS_LEFT_MIN, Ledger
@@ -83,9 +83,3 @@ class Journal:
         error = stopped if append.cancelled() else append.exception()
         if error is not None:
             self._ledger.forget_expected(last, error)
-
-
-def in_chunks(items: Sequence[T], size: int) -> Iterator[tuple[T, ...]]:
-    """Cut a list into tuples of at most `size`."""
-    for start in range(0, len(items), size):
-        yield tuple(items[start : start + size])

@@ -93,6 +93,9 @@ class _Scanned:
 class MailService:
     """Mail for the account of this device; `start` before anything is used."""
 
+    writer_type = MailWriter
+    """Who changes mails; simulations put a twin in its place that does it wrong."""
+
     def __init__(
         self, services: MailServices, index: MailIndex, *, offload: Offload = in_the_loop
     ) -> None:
@@ -149,7 +152,15 @@ class MailService:
         )
 
     def _make_mailbox(self) -> MailFolders:
-        writer = self._make_writer()
+        writer = self.writer_type(
+            index=self.index,
+            ledger=self._ledger,
+            journal=self._journal,
+            store=self._store,
+            offload=self._offload,
+            clock=self._services.clock,
+            entropy=self._services.entropy,
+        )
 
         def make_folder(rows: FolderRows) -> OpenFolder:
             return OpenFolder(
@@ -169,17 +180,6 @@ class MailService:
             entropy=self._services.entropy,
             make_folder=make_folder,
             next_uid_validity=self._backlog.next_uid_validity,
-        )
-
-    def _make_writer(self) -> MailWriter:
-        return MailWriter(
-            index=self.index,
-            ledger=self._ledger,
-            journal=self._journal,
-            store=self._store,
-            offload=self._offload,
-            clock=self._services.clock,
-            entropy=self._services.entropy,
         )
 
     def _make_inbox(self) -> MailInbox:

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from epost.apps.mail.chunks import in_chunks
 from epost.apps.mail.folder_rows import FolderRows
 from epost.apps.mail.index import SLICE, MailIndex
-from epost.apps.mail.journal import Journal, Written, in_chunks
+from epost.apps.mail.journal import Journal, Written
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.mailbox import (

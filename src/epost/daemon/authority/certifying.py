@@ -227,7 +227,7 @@ class Certifier:
         member = self._register.account(request.name)
         now = self._world.clock.wall_ms()
         known = None if member is None else self._trust.verify_account(member.certificate, now)
-        standing = self._register.standings().get(request.name)
+        standing = self._register.standing(request.name)
         if standing is not None and standing.state in {State.REMOVED, State.TRANSFERRED}:
             raise NotPermitted("this account was removed from the organisation")
         if member is None or known is None or known.account_key != request.account_key:

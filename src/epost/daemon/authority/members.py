@@ -140,7 +140,7 @@ class Members:
         if not self._register.has_account(name):
             return
         self._require_present(name)
-        standing = self._register.standings().get(name)
+        standing = self._register.standing(name)
         if standing is None or standing.state is not State.REMOVED:
             raise RefusedError(f"{name} has an account already")
         days = (standing.since + NAME_KEPT_MS - self._world.clock.wall_ms()) // DAY_MS
@@ -198,7 +198,7 @@ class Members:
     def _change(self, name: str, state: State) -> None:
         with self._register.transaction():
             account = self.require_member(name)
-            standing = self._register.standings().get(account.name)
+            standing = self._register.standing(account.name)
             if (standing.state if standing else State.MEMBER) is state:
                 raise RefusedError(f"{account.name} is {state.name.lower()} already")
             now = self._world.clock.wall_ms()
@@ -273,5 +273,5 @@ class Members:
             )
 
     def _is_gone(self, name: str) -> bool:
-        standing = self._register.standings().get(name)
+        standing = self._register.standing(name)
         return standing is not None and standing.state in {State.REMOVED, State.TRANSFERRED}

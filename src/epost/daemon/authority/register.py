@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -244,17 +245,12 @@ class Register:
         rows = self._database.execute(
             "SELECT name, state, since, successor FROM standing WHERE name = ?", (name,)
         )
-        for found, state, since, successor in rows:
-            return Standing(str(found), State(state), int(since), successor)
-        return None
+        return next(map(_standing, rows), None)
 
     def standings(self) -> dict[str, Standing]:
         """Return what was decided about names; members without an entry are in force."""
         rows = self._database.execute("SELECT name, state, since, successor FROM standing")
-        return {
-            str(name): Standing(str(name), State(state), int(since), successor)
-            for name, state, since, successor in rows
-        }
+        return {standing.name: standing for standing in map(_standing, rows)}
 
     def names_by_member(self) -> dict[bytes, str]:
         """Return the name of each member by the tag in her nodes' certificates."""
@@ -386,3 +382,8 @@ class Register:
         )
         row = next(rows, None)
         return None if row is None else (int(row[0]), bytes(row[1]))
+
+
+def _standing(row: tuple[Any, ...]) -> Standing:
+    name, state, since, successor = row
+    return Standing(name, State(state), since, successor)

@@ -65,7 +65,7 @@ class SecretDesk:
         account = self._register.account_of_member(node.member_tag)
         if account is None:
             return "this machine has no user here"
-        standing = self._register.standings().get(account.name)
+        standing = self._register.standing(account.name)
         if standing is not None and standing.state in {State.REMOVED, State.TRANSFERRED}:
             return "this account was removed from the organisation"
         asking.require_device_of(self._certifier.opened_account(account.certificate))

@@ -8,6 +8,7 @@ from epost.servers.access.conversation import ClientGone, Conversation
 from epost.servers.access.dialogue import Cancelled, converse
 from epost.servers.access.guard import EveryPeer, PeerCheck, looks_like_foreign_protocol
 from epost.servers.access.outcome import (
+    LOGIN_REJECTED,
     Accepted,
     Challenge,
     Channel,
@@ -30,6 +31,7 @@ from epost.servers.access.streams import Reader, Secured, Writer
 from epost.servers.access.throttle import FailureThrottle, ThrottleLimits
 
 __all__ = [
+    "LOGIN_REJECTED",
     "Accepted",
     "AccountPasswords",
     "AppPassword",

@@ -5,6 +5,11 @@ from typing import Protocol
 
 from epost.servers.access.passwords import Scope
 
+LOGIN_REJECTED = (
+    "Name or password is wrong: the name is the whole address, epost password add makes a password"
+)
+"""What servers tell a person whose log-in was `Rejected`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Channel:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from epost.foundation.errors import EpostError
 from epost.servers.access import (
+    LOGIN_REJECTED,
     Accepted,
     Cancelled,
     Malformed,
@@ -20,10 +21,6 @@ from epost.servers.pop3.session import Session
 from epost.servers.pop3.site import MaildropInUse
 
 _NOT_IN_CLEAR = err("No password in the clear: use STLS or SCRAM", "SYS/PERM")
-
-_WRONG = (
-    "Name or password is wrong: the name is the whole address, epost password add makes a password"
-)
 
 
 async def user(session: Session, rest: bytes) -> bytes:
@@ -73,7 +70,7 @@ async def _conclude(session: Session, outcome: Verdict | Malformed) -> bytes:
             session.is_read_only = scope is Scope.READ_ONLY
             return await _enter(session, account)
         case Rejected():
-            return err(_WRONG, "AUTH")
+            return err(LOGIN_REJECTED, "AUTH")
         case TryLater():
             return err("Too many failures, please try again later", "SYS/TEMP")
         case Malformed():

@@ -8,7 +8,7 @@ import pytest
 
 from epost.apps.mail.fold import INBOX_ID
 from epost.apps.mail.index import IndexState
-from epost.apps.mail.journal import Journal, in_chunks
+from epost.apps.mail.journal import Journal
 from epost.apps.mail.ledger import Ledger
 from epost.apps.mail.records import Expunge, Inline, Insert, Stamp, Subscribe, UidValidity
 from epost.foundation.errors import DiskFull, Overloaded, UnavailableError
@@ -125,10 +125,3 @@ def test_many_records_are_encoded_with_turns_of_the_loop_between() -> None:
         assert ledger.state.applied == 100
 
     run(story())
-
-
-@pytest.mark.parametrize(
-    ("items", "chunks"), [([], []), ([1], [(1,)]), ([1, 2, 3], [(1, 2), (3,)])]
-)
-def test_lists_are_cut_into_chunks(items: list[int], chunks: list[tuple[int, ...]]) -> None:
-    assert list(in_chunks(items, 2)) == chunks

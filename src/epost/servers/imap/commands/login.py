@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from epost.servers.access import (
+    LOGIN_REJECTED,
     Accepted,
     Cancelled,
     Malformed,
@@ -17,10 +18,6 @@ from epost.servers.imap.replies import Reply, bad, no, ok
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
 from epost.servers.imap.verbs import LoginVerb, Verb, after_space, no_arguments
-
-_WRONG = (
-    "Name or password is wrong: the name is the whole address, epost password add makes a password"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ async def _conclude(session: Session, outcome: Verdict | Malformed) -> Reply:
             session.mail = await session.site.open_mail(account)
             return ok("Logged in", b"CAPABILITY " + b" ".join(session.capabilities()))
         case Rejected():
-            return no(_WRONG, b"AUTHENTICATIONFAILED")
+            return no(LOGIN_REJECTED, b"AUTHENTICATIONFAILED")
         case TryLater():
             return no("Too many failures, please try again later", b"UNAVAILABLE")
         case Malformed():
