@@ -183,16 +183,17 @@ class CertifiedWatch:
             ):
                 return
             records = await records_from(self._node.blocks, head, start)
-            found = self._judge(issuer, seen, records)
+            mine = self._mine(issuer)
+            found = self._judge(issuer, seen, records, mine)
         except (AuthenticityError, PeerError) as error:
-            place = seen.sequence
-            await self._keep(issuer, seen, [(place, f"the log was rewritten: {error}")])
+            rewritten = (seen.sequence, f"the log was rewritten: {error}")
+            await self._keep(issuer, seen, self._mine(issuer), [rewritten])
             return
         newest = _Seen(1, head.content.sequence, head.content.tip, seen.alarms)
-        await self._keep(issuer, newest, found)
+        await self._keep(issuer, newest, mine, found)
 
     def _judge(
-        self, issuer: IssuerCert, seen: _Seen, records: Sequence[bytes]
+        self, issuer: IssuerCert, seen: _Seen, records: Sequence[bytes], mine: Sequence[_Mine]
     ) -> list[tuple[int, str]]:
         """Return what is wrong; raises MalformedPacket if the records continue nothing known."""
         opened = [LOG_RECORD.decode(record) for record in records]
@@ -210,7 +211,7 @@ class CertifiedWatch:
         tips = follow(issuer.certified_log_key, before, [data for data, _ in fresh])
         found = self._against_the_issuer_block(issuer, tips)
         entries = {record.sequence: record.sealed for _, record in fresh}
-        return [*found, *self._about_us(issuer, entries)]
+        return [*found, *self._about_us(issuer, entries, mine)]
 
     def _against_the_issuer_block(
         self, issuer: IssuerCert, tips: Sequence[Tip]
@@ -223,27 +224,20 @@ class CertifiedWatch:
             return [(said.sequence, "the authority shows different logs to different machines")]
         return []
 
-    def _about_us(self, issuer: IssuerCert, entries: Mapping[int, bytes]) -> list[tuple[int, str]]:
-        own = self._own()
+    def _about_us(
+        self, issuer: IssuerCert, entries: Mapping[int, bytes], mine: Sequence[_Mine]
+    ) -> list[tuple[int, str]]:
         found = [
             (c.sequence, "your certificate is not the one that the authority's log has there")
-            for c in own
+            for c in self._own()
             if c.issuer == issuer.serial
             and not c.is_former
             and c.sequence in entries
             and not is_for(entries[c.sequence], c.subject, c.key)
         ]
-        mine = self._mine(issuer)
-        ours = {
-            m.subject: OwnKeys(
-                frozenset(other.key for other in mine if other.subject == m.subject),
-                min(other.since for other in mine if other.subject == m.subject),
-            )
-            for m in mine
-        }
         first = min((m.since for m in mine), default=1)
         from_us_on = [(n, e) for n, e in sorted(entries.items()) if n >= first]
-        return [*found, *second_keys(from_us_on, ours)]
+        return [*found, *second_keys(from_us_on, _keys_by_subject(mine))]
 
     def _mine(self, issuer: IssuerCert) -> Sequence[_Mine]:
         """Return what is one's own in a log now, and what was not long ago.
@@ -276,16 +270,28 @@ class CertifiedWatch:
         return _SEEN.decode(data) if data else _Seen(1, 0, NO_RECORD, ())
 
     async def _keep(
-        self, issuer: IssuerCert, seen: _Seen, found: Sequence[tuple[int, str]]
+        self,
+        issuer: IssuerCert,
+        seen: _Seen,
+        mine: Sequence[_Mine],
+        found: Sequence[tuple[int, str]],
     ) -> None:
         known = {(alarm.sequence, alarm.text) for alarm in seen.alarms}
         fresh = [Alarm(n, text) for n, text in dict.fromkeys(found) if (n, text) not in known]
         kept = (*seen.alarms, *fresh)[:ALARMS_KEPT_MAX]
         note = msgspec.structs.replace(seen, alarms=kept)
-        own = _Own(1, tuple(self._mine(issuer)))
+        own = _Own(1, tuple(mine))
         log_key = issuer.certified_log_key
         notes = [PutNote(NOTES, log_key, encode(note)), PutNote(OWN_NOTES, log_key, encode(own))]
         await self._node.driver.durable(notes)
         for alarm in fresh:
             self._observer.record(CertifiedLogAlarm(alarm.sequence, alarm.text))
             await self._on_alarm(alarm)
+
+
+def _keys_by_subject(mine: Sequence[_Mine]) -> Mapping[bytes, OwnKeys]:
+    keys: dict[bytes, OwnKeys] = {}
+    for m in mine:
+        known = keys.get(m.subject, OwnKeys(frozenset(), m.since))
+        keys[m.subject] = OwnKeys(known.keys | {m.key}, min(known.since, m.since))
+    return keys
