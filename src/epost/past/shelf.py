@@ -168,11 +168,9 @@ class Shelf:
         self._observer.record(BlockStored(entry.handle, entry.roles, False, len(suffix)))
 
     def hold(self, proven: Proven, block: bytes, voucher: bytes, roles: Role) -> None:
-        """Write a block of this node's own user, as a replica too if it is one of the k."""
-        if self._is_storage_node and proven.handle.place in self._membership.view.own_arc:
-            roles |= Role.REPLICA
+        """Write a block of this node's own user."""
         stored = self._vault.entry(proven.handle)
-        entry = proven.entry(roles, ticket=voucher)
+        entry = self._own_entry(proven, voucher, roles)
         self._put(entry, block)
         if is_held(entry):
             self._charge(entry, stored)
@@ -182,10 +180,8 @@ class Shelf:
 
     def hold_more(self, proven: Proven, suffix: bytes, voucher: bytes, roles: Role) -> None:
         """Append records of this node's own user to a cluster that is here already."""
-        if self._is_storage_node and proven.handle.place in self._membership.view.own_arc:
-            roles |= Role.REPLICA
-        entry = proven.entry(roles, ticket=voucher)
         stored = self._vault.entry(proven.handle)
+        entry = self._own_entry(proven, voucher, roles)
         if is_held(entry) or (stored and is_held(stored)):
             self._charge(entry, stored)
         self.cache.make_room(len(suffix))
@@ -223,6 +219,12 @@ class Shelf:
         """Write a block; what is cached gives way to it."""
         self.cache.make_room(len(block), entry.handle)
         self._outbox.write(PutBlock(entry, block))
+
+    def _own_entry(self, proven: Proven, voucher: bytes, roles: Role) -> VaultEntry:
+        """Return the row of a block of the own user: a replica too if this node is one of the k."""
+        if self._is_storage_node and proven.handle.place in self._membership.view.own_arc:
+            roles |= Role.REPLICA
+        return proven.entry(roles, ticket=voucher)
 
     def _entry(self, admitted: Admitted) -> VaultEntry:
         view = self._membership.view
@@ -267,9 +269,8 @@ class Shelf:
             receipt = self._vault.entry(Handle(BlockKind.RECEIPT, digest))
             mark = PENDING_MARK.decode(entry.proof)
             if receipt and RECEIPT_MARK.decode(receipt.proof).account_id != mark.to_account:
-                self._outbox.write(
-                    DeleteBlock(receipt.handle)
-                )  # somebody else's: it proves nothing
+                # Somebody else's: it proves nothing.
+                self._outbox.write(DeleteBlock(receipt.handle))
             if self._delegation:
                 self._delegation.on_pending_held(entry.handle, block)
 
