@@ -29,6 +29,7 @@ from epost.apps.mail.index import (
 from epost.apps.mail.mailbox import TextMatch
 from epost.apps.mail.observed import MailIndexDiscarded
 from epost.apps.mail.records import Content
+from epost.daemon.mail_index_layouts import bring_up_to_date
 from epost.daemon.mail_index_rows import (
     content_row,
     flags_row,
@@ -39,12 +40,9 @@ from epost.daemon.mail_index_rows import (
     unseen_row,
 )
 from epost.daemon.mail_index_schema import (
-    ADD_ANNOTATIONS,
-    ALL_BY_EMAIL,
     CONTENTS_IN_FOLDERS,
     CONTENTS_IN_NONE,
     FOLDER_ROWS,
-    NARROW_BY_EMAIL,
     PLACES_OF,
     PUT_CONTENT,
     PUT_FLAGS,
@@ -53,11 +51,9 @@ from epost.daemon.mail_index_schema import (
     PUT_PLACEMENT,
     PUT_SENT,
     PUT_UNSEEN,
-    SCHEMA,
     SCHEMA_VERSION,
     TABLES,
     UNRENDERED,
-    WITHOUT_ANNOTATIONS,
 )
 from epost.daemon.mail_index_texts import SearchedTexts
 from epost.foundation.codec import encode
@@ -312,34 +308,14 @@ class SqliteMailIndex:
         return db
 
     def _make_tables(self) -> None:
-        version = self._db.pragma("user_version")
-        if version == 0:
+        if self._db.pragma("user_version") == SCHEMA_VERSION:
+            return
+        try:
             with self._transaction():
-                self._db.execute(SCHEMA)
-                self._db.pragma("user_version", SCHEMA_VERSION)
-        elif version in {WITHOUT_ANNOTATIONS, ALL_BY_EMAIL}:
-            self._bring_up_to_date(version)
-        elif version != SCHEMA_VERSION:
+                bring_up_to_date(self._db)
+        except MailIndexDamaged:
             self._db.close()
-            raise MailIndexDamaged(f"it is of version {version}, not {SCHEMA_VERSION}")
-
-    def _bring_up_to_date(self, version: int) -> None:
-        """Change an index of a former layout, as it is."""
-        with self._transaction():
-            if version == WITHOUT_ANNOTATIONS:
-                self._add_annotations()
-            self._db.execute(NARROW_BY_EMAIL)
-            self._db.pragma("user_version", SCHEMA_VERSION)
-
-    def _add_annotations(self) -> None:
-        """The first release passed over what newer devices of the account had noted.
-
-        Their logs are read again, which changes nothing else.
-        """
-        self._db.execute(ADD_ANNOTATIONS)
-        if state := self.state():
-            unread = msgspec.structs.replace(state, others=())
-            self._db.execute("UPDATE state SET value = ?", (encode(unread),))
+            raise
 
     def _on_wal(self, _db: apsw.Connection, _name: str, pages: int) -> int:
         if pages >= CHECKPOINT_PAGES:

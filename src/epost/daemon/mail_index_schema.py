@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 SCHEMA_VERSION = 5
-WITHOUT_ANNOTATIONS = 3
-"""The layout of the first release."""
-ALL_BY_EMAIL = 4
-"""The layout in which `by_email` had the first place of every mail as well."""
 
 # What is read for whole folders stands in narrow tables of its own: a page that is not read needs
 # no decryption, and mails that came one after the other lie side by side. `mail.key` is the
@@ -42,16 +38,6 @@ CREATE INDEX unnumbered ON placement (key) WHERE is_waiting;
 CREATE TABLE vanished (
   folder BLOB, modseq INTEGER, uid INTEGER, PRIMARY KEY (folder, modseq, uid)) WITHOUT ROWID;
 """
-ADD_ANNOTATIONS = """
-CREATE TABLE annotation (
-  folder BLOB, name TEXT, value BLOB NOT NULL, PRIMARY KEY (folder, name)) WITHOUT ROWID;
-"""
-"""What an index of version 3 lacks."""
-NARROW_BY_EMAIL = """
-DROP INDEX by_email;
-CREATE INDEX by_email ON placement (email) WHERE email != name;
-"""
-"""What an index of version 4 and earlier ones have otherwise."""
 SEARCHED_FIELDS = ("subject", "from", "to", "cc")
 """Fields that are searched often: each stands by itself, so that the others need not be read."""
 TABLES = (
