@@ -8,7 +8,7 @@ import msgspec
 
 from epost.crypto.signing import Kind, SigningKey, verify
 from epost.foundation.codec import Format, encode
-from epost.foundation.errors import MalformedPacket
+from epost.foundation.errors import MalformedPacket, PeerError
 from epost.foundation.ids import U8, Bytes64
 
 FORMAT = 1
@@ -40,6 +40,15 @@ def parse(data: bytes, kind: Kind) -> Signed:
     if signed.kind != kind:
         raise MalformedPacket(f"expected a signed {kind.context}")
     return signed
+
+
+def is_signed_as(kind: Kind, data: bytes) -> bool:
+    """Is this, as far as its frame says, a signed object of that kind?"""
+    try:
+        parse(data, kind)
+    except PeerError:
+        return False
+    return True
 
 
 def open_signed(data: bytes, kind: Kind, public_key: bytes, body: Format[T]) -> T:

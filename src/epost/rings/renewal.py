@@ -24,7 +24,7 @@ from epost.crypto.certificates import (
     OrganisationTrust,
 )
 from epost.crypto.hashing import digest
-from epost.crypto.signed import parse, sign
+from epost.crypto.signed import is_signed_as, parse, sign
 from epost.crypto.signing import Kind, SigningKey, verify
 from epost.crypto.x509 import node_id_of, public_key_of, spki_sha256
 from epost.foundation.codec import Format, encode
@@ -150,11 +150,7 @@ def sign_full_renewal(request: FullRequest, key: SigningKey) -> bytes:
 
 def is_renewal(data: bytes) -> bool:
     """Is this, as far as its frame says, a renewal and not an enrolment?"""
-    try:
-        parse(data, Kind.ENROL_NODE)
-    except PeerError:
-        return False
-    return True
+    return is_signed_as(Kind.ENROL_NODE, data)
 
 
 def open_renewal(

@@ -24,13 +24,12 @@ from epost.crypto.certificates import (
     open_device_certificate,
 )
 from epost.crypto.hashing import derive, digest
-from epost.crypto.signed import open_signed, parse, sign
+from epost.crypto.signed import is_signed_as, open_signed, parse, sign
 from epost.crypto.signing import Kind, SigningKey
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import (
     MalformedPacket,
     NotPermitted,
-    PeerError,
     UntrustedCertificate,
 )
 from epost.foundation.ids import U32, U63, Bytes20, Digest
@@ -100,11 +99,7 @@ def sign_secret_request(request: SecretRequest, key: SigningKey) -> bytes:
 
 def is_secret_request(data: bytes) -> bool:
     """Is this, as far as its frame says, a request for the secret?"""
-    try:
-        parse(data, Kind.SECRET)
-    except PeerError:
-        return False
-    return True
+    return is_signed_as(Kind.SECRET, data)
 
 
 def open_secret_request(data: bytes, trust: OrganisationTrust, now_ms: int) -> Asking:
