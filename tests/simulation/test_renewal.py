@@ -13,6 +13,7 @@ from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.foundation.errors import EpostError, QuotaExceeded
 from epost.foundation.ids import BlockKind, Id, NodeHandle
+from epost.node.issuing_daemons import AskingConfig
 from epost.node.renewal import Renewal, RenewalConfig
 from epost.rings.policy import QUOTA_CLASSES_MAX
 from epost.rings.renewal import Renewed, issuing_group
@@ -23,7 +24,9 @@ from epost.simulation.organisation import SimulatedOrganisation
 from tests.simulation.test_several_machines import name_of, node_of, send, shown
 
 STEP_DAYS = 30
-QUICK = RenewalConfig(first_look_seconds=1, look_seconds=60, retry_seconds_min=10)
+QUICK = RenewalConfig(
+    first_look_seconds=1, look_seconds=60, asking=AskingConfig(retry_seconds_min=10)
+)
 
 
 @dataclass
@@ -181,7 +184,7 @@ def test_an_authority_that_is_away_does_no_harm_until_it_is_back() -> None:
         await years.office.world.run_for(30)
         assert [mail for mail, _ in await shown(bob)] == [octets]
         years.desk.is_open = True
-        await years.office.world.run_for(QUICK.retry_seconds_max)
+        await years.office.world.run_for(QUICK.asking.retry_seconds_max)
         assert not years.renewals["user0"].validity().is_due
 
     over_years(story)

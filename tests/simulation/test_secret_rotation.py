@@ -12,6 +12,7 @@ import pytest
 
 from epost.foundation.errors import EpostError
 from epost.foundation.ids import Id, NodeHandle
+from epost.node.issuing_daemons import AskingConfig
 from epost.node.observed import (
     OrganisationSecretAdopted,
     OrganisationSecretFalse,
@@ -28,7 +29,9 @@ from epost.simulation.organisation import SimulatedOrganisation
 from tests.simulation.test_several_machines import node_of
 
 CONTRACT = hashlib.shake_256(b"a contract that two members attach").digest(100_000)
-QUICK = SecretKeepingConfig(look_seconds=5, retry_seconds_min=10, answer_seconds=5)
+QUICK = SecretKeepingConfig(
+    look_seconds=5, asking=AskingConfig(retry_seconds_min=10, answer_seconds=5)
+)
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -151,7 +154,7 @@ def test_whoever_has_not_the_new_secret_yet_stores_for_herself_alone() -> None:
         assert hers.reference.mode is Secrecy.UNIQUE
         assert hers.reference.digest != his.reference.digest
         members.desk.is_open = True
-        await members.pass_seconds(QUICK.retry_seconds_min * 20)
+        await members.pass_seconds(QUICK.asking.retry_seconds_min * 20)
         assert (await store(alice, CONTRACT + b"?")).reference.mode is Secrecy.ORGANISATION
 
     with_members(story)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -35,6 +35,7 @@ from epost.foundation.errors import (
 from epost.foundation.ids import BlockKind
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
+from epost.node.issuing_daemons import AskingConfig, ask_issuing_daemons
 from epost.node.observed import AccountRenamed, CertificatesRenewed, RenewalFailed
 from epost.past.blocks import certificate_handle
 from epost.rings.renewal import (
@@ -44,7 +45,6 @@ from epost.rings.renewal import (
     Renewed,
     check_renewal,
     due_ms,
-    issuing_group,
     sign_full_renewal,
     sign_renewal,
 )
@@ -89,10 +89,7 @@ class RenewalConfig:
     look_seconds: float = 3600.0
     policy_look_seconds: float = 30.0
     """How soon it is noticed that members were given other quotas."""
-    retry_seconds_min: float = 60.0
-    retry_seconds_max: float = 6 * 3600.0
-    answer_seconds: float = 20.0
-    tries: int = 2
+    asking: AskingConfig = field(default_factory=AskingConfig)
     directly_after: int = 2
     """So many failures over the ring in a row, then the enrolment port is tried as well."""
 
@@ -202,9 +199,8 @@ class Renewal:
     def _pause(self) -> float:
         if not self._failures:
             is_awaited = self._awaited_name() is not None
-            return self._config.retry_seconds_min if is_awaited else self._config.look_seconds
-        doubled: float = self._config.retry_seconds_min * 2.0 ** min(self._failures - 1, 16)
-        return min(self._config.retry_seconds_max, doubled)
+            return self._config.asking.pause_after(1) if is_awaited else self._config.look_seconds
+        return self._config.asking.pause_after(self._failures)
 
     async def _try_to_renew(self) -> None:
         try:
@@ -271,7 +267,8 @@ class Renewal:
         # Now with all that a deputy needs, now as daemons of the first version understand it.
         request = self._request() if self._failures % 2 else self._full_request()
         try:
-            return self._checked(await self._ask_over_the_ring(request))
+            answer = await ask_issuing_daemons(self._node, request, self._config.asking)
+            return self._checked(answer)
         except EpostError:
             if self._ask_directly is None or self._failures < self._config.directly_after:
                 raise
@@ -293,15 +290,6 @@ class Renewal:
             at=self._clock.wall_ms(),
         )
         return sign_full_renewal(request, self._key)
-
-    async def _ask_over_the_ring(self, request: bytes) -> bytes:
-        scribe, group = self._node.scribe, issuing_group(self._node.issuers.trust.ring)
-        answer = await self._node.driver.calls.expect(
-            lambda call: scribe.anycast(group, request, call),
-            timeout_seconds=self._config.answer_seconds,
-            tries=self._config.tries,
-        )
-        return answer.body
 
     def _checked(self, answer: bytes) -> Renewed:
         node, account = self._certificates()

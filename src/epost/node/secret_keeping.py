@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from epost.crypto.signing import SigningKey
 from epost.foundation.errors import (
@@ -20,6 +20,7 @@ from epost.foundation.errors import (
 )
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
+from epost.node.issuing_daemons import AskingConfig, ask_issuing_daemons
 from epost.node.observed import (
     OrganisationSecretAdopted,
     OrganisationSecretFalse,
@@ -28,7 +29,6 @@ from epost.node.observed import (
 from epost.post.devices import Device
 from epost.post.keyring import EpochSecret
 from epost.rings.policy import Policy
-from epost.rings.renewal import issuing_group
 from epost.rings.secret_request import SecretRequest, open_secret_answer, sign_secret_request
 
 
@@ -38,10 +38,7 @@ class SecretKeepingConfig:
 
     look_seconds: float = 30.0
     """How soon a new epoch is noticed."""
-    retry_seconds_min: float = 60.0
-    retry_seconds_max: float = 6 * 3600.0
-    answer_seconds: float = 20.0
-    tries: int = 2
+    asking: AskingConfig = field(default_factory=AskingConfig)
 
 
 class SecretKeeping:
@@ -79,8 +76,7 @@ class SecretKeeping:
     def _pause(self) -> float:
         if not self._failures:
             return self._config.look_seconds
-        doubled: float = self._config.retry_seconds_min * 2.0 ** min(self._failures - 1, 16)
-        return min(self._config.retry_seconds_max, doubled)
+        return self._config.asking.pause_after(self._failures)
 
     async def _try_to_follow(self, device: Device, policy: Policy) -> None:
         epoch = policy.secret_epoch
@@ -97,11 +93,10 @@ class SecretKeeping:
         self._observer.record(OrganisationSecretAdopted(epoch))
 
     async def _ask(self, device: Device, policy: Policy) -> bytes:
-        ring = self._node.issuers.trust.ring
         request = sign_secret_request(
             SecretRequest(
                 format=1,
-                ring=ring,
+                ring=self._node.issuers.trust.ring,
                 node=self._node_certificate(),
                 device=device.secrets.certificate,
                 sealing_key=device.sealing_key,
@@ -109,10 +104,6 @@ class SecretKeeping:
             ),
             self._key,
         )
-        answer = await self._node.driver.calls.expect(
-            lambda call: self._node.scribe.anycast(issuing_group(ring), request, call),
-            timeout_seconds=self._config.answer_seconds,
-            tries=self._config.tries,
-        )
+        answer = await ask_issuing_daemons(self._node, request, self._config.asking)
         seed = device.secrets.sealing_seed
-        return open_secret_answer(answer.body, request, seed, policy, self._node.sealing)
+        return open_secret_answer(answer, request, seed, policy, self._node.sealing)
