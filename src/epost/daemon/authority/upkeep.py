@@ -12,30 +12,29 @@ from typing import Any, Self
 from epost.crypto.certificates import DAY_MS, IssuerCert
 from epost.crypto.sealing import HpkeSealing
 from epost.daemon.authority.authority import Authority
+from epost.daemon.authority.issuing_desk import IssuingDesk
 from epost.daemon.authority.keys import ROOT_FILE
 from epost.daemon.authority.publishing import LogNotPublished, publish_log
 from epost.daemon.authority.service import EnrolmentService
 from epost.daemon.authority.world import World
 from epost.daemon.config import AuthoritySection, parse_address
-from epost.daemon.enrolment.listener import EnrolmentRefused
 from epost.daemon.world import SystemEntropy
 from epost.foundation.errors import (
     AuthenticityError,
     ConfigError,
-    EpostError,
     NotFoundError,
     PeerError,
     RefusedError,
     UnavailableError,
 )
-from epost.foundation.ids import BlockKind, Id, NodeHandle
+from epost.foundation.ids import BlockKind, NodeHandle
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
 from epost.node.certified_watch import newest_head, records_from
 from epost.past.blocks import certificate_handle
 from epost.past.client import Conflict
 from epost.past.log_format import LOG_RECORD, open_head
-from epost.rings.renewal import WARNED_BEFORE_MS, issuing_group
+from epost.rings.renewal import WARNED_BEFORE_MS
 from epost.rings.secret_request import is_secret_request
 
 REFRESH_SECONDS = 24 * 3600.0
@@ -49,28 +48,6 @@ NEIGHBOURS_AWAITED = 120
 NEWS_AWAITED_SECONDS = 5.0
 SIGHTING_SECONDS = 3600.0
 """How often it is noted who is in the ring."""
-
-
-class IssuingDesk:
-    """Answers machines that ask the group of the issuing daemons: for renewal, for the secret."""
-
-    def __init__(self, authority: Authority, group: Id, observer: Observer) -> None:
-        self._authority = authority
-        self._group = group
-        self._observer = observer
-
-    def on_anycast(self, group: Id, origin: NodeHandle, body: bytes, now: float) -> bytes | None:
-        """Return the answer; None, so that another is asked, if the request does not hold."""
-        if group != self._group:
-            return None
-        answer = (
-            self._authority.secrets.answer if is_secret_request(body) else self._authority.renew
-        )
-        try:
-            return answer(body)
-        except EpostError as error:
-            self._observer.record(EnrolmentRefused("the ring", str(error)))
-            return None
 
 
 class AuthorityUpkeep:
@@ -94,6 +71,7 @@ class AuthorityUpkeep:
             observer,
             contacts=self._contacts,
         )
+        self._desk = IssuingDesk(node, self._answer, observer)
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -105,10 +83,7 @@ class AuthorityUpkeep:
     async def _open(self) -> None:
         """Serve new members, and those who want to be renewed."""
         await self._service.__aenter__()
-        group = issuing_group(self._authority.trust.ring)
-        self._node.scribe.register_taker(IssuingDesk(self._authority, group, self._observer))
-        self._node.scribe.join(group)
-        self._node.driver.wake()
+        self._desk.open()
 
     async def __aexit__(
         self,
@@ -122,6 +97,11 @@ class AuthorityUpkeep:
                 await self._task
         await self._service.__aexit__(kind, error, traceback)
         self._authority.close()
+
+    def _answer(self, request: bytes) -> bytes:
+        if is_secret_request(request):
+            return self._authority.secrets.answer(request)
+        return self._authority.renew(request)
 
     def _contacts(self) -> Sequence[NodeHandle]:
         return [self._node.me, *self._node.overlay.neighbours()]
