@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -13,13 +10,13 @@ import msgspec
 from epost.crypto.certificates import V1, Name
 from epost.crypto.hashing import digest
 from epost.foundation.codec import Format, encode
-from epost.foundation.errors import MalformedPacket, PeerError, RefusedError
+from epost.foundation.errors import RefusedError
 from epost.foundation.ids import ADDRESSES_MAX, U63, Address, Bytes16, Digest
+from epost.rings.handed_line import CHECKSUM_BYTES, Checksum, HandedLine
 
 PREFIX = "epost1:"
 LIFETIME_MS_MAX = 72 * 3600 * 1000
 TEXT_LENGTH_MAX = 4096
-_CHECKSUM_BYTES = 4
 
 Addresses = Annotated[tuple[Address, ...], msgspec.Meta(min_length=1, max_length=ADDRESSES_MAX)]
 
@@ -31,10 +28,11 @@ class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     expires_at: U63
     addresses: Addresses
     name: Name
-    checksum: Annotated[bytes, msgspec.Meta(min_length=4, max_length=4)]
+    checksum: Checksum
 
 
 _WIRE: Format[_Wire] = Format(_Wire, size_max=TEXT_LENGTH_MAX)
+_LINE = HandedLine("the invite", PREFIX, _WIRE, length_max=TEXT_LENGTH_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +51,10 @@ class Invite:
 
     def __str__(self) -> str:
         """Return the text that is handed over; it holds the secret token."""
-        wire = _Wire(*self._fields(), self._checksum())
-        return PREFIX + base64.b32encode(encode(wire)).decode().rstrip("=").lower()
+        return _LINE.write(_Wire(*self._fields(), self._checksum()))
 
     def _checksum(self) -> bytes:
-        return digest("invite", encode(self._fields()))[:_CHECKSUM_BYTES]
+        return digest("invite", encode(self._fields()))[:CHECKSUM_BYTES]
 
     def _fields(self) -> tuple[int, bytes, bytes, int, tuple[Address, ...], str]:
         return 1, self.authority, self.token, self.expires_at, self.addresses, self.name
@@ -65,16 +62,9 @@ class Invite:
 
 def parse_invite(text: str, now_ms: int) -> Invite:
     """Read an invite as people paste it; raises RefusedError with words for them."""
-    compact = "".join(text.split()).lower()
-    if not compact.startswith(PREFIX) or len(compact) > TEXT_LENGTH_MAX:
-        raise RefusedError(f"an invite begins with {PREFIX}")
-    try:
-        wire = _WIRE.decode(_decode_base32(compact.removeprefix(PREFIX)))
-    except PeerError as error:
-        raise RefusedError("the invite is not complete: copy the whole line") from error
+    wire = _LINE.read(text)
     invite = Invite(wire.authority, wire.token, wire.expires_at, wire.addresses, wire.name)
-    if not hmac.compare_digest(invite._checksum(), wire.checksum):
-        raise RefusedError("the invite was mistyped: its checksum does not match")
+    _LINE.require_checksum(wire.checksum, invite._checksum())
     if not now_ms < invite.expires_at <= now_ms + LIFETIME_MS_MAX:
         raise RefusedError("the invite has expired: ask for a new one")
     return invite
@@ -83,10 +73,3 @@ def parse_invite(text: str, now_ms: int) -> Invite:
 def token_hash(token: bytes) -> Digest:
     """Return what the authority stores instead of the token."""
     return digest("token", token)
-
-
-def _decode_base32(text: str) -> bytes:
-    try:
-        return base64.b32decode(text.upper() + "=" * (-len(text) % 8))
-    except (binascii.Error, ValueError) as error:
-        raise MalformedPacket("not base32") from error

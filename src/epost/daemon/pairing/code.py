@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hmac
 from dataclasses import dataclass, field
-from typing import Annotated
 
 import msgspec
 
@@ -14,12 +10,12 @@ from epost.crypto.certificates import V1
 from epost.crypto.hashing import digest
 from epost.daemon.config import parse_address
 from epost.foundation.codec import Format, encode
-from epost.foundation.errors import ConfigError, PeerError, RefusedError
+from epost.foundation.errors import ConfigError, RefusedError
 from epost.foundation.ids import U63, Address, Bytes16
+from epost.rings.handed_line import CHECKSUM_BYTES, Checksum, HandedLine, compacted
 
 PREFIX = "epost-device:"
 LENGTH_MAX = 1024
-_CHECKSUM_BYTES = 4
 
 
 class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -28,10 +24,11 @@ class _Wire(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
     token: Bytes16
     expires_at: U63
     address: Address
-    checksum: Annotated[bytes, msgspec.Meta(min_length=4, max_length=4)]
+    checksum: Checksum
 
 
 _WIRE: Format[_Wire] = Format(_Wire, size_max=LENGTH_MAX)
+_LINE = HandedLine("the code", PREFIX, _WIRE, length_max=LENGTH_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +45,7 @@ class DeviceCode:
 
     def __str__(self) -> str:
         """Return the text, all of it in letters that a QR code stores densely."""
-        wire = _Wire(*self._fields(), self._checksum())
-        return (PREFIX + base64.b32encode(encode(wire)).decode().rstrip("=")).upper()
+        return _LINE.write(_Wire(*self._fields(), self._checksum())).upper()
 
     @property
     def name(self) -> str:
@@ -57,7 +53,7 @@ class DeviceCode:
         return digest("pairing", encode(self._fields()))[:8].hex()
 
     def _checksum(self) -> bytes:
-        return digest("pairing", encode(self._fields()))[8 : 8 + _CHECKSUM_BYTES]
+        return digest("pairing", encode(self._fields()))[8 : 8 + CHECKSUM_BYTES]
 
     def _fields(self) -> tuple[int, bytes, bytes, int, Address]:
         return 1, self.listener, self.token, self.expires_at, self.address
@@ -65,13 +61,13 @@ class DeviceCode:
 
 def is_device_code(text: str) -> bool:
     """Is this what `epost device add` shows, rather than an invitation?"""
-    compact = _compact(text)
+    compact = compacted(text)
     return compact.startswith(PREFIX) or not compact.startswith("epost1:")
 
 
 def parse_code(text: str, now_ms: int) -> DeviceCode:
     """Read a code, or the address host:port of a listener; raises RefusedError."""
-    compact = _compact(text)
+    compact = compacted(text)
     if not compact.startswith(PREFIX):
         try:
             return DeviceCode(parse_address(compact))
@@ -79,18 +75,9 @@ def parse_code(text: str, now_ms: int) -> DeviceCode:
             raise RefusedError(
                 "neither an invitation nor what epost device add shows on your other machine"
             ) from error
-    encoded = compact.removeprefix(PREFIX).upper()
-    try:
-        wire = _WIRE.decode(base64.b32decode(encoded + "=" * (-len(encoded) % 8)))
-    except (binascii.Error, ValueError, PeerError) as error:
-        raise RefusedError("the code is not complete: copy all of it") from error
+    wire = _LINE.read(compact)
     code = DeviceCode(wire.address, wire.listener, wire.token, wire.expires_at)
-    if not hmac.compare_digest(code._checksum(), wire.checksum):
-        raise RefusedError("the code was mistyped: its checksum does not match")
+    _LINE.require_checksum(wire.checksum, code._checksum())
     if now_ms >= code.expires_at:
         raise RefusedError("the code has expired: say epost device add on the other machine again")
     return code
-
-
-def _compact(text: str) -> str:
-    return "".join(text.split()).lower()
