@@ -124,6 +124,23 @@ def world_of_snapshots(**config: Any) -> World:
     return World(snapshot_records_min=100, snapshot_check_seconds=1.0, **config)
 
 
+async def grown_machine(world: World) -> Machine:
+    """Return alice's machine with a log of so many words that there is a snapshot."""
+    alice = world.enrol("alice")
+    await start(alice)
+    await write(alice, numbered(GROWN))
+    await settle(10)
+    return alice
+
+
+async def read_anew(world: World, machine: Machine) -> tuple[Machine, Reader]:
+    """Return one more machine of the account, and what it has read of the log."""
+    second = await world.recover(machine, revoke=False)
+    reader = await start(second)
+    await settle(30)
+    return second, reader
+
+
 def note_of(machine: Machine) -> HeadNote:
     """Return what the newest head in the ring tells of the machine's snapshots."""
     assert machine.post is not None
@@ -153,9 +170,7 @@ def test_a_new_device_reads_the_snapshot_and_only_the_records_after_it() -> None
         await settle(10)
         await write(alice, ["late"])
         made = alice.observer.of(SnapshotMade)[-1]
-        second = await world.recover(alice, revoke=False)
-        reader = await start(second)
-        await settle(30)
+        second, reader = await read_anew(world, alice)
         assert set(reader.seen.words) == {*words, "late"}
         assert reader.records < 100
         assert second.observer.of(SnapshotRead) == [SnapshotRead(1, made.covered)]
@@ -173,11 +188,9 @@ def test_a_new_device_reads_the_snapshot_and_only_the_records_after_it() -> None
 def test_after_recovery_the_snapshot_of_the_revoked_device_still_counts() -> None:
     async def story() -> None:
         world = world_of_snapshots()
-        alice, bob = world.enrol("alice"), world.enrol("bob")
-        await start(alice)
+        bob = world.enrol("bob")
         await start(bob)
-        await write(alice, numbered(GROWN))
-        await settle(10)
+        alice = await grown_machine(world)
         await alice.stop()
         again = await world.recover(alice, revoke=True)
         reader = await start(again)
@@ -213,10 +226,7 @@ def test_a_snapshot_announced_after_the_revocation_is_ignored() -> None:
 def test_pages_that_did_not_change_keep_their_blocks() -> None:
     async def story() -> None:
         world = world_of_snapshots()
-        alice = world.enrol("alice")
-        await start(alice)
-        await write(alice, numbered(GROWN))
-        await settle(10)
+        alice = await grown_machine(world)
         first = note_of(alice)
         inserted = len(world.ring.inserted)
         await write(alice, numbered(GROWN // 3, "b"))
@@ -236,10 +246,7 @@ def test_pages_that_did_not_change_keep_their_blocks() -> None:
 def test_an_inspection_looks_at_every_block_of_a_snapshot() -> None:
     async def story() -> None:
         world = world_of_snapshots()
-        alice = world.enrol("alice")
-        await start(alice)
-        await write(alice, numbered(GROWN))
-        await settle(10)
+        alice = await grown_machine(world)
         note = note_of(alice)
         root = await root_of(alice, note)
         pieces = {piece.handle: piece for piece in await whole_account(alice)}
@@ -276,10 +283,7 @@ def test_no_snapshot_is_made_before_the_log_has_grown_by_its_share() -> None:
 def test_a_restarted_machine_knows_its_snapshot_and_goes_on_from_it() -> None:
     async def story() -> None:
         world = world_of_snapshots()
-        alice = world.enrol("alice")
-        await start(alice)
-        await write(alice, numbered(GROWN))
-        await settle(10)
+        alice = await grown_machine(world)
         before = note_of(alice)
         await alice.stop()
         await start(alice)
@@ -322,9 +326,7 @@ def test_a_machine_that_dies_while_it_makes_one_makes_it_again(died_after: int) 
         await start(alice)
         await settle(20)
         assert note_of(alice).announced.covered >= GROWN - 50
-        second = await world.recover(alice, revoke=False)
-        reader = await start(second)
-        await settle(30)
+        second, reader = await read_anew(world, alice)
         assert set(reader.seen.words) == set(numbered(GROWN))
         assert second.observer.of(SnapshotRead)
         await world.stop()
@@ -354,10 +356,7 @@ def test_without_enough_machines_no_snapshot_is_announced() -> None:
 
 async def forged(world: World, change: Any) -> tuple[Machine, Reader]:
     """Let the machine announce what `change` makes of its snapshot; return who reads it."""
-    alice = world.enrol("alice")
-    await start(alice)
-    await write(alice, numbered(GROWN))
-    await settle(10)
+    alice = await grown_machine(world)
     assert alice.post is not None
     alice.post.snapshots._begin.clear()
     note = note_of(alice)
@@ -436,10 +435,7 @@ def test_a_snapshot_that_is_not_what_it_is_called_is_refused_and_the_log_read_wh
 def test_an_older_snapshot_only_means_more_records_to_read() -> None:
     async def story() -> None:
         world = world_of_snapshots()
-        alice = world.enrol("alice")
-        await start(alice)
-        await write(alice, numbered(GROWN))
-        await settle(10)
+        alice = await grown_machine(world)
         older = note_of(alice)
         await write(alice, numbered(GROWN, "b"))
         await settle(10)
@@ -448,9 +444,7 @@ def test_an_older_snapshot_only_means_more_records_to_read() -> None:
         alice.post.snapshots._begin.clear()
         await alice.post.log.append([announcement(older.announced)])
         await settle(5)
-        second = await world.recover(alice, revoke=False)
-        reader = await start(second)
-        await settle(30)
+        _, reader = await read_anew(world, alice)
         words = {*numbered(GROWN), *numbered(GROWN, "b")}
         assert set(reader.seen.words) == words, "nothing after it is missing"
         assert reader.records > GROWN
@@ -462,11 +456,9 @@ def test_an_older_snapshot_only_means_more_records_to_read() -> None:
 def test_a_head_that_points_at_a_snapshot_no_record_announces_is_not_believed() -> None:
     async def story() -> None:
         world = world_of_snapshots()
-        alice, bob = world.enrol("alice"), world.enrol("bob")
-        await start(alice)
+        bob = world.enrol("bob")
         await start(bob)
-        await write(alice, numbered(GROWN))
-        await settle(10)
+        alice = await grown_machine(world)
         assert alice.post is not None
         key = alice.device.log_key(alice.post.log._writer.base.incarnation)
         handle = key_block_handle(key.public)
@@ -486,9 +478,7 @@ def test_a_head_that_points_at_a_snapshot_no_record_announces_is_not_believed() 
         )  # fmt: skip
         await alice.stop()
         world.publish(BlockKind.KEY, head.data)
-        second = await world.recover(alice, revoke=False)
-        reader = await start(second)
-        await settle(30)
+        second, reader = await read_anew(world, alice)
         assert second.observer.of(SnapshotRefused)
         assert set(reader.seen.words) == set(numbered(GROWN))
         await world.stop()
@@ -499,11 +489,9 @@ def test_a_head_that_points_at_a_snapshot_no_record_announces_is_not_believed() 
 def test_a_sealed_part_that_does_not_open_is_as_none() -> None:
     async def story() -> None:
         world = world_of_snapshots()
-        alice, bob = world.enrol("alice"), world.enrol("bob")
-        await start(alice)
+        bob = world.enrol("bob")
         await start(bob)
-        await write(alice, numbered(GROWN))
-        await settle(10)
+        alice = await grown_machine(world)
         assert alice.post is not None
         handle = key_block_handle(alice.post.log.archive.log_key)
         head = head_of(open_key_block(world.ring.blocks[handle].block))
@@ -518,10 +506,7 @@ def test_a_clone_goes_on_with_the_snapshot_that_both_logs_have() -> None:
     async def story() -> None:
         world = world_of_snapshots()
         world.ring.clones_may_run = True
-        alice = world.enrol("alice")
-        await start(alice)
-        await write(alice, numbered(GROWN))
-        await settle(10)
+        alice = await grown_machine(world)
         await write(alice, numbered(60, "b"))
         before = note_of(alice)
         await alice.stop()
@@ -536,9 +521,7 @@ def test_a_clone_goes_on_with_the_snapshot_that_both_logs_have() -> None:
         await write(clone, ["of-the-clone"])
         await settle(10)
         assert note_of(clone) == before, "a new incarnation, the same snapshot"
-        second = await world.recover(clone, revoke=False)
-        reader = await start(second)
-        await settle(30)
+        second, reader = await read_anew(world, clone)
         assert set(reader.seen.words) == {
             *numbered(GROWN), *numbered(60, "b"), "of-the-original", "of-the-clone"
         }  # fmt: skip
@@ -594,9 +577,7 @@ def test_a_snapshot_that_says_something_else_than_the_log_is_found_and_made_anew
         assert await inspect(alice) == []
 
         await settle(10)
-        second = await world.recover(alice, revoke=False)
-        reader = await start(second)
-        await settle(30)
+        second, reader = await read_anew(world, alice)
         assert set(reader.seen.words) == set(numbered(GROWN))
         assert len(second.observer.of(SnapshotRead)) == 1
         await world.stop()
@@ -607,10 +588,7 @@ def test_a_snapshot_that_says_something_else_than_the_log_is_found_and_made_anew
 def test_a_snapshot_whose_root_nobody_gives_is_found_and_one_out_of_reach_is_not_blamed() -> None:
     async def story() -> None:
         world = world_of_snapshots()
-        alice = world.enrol("alice")
-        await start(alice)
-        await write(alice, numbered(GROWN))
-        await settle(10)
+        alice = await grown_machine(world)
         assert await inspect(alice) == []
         root = Handle(BlockKind.CONTENT, note_of(alice).announced.root.digest)
         del alice.disk.vault[root]
