@@ -22,6 +22,7 @@ from epost.cli.options import (
     DataDir,
     Listen,
     Site,
+    open_authority,
     print_json,
     standing_at,
     stop,
@@ -90,12 +91,10 @@ def invite(
     as_json: AsJson = False,
 ) -> None:
     """Make an invitation, good for one machine and 72 hours."""
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
     if (name is None) != storage_only:
         stop("Say whom to invite (bob@example.org), or --storage-only, not both.")
-    with Authority.open(authority_dir, system_world()) as authority:
+    with open_authority(authority_dir) as authority:
         if another_machine and name is not None:
             text = authority.invite_device(name)
         else:

@@ -9,7 +9,16 @@ import typer
 from rich.table import Table
 
 from epost.cli.member_views import TOLD
-from epost.cli.options import AsJson, AuthorityDir, DataDir, print_json, stop
+from epost.cli.options import (
+    AsJson,
+    AuthorityDir,
+    DataDir,
+    Yes,
+    ask_first,
+    open_authority,
+    print_json,
+    stop,
+)
 from epost.cli.views import console, day
 
 
@@ -46,10 +55,8 @@ def org_appoint(
 
     Have the line from the machine itself: whoever made it renews in the organisation's name.
     """
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
-    with Authority.open(authority_dir, system_world()) as authority:
+    with open_authority(authority_dir) as authority:
         number = authority.deputies.appoint(line)
     if as_json:
         print_json({"number": number})
@@ -63,7 +70,7 @@ def org_dismiss(
     distrust: Annotated[
         bool, typer.Option("--distrust", help="Its keys were stolen: nothing of it counts.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """End a deputy for good. It needs root.key in the authority's folder.
@@ -71,12 +78,9 @@ def org_dismiss(
     What it renewed before goes on being valid, as far as its log was known within the last hour;
     with --distrust nothing of it, and machines that it renewed enrol anew by themselves.
     """
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
-    with Authority.open(authority_dir, system_world()) as authority:
-        if not yes:
-            typer.confirm(f"Dismiss deputy {number} for good?", abort=True)
+    with open_authority(authority_dir) as authority:
+        ask_first(f"Dismiss deputy {number} for good?", yes=yes)
         counts_until = authority.deputies.dismiss(number, is_trusted=not distrust)
     if as_json:
         print_json({"dismissed": number, "counts_until": counts_until})
@@ -87,10 +91,8 @@ def org_dismiss(
 
 def org_issuers(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
     """List who issues certificates: the authority's own daemon, and its deputies."""
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
-    with Authority.open(authority_dir, system_world()) as authority:
+    with open_authority(authority_dir) as authority:
         rows = [issuer.as_dict() for issuer in authority.deputies.all()]
     if as_json:
         print_json({"issuers": rows})

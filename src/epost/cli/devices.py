@@ -15,7 +15,7 @@ import segno
 import typer
 from rich.table import Table
 
-from epost.cli.options import AsJson, DataDir, print_json
+from epost.cli.options import AsJson, DataDir, Yes, ask_first, print_json
 from epost.cli.views import console
 
 if TYPE_CHECKING:
@@ -77,15 +77,14 @@ def device_revoke(
     name: Annotated[str, typer.Argument(help="Its number, or the start of its node id.")],
     data_dir: DataDir,
     words_file: WordsFile = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """End a machine's part in your account, for good: it reads no new mail and signs nothing."""
     from epost.daemon.devices import Owner
 
     owner = Owner(data_dir, _words(words_file))
-    if not yes:
-        typer.confirm(f"Revoke machine {name} for good?", abort=True)
+    ask_first(f"Revoke machine {name} for good?", yes=yes)
     said = asyncio.run(owner.revoke_device(name))
     if as_json:
         print_json(said)

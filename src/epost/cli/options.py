@@ -1,4 +1,4 @@
-"""Options that many commands share, and how they print and stop."""
+"""Options that many commands share, and how they print, ask, and stop."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from epost.foundation.errors import ConfigError
 
 if TYPE_CHECKING:
+    from epost.daemon.authority.authority import Authority
     from epost.daemon.config import NodeConfig
 
 
@@ -39,6 +40,7 @@ AuthorityDir = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Site = Annotated[
     str,
     typer.Option(help="The building or site where it stands: copies are spread over sites."),
@@ -54,6 +56,20 @@ def print_json(value: object) -> None:
 def stop(text: str) -> NoReturn:
     """End with a message for people."""
     raise ConfigError(text)
+
+
+def ask_first(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be undone, unless --yes was said; a no ends the command."""
+    if not yes:
+        typer.confirm(question, abort=True)
+
+
+def open_authority(directory: Path) -> Authority:
+    """Return the authority of a folder, to be used as a context; raises ConfigError."""
+    from epost.daemon.authority.authority import Authority
+    from epost.daemon.membership import system_world
+
+    return Authority.open(directory, system_world())
 
 
 def standing_at(site: str) -> NodeConfig:

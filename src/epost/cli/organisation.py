@@ -16,7 +16,18 @@ from epost.cli.member_views import (
     show_secret_rotated,
     show_transferred,
 )
-from epost.cli.options import AsJson, AuthorityDir, DataDir, Listen, Site, print_json, standing_at
+from epost.cli.options import (
+    AsJson,
+    AuthorityDir,
+    DataDir,
+    Listen,
+    Site,
+    Yes,
+    ask_first,
+    open_authority,
+    print_json,
+    standing_at,
+)
 from epost.cli.sizes import parse_mebibytes
 from epost.cli.views import show_joined, show_nodes, show_quota, show_revoked, show_rules
 
@@ -64,10 +75,8 @@ def org_init(  # noqa: PLR0913, PLR0917 - the options of a command
 @org.command("nodes")
 def org_nodes(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
     """List the machines of the organisation: whose, where, since when, in force or revoked."""
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
-    with Authority.open(authority_dir, system_world()) as authority:
+    with open_authority(authority_dir) as authority:
         rows = [
             {
                 "node_id": node.node_id.hex(),
@@ -91,17 +100,14 @@ def org_revoke_node(
         str, typer.Argument(help="Whose machine (bob@example.org), or the start of its node id.")
     ],
     authority_dir: AuthorityDir,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Take a machine that is lost or gone out of the organisation, for good."""
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
-    with Authority.open(authority_dir, system_world()) as authority:
+    with open_authority(authority_dir) as authority:
         node_id = authority.members.find_node(name_or_id)
-        if not yes:
-            typer.confirm(f"Revoke {node_id.hex()} for good?", abort=True)
+        ask_first(f"Revoke {node_id.hex()} for good?", yes=yes)
         authority.revoke_node(node_id)
     if as_json:
         print_json({"revoked": node_id.hex()})
@@ -139,8 +145,6 @@ def org_policy(  # noqa: PLR0913, PLR0917 - the options of a command
     as_json: AsJson = False,
 ) -> None:
     """Show what the organisation goes by, or change it: say what, and the rest stays."""
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
     wanted = {
         "account_days": account_days,
@@ -152,7 +156,7 @@ def org_policy(  # noqa: PLR0913, PLR0917 - the options of a command
         "quota_mib": None if quota is None else parse_mebibytes(quota),
     }
     changes = {name: value for name, value in wanted.items() if value is not None}
-    with Authority.open(authority_dir, system_world()) as authority:
+    with open_authority(authority_dir) as authority:
         rules = authority.change_rules(changes) if changes else authority.rules
     if as_json:
         print_json(rules.as_dict())
@@ -171,12 +175,10 @@ def org_set_quota(
     as_json: AsJson = False,
 ) -> None:
     """Say how much a member may store on the machines of the organisation."""
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
     is_default = amount.strip().lower() == "default"
     mebibytes = None if is_default else parse_mebibytes(amount)
-    with Authority.open(authority_dir, system_world()) as authority:
+    with open_authority(authority_dir) as authority:
         in_force = authority.set_quota(name, mebibytes)
     quota = {"name": name, "quota_mib": in_force, "is_default": is_default}
     if as_json:
@@ -186,16 +188,13 @@ def org_set_quota(
 
 
 Name = Annotated[str, typer.Argument(help="Whose account: bob@example.org.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @org.command("members")
 def org_members(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
     """List the members: machines, state, how long certified, last seen in the ring."""
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
-    with Authority.open(authority_dir, system_world()) as authority:
+    with open_authority(authority_dir) as authority:
         rows = [member.as_dict() for member in authority.members.all()]
     if as_json:
         print_json({"members": rows})
@@ -214,13 +213,10 @@ def org_remove(
     had stored is freed when its lease ends (epost org policy), after 90 days in the trash. Her name
     is given to nobody else for 400 days, unless it is transferred.
     """
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
-    with Authority.open(authority_dir, system_world()) as authority:
+    with open_authority(authority_dir) as authority:
         authority.members.require_member(name)
-        if not yes:
-            typer.confirm(f"Remove {name} and all her machines for good?", abort=True)
+        ask_first(f"Remove {name} and all her machines for good?", yes=yes)
         machines = authority.members.remove(name)
     if as_json:
         print_json({"removed": name, "machines": machines})
@@ -240,10 +236,8 @@ def org_hold(
     Leases of what she stored do not end, and her account is renewed though none of her machines
     runs. Mail to her is accepted as before; a mail that nobody took for 180 days goes back.
     """
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
-    with Authority.open(authority_dir, system_world()) as authority:
+    with open_authority(authority_dir) as authority:
         if release:
             authority.members.release(name)
         else:
@@ -267,14 +261,11 @@ def org_transfer(
     The mail that came before stays closed: nobody but its owner can read it, the authority neither.
     The successor answers under her own name.
     """
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
-    with Authority.open(authority_dir, system_world()) as authority:
+    with open_authority(authority_dir) as authority:
         authority.members.require_member(successor)
-        if not yes:
-            question = f"Remove {name} if still a member, and send her mail to {successor}?"
-            typer.confirm(question, abort=True)
+        question = f"Remove {name} if still a member, and send her mail to {successor}?"
+        ask_first(question, yes=yes)
         authority.members.transfer(name, successor)
     if as_json:
         print_json({"transferred": name, "successor": successor})
@@ -297,13 +288,10 @@ def org_rename(
     is hers for as long as the policy says (epost org policy --former-name-days), and is given to
     nobody else in that time and for 400 days after.
     """
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
-    with Authority.open(authority_dir, system_world()) as authority:
+    with open_authority(authority_dir) as authority:
         authority.members.require_member(name)
-        if not yes:
-            typer.confirm(f"Give {name} the name {new}?", abort=True)
+        ask_first(f"Give {name} the name {new}?", yes=yes)
         renamed = authority.names.rename(name, new)
     if as_json:
         print_json(renamed.as_dict())
@@ -318,13 +306,10 @@ def org_roll_over(authority_dir: AuthorityDir, yes: Yes = False, as_json: AsJson
     Do it when somebody who had the key leaves, or every few years. It needs root.key in the
     authority's folder. Invitations made before do not work any more.
     """
-    from epost.daemon.authority.authority import Authority
     from epost.daemon.authority.keys import FORMER_ROOT_FILE
-    from epost.daemon.membership import system_world
 
-    with Authority.open(authority_dir, system_world()) as authority:
-        if not yes:
-            typer.confirm("Replace the root key of the organisation?", abort=True)
+    with open_authority(authority_dir) as authority:
+        ask_first("Replace the root key of the organisation?", yes=yes)
         authority.roll_over()
         fingerprint = authority.trust.fingerprint.hex()
     if as_json:
@@ -341,10 +326,8 @@ def org_rotate_secret(authority_dir: AuthorityDir, as_json: AsJson = False) -> N
     The secret lets an attachment that many store be stored once. Members fetch the new one by
     themselves; what was stored under a former one stays readable.
     """
-    from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
 
-    with Authority.open(authority_dir, system_world()) as authority:
+    with open_authority(authority_dir) as authority:
         epoch = authority.secrets.rotate()
     if as_json:
         print_json({"epoch": epoch})
