@@ -18,13 +18,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from base64 import encodebytes
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
+from memory import Memory
 from progress import Progress
 from wire import FLAGS, Account, Imap, mail
 
@@ -38,7 +38,6 @@ MAILS = 50_000
 """In 4 GB; in proportion to it otherwise."""
 FOLDERS = 800
 BATCH_OCTETS = 2_000_000
-SAMPLE_SECONDS = 0.5
 KINDS = ((70, 4_000, 16_000, 0), (25, 2_000, 4_000, 160_000), (5, 2_000, 4_000, 700_000))
 """Of 100 mails: so many, text from, text to, mean attachment (octets on the wire)."""
 
@@ -72,34 +71,6 @@ def one_mail(number: int, random: Random) -> bytes:
             b"--part--\r\n",
         )
     )
-
-
-class Memory(threading.Thread):
-    """The largest resident memory of a process that was seen, in MB."""
-
-    def __init__(self, pid: int) -> None:
-        super().__init__(daemon=True)
-        self._status = Path(f"/proc/{pid}/status")
-        self._ended = threading.Event()
-        self.samples: list[int] = []
-
-    def run(self) -> None:
-        while not self._ended.wait(SAMPLE_SECONDS):
-            try:
-                found = re.search(r"VmRSS:\s+(\d+)", self._status.read_text())
-            except OSError:
-                return  # the process has ended
-            if found:
-                self.samples.append(int(found[1]) // 1024)
-
-    @property
-    def latest(self) -> int:
-        return self.samples[-1] if self.samples else 0
-
-    def end(self) -> int:
-        self._ended.set()
-        self.join()
-        return max(self.samples, default=0)
 
 
 def create(account: Account, folders: int) -> None:

@@ -90,6 +90,23 @@ class Imap:
             raise SystemExit(f"IMAP: {tail[-300:]!r}")
         return b"".join(pieces)
 
+    def drain(self, command: bytes) -> int:
+        """Send a command and read all of its answer, keeping none; return how many octets."""
+        tag = self.tag()
+        self.socket.sendall(tag + b" " + command + b"\r\n")
+        end = re.compile(rb"(?:\A|\n)" + tag + rb" (\S+)[^\n]*\n\Z")
+        tail, size = self._buffer, len(self._buffer)
+        self._buffer = b""
+        while (found := end.search(tail, max(0, len(tail) - 4096))) is None:
+            data = self.socket.recv(1 << 18)
+            if not data:
+                raise SystemExit("the server hung up")
+            size += len(data)
+            tail = tail[-4096:] + data
+        if found[1] != b"OK":
+            raise SystemExit(f"IMAP: {tail[-300:]!r}")
+        return size
+
     def append(self, folder: str, octets: bytes, flags: bytes = b"()") -> None:
         tag = self.tag()
         head = tag + f' APPEND "{folder}" '.encode() + flags + b" {%d+}\r\n" % len(octets)

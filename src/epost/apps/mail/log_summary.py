@@ -3,6 +3,9 @@
 Made from the snapshot before and the records since, in the background and in slices; gone when the
 new snapshot is stored. Nothing is ever left out that the records say: a mail that was removed stays
 removed, and what another log may still refer to can be found.
+
+Rows are kept as they are written: as values they take three times the memory, and there may be a
+million of them.
 """
 
 from __future__ import annotations
@@ -17,16 +20,16 @@ from epost.apps.mail.fold import Annotation, Placement, Subscription
 from epost.apps.mail.folding import Folding, new_folder_row
 from epost.apps.mail.index import Batch, FolderRow, IndexState, MailFacts
 from epost.apps.mail.mailbox import MailTime
-from epost.apps.mail.records import Logged, Stored, decode_record
+from epost.apps.mail.records import Content, Logged, Stored, decode_record
 from epost.apps.mail.snapshot_rows import (
     ACCOUNT_GROUP,
     ELSEWHERE_GROUP,
     MAIL_PAGE,
     AccountPage,
+    EncodedPlaces,
     MailRow,
     NumberedFolder,
     PlaceRow,
-    PlacesPage,
     account_pages,
 )
 from epost.foundation.codec import encode
@@ -35,12 +38,13 @@ from epost.post.log_snapshots import PAGE_BYTES_MAX, Page
 
 ROWS_PER_PAGE = 512
 SUMMARY_ROWS_MAX = 1_500_000
-"""Some 1 kB each while a snapshot is made; a log of more places is read without one."""
+"""Some 350 octets each while a snapshot is made; a log of more places is read without one."""
 ENTRIES_PER_PAGE = 500
 ANNOTATIONS_PER_PAGE = 8
 
-_Members = dict[bytes, None]
-"""The names of the places on a page, in order."""
+_Rows = dict[bytes, bytes]
+"""What is on a page: encoded rows by the names of their places, in order."""
+_row = msgspec.msgpack.Decoder(PlaceRow)
 
 
 class LogSummary:
@@ -50,21 +54,18 @@ class LogSummary:
         """The numbers of mails are those that this log gave from `numbered_from` on."""
         self._state = IndexState(incarnation, numbered_from)
         self._open_notice = open_notice
-        self._placements: dict[bytes, Placement] = {}
-        self._facts: dict[bytes, MailFacts] = {}
-        self._contents: dict[bytes, Stored | Logged] = {}
-        self._places: dict[bytes, list[bytes]] = defaultdict(list)
+        self._copies: dict[bytes, list[bytes]] = defaultdict(list)
         self._folders: dict[bytes, FolderRow] = {}
         self._subscriptions: dict[str, Subscription] = {}
         self._annotations: dict[bytes, dict[str, Annotation]] = defaultdict(dict)
-        self._pages: dict[bytes, list[_Members]] = defaultdict(list)
-        self._page_of: dict[bytes, _Members] = {}
+        self._pages: dict[bytes, list[_Rows]] = defaultdict(list)
+        self._page_of: dict[bytes, _Rows] = {}
         self._record = Logged(bytes(32), 0)
 
     @property
     def rows(self) -> int:
         """How many places it holds."""
-        return len(self._placements)
+        return len(self._page_of)
 
     # From the snapshot before.
 
@@ -74,17 +75,12 @@ class LogSummary:
         if isinstance(content, AccountPage):
             self._load_account(content)
             return
-        members: _Members = {}
+        rows: _Rows = {}
         for row in content.rows:
-            name = row.name
-            for mail in row.mail:
-                date = MailTime(mail.seconds, mail.zone_minutes)
-                self._facts[name] = MailFacts(name, mail.size, date)
-                self._contents[name] = mail.content
-            self._keep(row.placement)
-            self._page_of[name] = members
-            members[name] = None
-        self._pages[page.group].append(members)
+            self._note_copy(row)
+            rows[row.name] = encode(row)
+            self._page_of[row.name] = rows
+        self._pages[page.group].append(rows)
 
     def _load_account(self, page: AccountPage) -> None:
         numbers = (self._state.incarnation, self._state.numbered_from)
@@ -108,7 +104,7 @@ class LogSummary:
 
     def add(self, sequence: int, cluster: bytes, payload: bytes) -> None:
         """Take in the next record; what the index passes over is passed over here as well."""
-        if len(self._placements) > SUMMARY_ROWS_MAX:
+        if self.rows > SUMMARY_ROWS_MAX:
             raise MalformedPacket(f"more than {SUMMARY_ROWS_MAX} places: no snapshot")
         self._record = Logged(cluster, sequence)
         folding = Folding(
@@ -129,11 +125,11 @@ class LogSummary:
     def commit(self, batch: Batch) -> None:
         """Keep what one record changed."""
         self._state = batch.state
-        for facts, content in batch.mails:
-            self._facts[facts.email] = facts
-            self._contents[facts.email] = content if isinstance(content, Stored) else self._record
-        for placement, _ in (*batch.placements, *batch.flagged, *batch.numbered):
-            self._place(placement)
+        mails = {facts.email: self._mail_row(facts, content) for facts, content in batch.mails}
+        places = (*batch.placements, *batch.flagged, *batch.numbered)
+        changed = {placement.name: placement for placement, _ in places}
+        for name in dict.fromkeys((*changed, *mails)):
+            self._put(name, changed.get(name), mails.get(name))
         self._folders.update((row.state.folder, row) for row in batch.folders)
         self._subscriptions.update((entry.name, entry) for entry in batch.subscriptions)
         self._note(batch.annotations)
@@ -143,26 +139,33 @@ class LogSummary:
             folder, name = annotation.key
             self._annotations[folder][name] = annotation
 
-    def _keep(self, placement: Placement) -> None:
-        known = self._placements.get(placement.name)
-        if placement.email is not None and (known is None or known.email is None):
-            self._places[placement.email].append(placement.name)
-        self._placements[placement.name] = placement
+    def _mail_row(self, facts: MailFacts, content: Content) -> MailRow:
+        place = content if isinstance(content, Stored) else self._record
+        return MailRow(facts.size, facts.date.seconds, facts.date.zone_minutes, place)
 
-    def _place(self, placement: Placement) -> None:
-        """Keep a place, on the page where it was while it stays in its folder."""
-        name, known = placement.name, self._placements.get(placement.name)
-        self._keep(placement)
-        group = _group(placement)
-        if known is not None and _group(known) == group:
-            return
-        if (page := self._page_of.get(name)) is not None:
-            del page[name]
-        pages = self._pages[group]
-        if not pages or len(pages[-1]) >= ROWS_PER_PAGE:
-            pages.append({})
-        pages[-1][name] = None
-        self._page_of[name] = pages[-1]
+    def _put(self, name: bytes, placement: Placement | None, mail: MailRow | None) -> None:
+        """Keep what changed of a place, on the page where it was while it stays in its folder."""
+        known = self._row(name) or PlaceRow.of(Placement(name), None)
+        row = PlaceRow.of(placement or known.placement, mail or next(iter(known.mail), None))
+        if not known.email:
+            self._note_copy(row)
+        page, pages = self._page_of.get(name), self._pages[_group(row)]
+        if page is None or _group(known) != _group(row):
+            if page is not None:
+                del page[name]
+            if not pages or len(pages[-1]) >= ROWS_PER_PAGE:
+                pages.append({})
+            page = self._page_of[name] = pages[-1]
+        page[name] = encode(row)
+
+    def _note_copy(self, row: PlaceRow) -> None:
+        """A mail's first place has its own name; only the others must be looked up."""
+        if row.email and row.email != row.name:
+            self._copies[row.email].append(row.name)
+
+    def _row(self, name: bytes) -> PlaceRow | None:
+        page = self._page_of.get(name)
+        return None if page is None else _row.decode(page[name])
 
     # What the folding reads.
 
@@ -179,19 +182,21 @@ class LogSummary:
         return [note for notes in self._annotations.values() for note in notes.values()]
 
     def placements(self, names: Collection[bytes]) -> Mapping[bytes, tuple[Placement, int]]:
-        known = self._placements
-        return {name: (known[name], 0) for name in names if name in known}
+        rows = map(self._row, names)
+        return {row.name: (row.placement, 0) for row in rows if row is not None}
 
     def places_of(self, emails: Collection[bytes]) -> Sequence[bytes]:
-        return [name for email in emails for name in self._places.get(email, ())]
+        names = (name for email in emails for name in (email, *self._copies.get(email, ())))
+        return [row.name for row in map(self._row, names) if row is not None and row.email]
 
     def facts(self, emails: Collection[bytes]) -> Mapping[bytes, MailFacts]:
-        return {email: self._facts[email] for email in emails if email in self._facts}
+        rows = (row for row in map(self._row, emails) if row is not None)
+        return {row.name: _facts(row.name, mail) for row in rows for mail in row.mail}
 
     def placed_in(self, folder: bytes) -> Iterator[Placement]:
         """Yield the places that are alive in a folder, in the order in which they came there."""
         for page in self._pages.get(folder, ()):
-            yield from (self._placements[name] for name in page)
+            yield from (_row.decode(row).placement for row in page.values())
 
     # Into pages.
 
@@ -201,15 +206,15 @@ class LogSummary:
             if group == ACCOUNT_GROUP:
                 yield from self._account_pages()
             else:
-                for members in _merged(self._pages[group]):
-                    yield from self._places_pages(group, list(members))
+                for rows in _merged(self._pages[group]):
+                    yield from _places_pages(group, list(rows.values()))
 
     def said(self) -> Iterator[bytes]:
         """Yield everything in an order that does not depend on pages."""
         for page in self._account_pages():
             yield page.content
-        for name in sorted(self._placements):
-            yield encode(self._row(name))
+        for name in sorted(self._page_of):
+            yield self._page_of[name][name]
 
     def _account_pages(self) -> Iterator[Page]:
         state = self._state
@@ -231,31 +236,30 @@ class LogSummary:
         ):
             yield Page(ACCOUNT_GROUP, encode(part))
 
-    def _places_pages(self, group: bytes, names: Sequence[bytes]) -> Iterator[Page]:
-        """Yield one page, or halves of it where mails of very many parts make it too large."""
-        content = encode(PlacesPage(tuple(map(self._row, names))))
-        if 2 * len(content) <= PAGE_BYTES_MAX or len(names) == 1:
-            yield Page(group, content)
-            return
-        half = len(names) // 2
-        yield from self._places_pages(group, names[:half])
-        yield from self._places_pages(group, names[half:])
 
-    def _row(self, name: bytes) -> PlaceRow:
-        facts, mail = self._facts.get(name), None
-        if facts is not None:
-            date = facts.date
-            mail = MailRow(facts.size, date.seconds, date.zone_minutes, self._contents[name])
-        return PlaceRow.of(self._placements[name], mail)
+def _places_pages(group: bytes, rows: Sequence[bytes]) -> Iterator[Page]:
+    """Yield one page, or halves of it where mails of very many parts make it too large."""
+    content = encode(EncodedPlaces(tuple(map(msgspec.Raw, rows))))
+    if 2 * len(content) <= PAGE_BYTES_MAX or len(rows) == 1:
+        yield Page(group, content)
+        return
+    half = len(rows) // 2
+    yield from _places_pages(group, rows[:half])
+    yield from _places_pages(group, rows[half:])
 
 
-def _group(placement: Placement) -> bytes:
-    return placement.folder if placement.is_alive else ELSEWHERE_GROUP
+def _facts(email: bytes, mail: MailRow) -> MailFacts:
+    return MailFacts(email, mail.size, MailTime(mail.seconds, mail.zone_minutes))
 
 
-def _merged(pages: Sequence[_Members]) -> Iterator[_Members]:
+def _group(row: PlaceRow) -> bytes:
+    """Return the folder in which a place shows, as far as the log tells."""
+    return row.folder if row.email and not row.is_expunged else ELSEWHERE_GROUP
+
+
+def _merged(pages: Sequence[_Rows]) -> Iterator[_Rows]:
     """Yield pages, those put together that have run nearly empty, since mails went elsewhere."""
-    held: _Members = {}
+    held: _Rows = {}
     for page in pages:
         if held and len(held) + len(page) > ROWS_PER_PAGE // 2:
             yield held

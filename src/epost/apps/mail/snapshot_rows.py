@@ -98,6 +98,12 @@ class PlacesPage(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_unk
     rows: tuple[PlaceRow, ...]
 
 
+class EncodedPlaces(msgspec.Struct, tag=1, frozen=True, array_like=True):
+    """A `PlacesPage` to be written, whose rows are encoded already."""
+
+    rows: tuple[msgspec.Raw, ...]
+
+
 class NumberedFolder(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A folder, and how far the device whose log it is has numbered it."""
 
