@@ -150,6 +150,9 @@ class Ended:
             raise RevokedCertificate("ended")
         return account
 
+    def is_key_succeeded(self, account: AccountCert) -> bool:
+        return False
+
 
 @attacked
 async def test_sec_45_whoever_writes_to_a_name_that_ended_is_told_the_new_one(case: Case) -> None:

@@ -249,12 +249,12 @@ class MemoryNames:
             raise UnavailableError("no replica answered")
         for certified in self.everybody.values():
             if name in (certified.name, *certified.aliases):
-                return Contact(name, b"", certified, _NO_IDENTITY, ())
+                return Contact(name, b"", certified, _NO_IDENTITY, (), ())
         raise NoSuchUser(f"nobody is certified as {name}")
 
     def remembered(self, name: str) -> Contact | None:
         account = self.everybody.get(name)
-        return None if account is None else Contact(name, b"", account, _NO_IDENTITY, ())
+        return None if account is None else Contact(name, b"", account, _NO_IDENTITY, (), ())
 
     async def present(self, contact: Contact) -> Contact:
         return await self.resolve(contact.account.present_name)

@@ -24,6 +24,7 @@ from epost.crypto.certificates import (
     certify,
 )
 from epost.crypto.names import certificate_digest, ring_of
+from epost.crypto.rekeying import open_rekeying, proof_of
 from epost.crypto.sealing import HpkeSealing
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import open_key_block
@@ -51,6 +52,7 @@ from epost.post.devices import AccountKeys, Device, DeviceSecrets, PrekeySecret
 from epost.post.new_devices import NewAccount, create_account
 from epost.post.ports import NodePorts
 from epost.post.recovery import add_device, find_account
+from epost.post.rekeying import change_keys
 from epost.rings.enrolment import sealing_key_hash
 from epost.simulation.world import EPOCH_MS, SimulatedClock, SimulatedEntropy
 
@@ -380,6 +382,7 @@ class Machine:
         self.name = name
         self.new = new
         self.certificate = certificate
+        self.recovery_seed = seed_of("words", name)
         self.secrets = new.secrets
         self.node = NodeHandle(RING, seed_of("node", name)[:20], (Address("127.0.0.1", number),))
         self.disk = MemoryDisk()
@@ -413,7 +416,7 @@ class Machine:
             blocks=self.store,
             delegates=self.store,
             leases=self.store,
-            directory=self.world.organisation.trust,
+            directory=self.world.directory,
             groups=MemberOf(self),
             requests=Caller(self),
         )
@@ -514,6 +517,35 @@ class Caller:
         return answer
 
 
+def following_certificate(present: AccountCert, statement: bytes) -> AccountCert:
+    """Return what an authority certifies once the present key has signed this."""
+    following = open_rekeying(statement)
+    return msgspec.structs.replace(
+        present,
+        generation=following.generation,
+        account_key=following.account_key,
+        recovery_key=following.recovery_key,
+        recovery_sealing_hash=following.recovery_sealing_hash,
+        rekey_proof=proof_of(statement),
+        version=present.version + 1,
+    )
+
+
+class Word:
+    """The organisation's word: who is certified, and which keys were followed by others."""
+
+    def __init__(self, trust: OrganisationTrust) -> None:
+        self._trust = trust
+        self.domain, self.ring = trust.domain, trust.ring
+        self.succeeded: set[bytes] = set()
+
+    def verify_account(self, data: bytes, now_ms: int) -> AccountCert:
+        return self._trust.verify_account(data, now_ms)
+
+    def is_key_succeeded(self, account: AccountCert) -> bool:
+        return account.account_key in self.succeeded
+
+
 class World:
     """The organisation and its machines."""
 
@@ -522,6 +554,7 @@ class World:
         self.config = replace(PostConfig(), **{"time_mark_seconds": 1e12, **config})
         self.replicas = REPLICAS
         self.organisation = Organisation()
+        self.directory = Word(self.organisation.trust)
         self.ring = MemoryRing(self.organisation)
         self.machines: dict[str, Machine] = {}
         self.groups: dict[Id, dict[str, Machine]] = {}
@@ -568,6 +601,30 @@ class World:
         machine.node, machine.secrets = node, device.secrets
         self.machines[label] = machine
         return machine
+
+    async def change_keys(
+        self, machine: Machine, words: str, *, revoked: Sequence[int] = ()
+    ) -> bytes:
+        """Give an account the keys of other words: what its owner and the authority do; return the
+        certificate."""
+        present = self.organisation.trust.verify_account(machine.certificate, EPOCH_MS)
+        former = AccountKeys(machine.recovery_seed).of(present)
+        machine.recovery_seed = seed_of("words", words)
+        following = former.followed_by(machine.recovery_seed)
+        blocks = NodeStore(next(m for m in self.machines.values() if m.post is not None))
+        changed = change_keys(
+            former, following, await find_account(former, blocks, HpkeSealing()),
+            revoked=revoked, now_ms=SimulatedClock().wall_ms(), sealing=HpkeSealing(),
+            entropy=SimulatedEntropy(1, "rekey", words),
+        )  # fmt: skip
+        self.publish(BlockKind.CONTENT, changed.keyring)
+        self.publish(BlockKind.KEY, changed.identity.data)
+        certified = following_certificate(present, changed.statement)
+        certificate = certify(self.organisation.issuer, certified)
+        self.publish(BlockKind.CERTIFICATE, certificate)
+        self.directory.succeeded.add(present.account_key)
+        machine.certificate = certificate
+        return certificate
 
     def publish(self, kind: BlockKind, block: bytes) -> None:
         self.ring.put(handle_of(kind, block), block, proof=b"", now_ms=EPOCH_MS)

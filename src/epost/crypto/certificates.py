@@ -220,6 +220,14 @@ def certificate_hash(data: bytes) -> bytes:
     return digest("cert", data)[:16]
 
 
+def account_key_hash(account_key: bytes) -> bytes:
+    """Return the 16 bytes by which a revocation list names an account key that another followed.
+
+    No certificate of that key leads anybody to it any more, whoever gave it and when.
+    """
+    return digest("cert/key", account_key)[:16]
+
+
 def open_device_certificate(data: bytes, account: AccountCert) -> DeviceCert:
     """Verify that this account's current key certified the device."""
     device = open_signed(data, Kind.DEVICE, account.account_key, DEVICE_CERT)

@@ -52,6 +52,7 @@ class Kind(IntEnum):
     PERMIT = 28
     PUBLICATION = 29
     SECRET = 30
+    ENROL_REKEY = 31
 
     @property
     def context(self) -> str:

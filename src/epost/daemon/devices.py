@@ -51,12 +51,13 @@ class Owner:
         self._world = system_world()
         self._blocks = BlocksOfDaemon(data_dir)
         self._data_dir = data_dir
-        self._keys = AccountKeys(seed_of_words(words))
+        keys = AccountKeys(seed_of_words(words))
         self._trust = OrganisationTrust(membership.organisation, membership.issuers)
         now_ms = self._world.clock.wall_ms()
         self._account: AccountCert = self._trust.verify_account(membership.account, now_ms)
-        if self._account.account_key != self._keys.account.public:
+        if self._account.account_key != keys.account.public:
             raise RefusedError(f"these are not the 24 words of {self._account.name}")
+        self._keys = keys.of(self._account)
 
     async def add_device(
         self,

@@ -158,6 +158,8 @@ class _Recovery:
 
     async def run(self, keys: AccountKeys, *, revoke: bool) -> Joined:
         """Read the account through the ring, then write the folder; the membership last."""
+        assert self._enrolled.account is not None, "check_answer has seen to it"
+        keys = keys.of(self._enrolled.account)
         self._folder.write_node_key(self._begun.node_seed, self._world.entropy)
         self._folder.write_config(self._config)
         device = await self._through_the_ring(keys, revoke=revoke)

@@ -29,3 +29,7 @@ class NodeDirectory:
         if self._issuers.is_account_revoked(data, account):
             raise RevokedCertificate(f"the certificate of {account.name} was revoked")
         return account
+
+    def is_key_succeeded(self, account: AccountCert) -> bool:
+        """Has another key followed the one of this (verified) certificate?"""
+        return self._issuers.is_key_succeeded(account)

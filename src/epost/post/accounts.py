@@ -2,7 +2,8 @@
 
 name -> certificate block -> account key -> identity block -> device keys -> device blocks. Every
 step is verified with the key that the step before gave. Replicas of all of them are asked, and
-what was once seen is pinned there, so that no old version comes back.
+what was once seen is pinned there, so that no old version comes back. Keys that are not an
+account's first are believed if they descend from it (`crypto.rekeying`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from epost.crypto.certificates import (
     open_device_certificate,
 )
 from epost.crypto.names import canonical, certificate_digest
+from epost.crypto.rekeying import descent
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import key_block_handle, open_key_block
@@ -79,6 +81,8 @@ class Contact:
     account: AccountCert
     identity: Identity
     devices: tuple[ContactDevice, ...]
+    keys: tuple[bytes, ...]
+    """The account's keys from the first to this one."""
 
     @property
     def addresses(self) -> tuple[NodeHandle, ...]:
@@ -92,6 +96,13 @@ class Contact:
         if self.identity.flags & IdentityFlag.STRICT_FORWARD_SECRECY:
             return prekeys
         return (*prekeys, self.identity.recovery_sealing_key)
+
+    def has_had_keys_of(self, account: AccountCert) -> bool:
+        """Are the keys of a certificate this account's, or did these follow them?"""
+        if account.generation >= self.account.generation:
+            return self.account.has_keys_of(account)
+        is_hers = account.account_id == self.account.account_id
+        return is_hers and self.keys[account.generation] == account.account_key
 
     def device(self, key: bytes) -> ContactDevice | None:
         """Return the device with this signing key, if the account lists it."""
@@ -160,16 +171,21 @@ class Accounts:
         """Return the account behind a signature if it is still the one that the name stands for.
 
         Whether it still lists the device is in the contact, which is no older than a minute, and
-        fresh if the device is not in it. Raises as `resolve`, and UntrustedCertificate.
+        fresh if the device is not in it. What was signed before the account's key was changed
+        counts as far as the account lists the device under its present key. Raises as `resolve`,
+        and UntrustedCertificate.
         """
         contact = await self.resolve(account.name)
-        if contact.device(device.device_key) is None:
+        is_later = account.generation > contact.account.generation
+        if is_later or contact.device(device.device_key) is None:
             contact = await self.resolve(account.name, fresh=True)
         certified = contact.account
         if certified.account_id != account.account_id:
             raise UntrustedCertificate("the name stands for another account now")
-        if certified.account_key != account.account_key:
-            raise UntrustedCertificate("the account has another key now")
+        if account.generation > certified.generation:
+            raise UnavailableError(f"the ring does not show the present keys of {account.name} yet")
+        if not contact.has_had_keys_of(account):
+            raise UntrustedCertificate("the account never had this key")
         return contact
 
     def remembered(self, name: str) -> Contact | None:
@@ -189,7 +205,8 @@ class Accounts:
             return contact
         found = await self.resolve(former.present_name)
         account = found.account
-        if not account.succeeds(former):
+        is_hers = found.has_had_keys_of(former) or contact.has_had_keys_of(account)
+        if not is_hers or former.name not in account.aliases:
             raise UntrustedCertificate(f"{account.name} is not who had the name {former.name}")
         return found
 
@@ -228,12 +245,15 @@ class Accounts:
             raise NoSuchUser(self._where_gone(name, certificate)) from error
         if name != account.name:
             raise UntrustedCertificate("the certificate of another name")
+        if self._directory.is_key_succeeded(account):
+            raise UnavailableError(f"the ring shows former keys of {name} only")
         identity = await self._identity(account)
+        keys = descent(account, identity.public_references)
         certificates = [open_device_certificate(d, account) for d in identity.devices]
         revoked = {device.device_key for device in identity.revoked}
         lookups = [self._device_of(account, c) for c in certificates if c.device_key not in revoked]
         devices = await in_parallel(lookups, at_once=LOOKUPS_AT_ONCE)
-        return Contact(name, certificate, account, identity, tuple(devices))
+        return Contact(name, certificate, account, identity, tuple(devices), keys)
 
     def _where_gone(self, name: str, certificate: bytes) -> str:
         """Say what has become of a name; `certificate` was verified, and is revoked."""

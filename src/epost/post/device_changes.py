@@ -49,6 +49,15 @@ class ListedDevice:
             log_tip=self.log_tip,
         )
 
+    def require_sealing_key(self) -> bytes:
+        """Return the key to which its copy of a new data key is sealed; raises RefusedError."""
+        if not self.sealing_key:
+            raise RefusedError(
+                f"device {self.certificate.number} has never been seen: start it first, or revoke "
+                "it as well"
+            )
+        return self.sealing_key
+
 
 @dataclass(frozen=True)
 class AccountFound:
@@ -104,7 +113,7 @@ def change_devices(
     if leaving:
         data_keys = (*data_keys, EpochSecret(data_keys[-1].epoch + 1, entropy.token(32)))
         recovery = found.identity.recovery_sealing_key
-        readers = (*newcomer, *map(_sealing_key, staying), recovery)
+        readers = (*newcomer, *(device.require_sealing_key() for device in staying), recovery)
         keyring = make_keyring(keys.account_id, data_keys, readers, sealing)
     else:
         keyring = found.keyring
@@ -130,15 +139,6 @@ def _free_number(found: AccountFound) -> int:
     if number > NUMBER_MAX:
         raise LimitExceeded(f"an account can have {NUMBER_MAX} devices in its life; this one had")
     return number
-
-
-def _sealing_key(device: ListedDevice) -> bytes:
-    if not device.sealing_key:
-        number = device.certificate.number
-        raise RefusedError(
-            f"device {number} has never been seen: start it first, or revoke it as well"
-        )
-    return device.sealing_key
 
 
 def _next_identity(

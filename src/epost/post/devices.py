@@ -16,6 +16,7 @@ from epost.crypto.certificates import (
     CERTIFICATE_SIZE_MAX,
     DEVICE_CERT,
     V1,
+    AccountCert,
     DeviceCert,
     account_id_of,
 )
@@ -36,15 +37,34 @@ ORGANISATION_SECRETS_MAX = 8
 
 
 class AccountKeys:
-    """What the 32-byte recovery seed (24 words) gives; held only while it is typed or drawn."""
+    """What the 32-byte recovery seed (24 words) gives; held only while it is typed or drawn.
 
-    def __init__(self, seed: bytes, generation: int = 0) -> None:
+    An account that changes its keys has other words then, so a phrase has one account key; whose
+    it is, and as which in a row, says the certificate.
+    """
+
+    def __init__(
+        self, seed: bytes, *, account_id: AccountId | None = None, generation: int = 0
+    ) -> None:
+        """Without `account_id` these are the first keys of an account, which give it its id."""
         assert len(seed) == SEED_BYTES, "a recovery seed has 32 bytes"
+        self._seed = seed
         self.generation = generation
-        self.account = SigningKey(derive(seed, "key/account", u32(generation)).key)
+        self.account = SigningKey(derive(seed, "key/account", u32(0)).key)
         self.recovery = SigningKey(derive(seed, "key/recovery-sign").key)
         self.recovery_sealing_seed = derive(seed, "key/recovery-seal").key
-        self.account_id = account_id_of(SigningKey(derive(seed, "key/account", u32(0)).key).public)
+        self.account_id = account_id or account_id_of(self.account.public)
+
+    def of(self, account: AccountCert) -> AccountKeys:
+        """Return the keys as those of an account whose certificate was verified to name them."""
+        assert account.account_key == self.account.public, "a certificate of other keys"
+        return AccountKeys(
+            self._seed, account_id=AccountId(account.account_id), generation=account.generation
+        )
+
+    def followed_by(self, seed: bytes) -> AccountKeys:
+        """Return the keys of another phrase, as those that follow these in the account."""
+        return AccountKeys(seed, account_id=self.account_id, generation=self.generation + 1)
 
 
 class PrekeySecret(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -113,10 +133,6 @@ class Device:
         self._secrets = secrets
         self._prekeys: dict[bytes, bytes] = {}
         self.signing = SigningKey(secrets.signing_seed)
-        self.certificate: DeviceCert = DEVICE_CERT.decode(
-            parse(secrets.certificate, Kind.DEVICE).body
-        )
-        assert self.certificate.device_key == self.signing.public, "the certificate of another key"
         self._changing = asyncio.Lock()
         self.use(secrets)
 
@@ -129,9 +145,29 @@ class Device:
             await store.save(secrets)
             self.use(secrets)
 
+    async def follow_key(
+        self, store: SecretStore, certificate: bytes, recovery_key: bytes, account: bytes
+    ) -> None:
+        """Sign under another key of the account from now on, once this is durable.
+
+        `certificate` is this device's under that key, `account` the account's; `recovery_key` is
+        the one to which backups are sealed.
+        """
+        await self.change(
+            store,
+            lambda secrets: msgspec.structs.replace(
+                secrets, certificate=certificate, recovery_sealing_key=recovery_key
+            ),
+        )
+        self.account_certificate = account  # nothing else has run since the secrets were changed
+
     def use(self, secrets: DeviceSecrets) -> None:
         """Go on with secrets that are durable already."""
         self._secrets = secrets
+        self.certificate: DeviceCert = DEVICE_CERT.decode(
+            parse(secrets.certificate, Kind.DEVICE).body
+        )
+        assert self.certificate.device_key == self.signing.public, "the certificate of another key"
         known = {seed: name for name, seed in self._prekeys.items()}
         self._prekeys = {
             known.get(p.seed) or key_id(self._sealing.public_key(p.seed)): p.seed

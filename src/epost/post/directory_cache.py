@@ -44,3 +44,7 @@ class CachedDirectory:
         if len(self._verified) > CERTIFICATES_MAX:
             self._verified.popitem(last=False)
         return account
+
+    def is_key_succeeded(self, account: AccountCert) -> bool:
+        """Has another key followed the one of this (verified) certificate?"""
+        return self._directory.is_key_succeeded(account)

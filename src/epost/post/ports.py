@@ -128,7 +128,7 @@ class Delegates(Protocol):
 
 
 class Directory(Protocol):
-    """The organisation's word on who is who (`OrganisationTrust`)."""
+    """The organisation's word on who is who."""
 
     @property
     def domain(self) -> str:
@@ -142,6 +142,10 @@ class Directory(Protocol):
 
     def verify_account(self, data: bytes, now_ms: int) -> AccountCert:
         """Return an account's certificate; raises PeerError or AuthenticityError."""
+        ...
+
+    def is_key_succeeded(self, account: AccountCert) -> bool:
+        """Has another key followed the one of this (verified) certificate?"""
         ...
 
 

@@ -18,6 +18,7 @@ from epost.crypto.certificates import (
     NodeCert,
     OrganisationTrust,
     Power,
+    account_key_hash,
     certificate_hash,
 )
 from epost.crypto.signing import Kind
@@ -142,6 +143,11 @@ class Issuers:
     def is_account_revoked(self, data: bytes, account: AccountCert) -> bool:
         """Does this (verified) account certificate, `data` as it travels, count no longer?"""
         return self.is_revoked(certificate_hash(data)) or self.is_void(account)
+
+    def is_key_succeeded(self, account: AccountCert) -> bool:
+        """Did another key follow this one? What was signed under it counts as far as the present
+        one lists its devices; nobody is sent to it any more."""
+        return self.is_revoked(account_key_hash(account.account_key))
 
     def is_held(self, node: NodeCert) -> bool:
         """Is this machine's member away, with the authority's word that all of hers is kept?"""

@@ -34,17 +34,20 @@ Certificate = Annotated[bytes, msgspec.Meta(max_length=CERTIFICATE_SIZE_MAX)]
 
 class Reason(IntEnum):
     """Why a certificate is on the list. HELD is no revocation: it names a member by the tag in her
-    machines' certificates, and says that leases of what she stored do not end."""
+    machines' certificates, and says that leases of what she stored do not end. SUCCEEDED names an
+    account key, not a certificate: another one followed it."""
 
     REPLACED = 1
     REMOVED = 2
     HELD = 3
+    SUCCEEDED = 4
 
 
 class Revocation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """One certificate that counts no longer.
 
-    `certificate` is the serial of a node certificate, or `certificate_hash` of any other.
+    `certificate` is the serial of a node certificate, or `certificate_hash` of any other, or
+    `account_key_hash`.
     """
 
     certificate: Bytes16

@@ -268,15 +268,13 @@ async def test_the_cache_is_bounded(pair: Pair) -> None:
 
 
 def test_everything_of_an_account_follows_from_its_phrase() -> None:
-    first, again, next_key = (
-        AccountKeys(b"s" * 32),
-        AccountKeys(b"s" * 32),
-        AccountKeys(b"s" * 32, generation=1),
-    )
+    first, again = AccountKeys(b"s" * 32), AccountKeys(b"s" * 32)
+    following = first.followed_by(b"t" * 32)
     assert first.account.public == again.account.public
-    assert first.account.public != next_key.account.public
-    assert first.account_id == next_key.account_id, "stable for ever"
-    assert first.recovery.public == next_key.recovery.public
+    assert first.account.public != following.account.public
+    assert first.recovery.public != following.recovery.public
+    assert first.account_id == following.account_id, "stable for ever"
+    assert (first.generation, following.generation) == (0, 1)
 
 
 def test_the_recovery_key_opens_the_keyring_of_a_new_account() -> None:
