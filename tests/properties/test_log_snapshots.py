@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from epost.apps.mail import log_summary
-from epost.apps.mail.folding import Folding
 from epost.apps.mail.log_summary import LogSummary
 from epost.apps.mail.records import Inline, Insert, Logged, Record, encode_record
 from epost.apps.mail.snapshot_rows import MAIL_PAGE, MailPage
@@ -51,23 +50,11 @@ def snapshot_after(log: Sequence[Record], cut_at: Sequence[int]) -> tuple[int, l
 
 
 def take(device: Device, writer: int, pages: Sequence[Page]) -> None:
-    """Have a device take a snapshot of the log of `writer`, as the ledger does."""
+    """Have a device take a snapshot of the log of `writer`."""
     for page in pages:
         content: MailPage = MAIL_PAGE.decode(page.content)
-        folding = Folding(
-            device.index,
-            state=device.state,
-            folders=device.folders,
-            subscriptions={entry.name: entry for entry in device.index.subscriptions()},
-            annotations=device.annotations(),
-            prepared={},
-            open_notice=lambda signed: signed,
-        )
-        folding.join(content, is_own=writer == US)
-        folded = folding.finish(device.applied)
-        device.index.commit(folded.batch)
-        device.state = folded.batch.state
-        device.folders.update((row.state.folder, row) for row in folded.batch.folders)
+        with device.slice_of(0) as folding:
+            folding.join(content, is_own=writer == US)
 
 
 def require_equal(one: Device, other: Device) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import msgspec
@@ -122,6 +123,13 @@ class Device:
 
     def read(self, *entries: tuple[int, Record]) -> None:
         """Fold some records, each with the device that wrote it, in one slice."""
+        with self.slice_of(len(entries)) as folding:
+            for writer, record in entries:
+                folding.apply(record, is_own=writer == US)
+
+    @contextmanager
+    def slice_of(self, count: int) -> Iterator[Folding]:
+        """Fold a slice with so many records of the logs, as the ledger does."""
         folding = Folding(
             self.index,
             state=self.state,
@@ -131,9 +139,8 @@ class Device:
             prepared={},
             open_notice=lambda signed: signed,
         )
-        for writer, record in entries:
-            folding.apply(record, is_own=writer == US)
-        self.applied += len(entries)
+        yield folding
+        self.applied += count
         folded = folding.finish(self.applied)
         self.index.commit(folded.batch)
         self.state = folded.batch.state
