@@ -11,13 +11,13 @@ from typing import Annotated
 import msgspec
 
 from epost.crypto.names import NAME_LENGTH_MAX
-from epost.foundation.codec import Format, encode
+from epost.foundation.codec import Format
 from epost.foundation.ids import U16, U63, Bytes16
 from epost.foundation.ports import Write
 from epost.post.devices import Device
+from epost.post.folded_notes import FoldedNotes
 from epost.post.ports import NodePorts
 from epost.post.records import DeliveryState, Step
-from epost.post.sealed_notes import SealedNotes
 
 TABLE = "post.delivered"
 KEPT_MS = 90 * 24 * 3600 * 1000
@@ -47,42 +47,29 @@ class DeliveredNotices:
     """Remembers them by the digest of the envelope; folded from Steps."""
 
     def __init__(self, device: Device, ports: NodePorts) -> None:
-        self._notes = SealedNotes(TABLE, secret=device.notes_secret, ports=ports)
-        self._changed: dict[bytes, _Note | None] = {}
+        self._notes = FoldedNotes(TABLE, _NOTE, device, ports)
         self._clock = ports.clock
 
     def find(self, pending: bytes) -> Delivered | None:
         """Return the notice that was in an envelope."""
-        name = self._notes.name(pending)
-        note = self._changed.get(name)
-        if name not in self._changed and (value := self._notes.get(name)) is not None:
-            note = _NOTE.decode(value)
+        note = self._notes.find(pending)
         return None if note is None else Delivered(note.message_key, note.notice, note.name)
 
     def on_step(self, step: Step, name: str) -> None:
         """A notice to somebody came further."""
         if step.state is DeliveryState.DELIVERED and step.pending:
             note = _Note(step.message_key, step.notice, name, step.at)
-            self._changed[self._notes.name(step.pending)] = note
+            self._notes.put(note, step.pending)
 
     def on_read(self, pending: bytes) -> None:
         """Its recipient has read it: there is nothing more to come."""
-        self._changed[self._notes.name(pending)] = None
+        self._notes.put(None, pending)
 
     def checkpoint(self) -> list[Write]:
         """Return the writes that bring the notes up to date."""
-        writes: list[Write] = [
-            self._notes.delete(name) if note is None else self._notes.put(name, encode(note))
-            for name, note in self._changed.items()
-        ]
-        self._changed.clear()
-        return writes
+        return self._notes.checkpoint()
 
     def expired(self) -> list[Write]:
         """Return the writes that forget what is old; reads the whole table."""
         oldest = self._clock.wall_ms() - KEPT_MS
-        return [
-            self._notes.delete(name)
-            for name, value in self._notes.all()
-            if _NOTE.decode(value).at < oldest
-        ]
+        return self._notes.expired(lambda note: note.at < oldest)
