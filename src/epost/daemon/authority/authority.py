@@ -35,6 +35,7 @@ from epost.daemon.authority.keys import (
 from epost.daemon.authority.log_publication import LogPublication
 from epost.daemon.authority.members import Members
 from epost.daemon.authority.register import REGISTER_FILE, Register
+from epost.daemon.authority.rekeying import KeyChanges
 from epost.daemon.authority.renaming import Renaming
 from epost.daemon.authority.renewing import Renewals
 from epost.daemon.authority.rolling_over import former_root_blocks, roll_over
@@ -115,6 +116,9 @@ class Authority:
         self.members = Members(self._register, self._certifier, self._word, self._world)
         self.names = Renaming(
             self._register, self._certifier, self.members, self._word, self._world
+        )
+        self.keys = KeyChanges(
+            self._register, self._certifier, self._renewals, self._word, self._world
         )
         self.secrets = SecretDesk(self._register, self._certifier, self._word, self._world)
 
@@ -225,6 +229,10 @@ class Authority:
     def fresh_accounts(self) -> Sequence[bytes]:
         """Return the certificates of accounts that may not be in the ring yet."""
         return self._renewals.fresh(self._world.clock.wall_ms())
+
+    def fresh_keys(self) -> Sequence[bytes]:
+        """Return those of them whose keys are not the account's first."""
+        return self._renewals.fresh_keys(self._world.clock.wall_ms())
 
     @property
     def root_blocks(self) -> Sequence[bytes]:

@@ -55,7 +55,7 @@ class Certifier:
         self._register = register
         self._keys = keys
         self._public = public
-        self._trust = trust
+        self.trust = trust
         self._world = world
         self._issuer = SigningKey(keys.issuer)
         self._log = CertifiedLog(register, keys.certified_log, world.entropy)
@@ -130,7 +130,7 @@ class Certifier:
 
     def _version_after(self, former: AccountCert) -> int:
         """Return the version by which another takes a name over, whatever deputies gave it."""
-        has_deputies = len(self._trust.issuers) > 1
+        has_deputies = len(self.trust.issuers) > 1
         return former.version + (DEPUTYS_VERSIONS_MAX if has_deputies else 1)
 
     def replace_account(self, present: AccountCert, data: bytes) -> None:
@@ -210,7 +210,7 @@ class Certifier:
 
     def verified_account(self, data: bytes) -> AccountCert:
         """Verify what somebody shows; raises AuthenticityError, PeerError."""
-        return self._trust.verify_account(data, self._world.clock.wall_ms())
+        return self.trust.verify_account(data, self._world.clock.wall_ms())
 
     def leaf(self, node_key: bytes, node_id: NodeId, now: int) -> bytes:
         """Return an X.509 certificate for a node."""
@@ -226,7 +226,7 @@ class Certifier:
         """Return the account that asks for one more machine; raises NotPermitted."""
         member = self._register.account(request.name)
         now = self._world.clock.wall_ms()
-        known = None if member is None else self._trust.verify_account(member.certificate, now)
+        known = None if member is None else self.trust.verify_account(member.certificate, now)
         standing = self._register.standing(request.name)
         if standing is not None and standing.state in {State.REMOVED, State.TRANSFERRED}:
             raise NotPermitted("this account was removed from the organisation")
@@ -248,7 +248,7 @@ class Certifier:
 
     def asking_for_secret(self, request: bytes) -> Asking:
         """Return who asks for the organisation's secret; raises as `open_secret_request`."""
-        return open_secret_request(request, self._trust, self._world.clock.wall_ms())
+        return open_secret_request(request, self.trust, self._world.clock.wall_ms())
 
     def _log_statement(self, subject: bytes, key: bytes) -> int:
         """Enter who was certified with which key; return the place in the certified log."""

@@ -133,7 +133,7 @@ class Deputy:
             return None
         account = self._issuers.trust.verify_account(asked.account, now)
         is_out = self._issuers.is_account_revoked(asked.account, account)
-        return None if is_out else account
+        return None if is_out or self._issuers.is_key_succeeded(account) else account
 
     def _renewed_node(self, present: NodeCert, mine: IssuerCert, now: int) -> bytes:
         lifetimes = self._lifetimes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from epost.daemon.authority.log_publication import LogPublication
@@ -19,9 +20,15 @@ class LogNotPublished:
     reason: str
 
 
-async def publish_log(log: LogPublication, node: Node, observer: Observer) -> None:
-    """Bring into the ring what was entered in the log since the last time."""
-    while (step := log.next_step()) is not None:
+async def publish_log(
+    log: LogPublication,
+    node: Node,
+    observer: Observer,
+    *,
+    waits: Callable[[], bool] = lambda: False,
+) -> None:
+    """Bring into the ring what was entered in the log since the last time, unless it waits."""
+    while not waits() and (step := log.next_step()) is not None:
         try:
             await node.blocks.extend(step.cluster, step.records, step.head)
             await node.blocks.insert(BlockKind.KEY, step.head)

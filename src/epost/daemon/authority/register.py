@@ -210,6 +210,17 @@ class Register:
         )
         return [Superseded(bytes(certificate), str(name)) for certificate, name in rows]
 
+    def succeed_key(self, key_hash: bytes, since: int, until: int) -> None:
+        """Remember, as long as a certificate may name it, an account key that another followed."""
+        entry = key_hash, since, until
+        self._database.execute("REPLACE INTO succeeded_key VALUES (?, ?, ?)", entry)
+
+    def succeeded_keys(self, now: int) -> Sequence[tuple[bytes, int]]:
+        """Return the hashes of such keys, and since when each is none any more."""
+        query = "SELECT hash, since FROM succeeded_key WHERE until > ? ORDER BY hash"
+        rows = self._database.execute(query, (now,))
+        return [(bytes(key_hash), int(since)) for key_hash, since in rows]
+
     def names_with(self, state: State, successor: str) -> Sequence[str]:
         """Return the names of which somebody is the successor in this way, the oldest first."""
         rows = self._database.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 SCHEMA = """
 CREATE TABLE invite (
@@ -36,6 +36,10 @@ CREATE TABLE named_account (
 INSERT INTO named_account SELECT name, account_id, certificate, member_tag FROM account;
 DROP TABLE account;
 ALTER TABLE named_account RENAME TO account;
+""",
+    4: """
+CREATE TABLE succeeded_key (
+  hash BLOB PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL);
 """,
 }
 """What makes a register of the next version of one: each is written once and never changed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from epost.crypto.certificates import DAY_MS, AccountCert, NodeCert, OrganisationTrust
+from epost.crypto.rekeying import follows
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.founding import Organisation
 from epost.daemon.authority.register import AccountRow, NodeRow, Register, State
@@ -53,7 +54,7 @@ class Renewals:
         asked = open_asked(request, self._trust, now, expired_ms_max=expired_ms_max)
         asking = asked.node
         try:
-            node = self._require_in_force(asking)
+            node = self.require_in_force(asking)
         except NotPermitted as error:
             return encode(Denied(str(error)))
         self._register.note_seen([node.node_id], now)
@@ -99,10 +100,15 @@ class Renewals:
             if certificate.version > 1 and now < certificate.not_before + PUBLISHED_MS
         ]
 
+    def fresh_keys(self, now: int) -> list[bytes]:
+        """Return those of them whose account was given other keys at some time."""
+        return [data for data in self.fresh(now) if self._opened[data].rekey_proof]
+
     def adopt(self, data: bytes, now: int) -> None:
         """Go on behind the certificate that a deputy gave an account while this daemon was away.
 
-        To be called inside a transaction. Nothing happens for other keys than the account has.
+        To be called inside a transaction. Nothing happens for other keys than the account has, or
+        those that followed them: a restored authority may not know of these.
         """
         try:
             shown = self._trust.verify_account(data, now)
@@ -112,8 +118,8 @@ class Renewals:
         if held is None:
             return
         present = self._certifier.opened_account(held.certificate)
-        has_same_keys = present.account_key == shown.account_key
-        if has_same_keys and shown.version >= present.version and data != held.certificate:
+        is_hers = present.account_key == shown.account_key or follows(shown, present)
+        if is_hers and shown.version >= present.version and data != held.certificate:
             self._certifier.replace_account(present, data)
 
     def _account_for(self, asked: Asked, member_tag: bytes) -> AccountRow | None:
@@ -132,7 +138,8 @@ class Renewals:
         known = self._certifier.opened_account(shown).name if shown else former[0]
         return self._register.account(known) if known in former else account
 
-    def _require_in_force(self, asking: NodeCert) -> NodeRow:
+    def require_in_force(self, asking: NodeCert) -> NodeRow:
+        """Return a machine that was not taken out; raises NotPermitted."""
         node = self._register.node(asking.node_id)
         if node is None or node.node_key != asking.node_key:
             raise NotPermitted("the authority does not know this machine")

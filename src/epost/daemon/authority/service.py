@@ -16,6 +16,7 @@ from epost.daemon.enrolment import EnrolmentServer, serve_enrolment
 from epost.daemon.logs import LoggingObserver
 from epost.foundation.ids import Address, NodeHandle
 from epost.foundation.ports import Observer
+from epost.rings.rekeying import is_rekey_request
 from epost.rings.renewal import is_renewal
 
 
@@ -67,6 +68,8 @@ class EnrolmentService:
 
     async def _enrol(self, request: bytes, host: str) -> bytes:
         async with self._one_at_a_time:
+            if is_rekey_request(request):
+                return self._authority.keys.answer(request)
             if is_renewal(request):
                 return self._authority.renew(request, at_the_port=True)
             return self._authority.enrol(request, self._contacts())

@@ -34,6 +34,7 @@ from epost.node.certified_watch import newest_head, records_from
 from epost.past.blocks import certificate_handle
 from epost.past.client import Conflict
 from epost.past.log_format import LOG_RECORD, open_head
+from epost.rings.rekeying import is_rekey_request
 from epost.rings.renewal import WARNED_BEFORE_MS
 from epost.rings.secret_request import is_secret_request
 
@@ -101,6 +102,8 @@ class AuthorityUpkeep:
     def _answer(self, request: bytes) -> bytes:
         if is_secret_request(request):
             return self._authority.secrets.answer(request)
+        if is_rekey_request(request):
+            return self._authority.keys.answer(request)
         return self._authority.renew(request)
 
     def _contacts(self) -> Sequence[NodeHandle]:
@@ -134,8 +137,9 @@ class AuthorityUpkeep:
                 self._looked_at.clear()
                 sight_at = loop.time() + SIGHTING_SECONDS
             await self._look_at_deputies()
-            await publish_log(self._authority.log, self._node, self._observer)
             await self._bring_accounts()  # first: who follows on a name, then that another is gone
+            log = self._authority.log
+            await publish_log(log, self._node, self._observer, waits=self._lacks_keys)
             if self._authority.look_again():
                 self._service.greet_anew()
             for block in self._authority.root_blocks:
@@ -217,6 +221,13 @@ class AuthorityUpkeep:
         reading = await self._node.blocks.lookup_latest(certificate_handle(name))
         if reading.block is not None:
             self._authority.members.end_in_ring(reading.block)
+
+    def _lacks_keys(self) -> bool:
+        """Must a certificate of other keys still be brought before the log says that there is one?
+
+        Else the member's machines could not see that it is by her own hand.
+        """
+        return any(c not in self._brought for c in self._authority.fresh_keys())
 
     async def _bring_accounts(self) -> None:
         """Bring into the ring what was certified here and no machine of the member may publish."""

@@ -90,6 +90,8 @@ class Word:
             standing = standings.get(old.name)
             if standing is not None and standing.state in {State.REMOVED, State.TRANSFERRED}:
                 yield Revocation(old.hash, Reason.REMOVED, standing.since)
+        for key_hash, since in self._register.succeeded_keys(now):
+            yield Revocation(key_hash, Reason.SUCCEEDED, since)
         for account in self._register.accounts():
             standing = standings.get(account.name)
             if standing is not None and standing.state is State.HELD:

@@ -242,9 +242,8 @@ def test_a_register_of_the_first_version_is_read_and_one_of_a_later_is_not(
     path = tmp_path / "register.db"
     Register(path).close()
     database = apsw.Connection(str(path))
-    database.execute(
-        "DROP TABLE setting; DROP TABLE seen; DROP TABLE standing; DROP TABLE superseded"
-    )
+    for table in ("setting", "seen", "standing", "superseded", "succeeded_key"):
+        database.execute(f"DROP TABLE {table}")
     database.execute("PRAGMA user_version=1")
     database.close()
     register = Register(path)
