@@ -24,10 +24,32 @@ def pdf_stream(
 
 def pdf(content: bytes, font: bytes = b"<< /Type /Font /Subtype /Type1 >>", *more: bytes) -> bytes:
     """A document of one page, with one font, `/F1`; `more` are objects from number 10 on."""
-    page = b"<< /Type /Page /Contents 2 0 R /Resources << /Font << /F1 3 0 R >> >> >>"
     return b"".join(
-        (b"%PDF-1.7\n", pdf_object(1, page), pdf_stream(2, content), pdf_object(3, font), *more)
+        (
+            b"%PDF-1.7\n",
+            pdf_object(1, _PAGE % 2),
+            pdf_stream(2, content),
+            pdf_object(3, font),
+            pdf_object(4, b"<< /Type /Catalog /Pages 5 0 R >>"),
+            pdf_object(5, b"<< /Type /Pages /Kids [ 1 0 R ] /Count 1 >>"),
+            *more,
+            b"trailer << /Root 4 0 R >>\nstartxref\n0\n%%EOF\n",
+        )
     )
+
+
+_PAGE = b"<< /Type /Page /Parent 5 0 R /Contents %d 0 R /Resources << /Font << /F1 3 0 R >> >> >>"
+
+
+def pdf_of_pages(*contents: bytes) -> bytes:
+    """A document of several pages."""
+    pages = b"".join(
+        pdf_object(10 + 2 * n, _PAGE % (11 + 2 * n)) + pdf_stream(11 + 2 * n, content)
+        for n, content in enumerate(contents)
+    )
+    kids = b" ".join(b"%d 0 R" % (10 + 2 * n) for n in range(len(contents)))
+    tree = pdf_object(5, b"<< /Type /Pages /Kids [ %b ] /Count %d >>" % (kids, len(contents)))
+    return pdf(b"", b"<< /Type /Font /Subtype /Type1 >>", pages, tree)
 
 
 def archive(*members: tuple[str, str], method: int = zipfile.ZIP_DEFLATED) -> bytes:

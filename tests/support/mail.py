@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 
 from epost.apps.mail.delivery_wishes import NO_WISHES, DeliveryWishes
 from epost.apps.mail.index import MailIndex
-from epost.apps.mail.ports import Follower, LogListener
-from epost.apps.mail.service import MailService, MailServices
+from epost.apps.mail.ports import Follower, LogListener, ReadFile
+from epost.apps.mail.service import MailService
+from epost.apps.mail.services import MailServices
 from epost.apps.mail.submission import Terms
 from epost.crypto.certificates import AccountCert
 from epost.crypto.signed import sign
@@ -34,6 +35,7 @@ from epost.post.message_store import Stored
 from epost.post.notices import Notice, SignedNotice
 from epost.post.notification import Sent
 from epost.post.references import Reference, Secrecy
+from epost.simulation.file_reading import read_here
 from epost.simulation.mail_index import SimulatedMailIndex
 
 ON_THREE = Durability(3, 3, ring_durable=True)
@@ -311,6 +313,7 @@ class Member:
     observer: Recorder = field(default_factory=Recorder)
     index: MailIndex = field(default_factory=SimulatedMailIndex)
     key: SigningKey = field(default_factory=lambda: SigningKey(bytes(32)))
+    read_file: ReadFile = read_here
 
     def __post_init__(self) -> None:
         self.messages = MemoryMessages(self.ring, self.entropy)
@@ -329,7 +332,7 @@ class Member:
             entropy=self.entropy,
             observer=self.observer,
         )
-        self.mail = MailService(services, self.index)
+        self.mail = MailService(services, self.index, read_file=self.read_file)
 
     async def start(self) -> None:
         await self.mail.start()

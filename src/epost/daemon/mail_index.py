@@ -54,6 +54,7 @@ from epost.daemon.mail_index_schema import (
     SCHEMA_VERSION,
     TABLES,
     UNRENDERED,
+    WITH_UNREAD_FILES,
 )
 from epost.daemon.mail_index_texts import SearchedTexts
 from epost.foundation.codec import encode
@@ -162,6 +163,8 @@ class SqliteMailIndex:
             self._db.executemany(PUT_CONTENT, map(content_row, batch.mails))
             for email, rendition in batch.renditions:
                 self._put_rendition(email, rendition)
+            for email, text in batch.file_texts:
+                self._texts.add_file_text(email, text)
             self._db.executemany(PUT_PLACEMENT, map(placement_row, batch.placements))
             # Far cheaper: these touch none of the indexes that are ordered by names.
             self._db.executemany(PUT_NUMBER, map(number_row, batch.numbered))
@@ -253,6 +256,11 @@ class SqliteMailIndex:
     def unrendered(self, limit: int, after: int = 0) -> Sequence[tuple[int, bytes]]:
         with self._errors():
             return [(key, email) for key, email in self._db.execute(UNRENDERED, (after, limit))]
+
+    def with_unread_files(self, after: int = 0) -> tuple[int, bytes] | None:
+        with self._errors():
+            found: tuple[int, bytes] | None = self._db.execute(WITH_UNREAD_FILES, (after,)).get
+            return found
 
     def contents_of_mails(
         self, limit: int, after: int = 0, *, in_folders: bool

@@ -25,6 +25,13 @@ _NARROW_BY_EMAIL = """
 DROP INDEX by_email;
 CREATE INDEX by_email ON placement (email) WHERE email != name;
 """
+# Whatever may be a file that is read: who reads it finds out, and whether it has been read already
+# does no harm.
+_UNREAD_FILES = """
+CREATE TABLE unread_files (key INTEGER PRIMARY KEY);
+INSERT INTO unread_files
+SELECT key FROM structure WHERE instr(lower(body), '"application"');
+"""
 
 
 def bring_up_to_date(db: apsw.Connection) -> None:
@@ -35,10 +42,12 @@ def bring_up_to_date(db: apsw.Connection) -> None:
     version = db.pragma("user_version")
     if version == 0:
         db.execute(SCHEMA)
-    elif version in {WITHOUT_ANNOTATIONS, ALL_BY_EMAIL}:
+    elif WITHOUT_ANNOTATIONS <= version < SCHEMA_VERSION:
         if version == WITHOUT_ANNOTATIONS:
             _add_annotations(db)
-        db.execute(_NARROW_BY_EMAIL)
+        if version <= ALL_BY_EMAIL:
+            db.execute(_NARROW_BY_EMAIL)
+        db.execute(_UNREAD_FILES)
     else:
         raise MailIndexDamaged(f"it is of version {version}, not {SCHEMA_VERSION}")
     db.pragma("user_version", SCHEMA_VERSION)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 # What is read for whole folders stands in narrow tables of its own: a page that is not read needs
 # no decryption, and mails that came one after the other lie side by side. `mail.key` is the
@@ -27,6 +27,7 @@ CREATE TABLE searched_header (key INTEGER PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE searched_field (
   field TEXT, key INTEGER, value TEXT NOT NULL, PRIMARY KEY (field, key)) WITHOUT ROWID;
 CREATE TABLE searched_body (key INTEGER PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE unread_files (key INTEGER PRIMARY KEY);
 CREATE TABLE placement (
   key INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, email BLOB, folder BLOB NOT NULL,
   uid INTEGER, is_unseen INTEGER NOT NULL, is_waiting INTEGER NOT NULL,
@@ -43,7 +44,7 @@ SEARCHED_FIELDS = ("subject", "from", "to", "cc")
 TABLES = (
     *("state", "folder", "subscription", "annotation", "mail", "content", "placement", "vanished"),
     *("envelope", "structure", "header"),
-    *("searched_header", "searched_field", "searched_body"),
+    *("searched_header", "searched_field", "searched_body", "unread_files"),
 )
 
 PUT_MAIL = """
@@ -82,6 +83,9 @@ _LIVES = """(
 UNRENDERED = f"""
 SELECT m.key, m.email FROM mail m WHERE NOT m.is_rendered AND m.key > ? AND {_LIVES}
 ORDER BY m.key LIMIT ?"""  # noqa: S608 - our own words
+WITH_UNREAD_FILES = f"""
+SELECT m.key, m.email FROM unread_files u JOIN mail m ON m.key = u.key
+WHERE u.key > ? AND {_LIVES} ORDER BY u.key LIMIT 1"""  # noqa: S608 - our own words
 CONTENTS_IN_FOLDERS = f"""
 SELECT m.key, c.value FROM mail m JOIN content c ON c.key = m.key WHERE m.key > ? AND {_LIVES}
 ORDER BY m.key LIMIT ?"""  # noqa: S608 - our own words

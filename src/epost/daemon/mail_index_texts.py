@@ -18,6 +18,10 @@ from epost.daemon.mail_index_schema import SEARCHED_FIELDS
 
 _IN_HEADER = "SELECT key, value FROM searched_header WHERE instr(value, ?) AND key "
 _IN_BODY = "SELECT key, value FROM searched_body WHERE instr(value, ?) AND key "
+_ADD_TO_BODY = """
+UPDATE searched_body SET value = value || char(10) || ?
+WHERE key = (SELECT key FROM mail WHERE email = ?)"""
+_FILES_ARE_READ = "DELETE FROM unread_files WHERE key = (SELECT key FROM mail WHERE email = ?)"
 _IN_FIELD = "SELECT key, value FROM searched_field WHERE field = ? AND instr(value, ?) AND key "
 
 
@@ -32,7 +36,8 @@ class RowsAt(Protocol):
 
 
 class SearchedTexts:
-    """The tables `searched_header`, `searched_field` and `searched_body`."""
+    """The tables `searched_header`, `searched_field` and `searched_body`, and `unread_files`: the
+    mails whose `searched_body` has not got the text of their files yet."""
 
     def __init__(self, db: apsw.Connection, rows_at: RowsAt) -> None:
         self._db = db
@@ -47,6 +52,14 @@ class SearchedTexts:
             "INSERT OR REPLACE INTO searched_field VALUES (?, ?, ?)",
             ((field, key, value) for field, value in _fields(header)),
         )
+        if rendition.brings_files:
+            execute("INSERT OR IGNORE INTO unread_files VALUES (?)", (key,))
+
+    def add_file_text(self, email: bytes, text: str) -> None:
+        """Enter what was read of the files of a mail, in the caller's transaction."""
+        if text:
+            self._db.execute(_ADD_TO_BODY, (text, email))
+        self._db.execute(_FILES_ARE_READ, (email,))
 
     def containing(self, match: TextMatch, positions: Collection[int]) -> frozenset[int]:
         """Return those of these mails whose text matches."""

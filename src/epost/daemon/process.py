@@ -30,6 +30,7 @@ from epost.daemon.certified_alarm import alarm_advice, make_watch
 from epost.daemon.config import NodeConfig, parse_address
 from epost.daemon.control import Command, ControlServer, socket_path
 from epost.daemon.counters import EventCounters
+from epost.daemon.file_reading.reader import FileReadingProcess
 from epost.daemon.files import make_private_folder
 from epost.daemon.folder import Membership, NodeFolder
 from epost.daemon.inspecting import InspectionJob
@@ -291,6 +292,8 @@ class Daemon:
         secrets = self._folder.read_device_secrets(passphrase)
         key = derive(secrets.log_seed, "key/index").key
         offload = ThreadOffload(self._executor)
+        read_file = FileReadingProcess()
+        self._stack.push_async_callback(read_file.close)
         return UserOfNode(
             account_certificate=self._membership.account,
             secrets=secrets,
@@ -298,6 +301,7 @@ class Daemon:
             first_blocks=[(BlockKind(b.kind), b.data) for b in self._membership.first_blocks],
             open_index=lambda: open_mail_index(self._folder.index, key, self._observer),
             offload=offload,
+            read_file=read_file,
             spool=DiskSpool(self._folder.spool, offload, self._config.mail.message_size_max),
         )
 

@@ -10,7 +10,8 @@ import asyncio
 from contextlib import suppress
 from typing import ClassVar
 
-from epost.apps.mail.service import MailService, MailServices
+from epost.apps.mail.service import MailService
+from epost.apps.mail.services import MailServices
 from epost.crypto.versioned import open_key_block
 from epost.foundation.errors import RefusedError
 from epost.foundation.ids import BlockKind, NodeHandle
@@ -251,7 +252,9 @@ class Node:
 
     def _make_mail(self, user: UserOfNode, post: Post) -> MailService:
         services = self._mail_services(user, post)
-        return MailService(services, user.open_index(), offload=user.offload)
+        return MailService(
+            services, user.open_index(), offload=user.offload, read_file=user.read_file
+        )
 
     def _mail_services(self, user: UserOfNode, post: Post) -> MailServices:
         services = post.services

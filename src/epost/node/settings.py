@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from epost.apps.mail.index import MailIndex
-from epost.apps.mail.ports import Offload
+from epost.apps.mail.ports import Offload, ReadFile, read_nothing
 from epost.crypto.certificates import OrganisationTrust
 from epost.crypto.signing import SigningKey
 from epost.foundation.ids import BlockKind, NodeHandle
@@ -68,4 +68,5 @@ class UserOfNode:
     first_blocks: Sequence[tuple[BlockKind, bytes]] = field(repr=False)
     open_index: Callable[[], MailIndex]
     offload: Offload
+    read_file: ReadFile = read_nothing
     spool: Spool = IN_MEMORY

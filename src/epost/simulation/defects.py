@@ -258,7 +258,9 @@ class _CopyingMail(MailService):
 class _CopyingNode(Node):
     def _make_mail(self, user: UserOfNode, post: Post) -> MailService:
         services = self._mail_services(user, post)
-        return _CopyingMail(services, user.open_index(), offload=user.offload)
+        return _CopyingMail(
+            services, user.open_index(), offload=user.offload, read_file=user.read_file
+        )
 
 
 SOUND = Defect("", None, "nothing is broken on purpose")

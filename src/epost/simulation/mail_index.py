@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 import msgspec
@@ -79,10 +80,19 @@ class SimulatedMailIndex:
             self._contents[facts.email] = content
             self._emails.setdefault(facts.position, facts.email)
         self._renditions.update(batch.renditions)
+        for email, text in batch.file_texts:
+            self._add_file_text(email, text)
         for placement, modseq in (*batch.placements, *batch.flagged, *batch.numbered):
             self._put_placement(placement, modseq)
         for folder, modseq, uid in batch.vanished:
             self._vanished[folder].append((modseq, uid))
+
+    def _add_file_text(self, email: bytes, text: str) -> None:
+        known = self._renditions.get(email)
+        if known is None:
+            return
+        body_text = f"{known.body_text}\n{text}" if text else known.body_text
+        self._renditions[email] = replace(known, body_text=body_text, brings_files=False)
 
     def _put_placement(self, placement: Placement, modseq: int) -> None:
         known = self._placements.get(placement.name)
@@ -158,6 +168,15 @@ class SimulatedMailIndex:
             if position > after and email not in self._renditions and self._is_in_a_folder(email)
         )
         return list(islice(waiting, limit))
+
+    def with_unread_files(self, after: int = 0) -> tuple[int, bytes] | None:
+        waiting = (
+            (position, email)
+            for position, email in sorted(self._emails.items())
+            if position > after and email in self._renditions
+            if self._renditions[email].brings_files and self._is_in_a_folder(email)
+        )
+        return next(waiting, None)
 
     def contents_of_mails(
         self, limit: int, after: int = 0, *, in_folders: bool

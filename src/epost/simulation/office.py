@@ -21,6 +21,7 @@ from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNo
 from epost.post.devices import DeviceSecrets
 from epost.simulation.contents import Contents
 from epost.simulation.defects import Defect
+from epost.simulation.file_reading import read_here
 from epost.simulation.host import SimulatedHost, World
 from epost.simulation.mail_index import SimulatedMailIndex
 from epost.simulation.network import NetworkConfig
@@ -224,6 +225,7 @@ class Machine:
             first_blocks=self.account.first_blocks,
             open_index=lambda: self._index,
             offload=in_the_loop,
+            read_file=read_here,
         )
 
 

@@ -8,8 +8,8 @@ import apsw
 import pytest
 
 from epost.apps.mail.fold import FIRST, INBOX_ID, Annotation, Placement
-from epost.apps.mail.index import Batch, IndexState, MailFacts, MailIndexDamaged
-from epost.apps.mail.mailbox import MailTime
+from epost.apps.mail.index import Batch, IndexState, MailFacts, MailIndexDamaged, Rendition
+from epost.apps.mail.mailbox import MailTime, Rendered
 from epost.apps.mail.observed import MailIndexDiscarded
 from epost.apps.mail.records import Inline
 from epost.daemon.mail_index import CHECKPOINT_PAGES, SqliteMailIndex, open_mail_index
@@ -24,7 +24,8 @@ from tests.support.mail import Recorder
 
 KEY = bytes(range(32))
 STATE = IndexState(b"n" * 16, 7, applied=3)
-AS_BEFORE = """
+WITHOUT_FILES = "DROP TABLE unread_files;"
+AS_BEFORE = f"""{WITHOUT_FILES}
 DROP INDEX by_email; CREATE INDEX by_email ON placement (email) WHERE email IS NOT NULL;"""
 SECRET = b"a very private text"
 
@@ -111,6 +112,29 @@ def test_an_index_with_every_mail_by_name_goes_on_and_finds_the_copies(tmp_path:
     assert list(index.places_of([b"e" * 16])) == [b"e" * 16, b"c" * 16]
     assert index.contents_of_mails(9, in_folders=True) == [(1, Inline(b"x"))]
     assert index.state() == STATE
+    assert not recorder.events
+    index.close()
+
+
+def test_an_index_without_the_text_of_files_goes_on_and_has_them_read(tmp_path: Path) -> None:
+    path, recorder = tmp_path / "mail.db", Recorder()
+    former = open_mail_index(path, KEY, recorder)
+    bodies = {
+        1: b'(("text" "plain" NIL NIL NIL "7bit" 1 1)("APPLICATION" "pdf" NIL NIL NIL "8bit" 1))',
+        2: b'("text" "plain" NIL NIL NIL "7bit" 1 1)',
+    }
+    for number, body in bodies.items():
+        email = number.to_bytes(16, "big")
+        facts = MailFacts(email, 5, MailTime(1), position=number)
+        rendition = Rendition(Rendered(b"()", body, body), b"", None, "", "")
+        home = [(Placement(email, email, INBOX_ID), 2)]
+        former.commit(Batch(STATE, [(facts, Inline(b"x"))], [(email, rendition)], placements=home))
+    former._db.execute(WITHOUT_FILES)
+    former._db.pragma("user_version", 5)
+    former.close()
+    index = open_mail_index(path, KEY, recorder)
+    assert index.with_unread_files() == (1, (1).to_bytes(16, "big"))
+    assert index.with_unread_files(1) is None
     assert not recorder.events
     index.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -292,6 +293,30 @@ def test_texts_are_found_without_case(index: MailIndex, match: TextMatch, found:
     texts = [(name(1), rendition()), (name(2), rendition("trip", "in sweden"))]
     index.commit(Batch(STATE, renditions=texts))
     assert index.containing(match, (1, 2, 3)) == found
+
+
+def test_what_is_read_of_files_is_found_and_they_wait_no_longer(reopen: Open) -> None:
+    index = reopen()
+    fill(index, place(1, 1), place(2, 2), place(3, 3), place(4))
+    waiting = replace(rendition(), brings_files=True)
+    index.commit(Batch(STATE, renditions=[(name(n), waiting) for n in (2, 3)]))
+    index.commit(Batch(STATE, renditions=[(name(1), rendition())]))
+    assert index.with_unread_files() == (2, name(2))
+    assert index.with_unread_files(2) == (3, name(3))
+    index.commit(Batch(STATE, file_texts=[(name(2), "invoice 4711"), (name(3), "")]))
+    index = reopen()
+    assert index.with_unread_files() is None
+    for text, found in (("4711", {2}), ("at noon", {1, 2, 3})):
+        assert index.containing(TextMatch(TextPlace.BODY, text), (1, 2, 3)) == found
+    index.commit(Batch(STATE, file_texts=[(b"unknown", "text")]))
+
+
+def test_files_of_mails_in_no_folder_wait_for_nobody(index: MailIndex) -> None:
+    fill(index, place(1, 1))
+    index.commit(Batch(STATE, renditions=[(name(1), replace(rendition(), brings_files=True))]))
+    gone = msgspec.structs.replace(place(1), is_expunged=True)
+    index.commit(Batch(STATE, placements=[(gone, 3)]))
+    assert index.with_unread_files() is None
 
 
 def test_counting_from_a_uid(index: MailIndex) -> None:

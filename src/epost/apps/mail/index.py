@@ -92,6 +92,8 @@ class Rendition:
     header_text: str
     """One decoded field a line, `name:value`."""
     body_text: str
+    brings_files: bool = False
+    """Their text is read after the mail shows, and follows `body_text`."""
 
 
 class PlacedMail(msgspec.Struct, frozen=True, gc=False):
@@ -110,6 +112,8 @@ class Batch:
     mails: list[tuple[MailFacts, Content]] = field(default_factory=list)
     """`sent` is written with the rendition."""
     renditions: list[tuple[bytes, Rendition]] = field(default_factory=list)
+    file_texts: list[tuple[bytes, str]] = field(default_factory=list)
+    """Of mails whose files have been read: they wait no longer."""
     placements: list[tuple[Placement, int]] = field(default_factory=list)
     """New ones, and those with another folder or number; with the MODSEQ of the last change that
     shows."""
@@ -214,6 +218,13 @@ class BacklogIndex(Protocol):
         """Return (position, mail) of mails without rendition, behind a position.
 
         Those that are in no folder any more need none: their octets may be gone.
+        """
+        ...
+
+    def with_unread_files(self, after: int = 0) -> tuple[int, bytes] | None:
+        """Return (position, mail) of the next mail whose files wait to be read, if any.
+
+        Those that are in no folder any more need not be.
         """
         ...
 

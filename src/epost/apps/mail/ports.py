@@ -14,6 +14,7 @@ from collections.abc import (
 )
 from typing import Any, Protocol, TypeVar
 
+from epost.apps.mail.attached.kinds import FileKind
 from epost.crypto.certificates import AccountCert
 from epost.past.durability import Durability
 from epost.post.accounts import Contact
@@ -175,6 +176,22 @@ class Offload(Protocol):
 async def in_the_loop(work: Callable[[], T]) -> T:
     """Run it here: for simulations, which know no threads."""
     return work()
+
+
+class ReadFile(Protocol):
+    """Reads attached files for their text, where a hostile one does no harm."""
+
+    async def __call__(self, kind: FileKind, octets: bytes) -> str:
+        """Return the text, as far as it could be read; empty if there is none.
+
+        Takes seconds at most. Raises UnavailableError if no file can be read at present.
+        """
+        ...
+
+
+async def read_nothing(kind: FileKind, octets: bytes) -> str:
+    """Say that no file has a text."""
+    return ""
 
 
 async def work_on(size: int, work: Callable[[], T], offload: Offload) -> T:

@@ -13,37 +13,32 @@ import msgspec
 
 from epost.apps.mail.backlog import Backlog
 from epost.apps.mail.contents import content_of
+from epost.apps.mail.file_texts import FileTexts
 from epost.apps.mail.folder_rows import FolderRows
 from epost.apps.mail.folders import MailFolders
 from epost.apps.mail.inbox import MailInbox
 from epost.apps.mail.index import IndexState, MailIndex
 from epost.apps.mail.journal import MODSEQS_RESERVED, Journal
 from epost.apps.mail.ledger import Ledger
-from epost.apps.mail.mail_store import MailStore, Messages
+from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.moved_names import MovedNames
 from epost.apps.mail.observed import MailIndexCaughtUp, MailIndexStuck
 from epost.apps.mail.open_folder import OpenFolder
 from epost.apps.mail.ports import (
-    DeviceLog,
-    LogSnapshots,
-    Names,
     Offload,
     Origin,
-    Reading,
-    RunStory,
-    Sending,
-    Siblings,
+    ReadFile,
     in_the_loop,
+    read_nothing,
 )
 from epost.apps.mail.records import ModseqRange, Numbering, Record, decode_record, encode_record
 from epost.apps.mail.references import MailReferences, SentContents
 from epost.apps.mail.reports import DeliveryReports
+from epost.apps.mail.services import MailServices
 from epost.apps.mail.snapshot_use import OwnSnapshot, SnapshotUse
 from epost.apps.mail.submission import MailSubmission
 from epost.apps.mail.writing import MailWriter
 from epost.foundation.errors import EpostError, PeerError, UnavailableError
-from epost.foundation.ports import Clock, Entropy, Observer
-from epost.foundation.spool import IN_MEMORY, Spool
 from epost.post.app_ids import AppId
 from epost.post.log_records import Entry
 
@@ -54,24 +49,6 @@ FIRST_MODSEQ = 2
 """An empty folder reports 1, and what changes must be newer than what was reported."""
 SHORT_RECORD_BYTES = 64
 """No `ModseqRange` or `Numbering` is longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class MailServices:
-    """What the application is given: POST's services and the world."""
-
-    log: DeviceLog
-    siblings: Siblings
-    messages: Messages
-    sending: Sending
-    names: Names
-    clock: Clock
-    entropy: Entropy
-    observer: Observer
-    snapshots: LogSnapshots | None = None
-    reading: Reading | None = None
-    run_story: RunStory = asyncio.ensure_future
-    spool: Spool = IN_MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +74,12 @@ class MailService:
     """Who changes mails; simulations put a twin in its place that does it wrong."""
 
     def __init__(
-        self, services: MailServices, index: MailIndex, *, offload: Offload = in_the_loop
+        self,
+        services: MailServices,
+        index: MailIndex,
+        *,
+        offload: Offload = in_the_loop,
+        read_file: ReadFile = read_nothing,
     ) -> None:
         """`offload` runs what takes long on a thread, where there are any."""
         self.index = index
@@ -116,6 +98,14 @@ class MailService:
         self._journal = Journal(services.log, self._ledger)
         self._snapshots = SnapshotUse(services.snapshots, self._ledger, lambda: self._is_live)
         self._backlog = self._make_backlog()
+        self._file_texts = FileTexts(
+            index=index,
+            ledger=self._ledger,
+            store=self._store,
+            read_file=read_file,
+            offload=offload,
+            observer=services.observer,
+        )
         self.mailbox = self._make_mailbox()
         self.moved = MovedNames(
             names=services.names,
@@ -209,6 +199,7 @@ class MailService:
         self._log.register(AppId.MAIL, self._on_logged)
         await self._catch_up()
         self._run(self._backlog.run())
+        self._run(self._file_texts.run())
         self._services.siblings.take_snapshots(AppId.MAIL, self._snapshots)
         self._services.siblings.register(AppId.MAIL, self)
         self._snapshots.start()
@@ -284,7 +275,7 @@ class MailService:
     async def _catch_up(self) -> None:
         while not await self._has_caught_up():
             pass  # the log went on in another incarnation meanwhile
-        self._ledger.release(self._backlog.wake)
+        self._ledger.release(self._backlog.wake, self._file_texts.wake)
         await self._backlog.number_everything()
         self._ledger.tidy()
         self._backlog.wake()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from epost.apps.mail.attached.kinds import FILE_BYTES_MAX, FileKind, kind_of
 from epost.apps.mail.attached.markup import text_of_html
-from epost.apps.mail.attached.reading import FILE_BYTES_MAX, reader_of
 from epost.apps.mail.mailbox import TextMatch, TextPlace
 from epost.apps.mail.mime.addresses import mailboxes
-from epost.apps.mail.mime.decoding import decoded, leaf_text
+from epost.apps.mail.mime.decoding import leaf_text
 from epost.apps.mail.mime.headers import (
     HEADER_BYTES_READ_MAX,
     HeaderFields,
@@ -19,7 +19,7 @@ from epost.apps.mail.mime.structure import Part, PartKind
 from epost.foundation.octets import Octets
 
 BODY_CHARACTERS_MAX = 256 * 1024
-"""Text of a mail beyond this is not searched."""
+"""Text of a mail beyond this is not searched, nor text of its files beyond as much again."""
 _ADDRESS_FIELDS = frozenset({"from", "to", "cc", "bcc"})
 
 
@@ -35,11 +35,14 @@ def header_text(fields: HeaderFields) -> str:
         if name in _ADDRESS_FIELDS and "(" in value
         for mailbox in mailboxes(value)
     )
-    return _searchable("".join(f"{name}: {value}\n" for name, value in (*decoded, *plain)))
+    return searchable("".join(f"{name}: {value}\n" for name, value in (*decoded, *plain)))
 
 
 def body_text(octets: Octets, mail: Part) -> str:
-    """Return the text of a mail and its attachments as it is searched: decoded and case-folded."""
+    """Return the text of a mail as it is searched: decoded and case-folded.
+
+    Of files that are read for their text only the names are in it.
+    """
     pieces: list[str] = []
     room = BODY_CHARACTERS_MAX
     for piece in _texts(octets, mail):
@@ -47,12 +50,16 @@ def body_text(octets: Octets, mail: Part) -> str:
         room -= len(piece)
         if room <= 0:
             break
-    return _searchable("\n".join(pieces))
+    return searchable("\n".join(pieces))
 
 
-def brings_files(mail: Part) -> bool:
-    """Whether a mail has files whose text is read, which takes longer than the rest."""
-    return any(reader_of(part.content) for part in mail.leaves())
+def files_to_read(mail: Part) -> Iterator[tuple[FileKind, Part]]:
+    """Yield the files of a mail that are read for their text, after the mail shows."""
+    for part in mail.leaves():
+        kind = kind_of(part.content)
+        is_text = part.content.media_type.startswith("text/")
+        if kind is not None and not is_text and len(part.body) <= FILE_BYTES_MAX:
+            yield kind, part
 
 
 def matches(match: TextMatch, header: str, body: str) -> bool:
@@ -85,10 +92,9 @@ def _leaf_texts(octets: Octets, part: Part) -> Iterator[str]:
     if content.media_type.startswith("text/"):
         text = leaf_text(octets, part, BODY_CHARACTERS_MAX)
         yield text_of_html(text) if content.media_type == "text/html" else text
-    elif (read := reader_of(content)) and len(part.body) <= FILE_BYTES_MAX:
-        yield read(decoded(part.body.cut(octets), content.encoding), BODY_CHARACTERS_MAX)
 
 
-def _searchable(text: str) -> str:
+def searchable(text: str) -> str:
+    """Return a text case-folded, with what is no character replaced."""
     valid = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return valid.casefold()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-
 import pytest
 
-from epost.apps.mail.attached.reading import FILE_BYTES_MAX
+from epost.apps.mail.attached.kinds import FILE_BYTES_MAX, FileKind
 from epost.apps.mail.mime.headers import read_fields
 from epost.apps.mail.mime.structure import parse_structure
-from epost.apps.mail.text_search import BODY_CHARACTERS_MAX, body_text, header_text
-from tests.support.attached_files import pdf
+from epost.apps.mail.text_search import (
+    BODY_CHARACTERS_MAX,
+    body_text,
+    files_to_read,
+    header_text,
+)
 
 
 def body_of(octets: bytes) -> str:
@@ -79,16 +81,22 @@ def test_html_is_searched_as_it_is_shown() -> None:
     assert "grüsse an alle" in body_of(octets)
 
 
-@pytest.mark.parametrize("kind", [b"application/pdf", b"application/octet-stream; name=report.PDF"])
-def test_the_text_of_a_pdf_is_searched_whatever_it_is_called(kind: bytes) -> None:
-    content = base64.encodebytes(pdf(b"BT (Invoice 4711) Tj ET"))
-    assert "invoice 4711" in body_of(leaf(content, b"base64", kind))
+def test_files_that_are_read_later_stand_there_with_their_names() -> None:
+    octets = leaf(b"%PDF-1.7", kind=b"application/pdf; name=Report.PDF")
+    assert body_of(octets) == "report.pdf"
+    assert [kind for kind, _ in files_to_read(parse_structure(octets))] == [FileKind.PDF]
 
 
-def test_of_a_large_file_the_name_alone_is_searched() -> None:
-    content = pdf(b"BT (Invoice 4711) Tj ET") + b" " * FILE_BYTES_MAX
-    text = body_of(leaf(content, b"8bit", b"application/pdf; name=large.pdf"))
-    assert text == "large.pdf"
+@pytest.mark.parametrize(
+    "octets",
+    [
+        leaf(b"x" * (FILE_BYTES_MAX + 1), kind=b"application/pdf"),
+        leaf(b"x", kind=b"text/plain; name=notes.pdf"),
+        leaf(b"x", kind=b"image/png"),
+    ],
+)
+def test_what_is_too_large_and_what_is_no_such_file_is_not_read_later(octets: bytes) -> None:
+    assert not list(files_to_read(parse_structure(octets)))
 
 
 def test_only_so_much_of_a_mail_is_searched() -> None:

@@ -1,5 +1,6 @@
-"""The text of attached files, as it is searched: plain text, HTML, office documents, PDF.
+"""The text of attached files, as it is searched: HTML, office documents, PDF.
 
-Files come from strangers. Whatever they say about themselves, reading takes time linear in what
-is read, every inflation is bounded, nothing is looked up elsewhere, and nothing raises.
+`kinds` says which files are read, `reading` reads them. Files come from strangers: PDF and office
+documents are read behind the port `ReadFile` (`apps.mail.ports`), in a process that has nothing
+to lose.
 """

@@ -1,36 +1,39 @@
-"""Which reader reads which file."""
+"""Reads attached files; for a process that may be ended at any moment.
 
-from collections.abc import Callable
+A hostile file can make the libraries here raise anything, or take all the time and memory there
+is: the daemon never imports this module.
+"""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_never
+
+from epost.apps.mail.attached.kinds import FileKind
 from epost.apps.mail.attached.office import text_of_office
-from epost.apps.mail.attached.pdf import text_of_pdf
-from epost.apps.mail.mime.content import Content
-
-FILE_BYTES_MAX = 16 * 1024 * 1024
-"""Encoded octets of a file beyond this: only its name is searched."""
-
-Reader = Callable[[bytes, int], str]
-"""Reads a decoded file, up to a number of characters."""
-
-_OFFICE = (
-    "application/vnd.openxmlformats-officedocument.",
-    "application/vnd.oasis.opendocument.",
-    "application/vnd.ms-word.document.macroenabled",
-    "application/vnd.ms-excel.sheet.macroenabled",
-)
-_BY_ENDING: dict[str, Reader] = {
-    "pdf": text_of_pdf,
-    **dict.fromkeys(("docx", "docm", "xlsx", "xlsm", "pptx", "odt", "ods", "odp"), text_of_office),
-}
+from epost.apps.mail.attached.pdf import pages_of_pdf
 
 
-def reader_of(content: Content) -> Reader | None:
-    """Return what reads a file, by its type; by its name if the type says nothing.
+def read_pieces(kind: FileKind, octets: bytes, characters_max: int) -> Iterator[str]:
+    """Yield the text of a file as it is found, not more than so many characters.
 
-    Some programs call all that they attach application/octet-stream.
+    What cannot be read ends it: what was found before stands.
     """
-    if content.media_type == "application/pdf":
-        return text_of_pdf
-    if content.media_type.startswith(_OFFICE):
-        return text_of_office
-    return _BY_ENDING.get((content.file_name or "").rpartition(".")[2].lower())
+    room = characters_max
+    try:
+        for piece in _pieces(kind, octets, characters_max):
+            yield piece[:room]
+            room -= len(piece)
+            if room <= 0:
+                return
+    except Exception:
+        return
+
+
+def _pieces(kind: FileKind, octets: bytes, characters_max: int) -> Iterator[str]:
+    match kind:
+        case FileKind.PDF:
+            return pages_of_pdf(octets)
+        case FileKind.OFFICE:
+            return iter((text_of_office(octets, characters_max),))
+    assert_never(kind)

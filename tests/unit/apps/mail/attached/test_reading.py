@@ -1,33 +1,43 @@
-"""Which files are read."""
+"""Reading files: what is found until a limit, or until something is wrong, is the text."""
 
 from __future__ import annotations
 
 import pytest
 
-from epost.apps.mail.attached.office import text_of_office
-from epost.apps.mail.attached.pdf import text_of_pdf
-from epost.apps.mail.attached.reading import Reader, reader_of
-from epost.apps.mail.mime.content import read_content
-from epost.apps.mail.mime.headers import read_fields
-
-WORD = b"application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+from epost.apps.mail.attached.kinds import FileKind
+from epost.apps.mail.attached.reading import read_pieces
+from tests.support.attached_files import archive, pdf, pdf_object, pdf_of_pages
 
 
-@pytest.mark.parametrize(
-    ("content_type", "reader"),
-    [
-        (b"application/pdf", text_of_pdf),
-        (WORD, text_of_office),
-        (b"application/vnd.oasis.opendocument.text", text_of_office),
-        (b"application/octet-stream; name=Minutes.ODT", text_of_office),
-        (b"application/octet-stream; name=a.b.pdf", text_of_pdf),
-        (b"application/octet-stream; name=pdf.exe", None),
-        (b"application/octet-stream", None),
-        (b"image/png; name=x", None),
-    ],
-)
-def test_a_file_is_read_by_its_type_or_by_its_name(
-    content_type: bytes, reader: Reader | None
-) -> None:
-    fields = read_fields(b"Content-Type: " + content_type + b"\r\n\r\n")
-    assert reader_of(read_content(fields)) is reader
+def text(kind: FileKind, octets: bytes, characters_max: int = 1000) -> str:
+    return "|".join(piece.strip() for piece in read_pieces(kind, octets, characters_max))
+
+
+def test_the_pages_of_a_pdf_are_read_one_after_the_other() -> None:
+    assert text(FileKind.PDF, pdf(b"BT /F1 12 Tf (Hello) Tj ET")) == "Hello"
+    pages = pdf_of_pages(b"BT (Hello) Tj ET", b"BT (World) Tj ET")
+    assert text(FileKind.PDF, pages) == "Hello|World"
+
+
+def test_office_documents_are_read() -> None:
+    octets = archive(("content.xml", "<text:p>plain</text:p>"))
+    assert text(FileKind.OFFICE, octets) == "plain"
+
+
+def test_no_more_is_read_than_is_wanted() -> None:
+    pages = pdf_of_pages(*(b"BT (Hello) Tj ET" for _ in range(3)))
+    assert text(FileKind.PDF, pages, 7) == "Hello|He"
+
+
+def test_a_page_that_cannot_be_read_is_passed_over() -> None:
+    broken = pdf_object(10, b"<< /Type /Page /Parent 5 0 R /Contents 10 0 R /Resources 7 >>")
+    pages = pdf_of_pages(b"BT (one) Tj ET", b"BT (two) Tj ET").replace(
+        b"trailer", broken + b"trailer"
+    )
+    assert text(FileKind.PDF, pages).endswith("two")
+
+
+@pytest.mark.parametrize("kind", list(FileKind))
+@pytest.mark.parametrize("octets", [b"", b"%PDF-1.7", b"PK\3\4", b"\xff" * 1000])
+def test_what_is_no_such_file_has_no_text(kind: FileKind, octets: bytes) -> None:
+    assert text(kind, octets) == ""
