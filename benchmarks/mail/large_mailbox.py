@@ -6,8 +6,9 @@
 
 A ring of one daemon takes generated mails by APPEND; its memory is watched all the time. Then it is
 restarted, lists all folders with their counters, and mbsync (if it is installed) fetches everything
-and comes a second time, when there is nothing to do. Prints a table for docs/benchmarks.md;
-nothing asserts a time. Needs three times so much room in the folder for temporary files (TMPDIR).
+and comes a second time, when there is nothing to do. Prints a table for docs/benchmarks.md, and
+writes the figures to a file (`--json`); nothing asserts a time. Needs three times so much room in
+the folder for temporary files (TMPDIR).
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ import sys
 import tempfile
 import time
 from base64 import encodebytes
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+from cpu_time import cpu_clock
 from memory import Memory
 from progress import Progress
+from report import Report
 from wire import FLAGS, Account, Imap, mail
 
 HERE = Path(__file__).resolve().parent
@@ -73,13 +76,14 @@ def one_mail(number: int, random: Random) -> bytes:
     )
 
 
-def create(account: Account, folders: int) -> None:
+def create(account: Account, folders: int) -> str:
     """Make the folders, as a program that moves a mailbox does first."""
     progress = Progress("folders", folders)
     with Imap(account) as client:
         for folder in range(folders):
             client.ok(f'CREATE "{folder_name(folder)}"'.encode())
             progress.show(folder + 1)
+    return ""
 
 
 def fill(account: Account, octets: int, mails: int, folders: int, memory: Memory) -> int:
@@ -107,14 +111,12 @@ def fill(account: Account, octets: int, mails: int, folders: int, memory: Memory
     return sent
 
 
-def listing(account: Account) -> tuple[float, int, int]:
-    """Return the seconds of a login and a LIST with counters, how many folders, how many mails."""
-    start = time.perf_counter()
+def listing(account: Account) -> str:
+    """Log in and list all folders with their counters; return how much there is."""
     with Imap(account) as client:
         answer = client.ok(b'LIST "" "*" RETURN (STATUS (MESSAGES UIDNEXT UNSEEN))')
-    seconds = time.perf_counter() - start
     counts = [int(n) for n in re.findall(rb"\* STATUS [^\r\n]*MESSAGES (\d+)", answer)]
-    return seconds, len(counts), sum(counts)
+    return f", {len(counts)} folders, {sum(counts):,} mails"
 
 
 MBSYNC = """
@@ -144,10 +146,10 @@ SyncState *
 """
 
 
-def synchronise(account: Account, directory: Path) -> float | None:
-    """Return the seconds of one run of mbsync, None where it is not installed."""
+def synchronise(account: Account, directory: Path) -> bool:
+    """Run mbsync once; return whether it is installed."""
     if shutil.which("mbsync") is None:
-        return None
+        return False
     directory.mkdir(exist_ok=True)
     for security in ("TLSType", "SSLType"):  # its name changed in version 1.5
         settings = MBSYNC.format(
@@ -160,59 +162,66 @@ def synchronise(account: Account, directory: Path) -> float | None:
         )
         (directory.parent / "mbsyncrc").write_text(settings)
         command = ["mbsync", "-q", "-c", str(directory.parent / "mbsyncrc"), "all"]
-        start = time.perf_counter()
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode == 0:
-            return time.perf_counter() - start
+            return True
     raise SystemExit(f"mbsync: {result.stderr[-500:]}")
 
 
+class Steps:
+    """Takes the steps of the experiment, one after the other, into the report."""
+
+    def __init__(self, report: Report, demo: RunningDemo) -> None:
+        self._report = report
+        self._demo = demo
+
+    def take(self, name: str, work: Callable[[Memory], str | None]) -> None:
+        """Do something and add its row; it may return more to say, None if it could not be done."""
+        with Memory(self._demo.node("alice")["pid"]) as memory:
+            clock = cpu_clock([memory.pid])
+            cpu, start = clock(), time.perf_counter()
+            said = work(memory)
+            seconds, cpu = time.perf_counter() - start, clock() - cpu
+        if said is None:
+            self._report.row(name, "not done")
+            return
+        shown = f"{seconds:.2f} s, CPU of the daemon {cpu:.2f} s, at most {memory.highest} MB"
+        figures = {"seconds": seconds, "cpu_seconds": cpu, "megabytes": float(memory.highest)}
+        self._report.row(name, f"{shown}{said}", **figures)
+
+
 def experiment(
-    directory: Path, gigabytes: float, mails: int, folders: int, *, sync: bool
-) -> Iterator[tuple[str, str]]:
-    """Run it all; yield the rows of the table."""
+    directory: Path, gigabytes: float, mails: int, folders: int, report: Report, *, sync: bool
+) -> None:
+    """Run it all."""
     with running_demo(directory / "demo", nodes=1, users="alice") as demo:
-        account = account_of(demo)
-        memory = Memory(demo.node("alice")["pid"])
-        memory.start()
-        seconds = timed(lambda: create(account, folders))
-        yield f"CREATE of {folders} folders", f"{seconds:.1f} s"
-        start = time.perf_counter()
-        sent = fill(account, int(gigabytes * GIGABYTE), mails, folders, memory)
-        seconds = time.perf_counter() - start
-        megabytes = sent / 10**6
-        yield (
-            f"import of {megabytes / 1000:.2f} GB, {mails:,} mails, by APPEND",
-            f"{seconds:.0f} s, {megabytes / seconds:.1f} MB/s, {mails / seconds:.0f} mails/s",
-        )
-        yield "memory of the daemon meanwhile, at most", f"{memory.end()} MB"
+        account, steps = account_of(demo), Steps(report, demo)
+
+        def imported(memory: Memory) -> str:
+            octets = fill(account, int(gigabytes * GIGABYTE), mails, folders, memory)
+            return f", {octets / GIGABYTE:.2f} GB"
+
+        def synchronised(_: Memory) -> str | None:
+            return "" if sync and synchronise(account, directory / "maildir") else None
+
+        steps.take(f"CREATE of {folders:,} folders", lambda _: create(account, folders))
+        steps.take(f"import of {mails:,} mails by APPEND", imported)
         demo.stop("alice")
         seconds = timed(lambda: demo.restart("alice"))
-        yield "started again: until it serves", f"{seconds:.1f} s"
-        memory = Memory(demo.node("alice")["pid"])
-        memory.start()
-        seconds, listed, counted = listing(account)
-        row = f"login and LIST with counters: {listed} folders, {counted:,} mails"
-        yield row, f"{seconds:.2f} s"
-        if sync:
-            first = synchronise(account, directory / "maildir")
-            yield "mbsync fetches everything", _seconds(first)
-            again = synchronise(account, directory / "maildir")
-            yield "mbsync with nothing to do", _seconds(again)
-        yield "memory of the daemon meanwhile, at most", f"{memory.end()} MB"
+        report.row("started again: until it serves", f"{seconds:.1f} s", seconds=seconds)
+        for number in ("first", "second"):
+            steps.take(f"login and LIST with counters, {number}", lambda _: listing(account))
+        steps.take("mbsync fetches everything", synchronised)
+        steps.take("mbsync with nothing to do", synchronised)
         data = Path(demo.node("alice")["data_dir"])
         on_disk = sum(path.stat().st_size for path in data.rglob("*") if path.is_file())
-        yield "on disk", f"{on_disk / GIGABYTE:.2f} GB"
+        report.row("on disk", f"{on_disk / GIGABYTE:.2f} GB", octets=on_disk)
 
 
 def timed(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def _seconds(seconds: float | None) -> str:
-    return "mbsync is not installed" if seconds is None else f"{seconds:.1f} s"
 
 
 def account_of(demo: RunningDemo) -> Account:
@@ -227,20 +236,19 @@ def main() -> None:
     parser.add_argument("--mails", type=int, default=MAILS, help="for every 4 GB")
     parser.add_argument("--folders", type=int, default=FOLDERS)
     parser.add_argument("--without-mbsync", action="store_true")
+    parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     options = parser.parse_args()
     mails = round(options.mails * options.gigabytes / 4)
+    report = Report(f"a mailbox of {options.gigabytes:g} GB", options.json)
     with tempfile.TemporaryDirectory(prefix="epost-large-") as name:
-        rows = experiment(
+        experiment(
             Path(name),
             options.gigabytes,
             mails,
             options.folders,
+            report,
             sync=not options.without_mbsync,
         )
-        sys.stdout.write(f"| a mailbox of {options.gigabytes:g} GB | |\n|---|---|\n")
-        for row, value in rows:
-            sys.stdout.write(f"| {row} | {value} |\n")
-            sys.stdout.flush()
 
 
 if __name__ == "__main__":

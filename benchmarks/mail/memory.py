@@ -14,6 +14,7 @@ class Memory(threading.Thread):
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
+        self.pid = pid
         self._status = Path(f"/proc/{pid}/status")
         self._ended = threading.Event()
         self.latest = 0
@@ -51,4 +52,5 @@ class Memory(threading.Thread):
         """Stop watching; return the most there was."""
         self._ended.set()
         self.join()
+        self._sample()
         return self.highest

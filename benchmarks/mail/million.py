@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cpu_time import cpu_clock
 from large_mailbox import account_of, create, timed
 from memory import Memory
 from progress import Progress
@@ -81,18 +82,25 @@ def commands(messages: int) -> dict[str, bytes]:
 
 
 class Rows:
-    """Takes times and memory into the report."""
+    """Takes times, CPU and memory of the daemon into the report."""
 
     def __init__(self, report: Report, memory: Memory) -> None:
         self._report = report
         self._memory = memory
+        self._cpu = cpu_clock([memory.pid])
+        self._cpu_before = self._cpu()
         memory.highest_since()
 
     def add(self, name: str, seconds: list[float]) -> None:
+        """Add a row for what was done since the last one, so many times."""
         median, worst = statistics.median(seconds), max(seconds)
+        spent = self._cpu()
+        cpu = max(0.0, spent - self._cpu_before) / len(seconds)
         megabytes = self._memory.highest_since()
-        shown = f"{median * 1e3:.1f} ms, at most {worst * 1e3:.1f}; {megabytes} MB"
-        self._report.row(name, shown, seconds=median, seconds_max=worst, megabytes=megabytes)
+        times = f"{median * 1e3:.1f} ms, at most {worst * 1e3:.1f}; CPU {cpu * 1e3:.1f} ms"
+        figures = {"seconds": median, "seconds_max": worst, "cpu_seconds": cpu}
+        self._report.row(name, f"{times}; {megabytes} MB", megabytes=megabytes, **figures)
+        self._cpu_before = self._cpu()
 
 
 def read(account: Account, messages: int, rows: Rows, turns: int) -> None:

@@ -7,7 +7,7 @@ the same. Mails that other devices put there wait for a `UidRange`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -78,7 +78,7 @@ class Folding:
         folders: Mapping[bytes, FolderRow],
         subscriptions: Mapping[str, Subscription],
         annotations: Mapping[bytes, Mapping[str, Annotation]],
-        prepared: MutableMapping[bytes, Rendition],
+        prepared: Mapping[bytes, Rendition],
         open_notice: OpenNotice,
     ) -> None:
         """`prepared` are renditions of mails that were at hand when their records were written."""

@@ -38,6 +38,7 @@ from epost.apps.mail.index import (
 )
 from epost.apps.mail.observed import MailIndexStuck, MailRecordSkipped
 from epost.apps.mail.ports import Reading
+from epost.apps.mail.prepared import Prepared
 from epost.apps.mail.records import Record, decode_record
 from epost.apps.mail.snapshot_rows import MailPage
 from epost.apps.mail.waiting import LogEntry, WaitingEntries
@@ -45,8 +46,6 @@ from epost.foundation.errors import EpostError, PeerError, UnavailableError
 from epost.foundation.ports import Observer
 
 MODSEQS_LEFT_MIN = 1 << 19
-PREPARED_MAX = 256
-"""Renditions that wait for their record; those that are dropped are made again."""
 
 
 class Audience(Protocol):
@@ -80,13 +79,12 @@ class Ledger:
         self._observer = observer
         self._waiting = WaitingEntries()
         self._expected: dict[bytes, asyncio.Future[None]] = {}
-        self._prepared: dict[bytes, Rendition] = {}
+        self._prepared = Prepared()
         self._audiences: WeakValueDictionary[bytes, Audience] = WeakValueDictionary()
         self.followers = Followers()
         self._is_held = True
         self._is_scheduled = False
         self._on_backlog: Callable[[], None] = lambda: None
-        self._on_files: Callable[[], None] = lambda: None
         self.open(IndexState(b"", 0), 2, is_new=False)
 
     def open(self, state: IndexState, first_modseq: int, *, is_new: bool) -> None:
@@ -132,16 +130,13 @@ class Ledger:
 
     def prepare(self, email: bytes, rendition: Rendition) -> None:
         """Keep a rendition for the record of this mail, which is about to be written."""
-        if len(self._prepared) >= PREPARED_MAX:
-            del self._prepared[next(iter(self._prepared))]
-        self._prepared[email] = rendition
+        self._prepared.add(email, rendition)
 
     def put_renditions(self, made: Sequence[tuple[bytes, Rendition]]) -> None:
         """Enter renditions made later; open folders learn when the mails were sent."""
         if not made:
             return
         self._index.commit(Batch(self.state, renditions=list(made)))
-        self._tell_of_files(made)
         emails = [email for email, _ in made]
         facts = self._index.facts(emails)
         placed = self._index.placements(self._index.places_of(emails))
@@ -150,14 +145,6 @@ class Ledger:
             audience = self._audiences.get(placement.folder)
             if known and placement.uid and audience:
                 audience.on_rendered(PlacedMail(placement, modseq, known))
-
-    def put_file_text(self, email: bytes, text: str) -> None:
-        """Enter what was read of the files of a mail; raises DiskFull and the like."""
-        self._index.commit(Batch(self.state, file_texts=[(email, text)]))
-
-    def _tell_of_files(self, made: Sequence[tuple[bytes, Rendition]]) -> None:
-        if any(rendition.brings_files for _, rendition in made):
-            self._on_files()
 
     # What the log tells.
 
@@ -220,16 +207,13 @@ class Ledger:
             future.set_exception(error)
             future.exception()  # seen: nobody may be waiting any more
 
-    def release(
-        self, on_backlog: Callable[[], None], on_files: Callable[[], None] = lambda: None
-    ) -> None:
+    def release(self, on_backlog: Callable[[], None]) -> None:
         """Apply what comes from now on as it comes.
 
         `on_backlog` is called when mails of other devices wait for numbers or renditions, or when
-        this device's MODSEQs run low; `on_files` when files of mails wait to be read.
+        this device's MODSEQs run low.
         """
         self._on_backlog = on_backlog
-        self._on_files = on_files
         self._is_held = False
         self._go_on()
 
@@ -316,8 +300,7 @@ class Ledger:
         self.subscriptions.update((entry.name, entry) for entry in batch.subscriptions)
         self._note(batch.annotations)
         for email, _ in batch.renditions:
-            self._prepared.pop(email, None)
-        self._tell_of_files(batch.renditions)
+            self._prepared.drop(email)
         for folder, change in folded.changes.items():
             if audience := self._audiences.get(folder):
                 audience.on_change(change, folded.modseq)

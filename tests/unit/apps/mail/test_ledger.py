@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from epost.apps.mail import ledger as ledger_module
+from epost.apps.mail import prepared as prepared_module
 from epost.apps.mail.difference import FolderChange
 from epost.apps.mail.fold import INBOX_ID
 from epost.apps.mail.folding import INSERT_WEIGHT
@@ -211,7 +212,7 @@ def test_numbers_and_renditions_that_are_missing_wake_the_backlog() -> None:
 
 
 def test_only_so_many_renditions_wait_for_their_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_module, "PREPARED_MAX", 2)
+    monkeypatch.setattr(prepared_module, "PREPARED_MAX", 2)
 
     async def story() -> None:
         desk = Desk()

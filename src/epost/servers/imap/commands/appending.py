@@ -12,7 +12,7 @@ from epost.servers.imap.replies import Reply, no, ok
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
 from epost.servers.imap.syntax.dates import date_time
-from epost.servers.imap.syntax.flags import flag, settable, spelled_as
+from epost.servers.imap.syntax.flags import flag, settable, spelled_alike, spellings_of
 from epost.servers.imap.syntax.folder_names import folder_name
 from epost.servers.imap.syntax.sequences import format_set
 from epost.servers.imap.verbs import MailVerb, Verb, after_space
@@ -56,13 +56,8 @@ def append_uid(outcome: AppendOutcome) -> bytes:
 
 def spelled(mails: Sequence[NewMail], keywords: Sequence[str]) -> list[NewMail]:
     """The mails with their keywords as they are spelled in the folder, or in the mails before."""
-    known = list(keywords)
-    spelled = []
-    for new in mails:
-        flags = spelled_as(new.flags, known)
-        known.extend(flags)
-        spelled.append(replace(new, flags=flags))
-    return spelled
+    spellings = spellings_of(keywords)
+    return [replace(new, flags=spelled_alike(new.flags, spellings)) for new in mails]
 
 
 def append_request(cursor: Cursor) -> AppendRequest:

@@ -44,7 +44,16 @@ def settable(flags: Iterable[str]) -> frozenset[str]:
 
 def spelled_as(flags: frozenset[str], known: Iterable[str]) -> frozenset[str]:
     """Keywords in the spelling that is already in use: they are equal without case."""
-    spellings = {keyword.lower(): keyword for keyword in known}
+    return spelled_alike(flags, spellings_of(known))
+
+
+def spellings_of(known: Iterable[str]) -> dict[str, str]:
+    """The spellings in use, by keyword in lower case."""
+    return {keyword.lower(): keyword for keyword in known}
+
+
+def spelled_alike(flags: frozenset[str], spellings: dict[str, str]) -> frozenset[str]:
+    """Keywords in the spellings that are in use; those of new ones are added."""
     return frozenset(spellings.setdefault(name.lower(), name) for name in sorted(flags))
 
 

@@ -1,6 +1,9 @@
 """APPEND as dialogues."""
 
-from epost.apps.mail.mailbox import MailTime
+import sys
+
+from epost.apps.mail.mailbox import MailTime, NewMail
+from epost.servers.imap.commands.appending import spelled
 from epost.servers.imap.limits import ImapLimits
 from tests.support.imap_dialogue import play
 
@@ -107,3 +110,18 @@ def test_malformed_appends_are_refused() -> None:
         """,
         start="logged in",
     )
+
+
+def test_the_work_for_flags_grows_with_the_mails_and_not_with_their_square() -> None:
+    mails = [NewMail(b"octets", frozenset({f"Word{number}"})) for number in range(400)]
+
+    def calls(count: int) -> int:
+        events: list[object] = []
+        sys.setprofile(lambda _frame, event, _of: events.append(event))
+        try:
+            spelled(mails[:count], ())
+        finally:
+            sys.setprofile(None)
+        return len(events)
+
+    assert calls(400) < 3 * calls(200)
