@@ -249,12 +249,14 @@ async def stored_and_fetched(folder: Path, mails: Sequence[bytes]) -> list[bytes
     from epost.daemon.demo.state import free_ports
     from epost.daemon.folder import NodeFolder
     from epost.daemon.membership import found_organisation
+    from epost.daemon.new_machine import NewMachine
     from epost.daemon.process import Daemon
 
     ring, enrolment = (f"127.0.0.1:{port}" for port in free_ports(2))
     data_dir = folder / "node"
+    machine = NewMachine(data_dir, ring)
     await found_organisation(
-        "example.org", "alice", data_dir, folder / "authority", listen=ring, enrol_listen=enrolment
+        "example.org", "alice", machine, folder / "authority", enrol_listen=enrolment
     )
     node = NodeFolder(data_dir)
     async with AsyncExitStack() as stack:

@@ -9,6 +9,7 @@ import pytest
 
 from epost.daemon.config import NodeConfig, RingSection
 from epost.daemon.membership import join_organisation
+from epost.daemon.new_machine import NewMachine
 from tests.support.daemons import Organisation, organisation
 
 pytestmark = [pytest.mark.daemons, pytest.mark.timeout(200)]
@@ -18,13 +19,13 @@ NOWHERE = "127.0.0.1:9"
 
 async def join_behind_a_firewall(org: Organisation, name: str) -> str:
     """Start a machine that tells an address where it cannot be found; return its node id."""
-    joined = await join_organisation(
-        org.invite(None),
+    machine = NewMachine(
         org.path / name,
         listen=f"127.0.0.1:{next(org.ports)}",
         advertise=[NOWHERE],
         config=NodeConfig(ring=RingSection(site=name)),
     )
+    joined = await join_organisation(org.invite(None), machine)
     await org.start(name)
     return joined.node_id
 

@@ -14,6 +14,7 @@ from epost.daemon.control import ask
 from epost.daemon.demo.state import free_ports
 from epost.daemon.folder import NodeFolder
 from epost.daemon.membership import found_organisation, join_organisation, system_world
+from epost.daemon.new_machine import NewMachine
 from epost.daemon.process import Daemon
 
 
@@ -35,9 +36,8 @@ class Organisation:
         joined = await found_organisation(
             "example.org",
             "alice",
-            self.path / "alice",
+            NewMachine(self.path / "alice", f"127.0.0.1:{ring}"),
             self.authority_dir,
-            listen=f"127.0.0.1:{ring}",
             enrol_listen=f"127.0.0.1:{enrol}",
         )
         assert len(joined.recovery_words.split()) == 24
@@ -54,9 +54,8 @@ class Organisation:
         folder.write_config(NodeConfig(ring=config.ring, authority=config.authority, mail=mail))
 
     async def join(self, name: str, invitation: str) -> None:
-        joined = await join_organisation(
-            invitation, self.path / name, listen=f"127.0.0.1:{next(self.ports)}"
-        )
+        machine = NewMachine(self.path / name, f"127.0.0.1:{next(self.ports)}")
+        joined = await join_organisation(invitation, machine)
         self.passwords[name] = joined.password
         self.words[name] = joined.recovery_words
         self.set_mail_ports(name)

@@ -121,23 +121,16 @@ def join(
     """Join an organisation with an invitation, which shows the 24 recovery words once; or make
     this one more machine of your account, with the code that another one shows."""
     from epost.daemon.membership import join_organisation
+    from epost.daemon.new_machine import NewMachine
     from epost.daemon.pairing.code import is_device_code
     from epost.daemon.pairing.guest import join_account
 
-    at, config = advertise or [], standing_at(site)
+    machine = NewMachine(data_dir, listen, advertise or (), standing_at(site))
     is_device = is_device_code(invitation)
     joining = (
-        join_account(
-            invitation,
-            data_dir,
-            listen=listen,
-            advertise=at,
-            compare=compare_digits,
-            say=_say,
-            config=config,
-        )
+        join_account(invitation, machine, compare=compare_digits, say=_say)
         if is_device
-        else join_organisation(invitation, data_dir, listen=listen, advertise=at, config=config)
+        else join_organisation(invitation, machine)
     )
     joined = asyncio.run(joining)
     if as_json:
@@ -170,20 +163,13 @@ def recover(
     as_json: AsJson = False,
 ) -> None:
     """Bring an account back on a new machine with its 24 words, or add a machine to it."""
+    from epost.daemon.new_machine import NewMachine
     from epost.daemon.recovery import recover_account
 
     words = words_file.read_text() if words_file else typer.prompt("The 24 words", hide_input=True)
+    machine = NewMachine(data_dir, listen, advertise or (), standing_at(site))
     joined = asyncio.run(
-        recover_account(
-            invitation,
-            words,
-            data_dir,
-            listen=listen,
-            advertise=advertise or [],
-            revoke=not keep_machines,
-            say=_say,
-            config=standing_at(site),
-        )
+        recover_account(invitation, words, machine, revoke=not keep_machines, say=_say)
     )
     if as_json:
         print_json(joined.as_dict())

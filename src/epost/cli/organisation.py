@@ -52,18 +52,17 @@ def org_init(  # noqa: PLR0913, PLR0917 - the options of a command
 ) -> None:
     """Found an organisation: its authority, and this machine as its first member."""
     from epost.daemon.membership import found_organisation
+    from epost.daemon.new_machine import NewMachine
 
     everybody = parse_mebibytes(quota)
     joined = asyncio.run(
         found_organisation(
             domain,
             user,
-            data_dir,
+            NewMachine(data_dir, listen, config=standing_at(site)),
             authority_dir.resolve(),
-            listen=listen,
             enrol_listen=enrol_listen,
             quota_mib=everybody,
-            config=standing_at(site),
         )
     )
     if as_json:

@@ -8,9 +8,8 @@ the ring when the daemon runs. A run that was interrupted goes on with the same 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -20,20 +19,11 @@ from epost.crypto.signing import SigningKey
 from epost.daemon.authority.world import World
 from epost.daemon.config import NodeConfig
 from epost.daemon.enrolment.begun import enrol
-from epost.daemon.files import make_private_folder
 from epost.daemon.folder import Membership, NodeFolder
-from epost.daemon.membership import (
-    Joined,
-    membership_of,
-    organisation_secret,
-    own_addresses,
-    own_site,
-    require_free,
-    ring_section,
-    system_world,
-)
+from epost.daemon.membership import organisation_secret, system_world
+from epost.daemon.new_machine import NewMachine
 from epost.daemon.process import Daemon
-from epost.daemon.settling import settle_device
+from epost.daemon.settling import Joined, membership_of, settle_device
 from epost.foundation.codec import Format
 from epost.foundation.errors import (
     NotFoundError,
@@ -87,15 +77,12 @@ def seed_of_words(words: str) -> bytes:
 async def recover_account(
     invitation: str,
     words: str,
-    data_dir: Path,
+    machine: NewMachine,
     *,
-    listen: str,
-    advertise: Sequence[str] = (),
     revoke: bool = True,
-    config: NodeConfig | None = None,
     say: Say = lambda _: None,
 ) -> Joined:
-    """Make this machine one of the account's, and with `revoke` the only one.
+    """Make a machine one of the account's, and with `revoke` the only one.
 
     Raises RefusedError (words or invitation), ConfigError (a folder in use), UnavailableError (the
     authority or the ring cannot be reached), AuthenticityError.
@@ -103,16 +90,13 @@ async def recover_account(
     keys = AccountKeys(seed_of_words(words))
     world = system_world()
     invite = parse_invite(invitation, world.clock.wall_ms())
-    folder = NodeFolder(make_private_folder(data_dir))
-    require_free(folder)
-    addresses = own_addresses(listen, advertise, invite)
-    config = config or NodeConfig()
-    site = own_site(config)
+    folder = machine.make_folder()
+    addresses, site = machine.addresses(invite), machine.site()
     say("Asking the authority for a place in the ring ...")
     enrolled, begun = await enrol(
         folder, invite, _BEGUN, lambda _: _begin(invite, keys, site, world), world.clock
     )
-    config = msgspec.structs.replace(config, ring=ring_section(listen, addresses, invite, enrolled))
+    config = machine.settings(invite, addresses, enrolled)
     secret = organisation_secret(enrolled, begun.request, begun.sealing_seed, world.sealing)
     return await _Recovery(folder, config, enrolled, begun, secret, world, say).run(
         keys, revoke=revoke
@@ -168,7 +152,7 @@ class _Recovery:
             self._config.mail,
             self._enrolled,
             device,
-            [self._secret],
+            self._secret,
             self._world.entropy,
         )
 

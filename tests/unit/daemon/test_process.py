@@ -14,11 +14,14 @@ from epost.daemon.authority.authority import Authority
 from epost.daemon.demo.state import free_ports
 from epost.daemon.folder import NodeFolder
 from epost.daemon.membership import join_organisation, system_world
+from epost.daemon.new_machine import NewMachine
 from epost.foundation.errors import ConfigError, RefusedError, UnavailableError
 from tests.support.daemons import Organisation, organisation
 from tests.support.demo import compose
 
 pytestmark = pytest.mark.timeout(120)
+
+NOWHERE = "127.0.0.1:1"
 
 
 def test_a_member_joins_with_one_line_and_a_mail_goes_across(tmp_path: Path) -> None:
@@ -157,14 +160,14 @@ def test_invitations_are_for_free_names_of_the_domain_and_for_once(tmp_path: Pat
             invitation = authority.invite(None)
             await org.join("storage", invitation)
             with pytest.raises(RefusedError, match="used already"):
-                await join_organisation(invitation, org.path / "other", listen="127.0.0.1:1")
+                await join_organisation(invitation, NewMachine(org.path / "other", NOWHERE))
             storage = (await org.ask("storage", "status"))["node_id"]
             authority.revoke_node(bytes.fromhex(storage))
             with pytest.raises(RefusedError):
                 authority.revoke_node(bytes.fromhex(storage))
         await org.until("alice", lambda s: s["ring"]["enrolled"] == 1)
         with pytest.raises(ConfigError, match="already"):
-            await join_organisation(invitation, org.path / "storage", listen="127.0.0.1:1")
+            await join_organisation(invitation, NewMachine(org.path / "storage", NOWHERE))
 
     organisation(tmp_path, story)
 
@@ -187,7 +190,7 @@ def test_a_folder_of_nobody_and_a_missing_authority_say_what_to_do(tmp_path: Pat
         ) as authority:
             invitation = authority.invite("bob@example.org")
         with pytest.raises(UnavailableError, match=str(port)):
-            await join_organisation(invitation, tmp_path / "bob", listen="127.0.0.1:1")
+            await join_organisation(invitation, NewMachine(tmp_path / "bob", NOWHERE))
         assert not NodeFolder(tmp_path / "bob").is_enrolled
 
     asyncio.run(nobody_listens())

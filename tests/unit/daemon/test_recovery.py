@@ -14,6 +14,7 @@ from epost.cli.commands import app
 from epost.daemon.authority.authority import Authority
 from epost.daemon.folder import NodeFolder
 from epost.daemon.membership import system_world
+from epost.daemon.new_machine import NewMachine
 from epost.daemon.recovery import recover_account, seed_of_words
 from epost.foundation.errors import ConfigError, RefusedError
 from tests.support.daemons import Organisation, organisation
@@ -88,16 +89,17 @@ def test_an_invitation_serves_what_it_was_made_for_and_only_with_the_right_words
 ) -> None:
     async def story(org: Organisation) -> None:
         await org.join("bob", org.invite("bob"))
-        where = {"listen": f"127.0.0.1:{next(org.ports)}"}
+        here = f"127.0.0.1:{next(org.ports)}"
+        one, two, bob = (NewMachine(org.path / name, here) for name in ("one", "two", "bob"))
         for_bob = invite_device(org, "bob")
         with pytest.raises(RefusedError, match="not the 24 words"):
-            await recover_account(for_bob, WORDS, org.path / "one", **where)
+            await recover_account(for_bob, WORDS, one)
         with pytest.raises(RefusedError, match="epost join"):
-            await recover_account(org.invite("carol"), org.words["bob"], org.path / "two", **where)
+            await recover_account(org.invite("carol"), org.words["bob"], two)
         with pytest.raises(RefusedError, match="epost recover"):
             await org.join("other", for_bob)
         with pytest.raises(ConfigError, match="already"):
-            await recover_account(for_bob, org.words["bob"], org.path / "bob", **where)
+            await recover_account(for_bob, org.words["bob"], bob)
         with pytest.raises(RefusedError, match="no account"):
             invite_device(org, "carol")
         assert not NodeFolder(org.path / "one").is_enrolled

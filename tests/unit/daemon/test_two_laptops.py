@@ -15,6 +15,7 @@ import pytest
 
 from epost.daemon.devices import Owner
 from epost.daemon.folder import NodeFolder
+from epost.daemon.new_machine import NewMachine
 from epost.daemon.pairing.guest import join_account
 from epost.daemon.pairing.host import PairingLimits
 from tests.support.daemons import Organisation
@@ -106,9 +107,8 @@ async def add_laptop(org: Organisation, name: str) -> None:
     if code is None:
         await adding
     here = f"127.0.0.1:{next(org.ports)}"
-    joined = await join_account(
-        str(code), org.path / name, listen=here, compare=compare, limits=LIMITS
-    )
+    machine = NewMachine(org.path / name, here)
+    joined = await join_account(str(code), machine, compare=compare, limits=LIMITS)
     await adding
     org.passwords[name] = joined.password
     org.set_mail_ports(name)

@@ -27,7 +27,9 @@ from epost.daemon.demo.state import (
 )
 from epost.daemon.folder import RECOVERY_REMEDY, NodeFolder
 from epost.daemon.loopback import LoopbackOwnerCheck
-from epost.daemon.membership import Joined, join_organisation, system_world
+from epost.daemon.membership import join_organisation, system_world
+from epost.daemon.new_machine import NewMachine
+from epost.daemon.settling import Joined
 from epost.foundation.errors import ConfigError
 from epost.foundation.ids import Address, NodeHandle
 
@@ -124,13 +126,13 @@ class DemoOrganisation:
             invitation = authority.invite(node.user)
             contacts = self._contacts(authority.trust.ring, node)
             async with EnrolmentService(authority, address, world, contacts=lambda: contacts):
-                return await join_organisation(
-                    invitation,
+                machine = NewMachine(
                     node_folder(self._directory, node.name),
                     listen=f"{HOST}:{node.ring_port}",
-                    founder=node is self.state.nodes[0],
                     config=self._config(node),
                 )
+                is_founder = node is self.state.nodes[0]
+                return await join_organisation(invitation, machine, founder=is_founder)
 
     def _contacts(self, ring: bytes, node: DemoNode) -> Sequence[NodeHandle]:
         return [

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,17 +25,10 @@ from epost.daemon.config import NodeConfig
 from epost.daemon.enrolment.begun import enrol
 from epost.daemon.enrolment.channel import Channel, EnrolmentLimits, open_channel
 from epost.daemon.enrolment.client import connect
-from epost.daemon.files import make_private_folder, write_private
+from epost.daemon.files import write_private
 from epost.daemon.folder import PENDING_PREFIX, NodeFolder
-from epost.daemon.membership import (
-    Joined,
-    organisation_secret,
-    own_addresses,
-    own_site,
-    require_free,
-    ring_section,
-    system_world,
-)
+from epost.daemon.membership import organisation_secret, system_world
+from epost.daemon.new_machine import NewMachine
 from epost.daemon.pairing.code import DeviceCode, parse_code
 from epost.daemon.pairing.host import Compare, PairingLimits
 from epost.daemon.pairing.messages import (
@@ -48,7 +41,7 @@ from epost.daemon.pairing.messages import (
     commitment_to,
     digits_of,
 )
-from epost.daemon.settling import settle_device
+from epost.daemon.settling import Joined, settle_device
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import (
     RefusedError,
@@ -88,37 +81,23 @@ class _Begun(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 _BEGUN: Format[_Begun] = Format(_Begun, size_max=512 * 1024)
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the new machine keeps its data, and where others reach it."""
-
-    folder: NodeFolder
-    listen: str
-    advertise: Sequence[str]
-    config: NodeConfig
-
-
 async def join_account(
     code: str,
-    data_dir: Path,
+    machine: NewMachine,
     *,
-    listen: str,
-    advertise: Sequence[str] = (),
     compare: Compare,
     say: Say = lambda _: None,
-    config: NodeConfig | None = None,
     limits: PairingLimits | None = None,
 ) -> Joined:
-    """Make this machine one more of the account whose other machine shows the code.
+    """Make a machine one more of the account whose other machine shows the code.
 
     Raises RefusedError (the code, the digits, the account's limits), ConfigError (a folder in use),
     UnavailableError (the other machine or the authority cannot be reached), AuthenticityError.
     """
     world = system_world()
     said = parse_code(code, world.clock.wall_ms())
-    folder = NodeFolder(make_private_folder(data_dir))
-    require_free(folder)
-    guest = _Guest(Place(folder, listen, advertise, config or NodeConfig()), world, say)
+    folder = machine.make_folder()
+    guest = _Guest(machine, folder, world, say)
     path = folder.path / f"{PENDING_PREFIX}{said.name}"
     if path.exists():
         begun = _BEGUN.decode(path.read_bytes())
@@ -139,9 +118,10 @@ class _Ready:
 class _Guest:
     """The machine that joins."""
 
-    def __init__(self, place: Place, world: World, say: Say) -> None:
-        self._place = place
-        self.site = own_site(place.config)
+    def __init__(self, machine: NewMachine, folder: NodeFolder, world: World, say: Say) -> None:
+        self._machine = machine
+        self._folder = folder
+        self.site = machine.site()
         self.world = world
         self.say = say
 
@@ -149,14 +129,11 @@ class _Guest:
         """Enrol with what was granted, and check all of it."""
         world = self.world
         invite = parse_invite(begun.grant.invite, world.clock.wall_ms())
-        addresses = own_addresses(self._place.listen, self._place.advertise, invite)
+        addresses = self._machine.addresses(invite)
         self.say("Asking the authority for a place in the ring ...")
-        enrolled, begun = await enrol(
-            self._place.folder, invite, _BEGUN, lambda _: begun, world.clock
-        )
-        ring = ring_section(self._place.listen, addresses, invite, enrolled)
+        enrolled, begun = await enrol(self._folder, invite, _BEGUN, lambda _: begun, world.clock)
         return _Ready(
-            msgspec.structs.replace(self._place.config, ring=ring),
+            self._machine.settings(invite, addresses, enrolled),
             enrolled,
             self._device(begun, enrolled, addresses),
             organisation_secret(enrolled, begun.request, begun.seeds.sealing, world.sealing),
@@ -164,7 +141,7 @@ class _Guest:
 
     def settle(self, begun: _Begun, ready: _Ready) -> Joined:
         """Write the folder."""
-        folder, entropy = self._place.folder, self.world.entropy
+        folder, entropy = self._folder, self.world.entropy
         folder.write_node_key(begun.node_seed, entropy)
         folder.write_config(ready.config)
         return settle_device(
@@ -172,7 +149,7 @@ class _Guest:
             ready.config.mail,
             ready.enrolled,
             ready.device,
-            [ready.organisation_secret],
+            ready.organisation_secret,
             entropy,
         )
 

@@ -15,6 +15,7 @@ from epost.daemon.demo.state import free_ports
 from epost.daemon.folder import NodeFolder
 from epost.daemon.logs import LoggingObserver
 from epost.daemon.membership import found_organisation, system_world
+from epost.daemon.new_machine import NewMachine
 from epost.daemon.recovery import seed_of_words
 from epost.daemon.vault import SqliteVault
 from epost.foundation.errors import ConfigError, RefusedError
@@ -27,9 +28,12 @@ async def founded(path: Path) -> str:
     """Make an organisation and note something in its founder's vault; return her 24 words."""
     ring, enrol = free_ports(2)
     joined = await found_organisation(
-        "example.org", "alice", path / "node", path / "authority",
-        listen=f"127.0.0.1:{ring}", enrol_listen=f"127.0.0.1:{enrol}",
-    )  # fmt: skip
+        "example.org",
+        "alice",
+        NewMachine(path / "node", f"127.0.0.1:{ring}"),
+        path / "authority",
+        enrol_listen=f"127.0.0.1:{enrol}",
+    )
     (path / "node" / "vault").mkdir(mode=0o700)
     vault = SqliteVault(
         path / "node" / "vault", contributed_bytes_max=1 << 30, observer=LoggingObserver()

@@ -21,11 +21,13 @@ from epost.daemon.devices import Owner
 from epost.daemon.enrolment.channel import EnrolmentLimits, open_channel
 from epost.daemon.enrolment.client import connect
 from epost.daemon.enrolment.listener import listener_context
-from epost.daemon.membership import Joined, system_world
+from epost.daemon.membership import system_world
+from epost.daemon.new_machine import NewMachine
 from epost.daemon.pairing.code import DeviceCode
 from epost.daemon.pairing.guest import join_account
 from epost.daemon.pairing.host import PairingLimits
 from epost.daemon.pairing.messages import SIZES, Offer, Opening, Step, commitment_to
+from epost.daemon.settling import Joined
 from epost.daemon.tls.listening import listen
 from epost.foundation.codec import encode
 from epost.foundation.errors import AuthenticityError, ConfigError, RefusedError, UnavailableError
@@ -89,13 +91,8 @@ async def adding(
 
 
 async def join(org: Organisation, code: object, users: Users, folder: str = "second") -> Joined:
-    return await join_account(
-        str(code),
-        org.path / folder,
-        listen=f"127.0.0.1:{next(org.ports)}",
-        compare=users.compare,
-        limits=LIMITS,
-    )
+    machine = NewMachine(org.path / folder, f"127.0.0.1:{next(org.ports)}")
+    return await join_account(str(code), machine, compare=users.compare, limits=LIMITS)
 
 
 async def start(org: Organisation, joined: Joined, folder: str = "second") -> None:
