@@ -85,6 +85,7 @@ class Ledger:
         self._is_held = True
         self._is_scheduled = False
         self._on_backlog: Callable[[], None] = lambda: None
+        self._on_files: Callable[[], None] = lambda: None
         self.open(IndexState(b"", 0), 2, is_new=False)
 
     def open(self, state: IndexState, first_modseq: int, *, is_new: bool) -> None:
@@ -137,6 +138,7 @@ class Ledger:
         if not made:
             return
         self._index.commit(Batch(self.state, renditions=list(made)))
+        self._tell_of_files(made)
         emails = [email for email, _ in made]
         facts = self._index.facts(emails)
         placed = self._index.placements(self._index.places_of(emails))
@@ -145,6 +147,14 @@ class Ledger:
             audience = self._audiences.get(placement.folder)
             if known and placement.uid and audience:
                 audience.on_rendered(PlacedMail(placement, modseq, known))
+
+    def put_file_text(self, email: bytes, text: str) -> None:
+        """Enter what was read of the files of a mail; raises DiskFull and the like."""
+        self._index.commit(Batch(self.state, file_texts=[(email, text)]))
+
+    def _tell_of_files(self, made: Sequence[tuple[bytes, Rendition]]) -> None:
+        if any(rendition.brings_files for _, rendition in made):
+            self._on_files()
 
     # What the log tells.
 
@@ -207,13 +217,16 @@ class Ledger:
             future.set_exception(error)
             future.exception()  # seen: nobody may be waiting any more
 
-    def release(self, on_backlog: Callable[[], None]) -> None:
+    def release(
+        self, on_backlog: Callable[[], None], on_files: Callable[[], None] = lambda: None
+    ) -> None:
         """Apply what comes from now on as it comes.
 
         `on_backlog` is called when mails of other devices wait for numbers or renditions, or when
-        this device's MODSEQs run low.
+        this device's MODSEQs run low; `on_files` when files of mails wait to be read.
         """
         self._on_backlog = on_backlog
+        self._on_files = on_files
         self._is_held = False
         self._go_on()
 
@@ -301,6 +314,7 @@ class Ledger:
         self._note(batch.annotations)
         for email, _ in batch.renditions:
             self._prepared.drop(email)
+        self._tell_of_files(batch.renditions)
         for folder, change in folded.changes.items():
             if audience := self._audiences.get(folder):
                 audience.on_change(change, folded.modseq)
