@@ -144,10 +144,7 @@ class PastryNode:
 
     def covers(self, key: Id, size: int) -> bool:
         """Tell whether `replica_set(key, size)` is the true one."""
-        leaf_set = self._peers.leaf_set
-        if not self.is_ready or (not leaf_set.is_full and self._peers.is_settling):
-            return False
-        return leaf_set.covers(key, size)
+        return self._peers.covers(key, size)
 
     def knows(self, node_id: NodeId) -> bool:
         """Tell whether a node is, or was, a neighbour, or is in the routing table."""

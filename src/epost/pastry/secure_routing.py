@@ -198,7 +198,11 @@ class SecureRouting:
     # The cheap way.
 
     def _begin(self, nonce: bytes, search: _Search, now: float) -> None:
-        if self._peers.standing is Standing.READY:
+        if search.found is not None and self._peers.covers(search.key, search.size):
+            # It waited for this node to be a member; nobody else would answer if that is the root.
+            del self._searches[nonce]
+            search.found(self._peers.leaf_set.closest(search.key, search.size, self._me))
+        elif self._peers.standing is Standing.READY:
             search.stage = _Stage.PLAIN
             search.deadline = now + self._config.root_set_seconds
             self._ways.ask_root(search.key, FindRootSet(nonce, False), now)

@@ -8,7 +8,7 @@ import pytest
 
 from epost.foundation.ids import Id, NodeHandle, closeness
 from epost.foundation.wire import Application
-from epost.pastry.config import SEARCHES_MAX
+from epost.pastry.config import SEARCHES_MAX, PastryConfig
 from epost.pastry.messages import (
     Heartbeat,
     HopAck,
@@ -208,6 +208,18 @@ def test_a_search_waits_a_little_until_the_node_is_ready() -> None:
     asleep.perform()
     asleep.waits(3.0)
     assert found == [[]]
+
+
+def test_a_search_of_the_first_member_ends_when_it_founds_the_ring() -> None:
+    talk = Conversation(config=PastryConfig(is_first=True), credentials=Certificates())
+    found: list[Sequence[NodeHandle]] = []
+    talk.node.route_securely(FAR_KEY, 3, found.append)
+    assert found == []
+    talk.joins()
+    assert talk.node.is_ready
+    assert found == [[talk.me]]
+    talk.waits(10.0)
+    assert len(found) == 1, "told once"
 
 
 def test_a_ring_no_larger_than_the_leaf_set_is_known_whole_and_needs_no_proof() -> None:
