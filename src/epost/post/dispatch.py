@@ -233,7 +233,10 @@ class Dispatch:
         offers = [self._offer_to(node, contact, sealed) for node in contact.addresses]
         timeout = self._config.direct_timeout_seconds
         answers = await first_successes(offers, 1, timeout_seconds=timeout)
-        return answers[0][1] if answers else None
+        if not answers:
+            self._accounts.forget(contact.name)  # she may be at another machine when we try again
+            return None
+        return answers[0][1]
 
     async def _offer_to(self, node: NodeHandle, contact: Contact, sealed: Sealed) -> Outcome:
         answer = await self._layers.requests.call(

@@ -323,3 +323,19 @@ def test_what_delegates_keep_under_a_lost_key_is_sealed_and_left_anew() -> None:
         await world.stop()
 
     run(story())
+
+
+def test_what_was_written_to_a_lost_machine_reaches_the_new_one_with_the_next_offer() -> None:
+    async def story() -> None:
+        world = World()
+        alice, bob = world.enrol("alice"), world.enrol("bob")
+        await start(alice)
+        world.delegates.clear()
+        await send(alice, b"hello", "bob")
+        laptop = await world.recover(bob, revoke=True)
+        inbox = await start(laptop)
+        await settle(world.config.direct_timeout_seconds + world.config.offer_again_seconds_min)
+        assert [n.content for n in inbox.received] == [b"hello"]
+        await world.stop()
+
+    run(story())
