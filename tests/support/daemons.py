@@ -3,6 +3,7 @@
 import asyncio
 import imaplib
 import smtplib
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,6 +17,8 @@ from epost.daemon.folder import NodeFolder
 from epost.daemon.membership import found_organisation, join_organisation, system_world
 from epost.daemon.new_machine import NewMachine
 from epost.daemon.process import Daemon
+
+POLL_SECONDS = 0.05
 
 
 class Organisation:
@@ -81,7 +84,7 @@ class Organisation:
 
     async def until(self, name: str, condition: Callable[[dict[str, Any]], bool]) -> None:
         while not condition(await self.ask(name, "status")):
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(POLL_SECONDS)
 
     def submit(
         self, sender: str, recipient: str, octets: bytes, options: Sequence[str] = ()
@@ -108,6 +111,7 @@ class Organisation:
                 found = client.uid("SEARCH", "HEADER", "Message-ID", message_id)[1][0].split()
                 if found:
                     return client.uid("FETCH", found[0].decode(), "(BODY.PEEK[])")[1][0][1]
+                time.sleep(POLL_SECONDS)
 
 
 def organisation(path: Path, story: Callable[[Organisation], Awaitable[None]]) -> None:
