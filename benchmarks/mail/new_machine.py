@@ -34,8 +34,8 @@ sys.path.insert(0, str(HERE.parent.parent))
 
 from epost.daemon.authority.authority import Authority  # noqa: E402
 from epost.daemon.authority.service import EnrolmentService  # noqa: E402
+from epost.daemon.authority.world import system_world  # noqa: E402
 from epost.daemon.demo.state import load_state  # noqa: E402
-from epost.daemon.membership import system_world  # noqa: E402
 from epost.foundation.ids import Address, NodeHandle  # noqa: E402
 from tests.support.demo import RunningDemo, epost, running_demo  # noqa: E402 - not installed
 

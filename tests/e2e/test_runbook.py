@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from epost.cli.commands import app
 from epost.daemon.authority.authority import Authority
+from epost.daemon.authority.world import system_world
 from epost.daemon.folder import NodeFolder
-from epost.daemon.membership import system_world
 from epost.foundation.errors import UnavailableError
 from tests.support.daemons import Organisation, organisation
 from tests.support.demo import compose

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from epost.daemon.authority.authority import Authority
+from epost.daemon.authority.world import system_world
 from epost.daemon.config import MailSection, NodeConfig
 from epost.daemon.control import ask
 from epost.daemon.demo.state import free_ports
 from epost.daemon.folder import NodeFolder
-from epost.daemon.membership import found_organisation, join_organisation, system_world
+from epost.daemon.membership import found_organisation, join_organisation
 from epost.daemon.new_machine import NewMachine
 from epost.daemon.process import Daemon
 

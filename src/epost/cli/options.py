@@ -67,7 +67,7 @@ def ask_first(question: str, *, yes: bool) -> None:
 def open_authority(directory: Path) -> Authority:
     """Return the authority of a folder, to be used as a context; raises ConfigError."""
     from epost.daemon.authority.authority import Authority
-    from epost.daemon.membership import system_world
+    from epost.daemon.authority.world import system_world
 
     return Authority.open(directory, system_world())
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from epost.crypto.certificates import AccountCert, OrganisationTrust
 from epost.daemon.account_door import BlocksOfDaemon
+from epost.daemon.authority.world import system_world
 from epost.daemon.config import NodeConfig, parse_address
 from epost.daemon.control import ask
 from epost.daemon.folder import NodeFolder
-from epost.daemon.membership import system_world
 from epost.daemon.pairing.code import DeviceCode
 from epost.daemon.pairing.host import Compare, Desk, PairingHost, PairingLimits
 from epost.daemon.pairing.messages import Grant, Offer

@@ -16,19 +16,17 @@ from mnemonic import Mnemonic
 from epost.crypto.certificates import OrganisationTrust
 from epost.crypto.hashing import derive
 from epost.crypto.names import canonical
-from epost.crypto.sealing import HpkeSealing
 from epost.crypto.signing import Kind, SigningKey
 from epost.crypto.versioned import make_key_block, open_key_block
 from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.service import EnrolmentService
-from epost.daemon.authority.world import World
+from epost.daemon.authority.world import World, system_world
 from epost.daemon.config import AuthoritySection, NodeConfig, parse_address
 from epost.daemon.enrolment.begun import enrol
 from epost.daemon.folder import FirstBlock, NodeFolder
 from epost.daemon.new_machine import NewMachine
 from epost.daemon.settling import Joined, settle_storage, settle_user
 from epost.daemon.tls import listening
-from epost.daemon.world import SystemClock, SystemEntropy
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import ConfigError, RefusedError, UntrustedCertificate
 from epost.foundation.ids import Address, BlockKind, Bytes32, NodeHandle
@@ -49,11 +47,6 @@ from epost.rings.invite import Invite, parse_invite
 from epost.rings.policy import read_issuer_block
 
 UNKNOWN_NODE = bytes(20)
-
-
-def system_world() -> World:
-    """Return the real ports of an authority or a new member."""
-    return World(SystemClock(), SystemEntropy(), HpkeSealing())
 
 
 class _Pending(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

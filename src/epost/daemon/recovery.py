@@ -16,11 +16,11 @@ import msgspec
 from mnemonic import Mnemonic
 
 from epost.crypto.signing import SigningKey
-from epost.daemon.authority.world import World
+from epost.daemon.authority.world import World, system_world
 from epost.daemon.config import NodeConfig
 from epost.daemon.enrolment.begun import enrol
 from epost.daemon.folder import Membership, NodeFolder
-from epost.daemon.membership import organisation_secret, system_world
+from epost.daemon.membership import organisation_secret
 from epost.daemon.new_machine import NewMachine
 from epost.daemon.process import Daemon
 from epost.daemon.settling import Joined, membership_of, settle_device

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from epost.cli.organisation import org
 from epost.daemon.authority.authority import Authority
-from epost.daemon.membership import system_world
+from epost.daemon.authority.world import system_world
 from epost.foundation.errors import RefusedError
 from epost.foundation.ids import Address
 

@@ -13,7 +13,7 @@ from epost.crypto.versioned import open_key_block
 from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.log_publication import LogPublication
 from epost.daemon.authority.register import Register
-from epost.daemon.membership import system_world
+from epost.daemon.authority.world import system_world
 from epost.foundation.ids import Address
 from epost.past.log_format import NO_CLUSTER, RECORDS_PER_CLUSTER_MAX, head_of
 from tests.support.daemons import Organisation, organisation

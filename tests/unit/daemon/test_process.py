@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 
 from epost.cli.commands import app
 from epost.daemon.authority.authority import Authority
+from epost.daemon.authority.world import system_world
 from epost.daemon.demo.state import free_ports
 from epost.daemon.folder import NodeFolder
-from epost.daemon.membership import join_organisation, system_world
+from epost.daemon.membership import join_organisation
 from epost.daemon.new_machine import NewMachine
 from epost.foundation.errors import ConfigError, RefusedError, UnavailableError
 from tests.support.daemons import Organisation, organisation

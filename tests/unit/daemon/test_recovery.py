@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from epost.cli.commands import app
 from epost.daemon.authority.authority import Authority
+from epost.daemon.authority.world import system_world
 from epost.daemon.folder import NodeFolder
-from epost.daemon.membership import system_world
 from epost.daemon.new_machine import NewMachine
 from epost.daemon.recovery import recover_account, seed_of_words
 from epost.foundation.errors import ConfigError, RefusedError

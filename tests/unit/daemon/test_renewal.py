@@ -12,8 +12,8 @@ from epost.crypto.certificates import ACCOUNT_CERT, DAY_MS, NODE_CERT, NodeCert
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
 from epost.daemon.authority.authority import Authority
+from epost.daemon.authority.world import system_world
 from epost.daemon.folder import NodeFolder
-from epost.daemon.membership import system_world
 from epost.daemon.renewal import asking_at_the_port, membership_advice
 from epost.daemon.world import SystemClock
 from epost.node.renewal import Validity

@@ -12,8 +12,8 @@ from epost.cli.commands import app
 from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.founding import rolled_over
 from epost.daemon.authority.keys import FORMER_ROOT_FILE, ROOT_FILE, draw_root_keys, load_root_keys
+from epost.daemon.authority.world import system_world
 from epost.daemon.folder import NodeFolder
-from epost.daemon.membership import system_world
 from epost.foundation.errors import ConfigError
 from tests.support.daemons import Organisation, organisation
 from tests.support.demo import compose

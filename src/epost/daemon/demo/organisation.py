@@ -8,6 +8,7 @@ from pathlib import Path
 
 from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.service import EnrolmentService
+from epost.daemon.authority.world import system_world
 from epost.daemon.config import (
     GIB,
     MailSection,
@@ -27,7 +28,7 @@ from epost.daemon.demo.state import (
 )
 from epost.daemon.folder import RECOVERY_REMEDY, NodeFolder
 from epost.daemon.loopback import LoopbackOwnerCheck
-from epost.daemon.membership import join_organisation, system_world
+from epost.daemon.membership import join_organisation
 from epost.daemon.new_machine import NewMachine
 from epost.daemon.settling import Joined
 from epost.foundation.errors import ConfigError

@@ -20,14 +20,14 @@ from epost.crypto.certificates import AccountCert, open_device_certificate
 from epost.crypto.signing import Kind, SigningKey
 from epost.crypto.versioned import key_block_handle, open_key_block
 from epost.crypto.x509 import spki_sha256
-from epost.daemon.authority.world import World
+from epost.daemon.authority.world import World, system_world
 from epost.daemon.config import NodeConfig
 from epost.daemon.enrolment.begun import enrol
 from epost.daemon.enrolment.channel import Channel, EnrolmentLimits, open_channel
 from epost.daemon.enrolment.client import connect
 from epost.daemon.files import write_private
 from epost.daemon.folder import PENDING_PREFIX, NodeFolder
-from epost.daemon.membership import organisation_secret, system_world
+from epost.daemon.membership import organisation_secret
 from epost.daemon.new_machine import NewMachine
 from epost.daemon.pairing.code import DeviceCode, parse_code
 from epost.daemon.pairing.host import Compare, PairingLimits

@@ -11,8 +11,8 @@ from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.certified_log import CertifiedLog
 from epost.daemon.authority.deputy import deputy_keys
 from epost.daemon.authority.register import REGISTER_FILE, Register
+from epost.daemon.authority.world import system_world
 from epost.daemon.folder import NodeFolder
-from epost.daemon.membership import system_world
 from epost.daemon.world import SystemEntropy
 from epost.node.certified_watch import newest_head
 from epost.past.log_format import open_head

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from epost.daemon.authority.authority import Authority
+from epost.daemon.authority.world import system_world
 from epost.daemon.backup.contents import Moved
 from epost.daemon.backup.file import read_backup
 from epost.daemon.backup.making import make_backup, restore_backup
 from epost.daemon.demo.state import free_ports
 from epost.daemon.folder import NodeFolder
 from epost.daemon.logs import LoggingObserver
-from epost.daemon.membership import found_organisation, system_world
+from epost.daemon.membership import found_organisation
 from epost.daemon.new_machine import NewMachine
 from epost.daemon.recovery import seed_of_words
 from epost.daemon.vault import SqliteVault

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 
 from epost.cli.commands import app
 from epost.crypto.signing import SigningKey
+from epost.daemon.authority.world import system_world
 from epost.daemon.devices import Owner
 from epost.daemon.enrolment.channel import EnrolmentLimits, open_channel
 from epost.daemon.enrolment.client import connect
 from epost.daemon.enrolment.listener import listener_context
-from epost.daemon.membership import system_world
 from epost.daemon.new_machine import NewMachine
 from epost.daemon.pairing.code import DeviceCode
 from epost.daemon.pairing.guest import join_account
