@@ -93,6 +93,7 @@ class Peers:
         self.confirmed: set[bytes] = set()
         self.changed_at = 0.0
         self._watch_alarm = Alarm(outbox, Application.PASTRY, self.TIMER)
+        self._lacks_members = False
         self._watched = b""
         self._watched_since = 0.0
         self._standings: dict[bytes, Standing] = {}
@@ -113,7 +114,7 @@ class Peers:
     @property
     def is_settling(self) -> bool:
         """Whether nodes that this one does not know yet may belong into its leaf set."""
-        return self.leaf_set.lacks_members or self.prober.is_out_for(Reason.CANDIDATE)
+        return self._lacks_members or self.prober.is_out_for(Reason.CANDIDATE)
 
     def covers(self, key: Id, size: int) -> bool:
         """Tell whether the closest live nodes to a key that are known here are the true ones."""
@@ -195,8 +196,8 @@ class Peers:
         if sender.node_id in self.leaf_set:
             self.confirmed.add(sender.node_id)
         self.consider(sender, reply.leaves, now)
-        if self.leaf_set.lacks_members and not self.prober.is_out_for(Reason.CANDIDATE):
-            self._notice_small_ring(sender, reply.leaves, probe.reason is Reason.REPAIR, now)
+        if probe.reason is Reason.REPAIR and not self.prober.is_out_for(Reason.CANDIDATE):
+            self._lacks_members = False  # the ring itself has become that small
 
     def on_failure_notice(self, notice: FailureNotice, now: float) -> None:
         """Ask the members that others find silent; believe nothing."""
@@ -238,9 +239,6 @@ class Peers:
         if predecessor is not None:
             self._tell(predecessor, encode(Heartbeat(self.standing)))
         self._exchange_due(now)
-        if not self.prober.is_out_for(Reason.CANDIDATE, Reason.REPAIR):
-            self._seek_replacement(None, now)
-        self.upkeep.on_beat(now)
         self._forget_strangers()
         self._watch(now)
 
@@ -317,6 +315,7 @@ class Peers:
         node_id = node.node_id
         if self.leaf_set.admits(node_id):
             displaced = self.leaf_set.add(node)
+            self._lacks_members = self._lacks_members and not self.leaf_set.is_full
             self.contacts.remove(node_id)
             self.changed_at = now
             self._observer.record(NodeJoined(self._me.id, node.id))
@@ -333,11 +332,14 @@ class Peers:
         node_id = probe.node.node_id
         self._bury(node_id, now)
         self._give_up(probe.node, now, is_known=probe.reason is Reason.TOLD)
-        self._seek_replacement(node_id, now, was_candidate=probe.reason is Reason.CANDIDATE)
+        self._seek_replacement(node_id, now)
         self._listener.on_settled(node_id, now)
 
     def _give_up(self, node: NodeHandle, now: float, *, is_known: bool) -> None:
         self.upkeep.on_failed(node.node_id, now)
+        self._lacks_members = self._lacks_members or (
+            self.leaf_set.is_full and node.node_id in self.leaf_set
+        )
         was_near = node.node_id in [n.node_id for n in self.leaf_set.neighbours(reach=2)]
         if self.leaf_set.remove(node.node_id) is None:
             return
@@ -349,45 +351,15 @@ class Peers:
         # The nearest two on each side announce it in any case: so everybody concerned is told
         # at least twice, and a notice may be lost.
         if was_near or not is_known:
-            notice = encode(FailureNotice(self._lost_lately(now)))
+            notice = encode(FailureNotice((node.node_id,)))
             for member in self.leaf_set:
                 self._tell(member, notice)
         self._watch(now)
 
-    def _seek_replacement(
-        self, lost: bytes | None, now: float, *, was_candidate: bool = False
-    ) -> None:
-        """Ask who takes the place of a lost member, or of a candidate that is dead.
-
-        Nobody farther was asked while the dead candidate seemed to be the nearest.
-        """
-        is_wanted = self.leaf_set.lacks_members or (was_candidate and self.leaf_set.is_full)
+    def _seek_replacement(self, lost: bytes, now: float) -> None:
         adviser = self.leaf_set.adviser(lost)
-        if is_wanted and adviser is not None:
+        if self._lacks_members and adviser is not None:
             self.prober.probe(adviser, Reason.REPAIR, now)
-
-    def _lost_lately(self, now: float) -> tuple[bytes, ...]:
-        """Return the members lost in the time in which all should learn of a failure.
-
-        Of nodes that die in a row, those in the middle are announced by nobody near on one side:
-        whoever had them for neighbours is dead. So each notice repeats what came before.
-        """
-        since = now - self._config.burial_seconds
-        absent = self.contacts.absent()
-        return tuple(c.node.node_id for c in absent if (c.absent_since or 0.0) >= since)
-
-    def _notice_small_ring(
-        self, sender: NodeHandle, leaves: Sequence[NodeHandle], is_advice: bool, now: float
-    ) -> None:
-        """Take the leaf set for the whole ring if a member knows all of it and nobody else.
-
-        Or if the adviser knows others, but all on the other side: the ring is hardly larger.
-        """
-        knows_all = self.leaf_set.ids() <= {sender.node_id, *(node.node_id for node in leaves)}
-        others = [n for n in leaves if self._is_askable(sender, n, now)]
-        if knows_all or (is_advice and any(n.node_id not in self.leaf_set for n in others)):
-            self.leaf_set.close()
-            self.consider(sender, leaves, now)
 
     def _bury(self, node_id: bytes, now: float) -> None:
         self._buried.forget(node_id)
