@@ -44,6 +44,7 @@ SECTION_DEPTH_MAX = 100  # as deep as a mail's structure is read
 FETCH_ITEMS_MAX = 100
 PATTERNS_PER_LIST_MAX = 64
 SORT_CRITERIA_MAX = 32
+ORDERED_TOGETHER_MAX = 10_000  # SORT and THREAD of more messages: one after the other
 METADATA_ENTRIES_MAX = 100  # in one command
 NOTIFY_GROUPS_MAX = 64
 NOTIFIED_NAMES_WAITING_MAX = 1000  # of folders that were made, renamed, subscribed and so on

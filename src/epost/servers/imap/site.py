@@ -1,5 +1,6 @@
 """What the IMAP server is given: who may log in, where the mail is, and its bounds."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -23,3 +24,4 @@ class ImapSite:
     storage_limit: Callable[[], int] = lambda: 0  # octets of mail per account, 0 for no limit
     product_version: str = ""  # told to clients after login only
     limits: ImapLimits = field(default_factory=ImapLimits)
+    ordering: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while very much is ordered

@@ -96,9 +96,14 @@ def place(message: Sortable, criteria: Sequence[Criterion]) -> Place:
     """Where a message belongs among others, by these criteria."""
     values = ((criterion, _VALUES[criterion.key](message)) for criterion in criteria)
     return (
-        *(_Backwards(value) if criterion.is_reverse else value for criterion, value in values),
+        *(_backwards(value) if criterion.is_reverse else value for criterion, value in values),
         message.row.uid,
     )
+
+
+def _backwards(value: Value) -> "Value | _Backwards":
+    """What orders the other way round; numbers do so by themselves, and far faster."""
+    return -value if isinstance(value, int) else _Backwards(value)
 
 
 def sent_or_received(row: MessageRow) -> int:

@@ -149,3 +149,29 @@ def test_threads_of_many_messages_are_made_beside_the_loop(
         await client.hang_up()
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize("command", ["SORT (ARRIVAL) UTF-8 ALL", "THREAD REFERENCES UTF-8 ALL"])
+def test_very_many_messages_are_ordered_for_one_session_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(sorting, "ORDERED_TOGETHER_MAX", 1)
+
+    async def scene() -> None:
+        house = ImapHouse()
+        for number in (1, 2):
+            await put(house.mail, mail("lunch", number=number))
+        client, other = await house.member(), await house.member()
+        for member in (client, other):
+            await member.command("SELECT INBOX")
+        async with house.site.ordering:
+            client.send(f"a {command}\r\n".encode())
+            assert (await other.command(command.replace("ALL", "1")))[-1].startswith("t OK")
+            assert client.writer.lines.empty()
+        assert (await client.line()).startswith(b"* " + command.split()[0].encode())
+        assert (await client.line()).startswith(b"a OK")
+        assert not house.site.ordering.locked()
+        for member in (client, other):
+            await member.hang_up()
+
+    asyncio.run(scene())
