@@ -21,7 +21,8 @@ import sys
 import tempfile
 import time
 from base64 import encodebytes
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -76,18 +77,28 @@ def one_mail(number: int, random: Random) -> bytes:
     )
 
 
-def create(account: Account, folders: int) -> str:
+@dataclass(frozen=True)
+class Said:
+    """What a step has to say of itself besides what it took."""
+
+    text: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+def create(account: Account, folders: int) -> Said:
     """Make the folders, as a program that moves a mailbox does first."""
     progress = Progress("folders", folders)
     with Imap(account) as client:
         for folder in range(folders):
             client.ok(f'CREATE "{folder_name(folder)}"'.encode())
             progress.show(folder + 1)
-    return ""
+    return Said()
 
 
-def fill(account: Account, octets: int, mails: int, folders: int, memory: Memory) -> int:
-    """Append mails folder by folder until so many octets are there; returns how many are."""
+def fill(
+    account: Account, octets: int, mails: int, folders: int, memory: Memory
+) -> tuple[int, int]:
+    """Append mails folder by folder until so many octets are there; return octets and mails."""
     random, sent, number = Random(1), 0, 0
     progress = Progress("import", octets)
     with Imap(account) as client:
@@ -108,15 +119,16 @@ def fill(account: Account, octets: int, mails: int, folders: int, memory: Memory
                 sent += in_batch
                 progress.show(min(sent, octets - 1), f"{memory.latest} MB of memory")
     progress.show(octets)
-    return sent
+    return sent, number
 
 
-def listing(account: Account) -> str:
-    """Log in and list all folders with their counters; return how much there is."""
+def listing(account: Account) -> Said:
+    """Log in and list all folders with their counters."""
     with Imap(account) as client:
         answer = client.ok(b'LIST "" "*" RETURN (STATUS (MESSAGES UIDNEXT UNSEEN))')
     counts = [int(n) for n in re.findall(rb"\* STATUS [^\r\n]*MESSAGES (\d+)", answer)]
-    return f", {len(counts)} folders, {sum(counts):,} mails"
+    figures = {"folders": len(counts), "mails": sum(counts)}
+    return Said(f", {len(counts)} folders, {sum(counts):,} mails", figures)
 
 
 MBSYNC = """
@@ -175,8 +187,8 @@ class Steps:
         self._report = report
         self._demo = demo
 
-    def take(self, name: str, work: Callable[[Memory], str | None]) -> None:
-        """Do something and add its row; it may return more to say, None if it could not be done."""
+    def take(self, name: str, work: Callable[[Memory], Said | None]) -> None:
+        """Do something and add its row; None if it could not be done."""
         with Memory(self._demo.node("alice")["pid"]) as memory:
             clock = cpu_clock([memory.pid])
             cpu, start = clock(), time.perf_counter()
@@ -187,7 +199,7 @@ class Steps:
             return
         shown = f"{seconds:.2f} s, CPU of the daemon {cpu:.2f} s, at most {memory.highest} MB"
         figures = {"seconds": seconds, "cpu_seconds": cpu, "megabytes": float(memory.highest)}
-        self._report.row(name, f"{shown}{said}", **figures)
+        self._report.row(name, shown + said.text, **figures, **said.figures)
 
 
 def experiment(
@@ -197,15 +209,16 @@ def experiment(
     with running_demo(directory / "demo", nodes=1, users="alice") as demo:
         account, steps = account_of(demo), Steps(report, demo)
 
-        def imported(memory: Memory) -> str:
-            octets = fill(account, int(gigabytes * GIGABYTE), mails, folders, memory)
-            return f", {octets / GIGABYTE:.2f} GB"
+        def imported(memory: Memory) -> Said:
+            octets, number = fill(account, int(gigabytes * GIGABYTE), mails, folders, memory)
+            figures = {"octets": octets, "mails": number}
+            return Said(f", {number:,} mails, {octets / GIGABYTE:.2f} GB", figures)
 
-        def synchronised(_: Memory) -> str | None:
-            return "" if sync and synchronise(account, directory / "maildir") else None
+        def synchronised(_: Memory) -> Said | None:
+            return Said() if sync and synchronise(account, directory / "maildir") else None
 
         steps.take(f"CREATE of {folders:,} folders", lambda _: create(account, folders))
-        steps.take(f"import of {mails:,} mails by APPEND", imported)
+        steps.take("import by APPEND", imported)
         demo.stop("alice")
         seconds = timed(lambda: demo.restart("alice"))
         report.row("started again: until it serves", f"{seconds:.1f} s", seconds=seconds)
