@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import msgspec
 
 from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.service import EnrolmentService
 from epost.daemon.authority.world import system_world
 from epost.daemon.config import (
     GIB,
+    AuthoritySection,
     MailSection,
     MetricsSection,
     NodeConfig,
     Security,
     StorageSection,
 )
+from epost.daemon.control import ask
 from epost.daemon.demo.state import (
     HOST,
     DemoNode,
@@ -55,7 +60,8 @@ class DemoOrganisation:
         return self._state
 
     @property
-    def _authority_dir(self) -> Path:
+    def authority_dir(self) -> Path:
+        """The authority's keys: in no node's folder."""
         return self._directory / "authority"
 
     def node(self, name: str) -> DemoNode:
@@ -76,7 +82,7 @@ class DemoOrganisation:
             self._state = _plan(nodes, users)
             save_state(self._directory, self._state)
             address = Address(HOST, self._state.enrolment_port)
-            Authority.create(self._authority_dir, DOMAIN, address, system_world()).close()
+            Authority.create(self.authority_dir, DOMAIN, address, system_world()).close()
         total = len(self.state.nodes)
         for done, node in enumerate(self.state.nodes, 1):
             if not node.node_id:
@@ -104,13 +110,39 @@ class DemoOrganisation:
         """
         folder = NodeFolder(node_folder(self._directory, node.name))
         if folder.is_enrolled:
+            self._place_authority(node, folder)
             return f"{node.name} is started again"
         if node.user is not None:
             raise ConfigError(f"{node.name}: {RECOVERY_REMEDY}")
-        with Authority.open(self._authority_dir, system_world()) as authority:
+        with Authority.open(self.authority_dir, system_world()) as authority:
             authority.revoke_node(bytes.fromhex(node.node_id))
         self._enrol_node(node)
         return f"{node.name} had lost its disk: it is enrolled anew as {node.node_id[:8]}…"
+
+    def _place_authority(self, node: DemoNode, folder: NodeFolder) -> None:
+        """Have the right machine run the authority, also on a folder that is older or was moved."""
+        config = folder.read_config()
+        if config.authority != (section := self._authority_section(node)):
+            folder.write_config(msgspec.structs.replace(config, authority=section))
+
+    def _authority_section(self, node: DemoNode) -> AuthoritySection:
+        if node is not self.issuing_node:
+            return AuthoritySection()
+        listen = f"{HOST}:{self.state.enrolment_port}"
+        return AuthoritySection(directory=str(self.authority_dir), listen=listen)
+
+    @property
+    def issuing_node(self) -> DemoNode:
+        """The machine that runs the authority: one without a user, if there is any."""
+        nodes = self.state.nodes
+        return next((node for node in nodes if node.user is None), nodes[0])
+
+    def _authority_runs(self) -> bool:
+        try:
+            ask(node_folder(self._directory, self.issuing_node.name), "status")
+        except ConfigError:
+            return False
+        return True
 
     def _enrol_node(self, node: DemoNode) -> None:
         joined = asyncio.run(self._join(node))
@@ -123,10 +155,14 @@ class DemoOrganisation:
     async def _join(self, node: DemoNode) -> Joined:
         world = system_world()
         address = Address(HOST, self.state.enrolment_port)
-        with Authority.open(self._authority_dir, world) as authority:
+        with Authority.open(self.authority_dir, world) as authority:
             invitation = authority.invite(node.user)
             contacts = self._contacts(authority.trust.ring, node)
-            async with EnrolmentService(authority, address, world, contacts=lambda: contacts):
+            async with (
+                contextlib.nullcontext()
+                if self._authority_runs()
+                else EnrolmentService(authority, address, world, contacts=lambda: contacts)
+            ):
                 machine = NewMachine(
                     node_folder(self._directory, node.name),
                     listen=f"{HOST}:{node.ring_port}",
@@ -155,6 +191,7 @@ class DemoOrganisation:
                 security=_security(),
             ),
             metrics=MetricsSection(listen=f"{HOST}:{node.metrics_port}"),
+            authority=self._authority_section(node),
         )
 
 

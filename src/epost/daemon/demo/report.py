@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -78,6 +79,16 @@ def show_check(console: Console, check: MailCheck) -> None:
 
 def _pop3(node: DemoNode) -> str:
     return f"POP3 port {node.pop3_port}   " if node.pop3_port else ""
+
+
+def show_authority(console: Console, authority_dir: Path, node: DemoNode) -> None:
+    """Say how the organisation is looked after, and who follows what is decided."""
+    console.print(
+        f"{node.name} runs the authority: what is said with --authority-dir {authority_dir} (as by "
+        "`epost org members`) is in force within a minute.\n",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 def show_settings(console: Console, state: DemoState) -> None:

@@ -48,6 +48,9 @@ def run_demo(
         demo.check()
         if not once:
             report.show_settings(console, demo.organisation.state)
+            report.show_authority(
+                console, demo.organisation.authority_dir, demo.organisation.issuing_node
+            )
             asyncio.run(demo.stay_up())
         return 0
     except EpostError as error:
