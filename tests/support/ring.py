@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from epost.foundation.effects import CancelTimer, Machine, Outbox, Send, SendWhenDurable, SetTimer
+from epost.foundation.effects import Machine, Outbox, Send, SendWhenDurable, SetTimer
 from epost.foundation.ids import Address, Id, NodeHandle, NodeId, closeness
 from epost.foundation.ports import PutNote
 from epost.foundation.wire import Application, Form, Message, unpack
@@ -231,8 +231,6 @@ class Ring:
                     self._send(host, to, message)
                 case SetTimer(application, name, delay):
                     self._set_timer(host, application, name, delay)
-                case CancelTimer(application, name):
-                    host.timers.pop((application, name), None)
                 case PutNote(table, key, value):
                     host.notes[table, key] = value
                 case _:

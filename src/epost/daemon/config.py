@@ -17,7 +17,6 @@ from epost.foundation.errors import ConfigError
 from epost.foundation.ids import ID_BYTES, Address
 
 GIB = 1024**3
-Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Security = Literal["plain", "starttls", "tls"]
 
 

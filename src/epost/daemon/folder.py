@@ -13,7 +13,6 @@ from typing import Annotated
 import msgspec
 
 from epost.crypto.keyfile import is_protected, lock, unlock
-from epost.crypto.signing import SigningKey
 from epost.daemon.config import NodeConfig, load_config, render_config
 from epost.daemon.files import read_required, replace_secret, write_private
 from epost.foundation.codec import Format, encode
@@ -126,12 +125,8 @@ class NodeFolder:
         write_private(self.path / "membership", encode(membership))
 
     def read_node_seed(self) -> bytes:
-        """Return the seed of the node key; raises ConfigError."""
+        """Return the seed of the node key, which unlocks without anybody; raises ConfigError."""
         return self._unlock("node.key", NODE_KEY, None, RECOVERY_REMEDY)
-
-    def read_node_key(self) -> SigningKey:
-        """Return the node key, which unlocks without anybody being there."""
-        return SigningKey(self.read_node_seed())
 
     def write_node_key(self, seed: bytes, entropy: Entropy) -> None:
         """Write the node key."""

@@ -9,7 +9,7 @@ import asyncio
 import ipaddress
 import os
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -17,8 +17,6 @@ from epost.daemon.socket_owner import Address, owner_of
 
 KERNEL_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 ROOT_UID = 0
-
-ReadTable = Callable[[], bytes]
 
 
 class LoopbackOwnerCheck:

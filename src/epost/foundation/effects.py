@@ -47,13 +47,6 @@ class SetTimer(msgspec.Struct, frozen=True):
     delay_seconds: float
 
 
-class CancelTimer(msgspec.Struct, frozen=True):
-    """Forget a timer; unknown names are ignored."""
-
-    application: Application
-    name: str
-
-
 class Load(msgspec.Struct, frozen=True):
     """Read a block's body off the disk; `on_loaded(purpose, body)` follows."""
 
@@ -62,7 +55,7 @@ class Load(msgspec.Struct, frozen=True):
     purpose: object
 
 
-Effect = Send | SendWhenDurable | SetTimer | CancelTimer | Load | Write
+Effect = Send | SendWhenDurable | SetTimer | Load | Write
 
 
 class Outbox:
@@ -112,10 +105,6 @@ class Outbox:
     def set_timer(self, application: Application, name: str, delay_seconds: float) -> None:
         """Ask for `on_timer(name)` after a delay."""
         self._effects.append(SetTimer(application, name, delay_seconds))
-
-    def cancel_timer(self, application: Application, name: str) -> None:
-        """Forget a timer."""
-        self._effects.append(CancelTimer(application, name))
 
     def load(self, application: Application, handle: Handle, purpose: object) -> None:
         """Ask for a block's body."""

@@ -76,10 +76,6 @@ class TooFewReplicas(UnavailableError):  # noqa: N818
     """Fewer nodes answered than the operation needs."""
 
 
-class NotJoined(UnavailableError):  # noqa: N818
-    """This node is not (yet) part of its ring."""
-
-
 class Overloaded(UnavailableError):  # noqa: N818
     """A queue is full here or at the peer."""
 

@@ -32,9 +32,6 @@ Digest = NewType("Digest", bytes)
 AccountId = NewType("AccountId", bytes)
 """H("account", first account key), 32 bytes: public and stable for ever."""
 
-NoticeId = NewType("NoticeId", bytes)
-"""16 random bytes that name one notification at its sender."""
-
 Bytes20 = Annotated[bytes, msgspec.Meta(min_length=20, max_length=20)]
 Bytes32 = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 Bytes64 = Annotated[bytes, msgspec.Meta(min_length=64, max_length=64)]

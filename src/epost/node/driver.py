@@ -17,7 +17,6 @@ from typing import Any, Protocol
 from epost.foundation.calls import Calls
 from epost.foundation.effects import (
     Caller,
-    CancelTimer,
     Load,
     Machine,
     Outbox,
@@ -348,8 +347,6 @@ class Driver:
                     durable_sends.append(effect)
                 case SetTimer(application, name, delay_seconds):
                     self._timers.set(application, name, delay_seconds)
-                case CancelTimer(application, name):
-                    self._timers.cancel(application, name)
                 case Load():
                     loads.append(effect)
                 case write:

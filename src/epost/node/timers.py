@@ -13,7 +13,7 @@ Key = tuple[Application, str]
 class Timers:
     """At most one timer per (application, name).
 
-    A timer that went off may be cancelled or set anew until its turn comes: the driver asks
+    A timer that went off may be set anew until its turn comes: the driver asks
     `take_due` before it tells the machine.
     """
 
@@ -27,16 +27,11 @@ class Timers:
 
     def set(self, application: Application, name: str, delay_seconds: float) -> None:
         """Start a timer, replacing one of the same name."""
-        self.cancel(application, name)
-        key = (application, name)
-        self._running[key] = self._loop.call_later(delay_seconds, self._expire, key)
-
-    def cancel(self, application: Application, name: str) -> None:
-        """Forget a timer, also one that went off and waits for its turn."""
         key = (application, name)
         self._due.pop(key, None)
         if handle := self._running.pop(key, None):
             handle.cancel()
+        self._running[key] = self._loop.call_later(delay_seconds, self._expire, key)
 
     def cancel_all(self) -> None:
         """Forget every timer."""

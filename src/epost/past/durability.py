@@ -30,12 +30,3 @@ class Durability:
     def suffices(self, wanted: int) -> bool:
         """Is it ring-durable by what is wanted now? A ring that has grown wants more machines."""
         return self.ring_durable and self.wanted >= wanted
-
-    def describe(self) -> str:
-        """Return the words that users see, for example in the reply to a submission."""
-        machines = "machine" if self.wanted == 1 else "machines"
-        if self.ring_durable:
-            return f"ring-durable on {self.acked} of {self.wanted} {machines}"
-        return (
-            f"held locally: on {self.acked} of {self.wanted} {machines} until others are reachable"
-        )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from random import Random
 
-from epost.foundation.effects import CancelTimer, Outbox, Send, SetTimer
+from epost.foundation.effects import Outbox, Send, SetTimer
 from epost.foundation.ids import Id, NodeHandle, NodeId, number
 from epost.foundation.wire import Application, unpack
 from epost.pastry.overlay import Member, OverlayApplication
@@ -197,8 +197,6 @@ class GroupWorld:
                     self._send(node.number, self._number(to), unpack(message).body)
                 case SetTimer(_, name, delay_seconds):
                     self._set_timer(node, name, delay_seconds)
-                case CancelTimer(_, name):
-                    node.timers.pop(name, None)
                 case _:
                     raise AssertionError(f"groups do not ask for {effect}")
 

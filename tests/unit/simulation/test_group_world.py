@@ -69,9 +69,6 @@ def test_what_is_not_there_is_not_asked_for() -> None:
     with pytest.raises(AssertionError):
         overlay.arc(NodeId(GROUP), 1, 0.0)
     node = world.nodes[0]
-    node.outbox.cancel_timer(Application.SCRIBE, "tend")
-    world._perform(node)
-    assert node.timers == {}
     node.outbox.load(Application.SCRIBE, Handle(BlockKind.CONTENT, b"h" * 32), None)
     with pytest.raises(AssertionError):
         world._perform(node)

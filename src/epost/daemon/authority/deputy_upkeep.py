@@ -48,11 +48,6 @@ class DeputyUpkeep:
                 await self._task
         self._deputy.close()
 
-    @property
-    def is_serving(self) -> bool:
-        """Is this machine appointed, and asked by others?"""
-        return self._desk.is_open
-
     async def _keep_serving(self) -> None:
         while True:
             self._follow_appointment()

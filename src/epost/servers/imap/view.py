@@ -184,10 +184,6 @@ class FolderView:
             if pending is not None and pending.modseq <= row.modseq:
                 del self._changed[row.uid]
 
-    def has_news(self) -> bool:
-        """Whether an announcement would say anything."""
-        return bool(self._appended or self._expunged or self._changed)
-
     def new_keywords(self) -> tuple[str, ...] | None:
         """All keywords if there are some that the client does not know yet, once."""
         if self.folder.keywords == self._keywords:

@@ -15,7 +15,7 @@ from heapq import heappop, heappush
 from random import Random
 from typing import TypeAlias, get_args
 
-from epost.foundation.effects import CancelTimer, Machine, Outbox, Send, SendWhenDurable, SetTimer
+from epost.foundation.effects import Machine, Outbox, Send, SendWhenDurable, SetTimer
 from epost.foundation.ids import Address, Id, NodeHandle, NodeId, number, point
 from epost.foundation.ports import Observer, PutNote
 from epost.foundation.wire import Application, unpack
@@ -190,8 +190,6 @@ class ProtocolRing:
                     self._send(host, to, message)
                 case SetTimer(application, name, delay):
                     self._set_timer(host, application, name, delay)
-                case CancelTimer(application, name):
-                    host.timers.pop((application, name), None)
                 case PutNote(table, key, value):
                     host.notes[table, key] = value
                 case _:

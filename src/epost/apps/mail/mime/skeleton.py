@@ -143,16 +143,6 @@ def check(skeleton: Skeleton) -> None:
         raise MalformedPacket("the size of the skeleton is not that of its pieces")
 
 
-def part_spans(skeleton: Skeleton) -> tuple[Span, ...]:
-    """Return where each slot's octets stand in the mail: what a partial read has to load."""
-    spans, at = [], len(skeleton.literals[0])
-    for slot, literal in zip(skeleton.slots, skeleton.literals[1:], strict=True):
-        end = at + _written_size(slot)
-        spans.append(Span(at, end))
-        at = end + len(literal)
-    return tuple(spans)
-
-
 def _body_cuts(octets: Octets, structure: Part, threshold_bytes: int) -> Iterator[_Cut]:
     for leaf in structure.leaves():
         if len(leaf.body) >= max(threshold_bytes, 1):

@@ -18,7 +18,6 @@ from epost.apps.mail.mime.skeleton import (
     SplitMail,
     check,
     join,
-    part_spans,
     split,
 )
 from epost.apps.mail.mime.structure import parse_structure
@@ -113,13 +112,6 @@ def test_endless_headers_and_preambles_do_not_fatten_the_skeleton() -> None:
 def test_a_mail_over_the_limit_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="is over"):
         split(Zeros(MAIL_SIZE_BYTES_MAX + 1))
-
-
-def test_the_places_of_the_parts_are_known_without_the_parts() -> None:
-    mail = attachment(76, "\r\n")
-    cut = split(mail)
-    (span,) = part_spans(cut.skeleton)
-    assert base64.b64decode(span.cut(mail)) == FILE
 
 
 def test_the_encoding_of_a_skeleton_is_fixed() -> None:
