@@ -21,6 +21,8 @@ from epost.node.vault_rows import Position, position
 MARK_BYTES = 8
 """Of a body hash: as much as other replicas are told of it."""
 LEAF_ROWS_MAX = 64
+ANSWERS_KEPT_MAX = 64
+"""The same few ranges are asked for every few seconds, mostly of a vault that has not changed."""
 
 _DIGIT_BITS = 4
 _FANOUT = 1 << _DIGIT_BITS
@@ -66,6 +68,8 @@ class Fingerprints:
         self._counted: Position | None = (b"", 0, b"")
         """What lies up to here is in the tree; None: everything."""
         self._last: Handle | None = None
+        self._answers: dict[tuple[Id, Id], Fingerprint] = {}
+        """Of ranges that were asked for since the last change."""
 
     @property
     def is_whole(self) -> bool:
@@ -98,6 +102,14 @@ class Fingerprints:
         """Return the fingerprint of the clockwise arc (start, end]; None while still counting."""
         if not self.is_whole:
             return None
+        if (known := self._answers.get((start, end))) is not None:
+            return known
+        if len(self._answers) >= ANSWERS_KEPT_MAX:
+            self._answers.clear()
+        answer = self._answers[start, end] = self._sum_up(start, end)
+        return answer
+
+    def _sum_up(self, start: Id, end: Id) -> Fingerprint:
         if start == end:
             return _fingerprint(self._root.count, self._root.total)
         first, last = number(start) + 1, number(end)
@@ -115,6 +127,7 @@ class Fingerprints:
     def _add(self, entry: VaultEntry, sign: int) -> None:
         if not entry.roles & HELD:
             return
+        self._answers.clear()
         place, change = number(entry.handle.place), sign * term(entry)
         branch, depth = self._root, 0
         while True:
