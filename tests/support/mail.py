@@ -38,6 +38,8 @@ from epost.post.references import Reference, Secrecy
 from epost.simulation.file_reading import read_here
 from epost.simulation.mail_index import SimulatedMailIndex
 
+RING_TURNS = 12
+"""Of the loop: no answer of the ring comes at once."""
 ON_THREE = Durability(3, 3, ring_durable=True)
 HELD = Durability(1, 3, ring_durable=False)
 WALL_MS = 1_700_000_000_000
@@ -116,6 +118,8 @@ class MemoryLog:
             first = len(self.entries) + 1
             self.entries += entries
             self._tell(first, entries, self.origin)
+        for _ in range(RING_TURNS):
+            await asyncio.sleep(0)
         if self.ring_may_answer is not None:
             await self.ring_may_answer.wait()
         return Appended(first, self.durability)

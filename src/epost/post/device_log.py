@@ -39,6 +39,9 @@ LOOK_TICKS = 60
 """Pauses between two looks: they do not count the time that the machine sleeps, its clock does."""
 ENTRIES_WAITING_MAX = 10_000
 ENTRIES_PER_COMMIT_MAX = 256
+TURNS_BEFORE_COMMIT = 3
+"""Of the loop: a notice that goes beside the record of it leaves first, since its way is the longer
+one; and what is appended in the same moment shares the commit."""
 MAIL_BYTES_MIN = 1024
 """Shorter entries (flags, moves, receipts) are taken as long as the disk takes anything."""
 
@@ -174,6 +177,8 @@ class DeviceLog:
     # Committing.
 
     async def _commit(self) -> None:
+        for _ in range(TURNS_BEFORE_COMMIT):
+            await asyncio.sleep(0)
         while self._waiting:
             await self._commit_batch()
             self._run_once("publish", self._publish)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from epost.apps.mail.arrival import arrival
 from epost.apps.mail.authorship import read_checked_header, require_own_names
@@ -24,7 +25,7 @@ from epost.apps.mail.records import (
     Noticed,
     Stored,
 )
-from epost.apps.mail.rendition import read_mail
+from epost.apps.mail.rendition import begin_to_read
 from epost.apps.mail.reports import DeliveryReports
 from epost.crypto.certificates import AccountCert
 from epost.crypto.hashing import digest
@@ -105,11 +106,11 @@ class MailInbox:
 
     async def _insertion(self, notification: Notification, notice: MailNotice) -> Insert:
         octets = await self._octets(notice)
-        structure, rendition = await read_mail(octets, self._offload)
+        structure, make = await begin_to_read(octets, self._offload)
         fields = read_checked_header(octets, structure)
         require_own_names(fields, await self._sender(notification))
         email = email_id(notification)
-        self._ledger.prepare(email, rendition)
+        self._ledger.prepare_later(email, partial(make, fields), len(octets))
         return Insert(
             email=email,
             # What a device wrote that is known to be stolen now is kept apart, never dropped.

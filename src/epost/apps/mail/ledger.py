@@ -38,7 +38,7 @@ from epost.apps.mail.index import (
 )
 from epost.apps.mail.observed import MailIndexStuck, MailRecordSkipped
 from epost.apps.mail.ports import Reading
-from epost.apps.mail.prepared import Prepared
+from epost.apps.mail.prepared import Making, Prepared
 from epost.apps.mail.records import Record, decode_record
 from epost.apps.mail.snapshot_rows import MailPage
 from epost.apps.mail.waiting import LogEntry, WaitingEntries
@@ -46,6 +46,9 @@ from epost.foundation.errors import EpostError, PeerError, UnavailableError
 from epost.foundation.ports import Observer
 
 MODSEQS_LEFT_MIN = 1 << 19
+TURNS_LEFT_TO_OTHERS = 8
+"""Of the loop, before an entry is taken in that nobody here waits for: what the ring and others are
+to get about it leaves first, and more may come meanwhile."""
 
 
 class Audience(Protocol):
@@ -133,6 +136,10 @@ class Ledger:
         """Keep a rendition for the record of this mail, which is about to be written."""
         self._prepared.add(email, rendition)
 
+    def prepare_later(self, email: bytes, make: Making, octets: int) -> None:
+        """Have a rendition made, of a mail of so many octets, when its record is taken in."""
+        self._prepared.add_later(email, make, octets)
+
     def put_renditions(self, made: Sequence[tuple[bytes, Rendition]]) -> None:
         """Enter renditions made later; open folders learn when the mails were sent."""
         if not made:
@@ -199,7 +206,13 @@ class Ledger:
         self._waiting.add(logged)
         if not self._is_held and not self._is_scheduled:
             self._is_scheduled = True
-            asyncio.get_running_loop().call_soon(self._go_on)
+            asyncio.get_running_loop().call_soon(self._go_on_after, TURNS_LEFT_TO_OTHERS)
+
+    def _go_on_after(self, turns: int) -> None:
+        if turns and not self._expected:
+            asyncio.get_running_loop().call_soon(self._go_on_after, turns - 1)
+        else:
+            self._go_on()
 
     def drop_waiting(self) -> None:
         """Forget what is queued: the log is about to be read again."""

@@ -27,11 +27,11 @@ _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]{0,1024}\Z")
 _SPECIAL = re.compile(rb'(["\\])')
 
 
-def render(octets: Octets, mail: Part) -> Rendered:
-    """Render a mail from its octets and their tree (`parse_structure`)."""
+def render(octets: Octets, mail: Part, header: HeaderFields | None = None) -> Rendered:
+    """Render a mail from its octets, their tree (`parse_structure`), and its header if at hand."""
     renderer = _Renderer(octets)
     return Rendered(
-        envelope=renderer.envelope(mail),
+        envelope=_envelope(header or renderer.fields(mail)),
         body=renderer.structure(mail, with_extensions=False),
         bodystructure=renderer.structure(mail, with_extensions=True),
     )
@@ -53,22 +53,9 @@ class _Renderer:
     def __init__(self, octets: Octets) -> None:
         self._octets = octets
 
-    def envelope(self, mail: Part) -> bytes:
-        fields = read_fields(mail.header.cut(self._octets, HEADER_BYTES_READ_MAX))
-        sender_of_all = _addresses(fields, "from")
-        items = (
-            _text(fields.first("date")),
-            _text(fields.first("subject")),
-            sender_of_all,
-            _addresses(fields, "sender", missing=sender_of_all),
-            _addresses(fields, "reply-to", missing=sender_of_all),
-            _addresses(fields, "to"),
-            _addresses(fields, "cc"),
-            _addresses(fields, "bcc"),
-            _text(fields.first("in-reply-to")),
-            _text(fields.first("message-id")),
-        )
-        return _parenthesized(items)
+    def fields(self, mail: Part) -> HeaderFields:
+        """The header of a mail, as far as it is read."""
+        return read_fields(mail.header.cut(self._octets, HEADER_BYTES_READ_MAX))
 
     def structure(self, part: Part, *, with_extensions: bool) -> bytes:
         """BODYSTRUCTURE, or BODY when asked without extension data."""
@@ -85,7 +72,7 @@ class _Renderer:
         ]
         if part.kind is PartKind.MESSAGE:
             nested = part.children[0]
-            items.append(self.envelope(nested))
+            items.append(_envelope(self.fields(nested)))
             items.append(self.structure(nested, with_extensions=with_extensions))
         if part.kind is PartKind.MESSAGE or content.media_type.startswith("text/"):
             lines = count_octet(self._octets, b"\n", part.body.start, part.body.end)
@@ -100,6 +87,23 @@ class _Renderer:
         if with_extensions:
             items += (_parameters(part.content.parameters), *_common_extensions(part.content))
         return _parenthesized(items)
+
+
+def _envelope(fields: HeaderFields) -> bytes:
+    sender_of_all = _addresses(fields, "from")
+    items = (
+        _text(fields.first("date")),
+        _text(fields.first("subject")),
+        sender_of_all,
+        _addresses(fields, "sender", missing=sender_of_all),
+        _addresses(fields, "reply-to", missing=sender_of_all),
+        _addresses(fields, "to"),
+        _addresses(fields, "cc"),
+        _addresses(fields, "bcc"),
+        _text(fields.first("in-reply-to")),
+        _text(fields.first("message-id")),
+    )
+    return _parenthesized(items)
 
 
 def _common_extensions(content: Content) -> tuple[bytes, bytes, bytes]:

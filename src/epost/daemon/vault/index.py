@@ -40,14 +40,22 @@ class Index:
             return self._read[handle]
         with DISK_ERRORS:
             row = find_row(self._connection, handle)
-        if len(self._read) >= ROWS_REMEMBERED_MAX:
-            del self._read[next(iter(self._read))]
-        self._read[handle] = row
+        self._remember(handle, row)
         return row
 
     def on_changed(self, handle: Handle) -> None:
         """A row is pending: once it is written the database will have another than was read."""
         self._read.pop(handle, None)
+
+    def on_written(self, number: int) -> None:
+        """Everything up to this commit is on disk; its rows are likely to be asked for again."""
+        for handle, row in self.pending.forget(number):
+            self._remember(handle, row)
+
+    def _remember(self, handle: Handle, row: Row | None) -> None:
+        if len(self._read) >= ROWS_REMEMBERED_MAX:
+            del self._read[next(iter(self._read))]
+        self._read[handle] = row
 
     def between(self, start: Id, end: Id, after: Handle | None, limit: int) -> Sequence[VaultEntry]:
         """Return rows on the clockwise arc (start, end] behind `after`."""

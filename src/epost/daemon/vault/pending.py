@@ -80,18 +80,21 @@ class Pending:
         """Yield the pending notes of a table; None: it is gone."""
         return ((key, note.value) for (name, key), note in self._notes.items() if name == table)
 
-    def forget(self, number: int) -> None:
-        """Everything up to this commit is on disk."""
+    def forget(self, number: int) -> list[tuple[Handle, Row | None]]:
+        """Everything up to this commit is on disk; return the rows that are there by now."""
+        written: list[tuple[Handle, Row | None]] = []
         while self._touched and self._touched[0].number <= number:
             touched = self._touched.popleft()
             for handle in touched.handles:
                 block = self.blocks.get(handle)
                 if block is not None and block.number == touched.number:
                     del self.blocks[handle]
+                    written.append((handle, block.row))
             for name in touched.notes:
                 note = self._notes.get(name)
                 if note is not None and note.number == touched.number:
                     del self._notes[name]
+        return written
 
     def _touch(self, handle: Handle, row: Row | None, *, first_part: int) -> PendingBlock:
         touched = self._touched[-1]

@@ -218,7 +218,7 @@ class SqliteVault:
     def _on_written(self, number: int, error: OSError | DiskFull | None) -> None:
         self._failure = self._failure or error
         if error is None:
-            self._index.pending.forget(number)
+            self._index.on_written(number)
         while self._waiting and self._waiting[0].number <= number:
             waiting = self._waiting.popleft()
             self._bytes_waiting -= waiting.size_bytes

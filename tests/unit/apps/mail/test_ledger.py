@@ -119,6 +119,22 @@ def test_an_entry_told_twice_counts_once() -> None:
     run(story())
 
 
+def test_what_nobody_waits_for_lets_others_go_first() -> None:
+    async def story() -> None:
+        desk = Desk()
+        desk.release()
+        desk.tell(NUMBERED, insertion(1))
+        for _ in range(ledger_module.TURNS_LEFT_TO_OTHERS):
+            await asyncio.sleep(0)
+        assert desk.ledger.folders[INBOX_ID].messages == 0
+        expected = desk.ledger.expect(encode_record(insertion(2)))
+        desk.tell(insertion(2))
+        await expected
+        assert desk.ledger.folders[INBOX_ID].messages == 2
+
+    run(story())
+
+
 def test_many_entries_leave_the_loop_free_between_slices() -> None:
     async def story() -> None:
         desk = Desk()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from epost.apps.mail import prepared as module
+from epost.apps.mail.index import Rendition
 from epost.apps.mail.prepared import Prepared
 from epost.apps.mail.rendition import make_rendition
 from epost.servers.imap.limits import ImapLimits
@@ -52,3 +53,20 @@ def test_what_was_taken_makes_room_and_the_newest_always_stays(
     prepared.add(b"3", RENDITION)
     assert prepared[b"3"] is RENDITION
     assert names(prepared) == [b"3"]
+
+
+def test_what_is_to_be_made_later_is_made_once_and_only_if_it_is_asked_for() -> None:
+    made: list[None] = []
+
+    def make() -> Rendition:
+        made.append(None)
+        return RENDITION
+
+    prepared = Prepared()
+    prepared.add_later(b"1", make, SIZE)
+    prepared.add_later(b"2", make, SIZE)
+    prepared.drop(b"2")
+    assert names(prepared) == [b"1"]
+    assert made == []
+    assert prepared[b"1"] is prepared[b"1"] is RENDITION
+    assert made == [None]

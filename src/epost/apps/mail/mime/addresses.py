@@ -6,6 +6,7 @@ Display names are given without quotes and comments, encoded words left as they 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from epost.apps.mail.mime.headers import VALUE_CHARACTERS_MAX
 
@@ -18,6 +19,9 @@ _TOKEN = re.compile(
     r"|(?P<other>.)",
     re.DOTALL,
 )
+TEXTS_REMEMBERED_MAX = 512
+"""The same few people write and are written to, and each From is read several times."""
+REMEMBERED_CHARACTERS_MAX = 256
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -54,7 +58,16 @@ class _Token:
 
 def read_addresses(text: str) -> tuple[AddressItem, ...]:
     """Read the value of From, To, Cc and their like; what makes no sense is left out."""
-    return tuple(_AddressReader(_tokens(text[:VALUE_CHARACTERS_MAX])).items())
+    if len(text) <= REMEMBERED_CHARACTERS_MAX:
+        return _read_short(text)
+    return _read(text[:VALUE_CHARACTERS_MAX])
+
+
+def _read(text: str) -> tuple[AddressItem, ...]:
+    return tuple(_AddressReader(_tokens(text)).items())
+
+
+_read_short = lru_cache(maxsize=TEXTS_REMEMBERED_MAX)(_read)
 
 
 def mailboxes(text: str) -> tuple[MailboxAddress, ...]:
