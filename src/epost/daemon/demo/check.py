@@ -10,7 +10,7 @@ from typing import Any
 
 from epost.daemon.control import ask
 from epost.daemon.demo.mail import compose, read_back, submit
-from epost.daemon.demo.state import DemoNode, DemoState, node_folder, service_of
+from epost.daemon.demo.state import DemoNode, DemoState, mail_services, node_folder
 from epost.foundation.errors import UnavailableError
 
 READ_TIMEOUT_SECONDS = 60.0
@@ -68,7 +68,7 @@ def check_mail(directory: Path, state: DemoState, step: Callable[[str], None]) -
     check.copies_wanted = min(COPIES_WANTED, len(state.nodes))
     started = time.monotonic()
     check.accepted = submit(
-        service_of(directory, state, sender, sender.smtp_port),
+        mail_services(directory, state, sender)["smtp"],
         _address(sender),
         sender.password or "",
         [_address(r) for r in readers],
@@ -78,7 +78,7 @@ def check_mail(directory: Path, state: DemoState, step: Callable[[str], None]) -
     for reader in readers:
         step(f"Reading it at {reader.user}")
         got = read_back(
-            service_of(directory, state, reader, reader.imap_port),
+            mail_services(directory, state, reader)["imap"],
             _address(reader),
             reader.password or "",
             message_id,

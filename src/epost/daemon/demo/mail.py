@@ -8,7 +8,8 @@ import ssl
 import struct
 import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
@@ -20,6 +21,7 @@ PHOTO_SIZE = 250
 TABLE_ROWS = 2600
 DIAL_TIMEOUT_SECONDS = 30
 POLL_SECONDS = 0.2
+OWN_NAME = "demo.example.org"
 
 
 def compose(sender: str, recipients: Sequence[str]) -> tuple[str, bytes]:
@@ -74,10 +76,7 @@ def submit(
 
     Raises UnavailableError with the server's answer if it is not accepted.
     """
-    with smtplib.SMTP(service.host, service.port, timeout=DIAL_TIMEOUT_SECONDS) as client:
-        client.ehlo("demo.example.org")
-        if service.security != "plain":
-            client.starttls(context=_tls(service))
+    with _failures_told(service), _smtp(service) as client:
         client.login(sender, password)
         client.mail(sender)
         for recipient in recipients:
@@ -101,8 +100,7 @@ def read_back(
 ) -> bytes:
     """Wait until the mail is in the INBOX and return its octets; raises UnavailableError."""
     deadline = time.monotonic() + timeout_seconds
-    client = _imap(service)
-    try:
+    with _failures_told(service), _imap(service) as client:
         client.login(user, password)
         while time.monotonic() < deadline:
             client.select("INBOX", readonly=True)
@@ -112,8 +110,6 @@ def read_back(
                 return _literal(fetched)
             tick()
             time.sleep(POLL_SECONDS)
-    finally:
-        client.logout()
     raise UnavailableError(f"the mail did not reach {user} within {timeout_seconds:.0f} s")
 
 
@@ -122,6 +118,33 @@ def _literal(fetched: Sequence[object]) -> bytes:
         if isinstance(item, tuple):
             return bytes(item[1])
     raise UnavailableError("the mail is listed but has no content")
+
+
+@contextmanager
+def _failures_told(service: MailService) -> Iterator[None]:
+    """Say in the project's words what a mail program met: UnavailableError."""
+    try:
+        yield
+    except (OSError, imaplib.IMAP4.error) as error:  # smtplib's errors are OSErrors
+        raise UnavailableError(
+            f"a mail program cannot work with {service.host}:{service.port} "
+            f"({service.security}): {error}"
+        ) from error
+
+
+def _smtp(service: MailService) -> smtplib.SMTP:
+    if service.security == "tls":
+        return smtplib.SMTP_SSL(
+            service.host,
+            service.port,
+            OWN_NAME,
+            timeout=DIAL_TIMEOUT_SECONDS,
+            context=_tls(service),
+        )
+    client = smtplib.SMTP(service.host, service.port, OWN_NAME, timeout=DIAL_TIMEOUT_SECONDS)
+    if service.security == "starttls":
+        client.starttls(context=_tls(service))
+    return client
 
 
 def _imap(service: MailService) -> imaplib.IMAP4:

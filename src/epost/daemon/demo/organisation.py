@@ -15,7 +15,6 @@ from epost.daemon.authority.world import system_world
 from epost.daemon.config import (
     GIB,
     AuthoritySection,
-    MailSection,
     MetricsSection,
     NodeConfig,
     Security,
@@ -28,6 +27,7 @@ from epost.daemon.demo.state import (
     DemoState,
     free_ports,
     load_state,
+    mail_section,
     node_folder,
     save_state,
 )
@@ -184,12 +184,7 @@ class DemoOrganisation:
                 contributed_bytes=CONTRIBUTED_BYTES,
                 repair_delay_seconds=self._repair_delay_seconds,
             ),
-            mail=MailSection(
-                smtp=f"{HOST}:{node.smtp_port}",
-                imap=f"{HOST}:{node.imap_port}",
-                pop3=f"{HOST}:{node.pop3_port}",
-                security=_security(),
-            ),
+            mail=mail_section(self.state, node),
             metrics=MetricsSection(listen=f"{HOST}:{node.metrics_port}"),
             authority=self._authority_section(node),
         )

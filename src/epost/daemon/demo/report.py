@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from epost.daemon.demo.check import MailCheck
-from epost.daemon.demo.state import HOST, DemoNode, DemoState
+from epost.daemon.demo.state import DemoNode, DemoState, mail_services
 
 SECURITY_WORDS = {
     "plain": "none (loopback, only your own programs are served)",
@@ -77,10 +77,6 @@ def show_check(console: Console, check: MailCheck) -> None:
         )
 
 
-def _pop3(node: DemoNode) -> str:
-    return f"POP3 port {node.pop3_port}   " if node.pop3_port else ""
-
-
 def show_authority(console: Console, authority_dir: Path, node: DemoNode) -> None:
     """Say how the organisation is looked after, and who follows what is decided."""
     console.print(
@@ -91,16 +87,19 @@ def show_authority(console: Console, authority_dir: Path, node: DemoNode) -> Non
     )
 
 
-def show_settings(console: Console, state: DemoState) -> None:
+def show_settings(console: Console, directory: Path, state: DemoState) -> None:
     """Show what to type into a mail program."""
     console.print("[bold]Settings for your mail program[/]\n")
     for node in state.nodes:
         if node.user:
             console.print(f"  {node.user}   password {node.password}", soft_wrap=True)
+            services = mail_services(directory, state, node)
+            doors = (
+                f"{protocol.upper()} {service.host} port {service.port}   "
+                for protocol, service in services.items()
+            )
             console.print(
-                f"      IMAP {HOST} port {node.imap_port}   SMTP {HOST} port {node.smtp_port}   "
-                f"{_pop3(node)}"
-                f"security: {SECURITY_WORDS[state.security]}",
+                f"      {''.join(doors)}security: {SECURITY_WORDS[services['smtp'].security]}",
                 soft_wrap=True,
                 highlight=False,
             )

@@ -47,7 +47,7 @@ def run_demo(
         demo.start()
         demo.check()
         if not once:
-            report.show_settings(console, demo.organisation.state)
+            report.show_settings(console, demo.directory, demo.organisation.state)
             report.show_authority(
                 console, demo.organisation.authority_dir, demo.organisation.issuing_node
             )
@@ -66,14 +66,14 @@ class Demo:
     """One running demo on one folder."""
 
     def __init__(self, directory: Path, console: Console) -> None:
-        self._directory = directory
+        self.directory = directory
         self._console = console
         self._daemons = Daemons()
         self.organisation: DemoOrganisation
 
     def set_up(self, nodes: int, users: Sequence[str], repair_delay_seconds: float) -> None:
         """Found the organisation, or take up the one that this folder holds."""
-        self.organisation = DemoOrganisation(self._directory, repair_delay_seconds)
+        self.organisation = DemoOrganisation(self.directory, repair_delay_seconds)
         if self.organisation.exists:
             report.show_resumed(self._console, self.organisation.state, nodes)
         else:
@@ -108,7 +108,7 @@ class Demo:
             def step(text: str) -> None:
                 progress.update(task, description=text)
 
-            check: MailCheck = check_mail(self._directory, self.organisation.state, step)
+            check: MailCheck = check_mail(self.directory, self.organisation.state, step)
         report.show_check(self._console, check)
         if not check.passed:
             raise UnavailableError(check.reason)
@@ -116,7 +116,7 @@ class Demo:
     async def stay_up(self) -> None:
         """Serve restart-node until Ctrl-C; a killed daemon stays dead unless asked for."""
         commands = {"restart-node": self._restart, "status": self._status}
-        control = ControlServer(socket_path(self._directory), commands)
+        control = ControlServer(socket_path(self.directory), commands)
         await control.start()
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -148,14 +148,14 @@ class Demo:
         return {"text": text, "pid": self._daemons.pids[name], "node_id": node.node_id}
 
     def _folder(self, name: str) -> Path:
-        return node_folder(self._directory, name)
+        return node_folder(self.directory, name)
 
     def _wait_until_up(self, node: DemoNode) -> None:
         self._daemons.wait_until_ready(node.name, self._folder(node.name))
 
     def _publish(self) -> None:
         write_demo_json(
-            self._directory,
+            self.directory,
             self.organisation.state,
             demo_pid=os.getpid(),
             processes=self._daemons.pids,
@@ -173,7 +173,7 @@ class Demo:
             time.sleep(POLL_SECONDS)
         raise UnavailableError(
             f"the ring was not whole after {seconds:.0f} s: see the logs in "
-            f"{self._directory / 'logs'}"
+            f"{self.directory / 'logs'}"
         )
 
 

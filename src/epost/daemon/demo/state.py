@@ -16,7 +16,9 @@ from typing import Any
 
 import msgspec
 
+from epost.daemon.config import MailSection, Security, parse_address
 from epost.daemon.files import write_private
+from epost.daemon.folder import NodeFolder
 from epost.daemon.loopback_tls import ca_file
 from epost.foundation.errors import ConfigError
 
@@ -55,7 +57,7 @@ class DemoState(msgspec.Struct, kw_only=True):
     domain: str
     enrolment_port: int
     nodes: list[DemoNode]
-    security: str = "plain"
+    security: Security = "plain"
 
 
 def state_path(directory: Path) -> Path:
@@ -81,14 +83,29 @@ def save_state(directory: Path, state: DemoState) -> None:
     write_private(state_path(directory), msgspec.json.format(msgspec.json.encode(state)))
 
 
-def service_of(directory: Path, state: DemoState, node: DemoNode, port: int) -> MailService:
-    """Return how a mail program reaches one of a node's listeners."""
-    trusted = None if state.security == "plain" else ca_file(node_folder(directory, node.name))
-    return MailService(
-        host=HOST,
-        port=port,
+def mail_services(directory: Path, state: DemoState, node: DemoNode) -> dict[str, MailService]:
+    """Return how a mail program reaches a user's machine: `smtp`, `imap`, and `pop3` if it has it.
+
+    As the machine's own settings say, which somebody may have changed; raises ConfigError.
+    """
+    folder = NodeFolder(node_folder(directory, node.name))
+    settings = folder.read_config().mail if folder.is_enrolled else mail_section(state, node)
+    trusted = None if settings.security == "plain" else str(ca_file(folder.path))
+    listeners = {"smtp": settings.smtp, "imap": settings.imap, "pop3": settings.pop3}
+    return {
+        name: MailService(host=at.host, port=at.port, security=settings.security, ca_file=trusted)
+        for name, listener in listeners.items()
+        if listener and (at := parse_address(listener))
+    }
+
+
+def mail_section(state: DemoState, node: DemoNode) -> MailSection:
+    """Return the settings with which a user's machine begins."""
+    return MailSection(
+        smtp=f"{HOST}:{node.smtp_port}",
+        imap=f"{HOST}:{node.imap_port}",
+        pop3=f"{HOST}:{node.pop3_port}" if node.pop3_port else "",
         security=state.security,
-        ca_file=str(trusted) if trusted else None,
     )
 
 
@@ -116,12 +133,8 @@ def _public(directory: Path, state: DemoState, node: DemoNode, pid: int | None) 
             "user": node.user,
             "username": node.user,
             "password": node.password,
-            "smtp": msgspec.to_builtins(service_of(directory, state, node, node.smtp_port)),
-            "imap": msgspec.to_builtins(service_of(directory, state, node, node.imap_port)),
+            **msgspec.to_builtins(mail_services(directory, state, node)),
         }
-        if node.pop3_port:
-            service = service_of(directory, state, node, node.pop3_port)
-            public["pop3"] = msgspec.to_builtins(service)
     return public
 
 
