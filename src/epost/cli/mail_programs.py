@@ -17,8 +17,8 @@ from epost.cli.options import AsJson, DataDir, print_json
 from epost.cli.views import console, show_password
 
 if TYPE_CHECKING:
-    from epost.daemon.client_settings import ClientSettings
     from epost.daemon.config import MailSection
+    from epost.daemon.mail_programs.client_settings import ClientSettings
 
 password = typer.Typer(no_args_is_help=True, help="Passwords for mail programs, one for each.")
 
@@ -51,7 +51,7 @@ def password_add(
     as_json: AsJson = False,
 ) -> None:
     """Make a password for one mail program; shown once. A former one of this name ends."""
-    from epost.daemon.passwords import PasswordFile
+    from epost.daemon.mail_programs.passwords import PasswordFile
 
     replaces = application in dict(PasswordFile(data_dir).scopes())
     token = _new_password(data_dir, application, scope)
@@ -66,7 +66,7 @@ def password_add(
 @password.command("list")
 def password_list(data_dir: DataDir, as_json: AsJson = False) -> None:
     """List the programs that have a password, and what each is good for."""
-    from epost.daemon.passwords import PasswordFile
+    from epost.daemon.mail_programs.passwords import PasswordFile
 
     scopes = PasswordFile(data_dir).scopes()
     if as_json:
@@ -83,7 +83,7 @@ def password_revoke(
     data_dir: DataDir,
 ) -> None:
     """Take a program's password back, at once."""
-    from epost.daemon.passwords import PasswordFile
+    from epost.daemon.mail_programs.passwords import PasswordFile
 
     PasswordFile(data_dir).remove(application)
     console.print(f"{application} can no longer log in.")
@@ -102,7 +102,7 @@ def client_settings(
     as_json: AsJson = False,
 ) -> None:
     """Show where a mail program connects, also in the forms that programs read."""
-    from epost.daemon import client_settings as forms
+    from epost.daemon.mail_programs import client_settings as forms
 
     section, settings = _settings(data_dir, lan)
     match Form.TEXT if as_json else form:
@@ -124,16 +124,16 @@ def client_settings(
 
 
 def _new_password(data_dir: Path, application: str, scope: PasswordScope) -> str:
-    from epost.daemon.passwords import PasswordFile
+    from epost.daemon.mail_programs.passwords import PasswordFile
     from epost.servers.access import Scope
 
     return PasswordFile(data_dir).add(application, Scope(scope.value))
 
 
 def _settings(data_dir: Path, lan: bool) -> tuple[MailSection, ClientSettings]:
-    from epost.daemon import client_settings as forms
     from epost.daemon.folder import NodeFolder
-    from epost.daemon.passwords import PasswordFile
+    from epost.daemon.mail_programs import client_settings as forms
+    from epost.daemon.mail_programs.passwords import PasswordFile
 
     section = NodeFolder(data_dir).read_config().mail
     account = PasswordFile(data_dir).account
@@ -143,8 +143,8 @@ def _settings(data_dir: Path, lan: bool) -> tuple[MailSection, ClientSettings]:
 
 def _authority_file(data_dir: Path, section: MailSection, lan: bool) -> Path | None:
     """Return the certificate to be trusted; None without TLS, or before the daemon has made it."""
-    from epost.daemon.lan_tls import lan_ca_file
-    from epost.daemon.loopback_tls import ca_file
+    from epost.daemon.mail_programs.lan_tls import lan_ca_file
+    from epost.daemon.mail_programs.loopback_tls import ca_file
 
     path = lan_ca_file(data_dir) if lan else ca_file(data_dir)
     return path if path.exists() and (lan or section.security != "plain") else None

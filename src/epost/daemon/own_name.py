@@ -8,7 +8,7 @@ from epost.apps.mail.service import MailService
 from epost.crypto.certificates import ACCOUNT_CERT, AccountCert
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
-from epost.daemon.passwords import PasswordFile
+from epost.daemon.mail_programs.passwords import PasswordFile
 from epost.foundation.errors import NotPermitted
 from epost.node.assembly import Node
 

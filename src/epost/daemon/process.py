@@ -34,17 +34,17 @@ from epost.daemon.file_reading.reader import FileReadingProcess
 from epost.daemon.files import make_private_folder
 from epost.daemon.folder import Membership, NodeFolder
 from epost.daemon.inspecting import InspectionJob
-from epost.daemon.listeners import MailListeners
 from epost.daemon.logs import LoggingObserver, logger, start_logging
-from epost.daemon.loopback import LoopbackOwnerCheck
-from epost.daemon.mail_door import MailFronts
 from epost.daemon.mail_index import open_mail_index
+from epost.daemon.mail_programs.door import MailFronts
+from epost.daemon.mail_programs.listeners import MailListeners
+from epost.daemon.mail_programs.loopback import LoopbackOwnerCheck
+from epost.daemon.mail_programs.passwords import PasswordFile
 from epost.daemon.memory import return_large_buffers
 from epost.daemon.metrics import Gauges, MetricsServer, read_token
 from epost.daemon.node_settings import advertised, bootstrap, node_configs
 from epost.daemon.offload import ThreadOffload
 from epost.daemon.own_name import OwnName
-from epost.daemon.passwords import PasswordFile
 from epost.daemon.past_folders import PastFolders
 from epost.daemon.power import LinuxPowerAndLink
 from epost.daemon.privileges import give_up_privileges

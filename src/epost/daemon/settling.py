@@ -10,7 +10,7 @@ import msgspec
 
 from epost.daemon.config import MailSection
 from epost.daemon.folder import FirstBlock, Membership, NodeFolder
-from epost.daemon.passwords import PasswordFile
+from epost.daemon.mail_programs.passwords import PasswordFile
 from epost.foundation.ids import BlockKind
 from epost.foundation.ports import Entropy
 from epost.post.devices import DeviceSecrets

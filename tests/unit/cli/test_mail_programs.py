@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from epost.cli.commands import app
 from epost.daemon.config import MailSection, NodeConfig
 from epost.daemon.folder import NodeFolder
-from epost.daemon.lan_tls import lan_server_context
-from epost.daemon.passwords import PasswordFile
+from epost.daemon.mail_programs.lan_tls import lan_server_context
+from epost.daemon.mail_programs.passwords import PasswordFile
 
 
 @pytest.fixture

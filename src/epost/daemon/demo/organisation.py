@@ -32,7 +32,7 @@ from epost.daemon.demo.state import (
     save_state,
 )
 from epost.daemon.folder import RECOVERY_REMEDY, NodeFolder
-from epost.daemon.loopback import LoopbackOwnerCheck
+from epost.daemon.mail_programs.loopback import LoopbackOwnerCheck
 from epost.daemon.membership import join_organisation
 from epost.daemon.new_machine import NewMachine
 from epost.daemon.settling import Joined

@@ -19,7 +19,7 @@ import msgspec
 from epost.daemon.config import MailSection, Security, parse_address
 from epost.daemon.files import write_private
 from epost.daemon.folder import NodeFolder
-from epost.daemon.loopback_tls import ca_file
+from epost.daemon.mail_programs.loopback_tls import ca_file
 from epost.foundation.errors import ConfigError
 
 HOST = "127.0.0.1"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from epost.daemon.loopback import LoopbackOwnerCheck, find_owner
+from epost.daemon.mail_programs.loopback import LoopbackOwnerCheck, find_owner
 
 HEADER = b"  sl  local_address rem_address   st tx_queue rx_queue tr  uid  timeout inode\n"
 LOCALHOST = ipaddress.ip_address("127.0.0.1")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from epost.daemon.loopback_tls import ca_file, server_context
+from epost.daemon.mail_programs.loopback_tls import ca_file, server_context
 
 
 def _talk(context: ssl.SSLContext, client: ssl.SSLContext, name: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from epost.daemon.socket_owner import owner_of
+from epost.daemon.mail_programs.socket_owner import owner_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="sock_diag is Linux's")
 

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from epost.daemon.client_settings import ClientSettings, as_autoconfig
 from epost.daemon.embedded_server import EmbeddedServer
+from epost.daemon.mail_programs.client_settings import ClientSettings, as_autoconfig
 from epost.daemon.tls.listening import listen
 from epost.foundation.ids import Address
 

@@ -16,15 +16,15 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from epost.daemon.autoconfig import AutoconfigServer
-from epost.daemon.client_settings import settings_for_phones, settings_on_loopback
 from epost.daemon.config import MailSection, parse_address
-from epost.daemon.lan_tls import lan_certificate, lan_server_context
-from epost.daemon.loopback import LoopbackOwnerCheck
-from epost.daemon.loopback_tls import end_point, server_certificate, server_context
-from epost.daemon.mail_door import MailDoor, MailFronts, Place
+from epost.daemon.mail_programs.autoconfig import AutoconfigServer
+from epost.daemon.mail_programs.client_settings import settings_for_phones, settings_on_loopback
+from epost.daemon.mail_programs.door import MailDoor, MailFronts, Place
+from epost.daemon.mail_programs.lan_tls import lan_certificate, lan_server_context
+from epost.daemon.mail_programs.loopback import LoopbackOwnerCheck
+from epost.daemon.mail_programs.loopback_tls import end_point, server_certificate, server_context
+from epost.daemon.mail_programs.passwords import PasswordFile
 from epost.daemon.offload import ThreadOffload
-from epost.daemon.passwords import PasswordFile
 from epost.foundation.errors import ConfigError
 from epost.foundation.ports import Clock
 from epost.servers.access import (

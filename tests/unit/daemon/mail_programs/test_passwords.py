@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from epost.daemon.passwords import PasswordFile
+from epost.daemon.mail_programs.passwords import PasswordFile
 from epost.foundation.errors import ConfigError
 from epost.servers.access import Scope
 from epost.servers.access.passwords import derive_record

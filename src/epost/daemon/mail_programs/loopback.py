@@ -13,7 +13,7 @@ from collections.abc import Collection
 from concurrent.futures import Executor
 from pathlib import Path
 
-from epost.daemon.socket_owner import Address, owner_of
+from epost.daemon.mail_programs.socket_owner import Address, owner_of
 
 KERNEL_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 ROOT_UID = 0

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 
 from epost.apps.mail.submission import RecipientVerdict, Submitted
-from epost.daemon.autoconfig import PATHS
 from epost.daemon.config import MailSection
 from epost.daemon.demo.state import free_ports
-from epost.daemon.lan_tls import lan_ca_file
-from epost.daemon.listeners import MailListeners, peer_check, uid_of
-from epost.daemon.loopback_tls import ca_file
-from epost.daemon.mail_door import MailFronts
-from epost.daemon.passwords import PasswordFile
+from epost.daemon.mail_programs.autoconfig import PATHS
+from epost.daemon.mail_programs.door import MailFronts
+from epost.daemon.mail_programs.lan_tls import lan_ca_file
+from epost.daemon.mail_programs.listeners import MailListeners, peer_check, uid_of
+from epost.daemon.mail_programs.loopback_tls import ca_file
+from epost.daemon.mail_programs.passwords import PasswordFile
 from epost.daemon.world import SystemClock
 from epost.foundation.errors import ConfigError
 from epost.foundation.spool import IN_MEMORY

@@ -13,7 +13,7 @@ from epost.apps.mail.mailbox import AccountMail
 from epost.apps.mail.ports import Offload
 from epost.daemon.config import Security, parse_address
 from epost.daemon.hanging_up import stop_listening
-from epost.daemon.line_service import (
+from epost.daemon.mail_programs.line_service import (
     CONNECTIONS_MAX,
     STREAM_LIMIT,
     LineService,

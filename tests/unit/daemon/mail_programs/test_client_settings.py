@@ -6,7 +6,8 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from epost.daemon.client_settings import (
+from epost.daemon.config import MailSection
+from epost.daemon.mail_programs.client_settings import (
     as_autoconfig,
     as_code_for_phones,
     as_profile,
@@ -14,7 +15,6 @@ from epost.daemon.client_settings import (
     settings_for_phones,
     settings_on_loopback,
 )
-from epost.daemon.config import MailSection
 from epost.foundation.errors import ConfigError
 
 ALICE = "alice@example.org"

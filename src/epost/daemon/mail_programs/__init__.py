@@ -1,0 +1,1 @@
+"""How the mail programs of this machine's user reach the daemon, and prove that they may."""
