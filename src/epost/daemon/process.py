@@ -29,20 +29,22 @@ from epost.daemon.authority.upkeep import AuthorityUpkeep
 from epost.daemon.certified_alarm import alarm_advice, make_watch
 from epost.daemon.config import NodeConfig, parse_address
 from epost.daemon.control import Command, ControlServer, socket_path
-from epost.daemon.counters import EventCounters
 from epost.daemon.file_reading.reader import FileReadingProcess
 from epost.daemon.files import make_private_folder
 from epost.daemon.folder import Membership, NodeFolder
 from epost.daemon.inspecting import InspectionJob
-from epost.daemon.logs import LoggingObserver, logger, start_logging
 from epost.daemon.mail_index import open_mail_index
 from epost.daemon.mail_programs.door import MailFronts
 from epost.daemon.mail_programs.listeners import MailListeners
 from epost.daemon.mail_programs.loopback import LoopbackOwnerCheck
 from epost.daemon.mail_programs.passwords import PasswordFile
 from epost.daemon.memory import return_large_buffers
-from epost.daemon.metrics import Gauges, MetricsServer, read_token
 from epost.daemon.node_settings import advertised, bootstrap, node_configs
+from epost.daemon.observability.counters import EventCounters
+from epost.daemon.observability.logs import LoggingObserver, logger, start_logging
+from epost.daemon.observability.metrics import Gauges, MetricsServer, read_token
+from epost.daemon.observability.ring_report import RingReport
+from epost.daemon.observability.status import NodeStatus
 from epost.daemon.offload import ThreadOffload
 from epost.daemon.own_name import OwnName
 from epost.daemon.past_folders import PastFolders
@@ -54,12 +56,10 @@ from epost.daemon.renewal import (
     make_secret_keeping,
     membership_advice,
 )
-from epost.daemon.ring_report import RingReport
 from epost.daemon.ring_word import RingWord
 from epost.daemon.secret_file import SecretFile
 from epost.daemon.sent_queue import SentQueue
 from epost.daemon.spool import DiskSpool
-from epost.daemon.status import NodeStatus
 from epost.daemon.tls import NodeIdentity, TlsTransport, listen
 from epost.daemon.trace import Trace
 from epost.daemon.unlocking import passphrase_for

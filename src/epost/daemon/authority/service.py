@@ -13,7 +13,7 @@ from typing import Self
 from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.world import World
 from epost.daemon.enrolment import EnrolmentServer, serve_enrolment
-from epost.daemon.logs import LoggingObserver
+from epost.daemon.observability.logs import LoggingObserver
 from epost.foundation.ids import Address, NodeHandle
 from epost.foundation.ports import Observer
 from epost.rings.rekeying import is_rekey_request

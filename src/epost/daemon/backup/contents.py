@@ -24,8 +24,8 @@ from epost.daemon.authority.register import REGISTER_FILE
 from epost.daemon.config import NodeConfig, parse_address
 from epost.daemon.files import make_private_folder, write_private
 from epost.daemon.folder import NodeFolder
-from epost.daemon.logs import LoggingObserver
 from epost.daemon.mail_programs.passwords import FILE_NAME as PASSWORD_FILE
+from epost.daemon.observability.logs import LoggingObserver
 from epost.daemon.unlocking import passphrase_for
 from epost.daemon.vault import SqliteVault
 from epost.daemon.vault.database import DATABASE_FILE

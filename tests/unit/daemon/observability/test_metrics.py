@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from epost.daemon.metrics import Gauges, MetricsServer, read_token
+from epost.daemon.observability.metrics import Gauges, MetricsServer, read_token
 from epost.foundation.errors import ConfigError
 from epost.foundation.ids import Address
 from epost.servers.access import EveryPeer, PeerCheck

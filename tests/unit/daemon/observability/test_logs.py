@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from epost.daemon.logs import LoggingObserver, logger, start_logging
+from epost.daemon.observability.logs import LoggingObserver, logger, start_logging
 from epost.foundation.errors import DiskFull
 from epost.foundation.ids import BlockKind, Handle
 from epost.node.observed import BlockDamaged

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from epost.daemon.config import format_address
-from epost.daemon.loss_estimate import LossWatch
+from epost.daemon.observability.loss_estimate import LossWatch
 from epost.foundation.ids import (
     DIGEST_BYTES,
     RING_SIZE,

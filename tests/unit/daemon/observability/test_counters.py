@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from epost.daemon.counters import MODULES, EventCounters, counted_events, events_of
+from epost.daemon.observability.counters import MODULES, EventCounters, counted_events, events_of
 from epost.foundation.ids import BlockKind, Handle, Id, NodeId
 from epost.foundation.ports import Role
 from epost.foundation.wire import Application
@@ -17,7 +17,7 @@ from epost.past.observed import BlockStored
 from epost.pastry.observed import BecameReady, CeasedReady, Delivered, NodeJoined
 from epost.scribe.observed import AnycastEnded, MulticastReceived
 
-SOURCES = Path(__file__).parents[3] / "src" / "epost"
+SOURCES = Path(__file__).parents[4] / "src" / "epost"
 NODE = NodeId(Id(b"n" * 20))
 KEY = Id(b"k" * 20)
 NOT_COUNTED: set[str] = set()

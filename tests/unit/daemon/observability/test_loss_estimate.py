@@ -2,7 +2,7 @@
 
 import pytest
 
-from epost.daemon.loss_estimate import YEAR_SECONDS, LossWatch, yearly_probability
+from epost.daemon.observability.loss_estimate import YEAR_SECONDS, LossWatch, yearly_probability
 from epost.foundation.ids import Address, NodeHandle
 from epost.pastry.overlay import Member
 

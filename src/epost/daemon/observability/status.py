@@ -9,8 +9,8 @@ from typing import Any
 from epost import __version__
 from epost.apps.mail.mailbox import INBOX, TextMatch, TextPlace
 from epost.apps.mail.records import Stored
+from epost.daemon.observability.ring_report import RingReport
 from epost.daemon.own_name import own_account
-from epost.daemon.ring_report import RingReport
 from epost.foundation.errors import NoSuchMail
 from epost.foundation.ids import BlockKind, Handle
 from epost.node.assembly import Node

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from epost.daemon import ring_report
-from epost.daemon.ring_report import RingReport
+from epost.daemon.observability import ring_report
+from epost.daemon.observability.ring_report import RingReport
 from epost.past.config import PastConfig
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND

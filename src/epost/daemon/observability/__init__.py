@@ -1,0 +1,1 @@
+"""What a daemon tells those who run it: its log, metrics, its status and that of the ring."""
