@@ -30,6 +30,7 @@ from epost.apps.mail.mailbox import TextMatch
 from epost.apps.mail.observed import MailIndexDiscarded
 from epost.apps.mail.records import Content
 from epost.daemon.mail_index_layouts import bring_up_to_date
+from epost.daemon.mail_index_places import FolderPlaces
 from epost.daemon.mail_index_rows import (
     content_row,
     flags_row,
@@ -42,7 +43,7 @@ from epost.daemon.mail_index_rows import (
 from epost.daemon.mail_index_schema import (
     CONTENTS_IN_FOLDERS,
     CONTENTS_IN_NONE,
-    FOLDER_ROWS,
+    FACTS,
     PLACES_OF,
     PUT_CONTENT,
     PUT_FLAGS,
@@ -100,6 +101,7 @@ class SqliteMailIndex:
         with self._errors():
             self._db = self._connect()
             self._make_tables()
+        self._places = FolderPlaces(self._db)
         self._texts = SearchedTexts(self._db, self._at)
         self._checkpoints = _Checkpoints(self._connect)
         self._db.set_wal_hook(self._on_wal)
@@ -149,11 +151,7 @@ class SqliteMailIndex:
             return [name for _, name in self._db.execute(query, names * 2)]
 
     def facts(self, emails: Collection[bytes]) -> Mapping[bytes, MailFacts]:
-        query = (
-            "SELECT email, size, seconds, zone, sent_seconds, sent_zone, key "
-            "FROM mail WHERE email IN "
-        )
-        return {row[0]: mail_facts(*row) for row in self._among(query, emails)}
+        return {row[0]: mail_facts(*row) for row in self._among(f"{FACTS} email IN", emails)}
 
     def commit(self, batch: Batch) -> None:
         """Write all or nothing."""
@@ -197,11 +195,7 @@ class SqliteMailIndex:
 
     def folder_rows(self, folder: bytes, after_uid: int, limit: int) -> Sequence[PlacedMail]:
         with self._errors():
-            found = self._db.execute(FOLDER_ROWS, (folder, after_uid, limit))
-            return [
-                PlacedMail(_placement.decode(value), modseq, mail_facts(*columns))
-                for value, modseq, *columns in found
-            ]
+            return self._places.after(folder, after_uid, limit)
 
     def content(self, email: bytes) -> Content | None:
         query = "SELECT c.value FROM mail m JOIN content c USING (key) WHERE m.email = ?"

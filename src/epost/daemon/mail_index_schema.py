@@ -65,11 +65,11 @@ PUT_NUMBER = """
 UPDATE placement SET uid = ?, is_waiting = ?, modseq = ?, value = ? WHERE name = ?"""
 PUT_FLAGS = "UPDATE placement SET modseq = ?, value = ? WHERE name = ?"
 PUT_UNSEEN = "UPDATE placement SET is_unseen = ? WHERE name = ? AND is_unseen != ?"
-FOLDER_ROWS = """
-SELECT p.value, p.modseq,
-  m.email, m.size, m.seconds, m.zone, m.sent_seconds, m.sent_zone, m.key
-FROM placement p JOIN mail m ON m.email = p.email
-WHERE p.folder = ? AND p.uid > ? ORDER BY p.uid LIMIT ?"""
+PLACED = """
+SELECT uid, value, modseq, email FROM placement
+WHERE folder = ? AND uid > ? ORDER BY uid LIMIT ?"""
+POSITION = "SELECT key FROM mail WHERE email = ?"
+FACTS = "SELECT email, size, seconds, zone, sent_seconds, sent_zone, key FROM mail WHERE "
 PLACES_OF = """
 SELECT key, name FROM placement WHERE name IN ({names}) AND email = name
 UNION ALL SELECT key, name FROM placement WHERE email IN ({names}) AND email != name
