@@ -76,10 +76,11 @@ def read_mail_options(text: str, *, size_max: int, is_tls: bool, now_ms: int) ->
             raise BadParameters(BAD_ARGUMENT)
     _check_size(given.get("SIZE", "0"), size_max)
     hold, not_before_ms = _read_hold(given, now_ms)
+    returns_full = _one_of(("HDRS", "FULL"), given.get("RET", "HDRS")) == "FULL"
     return MailOptions(
         is_international="SMTPUTF8" in given,
         is_binary=_one_of(_BODIES, given.get("BODY", "7BIT")) == "BINARYMIME",
-        returns_full=_one_of(("HDRS", "FULL"), given.get("RET", "HDRS")) == "FULL",
+        returns_full=returns_full and "REQUIRETLS" not in given,  # RFC 8689 section 5
         envelope_id=_read_envelope_id(given["ENVID"]) if "ENVID" in given else "",
         hold=hold,
         not_before_ms=not_before_ms,

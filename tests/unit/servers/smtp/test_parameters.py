@@ -74,6 +74,11 @@ def test_what_cannot_be_granted_is_refused(text: str, code: int) -> None:
     assert code_of(text) == code
 
 
+def test_a_mail_that_requires_tls_is_not_returned_whole() -> None:
+    assert mail(" REQUIRETLS RET=FULL") == mail(" RET=HDRS")
+    assert code_of(" REQUIRETLS RET=ALL") == 501
+
+
 def test_requiretls_is_unknown_where_there_is_no_tls() -> None:
     assert code_of(" REQUIRETLS", is_tls=False) == 555
 
