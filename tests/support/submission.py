@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from epost.apps.mail.mailbox import Durability
-from epost.apps.mail.submission import ORDINARY, RecipientVerdict, Submitted, Terms
+from epost.apps.mail.submission import ORDINARY, RecipientVerdict, Renamed, Submitted, Terms
 from epost.foundation.errors import EpostError, NotPermitted, TooFewReplicas
 from epost.foundation.octets import Octets
 from epost.foundation.spool import IN_MEMORY, Spool
@@ -47,11 +47,13 @@ class MemorySubmitter:
         if address not in (account, ""):
             raise NotPermitted(f"{account} does not send as {address}")
 
-    async def check_recipient(self, account: str, address: str) -> RecipientVerdict:
+    async def check_recipient(self, account: str, address: str) -> RecipientVerdict | Renamed:
         if isinstance(self.error, EpostError) and address.startswith("error"):
             raise self.error
         if address.startswith(("bob", "carol", "jürgen")):
             return RecipientVerdict.KNOWN
+        if address.startswith("robert"):
+            return Renamed("bob@example.org")
         if address.startswith("later"):
             return RecipientVerdict.UNRESOLVED
         if address.endswith("@elsewhere.example"):

@@ -19,6 +19,7 @@ from epost.apps.mail.rendition import read_mail
 from epost.crypto.hashing import digest
 from epost.foundation.errors import AuthenticityError, PeerError, RefusedError, UnavailableError
 from epost.foundation.ports import Clock
+from epost.post.accounts import Contact
 
 TOLD_REMEMBERED_MAX = 1000
 
@@ -52,20 +53,29 @@ class MovedNames:
         moves = ((name, self.present_of(name)) for name in recipients)
         return [n for n, present in moves if n != present and (n, present) not in self._told]
 
+    async def new_name_of(self, contact: Contact) -> str | None:
+        """Return the name that took the place of the one looked up, if there is another.
+
+        None as well if it cannot be verified at present that it is of the same keys.
+        """
+        if contact.account.present_name == contact.account.name:
+            return None
+        try:
+            return (await self._names.present(contact)).name
+        except (AuthenticityError, PeerError, RefusedError, UnavailableError):
+            return None
+
     async def tell_of(self, recipients: Collection[str]) -> None:
         """Say which of them have other names now; what cannot be verified now is told next time."""
         for name in recipients:
             contact = self._names.remembered(name)
-            if contact is None:
-                continue
-            try:
-                present = await self._names.present(contact)
-            except (AuthenticityError, PeerError, RefusedError, UnavailableError):
+            present = None if contact is None else await self.new_name_of(contact)
+            if present is None:
                 continue
             await self._tell(
                 name,
-                present.name,
-                f"{name} is {present.name} now.\r\n\r\nThe organisation certifies the same keys "
+                present,
+                f"{name} is {present} now.\r\n\r\nThe organisation certifies the same keys "
                 "under the new name, so it is\r\nthe same account. Mail to the old name still "
                 "arrives, for a time:\r\nchange it in your address book.\r\n",
             )

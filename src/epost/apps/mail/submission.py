@@ -69,6 +69,13 @@ class RecipientVerdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Renamed:
+    """A recipient has this address now; mail to the one that was named still arrives."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
 class Submitted:
     """What was promised for a mail, and where it stands at this moment."""
 
@@ -126,7 +133,7 @@ class MailSubmission:
         if address and not is_own_name(address, own):
             raise NotPermitted(f"this is not one of your addresses; yours is {self._names.me.name}")
 
-    async def check_recipient(self, account: str, address: str) -> RecipientVerdict:
+    async def check_recipient(self, account: str, address: str) -> RecipientVerdict | Renamed:
         """Say what becomes of mail to this address; waits a few seconds at most."""
         self._own_names(account)
         try:
@@ -134,12 +141,13 @@ class MailSubmission:
             if not name.endswith("@" + self._own_domain()):
                 return RecipientVerdict.OTHER_DOMAIN
             async with asyncio.timeout(LOOKUP_SECONDS_MAX):
-                await self._names.resolve(name)
+                contact = await self._names.resolve(name)
+                present = await self._moved.new_name_of(contact)
         except (NoSuchUser, RefusedError):
             return RecipientVerdict.UNKNOWN
         except (TimeoutError, UnavailableError, AuthenticityError, PeerError):
             return RecipientVerdict.UNRESOLVED
-        return RecipientVerdict.KNOWN
+        return RecipientVerdict.KNOWN if present is None else Renamed(present)
 
     async def submit(
         self,

@@ -106,6 +106,13 @@ _WITHOUT_STATUS = re.compile(r"([2-5]\d\d) (?![245]\.\d{1,3}\.\d{1,3} )")
 _PROTOCOL_ERRORS = frozenset({500, 501, 502, 503, 504, 530, 535, 538, 553, 555})
 
 
+def renamed(address: str) -> Reply:
+    """Accept a recipient and tell her present address (RFC 5321 section 3.4)."""
+    if not address.isascii():  # which only clients that ask for SMTPUTF8 could read
+        return RECIPIENT_OK
+    return Reply(251, "2.1.5", f"the address has changed; will forward to <{address}>")
+
+
 def with_status(line: str) -> str:
     """Add the enhanced code to a reply line of the library that has none."""
     match = _WITHOUT_STATUS.match(line)

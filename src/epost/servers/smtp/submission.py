@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from epost.apps.mail.submission import RecipientVerdict, Submitted, Terms
+from epost.apps.mail.submission import RecipientVerdict, Renamed, Submitted, Terms
 from epost.foundation.octets import Octets
 
 
@@ -17,7 +17,7 @@ class Submitter(Protocol):
         """
         ...
 
-    async def check_recipient(self, account: str, address: str) -> RecipientVerdict:
+    async def check_recipient(self, account: str, address: str) -> RecipientVerdict | Renamed:
         """Say what becomes of mail to this address; must not wait long."""
         ...
 

@@ -5,7 +5,7 @@ from typing import assert_never
 from aiosmtpd.smtp import Envelope, Session
 
 from epost.apps.mail.delivery_wishes import DeliveryWishes, RecipientWishes
-from epost.apps.mail.submission import RecipientVerdict, Terms
+from epost.apps.mail.submission import RecipientVerdict, Renamed, Terms
 from epost.foundation.errors import EpostError
 from epost.servers.smtp.config import SmtpConfig
 from epost.servers.smtp.message_text import MessageText
@@ -21,9 +21,12 @@ from epost.servers.smtp.replies import (
     SENDER_OK,
     TOO_MANY_RECIPIENTS,
     Reply,
+    renamed,
     reply_for,
 )
 from epost.servers.smtp.submission import Submitter
+
+ACCEPTED = (250, 251)
 
 
 class AccountSession(Session):
@@ -105,13 +108,15 @@ class EnvelopeRules:
         except EpostError as error:
             return reply_for(error)
         reply = _reply_to(verdict)
-        if reply.code == 250:
+        if reply.code in ACCEPTED:
             mail.recipients.setdefault(address, options)
         return reply
 
 
-def _reply_to(verdict: RecipientVerdict) -> Reply:
+def _reply_to(verdict: RecipientVerdict | Renamed) -> Reply:
     match verdict:
+        case Renamed(address):
+            return renamed(address)
         case RecipientVerdict.KNOWN:
             return RECIPIENT_OK
         case RecipientVerdict.UNRESOLVED:

@@ -9,14 +9,37 @@ import pytest
 
 from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX, Durability
 from epost.apps.mail.notice import INLINE_BYTES_MAX, InNotice, InStore, read_notice
-from epost.apps.mail.submission import RECIPIENTS_MAX, RecipientVerdict
-from epost.foundation.errors import DiskFull, MessageTooLarge, NotPermitted, RefusedError
+from epost.apps.mail.submission import RECIPIENTS_MAX, RecipientVerdict, Renamed
+from epost.crypto.certificates import AccountFlag
+from epost.foundation.errors import (
+    DiskFull,
+    MessageTooLarge,
+    NotPermitted,
+    RefusedError,
+    UntrustedCertificate,
+)
+from epost.post.accounts import Contact
 from epost.simulation.clock import run
 from tests.support.large_octets import Zeros
-from tests.support.mail import ALICE, BOB, CAROL, HELD, Member, living, organisation, simple_mail
+from tests.support.mail import (
+    ALICE,
+    BOB,
+    CAROL,
+    HELD,
+    Member,
+    account,
+    living,
+    organisation,
+    simple_mail,
+)
 
 Scene = Callable[[Member, Member], Awaitable[None]]
 ME = ALICE.name
+ROBERT = "robert@example.org"
+
+
+async def refused(contact: Contact) -> Contact:
+    raise UntrustedCertificate(f"{contact.name} is not who she was")
 
 
 def play(scene: Scene) -> None:
@@ -68,6 +91,21 @@ def test_an_account_sends_under_no_other_name(account: str, address: str) -> Non
 def test_a_recipient_is_looked_up(address: str, verdict: RecipientVerdict) -> None:
     async def scene(alice: Member, _: Member) -> None:
         assert await alice.mail.submission.check_recipient(ME, address) is verdict
+
+    play(scene)
+
+
+@pytest.mark.parametrize("is_verified", [True, False])
+def test_a_recipient_with_another_name_by_now_is_told_if_that_can_be_verified(
+    is_verified: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(alice: Member, _: Member) -> None:
+        former = account("bob@example.org", aliases=(ROBERT,), flags=AccountFlag.FORMER_NAME)
+        alice.names.everybody[former.name] = former
+        if not is_verified:
+            monkeypatch.setattr(alice.names, "present", refused)
+        verdict = await alice.mail.submission.check_recipient(ME, former.name)
+        assert verdict == (Renamed(ROBERT) if is_verified else RecipientVerdict.KNOWN)
 
     play(scene)
 

@@ -209,6 +209,10 @@ def test_commands_before_a_greeting_are_refused() -> None:
     [
         (BOB, "250 2.1.5 recipient ok"),
         ("later@example.org", "250 2.1.5 recipient cannot be looked up now; you will be told"),
+        (
+            "robert@example.org",
+            "251 2.1.5 the address has changed; will forward to <bob@example.org>",
+        ),
         ("nobody@example.org", "550 5.1.1"),
         ("x@elsewhere.example", "550 5.1.2 this organisation has no Internet gateway yet"),
         ("", "553 5.1.3"),
@@ -219,6 +223,14 @@ def test_commands_before_a_greeting_are_refused() -> None:
 def test_recipients_are_judged_one_by_one(recipient: str, reply: str) -> None:
     lines, _ = talk(f"MAIL FROM:<{ALICE}>\r\nRCPT TO:<{recipient}>\r\n".encode())
     assert lines[1].startswith(reply)
+
+
+def test_mail_to_a_former_address_is_taken() -> None:
+    _, mails = talk(
+        f"MAIL FROM:<{ALICE}>\r\nRCPT TO:<robert@example.org>\r\nDATA\r\n".encode(),
+        TEXT + b".\r\n",
+    )
+    assert mails[0].recipients == ("robert@example.org",)
 
 
 def test_international_addresses_need_smtputf8() -> None:
