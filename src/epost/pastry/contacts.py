@@ -102,6 +102,11 @@ class Contacts:
         absent = [c for c in self._contacts.values() if c.absent_since is not None]
         return sorted(absent, key=lambda contact: contact.node.node_id)
 
+    def lost_since(self, time: float) -> Sequence[NodeHandle]:
+        """Return the members that fell silent at a time or later, by id."""
+        absent = ((contact.node, contact.absent_since) for contact in self.absent())
+        return [node for node, since in absent if since is not None and since >= time]
+
     def expire(self, before: float) -> None:
         """Forget members that are absent since before a time."""
         for contact in self.absent():

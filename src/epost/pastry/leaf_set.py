@@ -19,10 +19,13 @@ from epost.pastry.routing import Neighbourhood
 
 
 class LeafSet:
-    """Up to l members in clockwise order from the owner; fewer than l are the whole ring.
+    """Up to l members in clockwise order from the owner; fewer than l are the whole ring, or lack
+    some that were lost (`lacks_members`).
 
-    The first half of a full set are the successors, the second half the predecessors. Whoever
-    enters must have been heard directly: the set itself believes everything.
+    A seam half-way around, between the farthest on either side, parts successors and predecessors
+    once the set has been full: without it a set that lost a predecessor would take any successor
+    beyond its end for one, then the one beyond that, all around the ring. Whoever enters must have
+    been heard directly: the set itself believes everything.
     """
 
     def __init__(self, owner: NodeId, size_max: int) -> None:
@@ -31,6 +34,7 @@ class LeafSet:
         self._half = size_max // 2
         self._members: dict[bytes, NodeHandle] = {}
         self._offsets: list[tuple[int, bytes]] = []
+        self._seam: int | None = None
         self._neighbourhood = Neighbourhood(number(owner), (), None)
 
     def __len__(self) -> int:
@@ -47,6 +51,11 @@ class LeafSet:
     def is_full(self) -> bool:
         """Whether there are l members, so that unknown nodes may lie beyond them."""
         return len(self._offsets) == self._size_max
+
+    @property
+    def lacks_members(self) -> bool:
+        """Whether members were lost since the set was full, and nobody took their places yet."""
+        return self._seam is not None and not self.is_full
 
     @property
     def neighbourhood(self) -> Neighbourhood:
@@ -75,10 +84,12 @@ class LeafSet:
         """Tell whether a node would be among the l/2 closest on one side."""
         if node_id in self._members or node_id == self._owner:
             return False
-        if not self.is_full:
+        if self._seam is None:
             return True
-        offset = clockwise_distance(self._owner, node_id)
-        return offset < self._offsets[self._half - 1][0] or offset > self._offsets[-self._half][0]
+        offset, side = clockwise_distance(self._owner, node_id), self._successors
+        if offset < self._seam:
+            return side < self._half or offset < self._offsets[self._half - 1][0]
+        return len(self._offsets) - side < self._half or offset > self._offsets[-self._half][0]
 
     def missing_of(self, node_ids: Iterable[bytes]) -> set[bytes]:
         """Return those that would be members, were all of these nodes live and added.
@@ -90,8 +101,9 @@ class LeafSet:
         strangers.discard(self._owner)
         offsets = [(clockwise_distance(self._owner, node_id), node_id) for node_id in strangers]
         merged = sorted([*offsets, *self._offsets])
-        if len(merged) > self._size_max:
-            merged = merged[: self._half] + merged[-self._half :]
+        seam = len(merged) // 2 if self._seam is None else bisect_left(merged, (self._seam, b""))
+        if self._seam is not None or len(merged) > self._size_max:
+            merged = merged[:seam][: self._half] + merged[seam:][-self._half :]
         return strangers.intersection(node_id for _, node_id in merged)
 
     def add(self, node: NodeHandle) -> NodeHandle | None:
@@ -99,10 +111,10 @@ class LeafSet:
         assert self.admits(node.node_id)
         self._members[node.node_id] = node
         insort(self._offsets, (clockwise_distance(self._owner, node.node_id), node.node_id))
-        displaced = None
-        if len(self._offsets) > self._size_max:
-            _, middle = self._offsets.pop(self._half)
-            displaced = self._members.pop(middle)
+        displaced, side = None, self._successors
+        if self._seam is not None and max(side, len(self._offsets) - side) > self._half:
+            _, farthest = self._offsets.pop(min(side, self._half))
+            displaced = self._members.pop(farthest)
         self._renew()
         return displaced
 
@@ -113,6 +125,11 @@ class LeafSet:
             self._offsets.remove((clockwise_distance(self._owner, node_id), node_id))
             self._renew()
         return node
+
+    def close(self) -> None:
+        """Take the members for the whole ring: it has become too small to fill the set."""
+        self._seam = None
+        self._renew()
 
     def refresh(self, node: NodeHandle) -> bool:
         """Take over the addresses of a member; True if they are new."""
@@ -126,18 +143,23 @@ class LeafSet:
         nearest = [*self._offsets[:reach], *self._offsets[-reach:]]
         return [self._members[node_id] for node_id in dict.fromkeys(name for _, name in nearest)]
 
-    def adviser(self, lost: bytes) -> NodeHandle | None:
+    def adviser(self, lost: bytes | None = None) -> NodeHandle | None:
         """Return whom to ask who replaces a lost member; None if nobody is left.
 
-        A member half-way out on the same side: its own leaf set reaches beyond ours, even when
-        several of that side are lost.
+        A member half-way out on the same side (without `lost`, on the side that lacks more): its
+        own leaf set reaches beyond ours, even when several of that side are lost.
         """
-        if not self._offsets:
-            return None
-        rank = min(self._half // 2, len(self._offsets) - 1)
-        lost_rank = bisect_left(self._offsets, (clockwise_distance(self._owner, lost), lost))
-        at = rank if lost_rank < self._half else -1 - rank
-        return self._members[self._offsets[at][1]]
+        seam = RING_SIZE // 2 if self._seam is None else self._seam
+        side = bisect_left(self._offsets, (seam, b""))
+        successors, predecessors = self._offsets[:side], self._offsets[side:][::-1]
+        if lost is None:
+            is_successor = len(successors) <= len(predecessors)
+        else:
+            is_successor = clockwise_distance(self._owner, lost) < seam
+        near, other = (successors, predecessors) if is_successor else (predecessors, successors)
+        if not near:
+            near = other[:1]
+        return self._members[near[min(self._half // 2, len(near) - 1)][1]] if near else None
 
     def closest(self, key: Id, size: int, owner: NodeHandle) -> Sequence[NodeHandle]:
         """Return the `size` nodes closest to a key, among the members and the owner."""
@@ -148,7 +170,7 @@ class LeafSet:
     def covers(self, key: Id, size: int) -> bool:
         """Tell whether no unknown node can be among the `size` closest to a key."""
         if not self.is_full:
-            return True
+            return not self.lacks_members
         first, last = self._offsets[-self._half][0], self._offsets[self._half - 1][0]
         offset = clockwise_distance(self._owner, key)
         if last < offset < first:
@@ -165,10 +187,20 @@ class LeafSet:
                     return True
         return False
 
+    @property
+    def _successors(self) -> int:
+        """How many members lie before the seam."""
+        return 0 if self._seam is None else bisect_left(self._offsets, (self._seam, b""))
+
     def _renew(self) -> None:
-        leaves = tuple(number(node_id) for _, node_id in self._offsets)
-        span = (leaves[-self._half], leaves[self._half - 1]) if self.is_full else None
-        self._neighbourhood = Neighbourhood(number(self._owner), leaves, span)
+        if self.is_full:
+            self._seam = (self._offsets[self._half - 1][0] + self._offsets[self._half][0]) // 2 + 1
+        own, leaves = number(self._owner), tuple(number(name) for _, name in self._offsets)
+        span = None
+        if self._seam is not None:
+            around = (own, *leaves, own)
+            span = around[self._successors + 1], around[self._successors]
+        self._neighbourhood = Neighbourhood(own, leaves, span)
 
 
 def arc_among(node_id: NodeId, others: Iterable[bytes], k: int) -> tuple[Id, Id]:

@@ -36,6 +36,7 @@ from epost.pastry.observed import (
     SuspicionCleared,
 )
 from epost.pastry.prober import Probe, Prober, Reason
+from epost.pastry.repair import LeafSetRepair
 from epost.pastry.round_trips import RoundTrips
 from epost.pastry.routing_table import RoutingTable, closest_to_slot
 from epost.pastry.seen import Seen
@@ -80,6 +81,7 @@ class Peers:
         )
         self.contacts = Contacts(config.seek_seconds_min)
         self.prober = Prober(config, outbox, entropy, self._compose, self.round_trips)
+        self._repair = LeafSetRepair(self.leaf_set, self.prober)
         self.upkeep = TableUpkeep(
             (self.table, self.constrained),
             self.leaf_set,
@@ -93,7 +95,6 @@ class Peers:
         self.confirmed: set[bytes] = set()
         self.changed_at = 0.0
         self._watch_alarm = Alarm(outbox, Application.PASTRY, self.TIMER)
-        self._lacks_members = False
         self._watched = b""
         self._watched_since = 0.0
         self._standings: dict[bytes, Standing] = {}
@@ -114,7 +115,7 @@ class Peers:
     @property
     def is_settling(self) -> bool:
         """Whether nodes that this one does not know yet may belong into its leaf set."""
-        return self._lacks_members or self.prober.is_out_for(Reason.CANDIDATE)
+        return self.leaf_set.lacks_members or self.prober.is_out_for(Reason.CANDIDATE)
 
     def covers(self, key: Id, size: int) -> bool:
         """Tell whether the closest live nodes to a key that are known here are the true ones."""
@@ -196,8 +197,10 @@ class Peers:
         if sender.node_id in self.leaf_set:
             self.confirmed.add(sender.node_id)
         self.consider(sender, reply.leaves, now)
-        if probe.reason is Reason.REPAIR and not self.prober.is_out_for(Reason.CANDIDATE):
-            self._lacks_members = False  # the ring itself has become that small
+        known = {sender.node_id, *(leaf.node_id for leaf in reply.leaves)}
+        named = {leaf.node_id for leaf in reply.leaves if self._is_askable(sender, leaf, now)}
+        if self._repair.takes_for_whole(probe, known, named):
+            self.consider(sender, reply.leaves, now)
 
     def on_failure_notice(self, notice: FailureNotice, now: float) -> None:
         """Ask the members that others find silent; believe nothing."""
@@ -212,7 +215,7 @@ class Peers:
         if self.prober.withdraw(sender.node_id):
             self._listener.on_settled(sender.node_id, now)
         self._give_up(sender, now, is_known=True)
-        self._seek_replacement(sender.node_id, now)
+        self._repair.on_lost(sender.node_id, now)
 
     def on_hints(self, sender: NodeHandle, nodes: Iterable[NodeHandle], now: float) -> None:
         """Look at nodes somebody names for the routing table."""
@@ -239,6 +242,8 @@ class Peers:
         if predecessor is not None:
             self._tell(predecessor, encode(Heartbeat(self.standing)))
         self._exchange_due(now)
+        self._repair.on_beat(now)
+        self.upkeep.on_beat(now)
         self._forget_strangers()
         self._watch(now)
 
@@ -315,7 +320,6 @@ class Peers:
         node_id = node.node_id
         if self.leaf_set.admits(node_id):
             displaced = self.leaf_set.add(node)
-            self._lacks_members = self._lacks_members and not self.leaf_set.is_full
             self.contacts.remove(node_id)
             self.changed_at = now
             self._observer.record(NodeJoined(self._me.id, node.id))
@@ -332,14 +336,11 @@ class Peers:
         node_id = probe.node.node_id
         self._bury(node_id, now)
         self._give_up(probe.node, now, is_known=probe.reason is Reason.TOLD)
-        self._seek_replacement(node_id, now)
+        self._repair.on_silent(probe, now)
         self._listener.on_settled(node_id, now)
 
     def _give_up(self, node: NodeHandle, now: float, *, is_known: bool) -> None:
         self.upkeep.on_failed(node.node_id, now)
-        self._lacks_members = self._lacks_members or (
-            self.leaf_set.is_full and node.node_id in self.leaf_set
-        )
         was_near = node.node_id in [n.node_id for n in self.leaf_set.neighbours(reach=2)]
         if self.leaf_set.remove(node.node_id) is None:
             return
@@ -351,15 +352,13 @@ class Peers:
         # The nearest two on each side announce it in any case: so everybody concerned is told
         # at least twice, and a notice may be lost.
         if was_near or not is_known:
-            notice = encode(FailureNotice((node.node_id,)))
+            # Of nodes that die in a row, those in the middle have nobody left near on one side who
+            # could announce them: so each notice repeats who was lost lately.
+            lost = self.contacts.lost_since(now - self._config.burial_seconds)
+            notice = encode(FailureNotice(tuple(contact.node_id for contact in lost)))
             for member in self.leaf_set:
                 self._tell(member, notice)
         self._watch(now)
-
-    def _seek_replacement(self, lost: bytes, now: float) -> None:
-        adviser = self.leaf_set.adviser(lost)
-        if self._lacks_members and adviser is not None:
-            self.prober.probe(adviser, Reason.REPAIR, now)
 
     def _bury(self, node_id: bytes, now: float) -> None:
         self._buried.forget(node_id)

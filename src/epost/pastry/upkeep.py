@@ -1,8 +1,8 @@
 """Filling the routing table and keeping its entries alive (Pastry 2.5; lazy repair).
 
 A hole costs hops, never correctness, so all of this is slow and bounded: hints of others are
-pinged before they enter, rows are compared every quarter of an hour, a failed entry makes us ask
-its row-mates for a replacement.
+pinged before they enter, rows are compared every quarter of an hour, entries that were silent for
+so long are pinged, and one that failed makes us ask its row-mates for a replacement.
 """
 
 from __future__ import annotations
@@ -58,14 +58,23 @@ class TableUpkeep:
         self._arm(self._config.table_upkeep_seconds * (0.5 + phase / 2))
 
     def on_timer(self, now: float) -> None:
-        """Compare each row with one of its nodes; ping those that were long silent."""
+        """Compare each row with one of its nodes."""
         self._arm(self._config.table_upkeep_seconds)
         for row in self._table.rows():
             self._ask_for(row, now)
         self.fill_constrained()
+
+    def on_beat(self, now: float) -> None:
+        """Ping each entry that was silent for a period, so that within it all dead ones are found.
+
+        Not in the rhythm of `on_timer`: the answer to its last ping is always a little younger than
+        the period, so that every other round would pass an entry over.
+        """
         before = now - self._config.table_upkeep_seconds
-        for node in dict.fromkeys((*self._table, *self._constrained)):
-            if not self._heard_since(node.node_id, before):
+        for node_id in sorted(self._table.ids() | self._constrained.ids()):
+            if not self._heard_since(node_id, before):
+                node = self._table.get(node_id) or self._constrained.get(node_id)
+                assert node is not None
                 self._prober.probe(node, Reason.TABLE, now)
 
     def fill_constrained(self) -> None:

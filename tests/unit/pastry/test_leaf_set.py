@@ -43,6 +43,32 @@ def test_removing_makes_room() -> None:
     assert len(leaves) == 3
 
 
+def test_only_its_own_side_replaces_a_lost_member() -> None:
+    leaves = leaf_set(0.51, 0.52, 0.48, 0.49)
+    assert not leaves.lacks_members
+    leaves.remove(spot(0.48))
+    assert leaves.lacks_members
+    assert not leaves.admits(spot(0.53))
+    assert leaves.missing_of([spot(0.53), spot(0.47), spot(0.46)]) == {spot(0.47)}
+    assert leaves.add(peer(0.515)) == peer(0.52)
+    assert leaves.add(peer(0.46)) is None
+    assert not leaves.lacks_members
+    assert leaves.add(peer(0.47)) == peer(0.46)
+    assert list(leaves) == [peer(0.51), peer(0.515), peer(0.47), peer(0.49)]
+
+
+def test_a_set_that_lacks_members_spans_those_it_has() -> None:
+    leaves = leaf_set(0.51, 0.52, 0.48, 0.49)
+    for share in (0.48, 0.49):
+        leaves.remove(spot(share))
+    assert leaves.neighbourhood.span == (number(OWNER), number(spot(0.52)))
+    assert not leaves.covers(spot(0.5), 1)
+    assert leaves.adviser() == peer(0.51)
+    leaves.close()
+    assert leaves.neighbourhood.span is None
+    assert leaves.admits(spot(0.53))
+
+
 def test_a_member_may_move() -> None:
     leaves = leaf_set(0.6)
     assert not leaves.refresh(peer(0.6))

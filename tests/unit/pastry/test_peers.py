@@ -215,7 +215,7 @@ def test_an_adviser_that_does_not_answer_is_replaced() -> None:
     ((other, probe),) = {to: p for to, p in talk.said(LeafSetProbe) if to in talk.leaves}.items()
     assert other == SIXTEEN[-2]
     assert not talk.node.covers(spot(0.1), 1)
-    talk.hears(other, LeafSetReply(probe.nonce, Standing.READY, ()))
+    talk.hears(other, LeafSetReply(probe.nonce, Standing.READY, (talk.me, *talk.leaves)))
     assert talk.node.covers(spot(0.1), 1)
 
 
@@ -226,7 +226,49 @@ def test_a_ring_that_shrank_below_the_leaf_set_is_known_whole_again() -> None:
     talk.waits(3.0)
     assert not talk.node.covers(spot(0.1), 1)
     talk.answers(peer(0.53))
+    assert not talk.node.covers(spot(0.1), 1), "the adviser knows less than we do"
+    while not (asked := talk.said(LeafSetProbe)):
+        talk.waits(0.5)
+    adviser, probe = asked[0]
+    talk.hears(adviser, LeafSetReply(probe.nonce, Standing.READY, (talk.me, *talk.leaves)))
     assert talk.node.covers(spot(0.1), 1)
+
+
+def test_a_ring_hardly_larger_than_the_leaf_set_fills_it_from_the_other_side() -> None:
+    talk = member_of_ring(*SIXTEEN)
+    talk.node.on_unreachable(spot(0.53), talk.now)
+    talk.perform()
+    talk.waits(3.0)
+    ((adviser, probe),) = [(to, p) for to, p in talk.said(LeafSetProbe) if to != peer(0.53)]
+    other = peer(0.4)  # half-way around it is nearer the predecessors, who lack nobody
+    talk.hears(adviser, LeafSetReply(probe.nonce, Standing.READY, (talk.me, other)))
+    ((to, probe),) = talk.said(LeafSetProbe)
+    assert to == other
+    talk.hears(other, LeafSetReply(probe.nonce, Standing.READY, ()))
+    assert other in talk.leaves
+
+
+def test_nobody_from_the_other_side_takes_the_place_of_a_lost_member() -> None:
+    talk = member_of_ring(*SIXTEEN)
+    talk.node.on_unreachable(spot(0.53), talk.now)
+    talk.perform()
+    talk.waits(3.0)
+    talk.said()
+    farther = (peer(0.41), peer(0.40))
+    talk.hears(peer(0.42), LeafSetProbe(1, Standing.READY, farther))
+    assert [to for to, _ in talk.said(LeafSetProbe) if to in farther] == []
+
+
+def test_a_notice_repeats_who_was_lost_shortly_before() -> None:
+    talk = member_of_ring(*SIXTEEN, config=QUIET)
+    talk.waits(2.0)
+    for share in (0.54, 0.51):
+        talk.hears(peer(0.52), FailureNotice((spot(share),)))
+        talk.waits(3.5)
+    notices = [packet.failed for _, packet in talk.said(FailureNotice)]
+    assert spot(0.54) not in [failed for named in notices[:1] for failed in named[1:]]
+    of_the_second = next(named for named in notices if spot(0.51) in named)
+    assert of_the_second[:2] == (spot(0.51), spot(0.54))
 
 
 def test_a_replacement_that_does_not_answer_is_replaced() -> None:

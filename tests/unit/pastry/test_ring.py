@@ -63,6 +63,15 @@ def test_the_whole_leaf_set_learns_of_a_death_in_time(
     ring.look_ups_go_right(100)
 
 
+@pytest.mark.no_cover
+def test_all_who_knew_them_learn_of_four_who_die_in_a_row() -> None:
+    ring, hosts = grown(60, seed=12)
+    hosts.sort(key=lambda host: host.id)
+    for victim in hosts[20:24]:
+        ring.crash(victim)
+    ring.run_until(ring.is_converged, 45.0)
+
+
 def test_a_neighbour_that_dies_while_messages_flow_is_routed_around() -> None:
     ring, hosts = grown(30, seed=7)
     key = ring.random.randbytes(20)

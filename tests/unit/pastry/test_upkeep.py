@@ -118,3 +118,18 @@ def test_every_row_is_compared_once_a_period_and_silent_entries_are_pinged() -> 
         talk.answers()
     assert 0 in asked
     assert FAR in pinged
+
+
+def test_an_entry_that_dies_is_found_within_a_period_however_it_lies() -> None:
+    talk = node_with(0.1)
+    for _ in range(200):  # until after its second ping at least
+        talk.waits(10.0)
+        talk.answers()
+    talk.unheard.clear()
+    for _ in range(91):
+        talk.waits(10.0)
+        talk.answers(FAR)
+    talk.waits(4.0)
+    talk.said()
+    talk.hears(NEAR[0], RowRequest(0, False))
+    assert FAR not in talk.said(Hints)[0][1].handles
