@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from epost import __version__
+from epost.cli.account import account
 from epost.cli.backups import backup, restore
 from epost.cli.deputies import org_appoint, org_deputy, org_dismiss, org_issuers
 from epost.cli.devices import compare_digits, device
@@ -56,6 +57,7 @@ app.add_typer(org, name="org")
 app.command()(backup)
 app.command()(restore)
 app.add_typer(device, name="device")
+app.add_typer(account, name="account")
 app.command()(trace)
 app.command()(verify)
 app.command()(repair)

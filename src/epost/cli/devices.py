@@ -43,7 +43,7 @@ def device_add(
     """Show a code with which another machine becomes one of yours; the daemon must be running."""
     from epost.daemon.devices import Owner
 
-    owner = Owner(data_dir, _words(words_file))
+    owner = Owner(data_dir, read_words(words_file))
     said = asyncio.run(
         owner.add_device(
             listen=listen,
@@ -83,7 +83,7 @@ def device_revoke(
     """End a machine's part in your account, for good: it reads no new mail and signs nothing."""
     from epost.daemon.devices import Owner
 
-    owner = Owner(data_dir, _words(words_file))
+    owner = Owner(data_dir, read_words(words_file))
     ask_first(f"Revoke machine {name} for good?", yes=yes)
     said = asyncio.run(owner.revoke_device(name))
     if as_json:
@@ -104,10 +104,11 @@ async def compare_digits(digits: str) -> bool:
     return await asyncio.to_thread(typer.confirm, question, err=True)
 
 
-def _words(words_file: Path | None) -> str:
+def read_words(words_file: Path | None, prompt: str = "The 24 words") -> str:
+    """Return the words of a file, or ask for them."""
     if words_file is not None:
         return words_file.read_text()
-    return str(typer.prompt("The 24 words", hide_input=True))
+    return str(typer.prompt(prompt, hide_input=True))
 
 
 def _print_code(code: DeviceCode) -> None:

@@ -29,7 +29,7 @@ def show_joined(joined: Mapping[str, Any], data_dir: Path, *, is_founder: bool) 
     """Greet a new member: recovery words, first password, what to do next."""
     console.print(f"\nThis machine is now {joined['name']} of {joined['domain']}.\n", style="bold")
     if joined["recovery_words"]:
-        _show_words(joined["recovery_words"].split())
+        show_words(joined["recovery_words"].split())
         console.print(f"Password for your mail program: [bold]{joined['password']}[/]")
         console.print(
             f"  user name {joined['name']}, IMAP {joined['imap']}, SMTP {joined['smtp']}\n"
@@ -41,7 +41,8 @@ def show_joined(joined: Mapping[str, Any], data_dir: Path, *, is_founder: bool) 
         console.print(f"  epost invite bob@{joined['domain']}\n", soft_wrap=True)
 
 
-def _show_words(words: list[str]) -> None:
+def show_words(words: list[str]) -> None:
+    """Show recovery words, numbered, for somebody who writes them down."""
     console.print("Recovery words. Write them on paper now; they are not shown again and not")
     console.print("stored. Whoever has them owns the account; without them a lost machine")
     console.print("takes the account with it.\n")

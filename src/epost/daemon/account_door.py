@@ -19,6 +19,7 @@ from epost.daemon.control import Command, ask
 from epost.foundation.errors import NoSuchUser, RefusedError, UnavailableError
 from epost.foundation.ids import BlockKind, Handle
 from epost.node.assembly import Node
+from epost.node.issuing_daemons import AskingConfig, ask_issuing_daemons
 from epost.past.client import Answered, Conflict, Reading
 from epost.post.accounts import ContactDevice
 from epost.post.assembly import Post
@@ -37,6 +38,7 @@ class AccountDoor:
             "lookup": self._lookup,
             "lookup-latest": self._lookup_latest,
             "insert": self._insert,
+            "ask-issuers": self._ask_issuers,
         }
 
     async def _devices(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -99,6 +101,10 @@ class AccountDoor:
             post.siblings.wake()
         return {"ring_durable": insertion.durability.ring_durable}
 
+    async def _ask_issuers(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        asked = _bytes(request["request"])
+        return {"answer": _text(await ask_issuing_daemons(self._node, asked, AskingConfig()))}
+
     def _post(self) -> Post:
         if self._node.post is None:
             raise NoSuchUser("this machine only stores: it has no account")
@@ -125,6 +131,10 @@ class BlocksOfDaemon:
         """Insert a block; is it ring-durable? Raises as `lookup`."""
         answer = await self._ask("insert", kind=int(kind), block=_text(block))
         return bool(answer["ring_durable"])
+
+    async def ask_issuers(self, request: bytes) -> bytes:
+        """Return what a daemon that issues answers, by way of the ring; raises as `lookup`."""
+        return _bytes((await self._ask("ask-issuers", request=_text(request)))["answer"])
 
     async def _ask(self, command: str, **arguments: Any) -> dict[str, Any]:
         return await asyncio.to_thread(ask, self._data_dir, command, **arguments)

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 from epost.apps.mail.mailbox import INBOX, NewMail
 from epost.apps.mail.service import MailService
-from epost.crypto.certificates import ACCOUNT_CERT, NODE_CERT
+from epost.crypto.certificates import NODE_CERT, AccountCert
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
+from epost.foundation.errors import (
+    AuthenticityError,
+    NotFoundError,
+    PeerError,
+    RefusedError,
+    UnavailableError,
+)
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
 from epost.node.certified_watch import Alarm, Certified, CertifiedWatch
+from epost.node.key_note import opened_account
 from epost.node.renewal import Standing
+
+LOOKED_UP = 3
+"""So often is the account looked up before a key counts as somebody else's: then who keeps it from
+being found is no better than who shows another."""
+LOOK_PAUSE_SECONDS = 10.0
 
 
 def own_certificates(standing: Standing) -> Sequence[Certified]:
@@ -22,13 +36,40 @@ def own_certificates(standing: Standing) -> Sequence[Certified]:
     node = NODE_CERT.decode(parse(standing.node_certificate, Kind.NODE).body)
     own = [Certified(node.node_id, node.node_key, node.issuer, node.log_sequence)]
     if standing.account_certificate:
-        data = parse(standing.account_certificate, Kind.ACCOUNT).body
-        account = ACCOUNT_CERT.decode(data)
-        key = account.account_key
-        where = account.issuer, account.log_sequence
-        own.append(Certified(account.name.encode(), key, *where))
-        own += [Certified(n.encode(), key, *where, is_former=True) for n in account.aliases]
+        account = opened_account(standing.account_certificate)
+        own += _under_all_names(account, account.account_key, account.generation)
     return own
+
+
+def _under_all_names(account: AccountCert, key: bytes, generation: int) -> Sequence[Certified]:
+    where = account.issuer, account.log_sequence
+    return [
+        Certified(n.encode(), key, *where, is_former=n != account.name, generation=generation)
+        for n in (account.name, *account.aliases)
+    ]
+
+
+async def keys_in_ring(node: Node, standing: Standing) -> Sequence[Certified]:
+    """Return all keys of the user's account, if the ring proves that hers is one of them.
+
+    The authority brings a certificate of other keys there before it publishes that there is one.
+    """
+    if node.post is None:
+        return ()
+    own = opened_account(standing.account_certificate)
+    for _ in range(LOOKED_UP):
+        try:
+            found = await node.post.services.accounts.resolve(own.name, fresh=True)
+        except UnavailableError:
+            await asyncio.sleep(LOOK_PAUSE_SECONDS)
+            continue
+        except (AuthenticityError, PeerError, RefusedError, NotFoundError):
+            return ()
+        if not found.has_had_keys_of(own):
+            return ()
+        pairs = enumerate(found.keys)
+        return [c for number, key in pairs for c in _under_all_names(own, key, number)]
+    return ()
 
 
 def alarm_advice(alarms: Sequence[Alarm]) -> list[str]:
@@ -54,6 +95,7 @@ def make_watch(node: Node, standing: Standing, observer: Observer, clock: Clock)
         node,
         lambda: own_certificates(standing),
         observer,
+        keys_in_ring=lambda: keys_in_ring(node, standing),
         on_alarm=tell,
         wall_ms=clock.wall_ms,
     )

@@ -42,22 +42,36 @@ class Owner:
 
     def __init__(self, data_dir: Path, words: str) -> None:
         """Raises RefusedError (not the words), ConfigError (no user's folder)."""
-        folder = NodeFolder(data_dir)
-        folder.require_enrolled()
-        membership = folder.read_membership()
+        self.folder = NodeFolder(data_dir)
+        self.folder.require_enrolled()
+        membership = self.folder.read_membership()
         if not membership.account:
             raise ConfigError(f"{data_dir} is a machine that only stores: it has no account")
-        self._config: NodeConfig = folder.read_config()
-        self._world = system_world()
-        self._blocks = BlocksOfDaemon(data_dir)
+        self._config: NodeConfig = self.folder.read_config()
+        self.world = system_world()
+        self.blocks = BlocksOfDaemon(data_dir)
         self._data_dir = data_dir
         keys = AccountKeys(seed_of_words(words))
-        self._trust = OrganisationTrust(membership.organisation, membership.issuers)
-        now_ms = self._world.clock.wall_ms()
-        self._account: AccountCert = self._trust.verify_account(membership.account, now_ms)
+        self.trust = OrganisationTrust(membership.organisation, membership.issuers)
+        self._account = self.read_account()
         if self._account.account_key != keys.account.public:
             raise RefusedError(f"these are not the 24 words of {self._account.name}")
-        self._keys = keys.of(self._account)
+        self.keys = keys.of(self._account)
+
+    def read_account(self) -> AccountCert:
+        """Return the account as the machine has it now; raises AuthenticityError once it ended."""
+        certificate = self.folder.read_membership().account
+        return self.trust.verify_account(certificate, self.world.clock.wall_ms())
+
+    @property
+    def node_certificate(self) -> bytes:
+        """The newest certificate of this machine."""
+        return self.folder.read_membership().node
+
+    @property
+    def enrolment(self) -> tuple[str, ...]:
+        """Where the authority's port is, as far as the settings say."""
+        return self._config.ring.enrolment
 
     async def add_device(
         self,
@@ -75,7 +89,7 @@ class Owner:
         (nobody came, too many wrong tries, the account's limits), ConfigError.
         """
         enrolment = self._enrolment(authority)
-        await self._find()  # complain before a code is shown
+        await self.find()  # complain before a code is shown
 
         async def admit(offer: Offer) -> Grant:
             return self._grant(offer, await self._admit(offer), enrolment)
@@ -84,7 +98,7 @@ class Owner:
             await self._publish(grant.keyring, grant.identity)
 
         async with PairingHost(
-            self._listening(listen), self._advertised, self._world, limits
+            self._listening(listen), self._advertised, self.world, limits
         ) as host:
             show(host.code)
             await host.serve(Desk(compare, admit, publish, say))
@@ -95,15 +109,15 @@ class Owner:
 
         `name` is its number, or the start of its node id. Raises RefusedError, ConfigError.
         """
-        number = _number_of(name, await self.devices())
+        number = number_of(name, await self.devices())
         change = change_devices(
-            self._keys,
-            await self._find(),
+            self.keys,
+            await self.find(),
             revoked=[number],
             ring=self._account.ring,
-            now_ms=self._world.clock.wall_ms(),
-            sealing=self._world.sealing,
-            entropy=self._world.entropy,
+            now_ms=self.world.clock.wall_ms(),
+            sealing=self.world.sealing,
+            entropy=self.world.entropy,
         )
         await self._publish(change.keyring, change.identity.data)
         return await self.devices()
@@ -112,31 +126,32 @@ class Owner:
         """Return the machines of the account, as the running daemon reads them from the ring."""
         return await asyncio.to_thread(ask_devices, self._data_dir)
 
-    async def _find(self) -> AccountFound:
-        return await find_account(self._keys, self._blocks, self._world.sealing)
+    async def find(self) -> AccountFound:
+        """Return what the ring has of the account; raises as `find_account`."""
+        return await find_account(self.keys, self.blocks, self.world.sealing)
 
     async def _admit(self, offer: Offer) -> Change:
         return change_devices(
-            self._keys,
-            await self._find(),
+            self.keys,
+            await self.find(),
             admitted=DevicePublic(offer.device_key, offer.sealing_key, offer.root_log_key),
             ring=self._account.ring,
-            now_ms=self._world.clock.wall_ms(),
-            sealing=self._world.sealing,
-            entropy=self._world.entropy,
+            now_ms=self.world.clock.wall_ms(),
+            sealing=self.world.sealing,
+            entropy=self.world.entropy,
         )
 
     def _grant(self, offer: Offer, change: Change, enrolment: tuple[Address, ...]) -> Grant:
         """Let the new machine enrol: the account's signature is its invitation."""
-        now_ms = self._world.clock.wall_ms()
-        token = self._world.entropy.token(16)
+        now_ms = self.world.clock.wall_ms()
+        token = self.world.entropy.token(16)
         name = self._account.name
-        invite = Invite(self._trust.fingerprint, token, now_ms + REQUEST_MS_MAX, enrolment, name)
+        invite = Invite(self.trust.fingerprint, token, now_ms + REQUEST_MS_MAX, enrolment, name)
         request = DeviceRequest(
             format=1,
             token=token,
             name=name,
-            account_key=self._keys.account.public,
+            account_key=self.keys.account.public,
             sealing_key=offer.sealing_key,
             node_key=offer.node_key,
             at=now_ms,
@@ -145,15 +160,15 @@ class Owner:
             format=1,
             invite=str(invite),
             request=request,
-            by_account=sign_for_account(request, self._keys.account),
+            by_account=sign_for_account(request, self.keys.account),
             certificate=change.certificate,
             keyring=change.keyring,
             identity=change.identity.data,
         )
 
     async def _publish(self, keyring: bytes, identity: bytes) -> None:
-        await self._blocks.insert(BlockKind.CONTENT, keyring)
-        await self._blocks.insert(BlockKind.KEY, identity)
+        await self.blocks.insert(BlockKind.CONTENT, keyring)
+        await self.blocks.insert(BlockKind.KEY, identity)
 
     # Addresses.
 
@@ -187,7 +202,11 @@ def ask_devices(data_dir: Path) -> dict[str, Any]:
     return ask(data_dir, "devices")
 
 
-def _number_of(name: str, said: dict[str, Any]) -> int:
+def number_of(name: str, said: dict[str, Any]) -> int:
+    """Return the number of the machine that is meant by a number or the start of a node id.
+
+    `said` is what `devices` says; raises RefusedError.
+    """
     wanted = name.lower()
     is_prefix = len(wanted) >= ID_PREFIX_DIGITS_MIN
     found = [

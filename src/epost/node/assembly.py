@@ -23,6 +23,7 @@ from epost.node.directory import NodeDirectory
 from epost.node.disk import NodeDisk
 from epost.node.driver import Driver
 from epost.node.joints import AwakeGroups, PendingUpcalls
+from epost.node.key_note import certificate_with
 from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
 from epost.node.thrift import Thrift
 from epost.past.blocks import handle_of
@@ -137,6 +138,14 @@ class Node:
             self._user.secret_store, lambda secrets: with_organisation_secret(secrets, given)
         )
 
+    async def adopt_key(self, certificate: bytes, recovery_key: bytes, account: bytes) -> None:
+        """Sign under other keys of the account, once the device's certificate is on the owner's
+        disk; see `Device.follow_key`."""
+        assert self.device is not None
+        assert self._user is not None
+        store = self._user.secret_store
+        await self.device.follow_key(store, certificate, recovery_key, account)
+
     async def stop(self) -> None:
         """End in good order; the ports stay open for their owner to close."""
         if self.mail is not None:
@@ -237,7 +246,9 @@ class Node:
     ) -> Post:
         self.device = Device(
             user.secrets,
-            account_certificate=user.account_certificate,
+            account_certificate=certificate_with(
+                user.secrets.certificate, user.account_certificate, self.vault
+            ),
             sealing=ports.sealing,
             secret_epoch=lambda: self.issuers.policy.secret_epoch,
         )

@@ -11,8 +11,8 @@ them: whoever is given a former name too early could be given the mail that is s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import msgspec
@@ -28,7 +28,7 @@ from epost.foundation.errors import (
     StaleVersion,
     UnavailableError,
 )
-from epost.foundation.ids import U63, Bytes32
+from epost.foundation.ids import U32, U63, Bytes32
 from epost.foundation.ports import Observer, PutNote
 from epost.node.assembly import Node
 from epost.node.observed import CertifiedLogAlarm
@@ -42,10 +42,18 @@ from epost.past.log_format import (
     open_head,
 )
 from epost.post.log_walk import clusters_back
-from epost.rings.certified import OwnKeys, is_for, second_keys
+from epost.rings.certified import (
+    SECOND_KEY,
+    OwnKey,
+    OwnKeys,
+    is_for,
+    second_keys,
+    statement,
+)
 
 NOTES = "node.certified"
 OWN_NOTES = "node.certified.own"
+KEYS_NOTES = "node.certified.keys"
 OWN_MAX = 64
 """Names, node ids and keys of one's own that are remembered for one log."""
 NAME_WATCHED_MS = 400 * DAY_MS
@@ -93,8 +101,25 @@ class _Own(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=T
     mine: Annotated[tuple[_Mine, ...], msgspec.Meta(max_length=OWN_MAX)]
 
 
+class _Key(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Of a key of one's own: which in a row it is, and whether the log has it."""
+
+    subject: Annotated[bytes, msgspec.Meta(max_length=NAME_LENGTH_MAX)]
+    key: Bytes32
+    generation: U32
+    is_entered: bool
+
+
+class _Keys(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What is known of those of `_Own` beyond the first version."""
+
+    format: V1
+    keys: Annotated[tuple[_Key, ...], msgspec.Meta(max_length=OWN_MAX)]
+
+
 _SEEN: Format[_Seen] = Format(_Seen, size_max=1024 * 1024)
 _OWN: Format[_Own] = Format(_Own, size_max=64 * 1024)
+_KEYS: Format[_Keys] = Format(_Keys, size_max=64 * 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +134,7 @@ class Certified:
     issuer: int
     sequence: int
     is_former: bool = False
+    generation: int = 0
 
 
 async def newest_head(blocks: BlockStore, log_key: bytes) -> bytes | None:
@@ -130,6 +156,22 @@ async def records_from(blocks: BlockStore, head: Head, start: int) -> list[bytes
     return [record for records in reversed(found) for record in records]
 
 
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """A key of one's own, as the two notes have it."""
+
+    subject: bytes
+    key: bytes
+    since: int
+    until: int
+    generation: int
+    is_entered: bool
+
+
+async def _none() -> Sequence[Certified]:
+    return ()
+
+
 class CertifiedWatch:
     """The story of one node, for as long as that runs."""
 
@@ -139,11 +181,17 @@ class CertifiedWatch:
         own: Callable[[], Sequence[Certified]],
         observer: Observer,
         *,
+        keys_in_ring: Callable[[], Awaitable[Sequence[Certified]]] = _none,
         on_alarm: OnAlarm,
         wall_ms: Callable[[], int],
         look_seconds: float = LOOK_SECONDS,
     ) -> None:
-        """`own` are the certificates of this machine and its user; `on_alarm` tells the user."""
+        """`own` are the certificates of this machine and its user; `on_alarm` tells the user.
+
+        `keys_in_ring` are all keys of the user's account, if hers is proven to be one of them:
+        asked when one is certified that this machine does not know.
+        """
+        self._keys_in_ring = keys_in_ring
         self._wall_ms = wall_ms
         self._node = node
         self._own = own
@@ -185,15 +233,20 @@ class CertifiedWatch:
             records = await records_from(self._node.blocks, head, start)
             mine = self._mine(issuer)
             found = self._judge(issuer, seen, records, mine)
+            if any(text == SECOND_KEY for _, text in found):
+                # By her own hand, on another machine of hers?
+                mine = self._mine(issuer, await self._keys_in_ring())
+                found = self._judge(issuer, seen, records, mine)
         except (AuthenticityError, PeerError) as error:
             rewritten = (seen.sequence, f"the log was rewritten: {error}")
             await self._keep(issuer, seen, self._mine(issuer), [rewritten])
             return
         newest = _Seen(1, head.content.sequence, head.content.tip, seen.alarms)
-        await self._keep(issuer, newest, mine, found)
+        entered = {record.sealed for record in map(LOG_RECORD.decode, records)}
+        await self._keep(issuer, newest, _with_entered(mine, entered), found)
 
     def _judge(
-        self, issuer: IssuerCert, seen: _Seen, records: Sequence[bytes], mine: Sequence[_Mine]
+        self, issuer: IssuerCert, seen: _Seen, records: Sequence[bytes], mine: Sequence[_Watched]
     ) -> list[tuple[int, str]]:
         """Return what is wrong; raises MalformedPacket if the records continue nothing known."""
         opened = [LOG_RECORD.decode(record) for record in records]
@@ -225,7 +278,7 @@ class CertifiedWatch:
         return []
 
     def _about_us(
-        self, issuer: IssuerCert, entries: Mapping[int, bytes], mine: Sequence[_Mine]
+        self, issuer: IssuerCert, entries: Mapping[int, bytes], mine: Sequence[_Watched]
     ) -> list[tuple[int, str]]:
         found = [
             (c.sequence, "your certificate is not the one that the authority's log has there")
@@ -239,23 +292,33 @@ class CertifiedWatch:
         from_us_on = [(n, e) for n, e in sorted(entries.items()) if n >= first]
         return [*found, *second_keys(from_us_on, _keys_by_subject(mine))]
 
-    def _mine(self, issuer: IssuerCert) -> Sequence[_Mine]:
+    def _mine(self, issuer: IssuerCert, found: Sequence[Certified] = ()) -> Sequence[_Watched]:
         """Return what is one's own in a log now, and what was not long ago.
 
         A name counts from when it was first seen to be one's own: it may have been somebody else's
         before; what is certified between two looks does not escape.
         """
         now = self._wall_ms()
-        data = dict(self._node.vault.notes(OWN_NOTES)).get(issuer.certified_log_key)
-        known = _OWN.decode(data).mine if data else ()
+        known = self._known(issuer.certified_log_key)
         mine = {(m.subject, m.key): m for m in known if now < m.until}
-        for c in self._own():
-            since = c.sequence if c.issuer == issuer.serial else 1
+        for c in (*found, *self._own()):
+            since, is_entered = c.sequence if c.issuer == issuer.serial else 1, False
             if (before := mine.get((c.subject, c.key))) is not None:
-                since = min(since, before.since)
-            mine[c.subject, c.key] = _Mine(c.subject, c.key, since, now + NAME_WATCHED_MS)
+                since, is_entered = min(since, before.since), before.is_entered
+            until = now + NAME_WATCHED_MS
+            mine[c.subject, c.key] = _Watched(
+                c.subject, c.key, since, until, c.generation, is_entered
+            )
         newest_first = sorted(mine.values(), key=lambda m: m.until, reverse=True)
         return newest_first[:OWN_MAX]
+
+    def _known(self, log_key: bytes) -> Sequence[_Watched]:
+        """Return what was one's own when a log was last looked at."""
+        data = dict(self._node.vault.notes(OWN_NOTES)).get(log_key)
+        known = _OWN.decode(data).mine if data else ()
+        data = dict(self._node.vault.notes(KEYS_NOTES)).get(log_key)
+        keys = {(k.subject, k.key): k for k in (_KEYS.decode(data).keys if data else ())}
+        return [_watched(m, keys.get((m.subject, m.key))) for m in known]
 
     def _first_own(self, issuer: IssuerCert) -> int:
         """Return where our own time begins in a log: a name may have been somebody else's before.
@@ -273,25 +336,39 @@ class CertifiedWatch:
         self,
         issuer: IssuerCert,
         seen: _Seen,
-        mine: Sequence[_Mine],
+        mine: Sequence[_Watched],
         found: Sequence[tuple[int, str]],
     ) -> None:
         known = {(alarm.sequence, alarm.text) for alarm in seen.alarms}
         fresh = [Alarm(n, text) for n, text in dict.fromkeys(found) if (n, text) not in known]
         kept = (*seen.alarms, *fresh)[:ALARMS_KEPT_MAX]
         note = msgspec.structs.replace(seen, alarms=kept)
-        own = _Own(1, tuple(mine))
+        own = _Own(1, tuple(_Mine(m.subject, m.key, m.since, m.until) for m in mine))
+        keys = _Keys(1, tuple(_Key(m.subject, m.key, m.generation, m.is_entered) for m in mine))
+        tables = (NOTES, note), (OWN_NOTES, own), (KEYS_NOTES, keys)
         log_key = issuer.certified_log_key
-        notes = [PutNote(NOTES, log_key, encode(note)), PutNote(OWN_NOTES, log_key, encode(own))]
-        await self._node.driver.durable(notes)
+        await self._node.driver.durable([PutNote(t, log_key, encode(v)) for t, v in tables])
         for alarm in fresh:
             self._observer.record(CertifiedLogAlarm(alarm.sequence, alarm.text))
             await self._on_alarm(alarm)
 
 
-def _keys_by_subject(mine: Sequence[_Mine]) -> Mapping[bytes, OwnKeys]:
+def _keys_by_subject(mine: Sequence[_Watched]) -> Mapping[bytes, OwnKeys]:
     keys: dict[bytes, OwnKeys] = {}
     for m in mine:
-        known = keys.get(m.subject, OwnKeys(frozenset(), m.since))
-        keys[m.subject] = OwnKeys(known.keys | {m.key}, min(known.since, m.since))
+        known = keys.get(m.subject, OwnKeys((), m.since))
+        own = OwnKey(m.key, m.generation, m.is_entered)
+        keys[m.subject] = OwnKeys((*known.keys, own), min(known.since, m.since))
     return keys
+
+
+def _with_entered(mine: Sequence[_Watched], entered: Collection[bytes]) -> Sequence[_Watched]:
+    """Return the keys with it noted which of them are entered now."""
+    return [
+        replace(m, is_entered=m.is_entered or statement(m.subject, m.key) in entered) for m in mine
+    ]
+
+
+def _watched(mine: _Mine, key: _Key | None) -> _Watched:
+    generation, is_entered = (key.generation, key.is_entered) if key else (0, False)
+    return _Watched(mine.subject, mine.key, mine.since, mine.until, generation, is_entered)

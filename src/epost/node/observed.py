@@ -57,6 +57,20 @@ class CertificatesRenewed:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountRekeyed:
+    """This machine signs under other keys of its user's account from now on."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeysNotFollowed:
+    """The account has later keys than this machine signs under, and it cannot follow now."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class AccountRenamed:
     """The authority gave the account of this machine another name."""
 

@@ -36,6 +36,8 @@ from epost.foundation.ids import BlockKind
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
 from epost.node.issuing_daemons import AskingConfig, ask_issuing_daemons
+from epost.node.key_following import KeyFollowing
+from epost.node.key_note import opened_account
 from epost.node.observed import AccountRenamed, CertificatesRenewed, RenewalFailed
 from epost.past.blocks import certificate_handle
 from epost.rings.renewal import (
@@ -128,6 +130,7 @@ class Renewal:
         self._observer = observer
         self._ask_directly = ask_directly
         self._config = config or RenewalConfig()
+        self._keys = KeyFollowing(node, observer)
         self._failures = 0
         self._failure = ""
         self._is_denied = False
@@ -143,6 +146,7 @@ class Renewal:
                 await self._try_to_renew()
                 if not self._failures and self._knows_quotas():
                     self._class_changes = changes
+            await self._follow_key()
             await self._follow_name()
             await self._publish_account()
             await self._rest()
@@ -198,7 +202,7 @@ class Renewal:
 
     def _pause(self) -> float:
         if not self._failures:
-            is_awaited = self._awaited_name() is not None
+            is_awaited = self._awaited_name() is not None or self._keys.is_awaited
             return self._config.asking.pause_after(1) if is_awaited else self._config.look_seconds
         return self._config.asking.pause_after(self._failures)
 
@@ -221,6 +225,16 @@ class Renewal:
         after = renewed.account
         if before is not None and after is not None and after.name != before.name:
             self._observer.record(AccountRenamed(after.name, before.name))
+
+    async def _follow_key(self) -> None:
+        """Go on under the account's later keys, once this machine is found certified by them."""
+        await self._keys.follow()
+        device = self._node.device
+        if device is None or device.account_certificate == self._standing.account_certificate:
+            return
+        # Also if the machine died before this was written.
+        data = device.account_certificate
+        self._install(self._with_account(opened_account(data), data))
 
     def _awaited_name(self) -> str | None:
         """Return the name that the account has now, if its certificate is of a former one."""
@@ -299,7 +313,11 @@ class Renewal:
             raise UntrustedCertificate("the answer renews nothing")
         if account is None or renewed.account is None:
             return renewed
-        if renewed.account.is_former_name_of(account):  # the request did not show the present one
+        is_later = renewed.account.generation > account.generation
+        if is_later:
+            self._keys.hear_of(renewed.account)
+        if is_later or renewed.account.is_former_name_of(account):
+            # What is in force here is the own one until the other is found in the ring.
             granted = msgspec.structs.replace(
                 renewed.granted, account=self._standing.account_certificate
             )

@@ -104,6 +104,11 @@ class Contact:
         is_hers = account.account_id == self.account.account_id
         return is_hers and self.keys[account.generation] == account.account_key
 
+    def require_later_than(self, account: AccountCert) -> None:
+        """Raise UntrustedCertificate unless these keys followed those of a certificate."""
+        if self.account.generation <= account.generation or not self.has_had_keys_of(account):
+            raise UntrustedCertificate(f"other keys are certified for {self.name}")
+
     def device(self, key: bytes) -> ContactDevice | None:
         """Return the device with this signing key, if the account lists it."""
         return next((d for d in self.devices if d.certificate.device_key == key), None)

@@ -111,7 +111,7 @@ async def find_account(
     Raises NoSuchUser if it knows none of this phrase, UnavailableError if it cannot be read for
     sure now, AuthenticityError and PeerError if what it has is not what it must be.
     """
-    block = await _newest(blocks, key_block_handle(keys.account.public))
+    block = await newest_block(blocks, key_block_handle(keys.account.public))
     if clash is not None:
         block = clash.base(block)
     if block is None:
@@ -136,7 +136,7 @@ async def find_account(
 
 
 async def _listed(certificate: DeviceCert, blocks: MutableBlocks) -> ListedDevice:
-    block = await _newest(blocks, key_block_handle(certificate.device_key))
+    block = await newest_block(blocks, key_block_handle(certificate.device_key))
     if block is None:
         return ListedDevice(certificate, b"", 0, NO_RECORD)
     info = decode_device_info(block.body.content)
@@ -144,13 +144,14 @@ async def _listed(certificate: DeviceCert, blocks: MutableBlocks) -> ListedDevic
         raise UntrustedCertificate("a device's block names a sealing key that is not certified")
     for name in reversed(info.logs):
         handle = key_block_handle(name.log_key)
-        if head := await _newest(blocks, handle):
+        if head := await newest_block(blocks, handle):
             content = open_head(head.data, expected=handle).content
             return ListedDevice(certificate, info.sealing_key, content.sequence, content.tip)
     return ListedDevice(certificate, info.sealing_key, 0, NO_RECORD)
 
 
-async def _newest(blocks: MutableBlocks, handle: Handle) -> KeyBlock | None:
+async def newest_block(blocks: MutableBlocks, handle: Handle) -> KeyBlock | None:
+    """Return the newest version for sure, None if there is none; raises UnavailableError."""
     for _ in range(READINGS_TRIED):
         reading = await blocks.lookup_latest(handle)
         if reading.confirmed:

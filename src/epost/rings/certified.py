@@ -14,6 +14,8 @@ from epost.crypto.hashing import digest
 from epost.foundation.ids import Digest
 
 _HASH_BYTES = 32
+SECOND_KEY = "a key that is not yours was certified under your name"
+FORMER_KEY = "a former key of yours was certified again under your name"
 
 
 def statement(subject: bytes, key: bytes) -> bytes:
@@ -32,11 +34,29 @@ def is_for(entry: bytes, subject: bytes, key: bytes) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnKey:
+    """A key of one's own: as which in a row, and whether the log had it before."""
+
+    key: bytes
+    generation: int = 0
+    is_entered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OwnKeys:
     """Keys of one's own under a name, and from which entry on nobody else may have any there."""
 
-    keys: frozenset[bytes]
+    keys: tuple[OwnKey, ...]
     since: int = 1
+
+    @property
+    def newest_entered(self) -> int:
+        """The latest generation that the log had before."""
+        return max((own.generation for own in self.keys if own.is_entered), default=0)
+
+    def entered_as(self, entry: bytes, subject: bytes) -> OwnKey | None:
+        """Return which of them an entry is of, None if of somebody else's."""
+        return next((own for own in self.keys if is_for(entry, subject, own.key)), None)
 
 
 def second_keys(
@@ -44,24 +64,29 @@ def second_keys(
 ) -> Sequence[tuple[int, str]]:
     """Return the sequences of entries that nobody here knows of, and what is wrong with each.
 
-    `entries` ascend; `own` are this member's by subject. An entry of the first version after
-    one that names its subject hides something: whoever writes the new form writes no old one.
+    `entries` ascend; `own` are this member's by subject. A former key is none of hers any more
+    behind the entry of one that followed it. An entry of the first version after one that names
+    its subject hides something: whoever writes the new form writes no old one.
     """
     known = {subject_hash(subject): (subject, mine) for subject, mine in own.items()}
+    newest = {subject: mine.newest_entered for subject, mine in own.items()}
     found: list[tuple[int, str]] = []
     has_names = False
     for sequence, entry in entries:
         found_own = known.get(Digest(entry[:_HASH_BYTES])) if len(entry) > _HASH_BYTES else None
-        if found_own is not None and _is_foreign(sequence, entry, *found_own):
-            found.append((sequence, "a key that is not yours was certified under your name"))
+        if found_own is not None and sequence >= found_own[1].since:
+            subject, mine = found_own
+            entered = mine.entered_as(entry, subject)
+            if entered is None:
+                found.append((sequence, SECOND_KEY))
+            elif entered.generation < newest[subject]:
+                found.append((sequence, FORMER_KEY))
+            else:
+                newest[subject] = entered.generation
         if has_names and len(entry) <= _HASH_BYTES:
             found.append((sequence, "the authority hides whom it certified"))
         has_names = has_names or len(entry) > _HASH_BYTES
     return found
-
-
-def _is_foreign(sequence: int, entry: bytes, subject: bytes, mine: OwnKeys) -> bool:
-    return sequence >= mine.since and not any(is_for(entry, subject, key) for key in mine.keys)
 
 
 def _commitment(subject: bytes, key: bytes) -> Digest:

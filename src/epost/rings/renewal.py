@@ -199,7 +199,8 @@ def check_renewal(
 ) -> Renewed:
     """Verify an answer against what the machine has now.
 
-    The account may have another name: its keys are what must stay.
+    The account may have another name: its keys are what must stay. Of later keys of the account,
+    whose descent is in the ring, the certificate is given as it is: not to be installed.
     Raises NotPermitted (denied, with the words of whoever answered), PeerError, AuthenticityError.
     """
     said = RENEWAL_ANSWER.decode(answer)
@@ -224,6 +225,8 @@ def _renewed_account(
     if present is None:
         return None
     account = trust.verify_account(data, now_ms)
+    if account.account_id == present.account_id and account.generation > present.generation:
+        return account
     if not account.has_keys_of(present):
         raise UntrustedCertificate("a renewal with other keys")
     if account.version < present.version and not account.is_former_name_of(present):

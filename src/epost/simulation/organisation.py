@@ -23,9 +23,11 @@ from epost.crypto.certificates import (
     OrganisationTrust,
     OrgCert,
     Power,
+    account_key_hash,
     certify,
 )
 from epost.crypto.names import ring_of
+from epost.crypto.rekeying import open_rekeying, proof_of
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import KeyBlock
 from epost.foundation.codec import encode
@@ -46,6 +48,7 @@ from epost.rings.policy import (
     CertifiedLogHead,
     IssuerContent,
     Policy,
+    Reason,
     Revocation,
     RootContent,
     make_issuer_block,
@@ -103,6 +106,8 @@ class SimulatedOrganisation:
         self._accounts: dict[NodeId, AccountCert] = {}
         """The newest certificate of the account of each machine that has one."""
         self._revoked: dict[NodeId, Revocation] = {}
+        self._succeeded: list[Revocation] = []
+        """Account keys that others followed."""
         self.quotas: tuple[int, ...] = ()
         """By class, as the policy has them."""
         self.quota_classes: dict[NodeId, int] = {}
@@ -242,13 +247,39 @@ class SimulatedOrganisation:
         former = change(
             present, aliases=(new,), flags=int(AccountFlag.FORMER_NAME), version=version
         )
+        self._change(present, former)
+        return certify(self._issuer, named), certify(self._issuer, former)
+
+    def rekey(self, statement: bytes) -> bytes:
+        """Give an account the keys to which its present one hands over, as
+        `daemon.authority.rekeying` does.
+
+        Returns the certificate, to be brought into the ring; `publish` tells the others.
+        """
+        following = open_rekeying(statement)
+        present = next(a for a in self._accounts.values() if a.account_key == following.former_key)
+        account = msgspec.structs.replace(
+            present,
+            generation=following.generation,
+            account_key=following.account_key,
+            recovery_key=following.recovery_key,
+            recovery_sealing_hash=following.recovery_sealing_hash,
+            rekey_proof=proof_of(statement),
+            version=present.version + 1,
+        )
+        self._change(present, account)
+        key_hash = account_key_hash(present.account_key)
+        self._succeeded.append(Revocation(key_hash, Reason.SUCCEEDED, self._clock.wall_ms()))
+        return certify(self._issuer, account)
+
+    def _change(self, present: AccountCert, following: AccountCert) -> None:
+        """Certify an account otherwise, and have its machines ask."""
         for node_id, account in self._accounts.items():
             if account.account_id == present.account_id:
-                self._accounts[node_id] = former
+                self._accounts[node_id] = following
         changes = self.quotas[-1] if len(self.quotas) == QUOTA_CLASSES_MAX else 0
         classes = (*self.quotas[: QUOTA_CLASSES_MAX - 1], *(0,) * QUOTA_CLASSES_MAX)
         self.quotas = (*classes[: QUOTA_CLASSES_MAX - 1], changes + 1)
-        return certify(self._issuer, named), certify(self._issuer, former)
 
     def rotate_secret(self) -> None:
         """Put the organisation's secret of the next epoch in force; `publish` tells the others."""
@@ -285,7 +316,7 @@ class SimulatedOrganisation:
             format=1,
             number=0,
             next_update=now + NEXT_UPDATE_MS_MAX,
-            revoked=tuple(self._revoked.values()),
+            revoked=(*self._revoked.values(), *self._succeeded),
             policy=self._policy(),
             certified_log=CertifiedLogHead(0, bytes(32)),
         )

@@ -79,7 +79,7 @@ def test_a_log_that_was_rewritten_raises_an_alarm(tmp_path: Path) -> None:
         seen = alice.watch._seen(issuer.certified_log_key)
         assert seen.sequence == 2
         forged = type(seen)(1, 2, b"another tip" + bytes(21), ())
-        await alice.watch._keep(issuer, forged, [])
+        await alice.watch._keep(issuer, forged, alice.watch._mine(issuer), [])
         await alice.watch.look()
         (alarm,) = alice.watch.alarms()
         assert "rewritten" in alarm.text

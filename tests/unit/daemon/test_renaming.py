@@ -17,6 +17,7 @@ from epost.daemon.own_name import own_account
 from tests.support.daemons import Organisation, organisation
 from tests.support.demo import compose
 from tests.unit.daemon.test_certified_watch import certify_a_second_key, published
+from tests.unit.daemon.test_rekeying import rekey, until_rekeyed
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -93,6 +94,15 @@ def test_a_member_is_renamed_while_the_daemons_run(tmp_path: Path) -> None:
         for name in ("alice", "bob"):
             await org.daemons[name].watch.look()
             assert org.daemons[name].watch.alarms() == []
+        following = asyncio.create_task(until_rekeyed(org, "bob", 1))
+        assert (await rekey(org, "bob", org.words["bob"]))["followed"]
+        await following
+        message_id, octets = compose("alice@example.org", [ROBERT])
+        await asyncio.to_thread(org.submit, "alice", "bob", octets)
+        assert await asyncio.to_thread(org.read, "bob", message_id, ROBERT) == octets
+        await published(org)
+        await org.daemons["bob"].watch.look()
+        assert org.daemons["bob"].watch.alarms() == []
         certify_a_second_key(org, BOB)
         await published(org)
         await org.daemons["bob"].watch.look()

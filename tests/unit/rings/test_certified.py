@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from epost.rings.certified import OwnKeys, is_for, second_keys, statement, subject_hash
+from epost.rings.certified import (
+    OwnKey,
+    OwnKeys,
+    is_for,
+    second_keys,
+    statement,
+    subject_hash,
+)
 
 ALICE, BOB = b"alice@example.org", b"bob@example.org"
 KEY, OTHER = b"k" * 32, b"o" * 32
-OWN = {ALICE: OwnKeys(frozenset({KEY}))}
+OWN = {ALICE: OwnKeys((OwnKey(KEY),))}
 
 
 def first_version(subject: bytes, key: bytes) -> bytes:
@@ -41,7 +48,18 @@ def test_the_first_versions_entries_are_old_ones_only() -> None:
 
 def test_what_a_name_was_certified_for_before_it_was_ones_own_is_no_alarm() -> None:
     entries = [(1, statement(ALICE, OTHER)), (2, statement(ALICE, KEY))]
-    own = {ALICE: OwnKeys(frozenset({KEY}), since=2)}
+    own = {ALICE: OwnKeys((OwnKey(KEY),), since=2)}
     assert second_keys(entries, own) == []
     ((sequence, _),) = second_keys([*entries, (3, statement(ALICE, OTHER))], own)
     assert sequence == 3
+
+
+def test_a_former_key_is_none_of_hers_behind_the_one_that_followed_it() -> None:
+    own = {ALICE: OwnKeys((OwnKey(KEY), OwnKey(OTHER, 1)))}
+    entries = [(n, statement(ALICE, key)) for n, key in enumerate((KEY, KEY, OTHER, OTHER), 1)]
+    assert second_keys(entries, own) == []
+    ((sequence, text),) = second_keys([*entries, (5, statement(ALICE, KEY))], own)
+    assert (sequence, "former key" in text) == (5, True)
+    entered = {ALICE: OwnKeys((OwnKey(KEY), OwnKey(OTHER, 1, is_entered=True)))}
+    ((sequence, _),) = second_keys([(7, statement(ALICE, KEY))], entered)
+    assert sequence == 7, "also if that was at an earlier look"

@@ -23,6 +23,7 @@ from epost.rings.renewal import (
     REQUEST_SIZE_MAX,
     Denied,
     Granted,
+    Renewed,
     account_due_ms,
     check_renewal,
     due_ms,
@@ -198,3 +199,16 @@ def test_the_same_keys_may_have_another_name_but_no_earlier_one_again() -> None:
     assert check(granted(account=renamed), present) is not None, "it says the present name"
     with pytest.raises(UntrustedCertificate, match="older"):
         check(granted(account=account()), present)
+
+
+def test_later_keys_are_told_and_other_ones_or_former_ones_are_refused() -> None:
+    other = key_of("alice/other").public
+    later = account(generation=1, account_key=other, rekey_proof=b"p" * 64)
+    renewed = check(granted(account=later), USER.account)
+    assert isinstance(renewed, Renewed)
+    assert renewed.account is not None
+    assert renewed.account.generation == 1, "that it descends from hers is in the ring"
+    mine = msgspec.structs.replace(USER.account, generation=1, account_key=other)
+    for wrong in (account(), account(account_key=other), account(generation=1)):
+        with pytest.raises(UntrustedCertificate):
+            check(granted(account=wrong), mine)

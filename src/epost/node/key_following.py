@@ -1,0 +1,89 @@
+"""How each machine of an account goes on under its other keys (docs/decisions/0060).
+
+Nobody tells it how: it sees that its account has later keys, reads the account in the ring, whose
+keys must descend through the one it has, and finds itself certified there.
+"""
+
+from __future__ import annotations
+
+from epost.crypto.certificates import DEVICE_CERT, AccountCert
+from epost.crypto.signed import parse
+from epost.crypto.signing import Kind
+from epost.foundation.errors import (
+    AuthenticityError,
+    PeerError,
+    RefusedError,
+    UnavailableError,
+)
+from epost.foundation.ports import Observer
+from epost.node.assembly import Node
+from epost.node.key_note import noted, opened_account
+from epost.node.observed import AccountRekeyed, KeysNotFollowed
+from epost.post.accounts import Contact
+from epost.post.devices import Device
+
+
+class KeyFollowing:
+    """The part of one machine; a machine without a user has nothing to do."""
+
+    def __init__(self, node: Node, observer: Observer) -> None:
+        self._node = node
+        self._observer = observer
+        self._generation = 0
+        """The latest of which was heard."""
+
+    def hear_of(self, account: AccountCert) -> None:
+        """The authority shows a certificate of later keys."""
+        self._generation = max(self._generation, account.generation)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Are there later keys than this machine signs under, as far as is known?"""
+        device = self._node.device
+        if device is None:
+            return False
+        own = opened_account(device.account_certificate)
+        return own.generation < self._generation or self._node.issuers.is_key_succeeded(own)
+
+    async def follow(self) -> bytes | None:
+        """Sign under the account's later keys, if there are any; return its certificate then.
+
+        None if there is nothing to do, or not yet: it is looked again.
+        """
+        device, post = self._node.device, self._node.post
+        if device is None or post is None or not self.is_awaited:
+            return None
+        await self._node.ready()
+        own = opened_account(device.account_certificate)
+        try:
+            found = await post.services.accounts.resolve(own.name, fresh=True)
+            if found.account.generation <= own.generation:
+                return None
+            certificate = _own_certificate(found, own, device)
+        except (AuthenticityError, PeerError, RefusedError, UnavailableError) as error:
+            self._observer.record(KeysNotFollowed(str(error)))
+            return None
+        if certificate is None:
+            self._observer.record(
+                KeysNotFollowed("this machine is not one of the account any more")
+            )
+            return None
+        await self._node.driver.durable([noted(found.certificate)])
+        recovery_key = found.identity.recovery_sealing_key
+        await self._node.adopt_key(certificate, recovery_key, found.certificate)
+        post.siblings.wake()  # the data key of the new keyring is wanted
+        self._observer.record(AccountRekeyed(found.account.generation))
+        return found.certificate
+
+
+def _own_certificate(found: Contact, own: AccountCert, device: Device) -> bytes | None:
+    """Return this device's certificate by the later key, None if it is listed no more.
+
+    Raises UntrustedCertificate if the keys do not descend through the one that this machine has.
+    """
+    found.require_later_than(own)
+    for certificate in found.identity.devices:
+        opened = DEVICE_CERT.decode(parse(certificate, Kind.DEVICE).body)
+        if opened.device_key == device.signing.public:
+            return None if found.revocation(opened.device_key) else certificate
+    return None

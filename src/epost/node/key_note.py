@@ -1,0 +1,45 @@
+"""Which certificate of the account goes with the device's, should the machine have died in between.
+
+The two are in two files of their owner. When the account has other keys, the account's new
+certificate is noted here first, then the device's is written, then the account's: so whichever the
+device's is, the one of the same generation is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from epost.crypto.certificates import ACCOUNT_CERT, DEVICE_CERT, AccountCert
+from epost.crypto.signed import parse
+from epost.crypto.signing import Kind
+from epost.foundation.ports import PutNote
+
+NOTES = "node.account"
+_NEWEST = b"newest"
+
+
+class Notes(Protocol):
+    """What the vault must tell."""
+
+    def notes(self, table: str) -> Sequence[tuple[bytes, bytes]]:
+        """Return all notes of a table in key order."""
+        ...
+
+
+def opened_account(certificate: bytes) -> AccountCert:
+    """Read a certificate of one's own: it was verified when it was installed."""
+    return ACCOUNT_CERT.decode(parse(certificate, Kind.ACCOUNT).body)
+
+
+def noted(certificate: bytes) -> PutNote:
+    """Return the note of the certificate under which the device is about to sign."""
+    return PutNote(NOTES, _NEWEST, certificate)
+
+
+def certificate_with(device_certificate: bytes, account_certificate: bytes, vault: Notes) -> bytes:
+    """Return the account's certificate that the device's belongs to: this one, or the noted one."""
+    device = DEVICE_CERT.decode(parse(device_certificate, Kind.DEVICE).body)
+    if device.generation == opened_account(account_certificate).generation:
+        return account_certificate
+    return dict(vault.notes(NOTES)).get(_NEWEST, account_certificate)
