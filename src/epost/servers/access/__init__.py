@@ -6,6 +6,7 @@ Servers import from this package and never look inside it.
 from epost.servers.access.authenticator import AppPasswordAuthenticator, Authenticator
 from epost.servers.access.conversation import ClientGone, Conversation
 from epost.servers.access.dialogue import Cancelled, converse
+from epost.servers.access.forbearance import Forbearance
 from epost.servers.access.guard import EveryPeer, PeerCheck, looks_like_foreign_protocol
 from epost.servers.access.outcome import (
     LOGIN_REJECTED,
@@ -44,6 +45,7 @@ __all__ = [
     "Conversation",
     "EveryPeer",
     "FailureThrottle",
+    "Forbearance",
     "IssuedPassword",
     "Malformed",
     "PasswordBook",

@@ -14,6 +14,7 @@ from epost.servers.access import (
     Channel,
     ClientGone,
     Conversation,
+    Forbearance,
     Reader,
     Secured,
     Writer,
@@ -61,8 +62,10 @@ class ImapConnection:
         self._spool = site.spool
         self._is_first_line = True
         self.can_compress = True
-        self._bad_in_a_row = 0
-        self._commands_before_login = 0
+        self._forbearance = Forbearance(
+            bad_commands_max=site.limits.bad_commands_max,
+            commands_before_login_max=site.limits.commands_before_login_max,
+        )
         self._session = Session(client=self, site=site, channel=channel)
 
     async def serve(self) -> None:
@@ -107,18 +110,10 @@ class ImapConnection:
         await self.breathe()
 
     def _count(self, condition: Condition) -> None:
-        """Give up on clients that talk nonsense, or talk without logging in."""
-        self._framer.is_logged_in = self._session.mail is not None
-        if condition is not Condition.BAD:
-            self._bad_in_a_row = 0
-        else:
-            self._bad_in_a_row += 1
-            if self._bad_in_a_row >= self._limits.bad_commands_max:
-                self._session.end("Too many bad commands")
-        if self._session.mail is None:
-            self._commands_before_login += 1
-            if self._commands_before_login >= self._limits.commands_before_login_max:
-                self._session.end("Please log in sooner")
+        self._framer.is_logged_in = is_logged_in = self._session.mail is not None
+        is_bad = condition is Condition.BAD
+        if reason := self._forbearance.judge(is_bad=is_bad, is_logged_in=is_logged_in):
+            self._session.end(reason)
 
     async def _upgrade(self) -> None:
         self._session.starts_tls = False

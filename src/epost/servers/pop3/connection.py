@@ -12,6 +12,7 @@ from epost.servers.access import (
     Channel,
     ClientGone,
     Conversation,
+    Forbearance,
     Reader,
     Secured,
     Writer,
@@ -46,8 +47,10 @@ class Pop3Connection:
         )
         self._input = bytearray()
         self._is_first_line = True
-        self._bad_in_a_row = 0
-        self._commands_before_login = 0
+        self._forbearance = Forbearance(
+            bad_commands_max=site.limits.bad_commands_max,
+            commands_before_login_max=site.limits.commands_before_login_max,
+        )
         self._session = Session(client=self, site=site, channel=channel)
 
     async def serve(self) -> None:
@@ -74,14 +77,10 @@ class Pop3Connection:
             self._end("This is a POP3 server")
             return
         self._is_first_line = False
-        is_command = await perform(self._session, line)
-        self._bad_in_a_row = 0 if is_command else self._bad_in_a_row + 1
-        if self._bad_in_a_row >= self._limits.bad_commands_max:
-            self._end("Too many bad commands")
-        if self._session.maildrop is None:
-            self._commands_before_login += 1
-            if self._commands_before_login >= self._limits.commands_before_login_max:
-                self._end("Please log in sooner")
+        is_bad = not await perform(self._session, line)
+        is_logged_in = self._session.maildrop is not None
+        if reason := self._forbearance.judge(is_bad=is_bad, is_logged_in=is_logged_in):
+            self._end(reason)
         if self._session.starts_tls:
             await self._upgrade()
 
