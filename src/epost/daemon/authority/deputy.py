@@ -19,16 +19,15 @@ from epost.crypto.certificates import (
     NodeCert,
     certify,
 )
-from epost.crypto.keyfile import lock, unlock
 from epost.crypto.signing import SigningKey
 from epost.daemon.authority.certified_log import CertifiedLog
+from epost.daemon.authority.key_files import read_keys, write_keys
 from epost.daemon.authority.log_publication import LogPublication
 from epost.daemon.authority.register import REGISTER_FILE, Register
 from epost.daemon.authority.renewing import CLOCKS_APART_MS
 from epost.daemon.authority.world import World
-from epost.daemon.files import make_private_folder, read_required, write_private
+from epost.daemon.files import make_private_folder
 from epost.foundation.codec import Format, encode
-from epost.foundation.errors import BadSeal, ConfigError, PeerError
 from epost.foundation.ids import Bytes32
 from epost.foundation.ports import Entropy
 from epost.rings.appointment import Appointment
@@ -66,15 +65,8 @@ def deputy_keys(directory: Path, entropy: Entropy) -> DeputyKeys:
     path = make_private_folder(directory) / KEYS_FILE
     if not path.exists():
         keys = DeputyKeys(1, entropy.token(32), entropy.token(32))
-        write_private(path, lock(encode(keys), _PURPOSE, None, entropy))
-    return _load_keys(path)
-
-
-def _load_keys(path: Path) -> DeputyKeys:
-    try:
-        return _KEYS.decode(unlock(read_required(path, REMEDY), _PURPOSE, None))
-    except (BadSeal, PeerError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+        write_keys(path, _PURPOSE, keys, entropy)
+    return read_keys(path, _PURPOSE, _KEYS, REMEDY)
 
 
 class Deputy:
@@ -82,7 +74,7 @@ class Deputy:
 
     def __init__(self, directory: Path, issuers: Issuers, world: World) -> None:
         """Raises ConfigError."""
-        self._keys = _load_keys(directory / KEYS_FILE)
+        self._keys = read_keys(directory / KEYS_FILE, _PURPOSE, _KEYS, REMEDY)
         self._key = SigningKey(self._keys.issuer)
         self._issuers = issuers
         self._world = world

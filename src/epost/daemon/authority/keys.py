@@ -7,11 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from epost.crypto.keyfile import lock, unlock
 from epost.crypto.signing import SigningKey
-from epost.daemon.files import read_required, write_private
-from epost.foundation.codec import Format, encode
-from epost.foundation.errors import BadSeal, ConfigError, PeerError
+from epost.daemon.authority.key_files import read_keys, write_keys
+from epost.foundation.codec import Format
+from epost.foundation.errors import ConfigError
 from epost.foundation.ids import Bytes32
 from epost.foundation.ports import Entropy
 
@@ -41,6 +40,8 @@ class IssuerKeys(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     organisation_secret: Bytes32
 
 
+_ROOT_PURPOSE = "root"
+_ISSUER_PURPOSE = "issuer"
 _ROOT: Format[RootKeys] = Format(RootKeys, size_max=1024)
 _ISSUER: Format[IssuerKeys] = Format(IssuerKeys, size_max=1024)
 
@@ -64,29 +65,21 @@ def make_keys(directory: Path, entropy: Entropy) -> AuthorityKeys:
 
     root = RootKeys(1, draw(), draw())
     issuer = IssuerKeys(1, draw(), draw(), draw(), draw(), draw())
-    write_private(directory / ROOT_FILE, lock(encode(root), "root", None, entropy))
-    write_private(directory / ISSUER_FILE, lock(encode(issuer), "issuer", None, entropy))
+    write_keys(directory / ROOT_FILE, _ROOT_PURPOSE, root, entropy)
+    write_keys(directory / ISSUER_FILE, _ISSUER_PURPOSE, issuer, entropy)
     return AuthorityKeys(root, issuer)
 
 
 def load_issuer_keys(directory: Path) -> IssuerKeys:
     """Read the keys that enrolment needs; raises ConfigError."""
-    path = directory / ISSUER_FILE
-    data = read_required(path, REMEDY)
-    try:
-        return _ISSUER.decode(unlock(data, "issuer", None))
-    except (BadSeal, PeerError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    return read_keys(directory / ISSUER_FILE, _ISSUER_PURPOSE, _ISSUER, REMEDY)
 
 
 def load_root_keys(directory: Path, organisation_key: bytes) -> RootKeys:
     """Read the root key in force, which may have been taken offline; raises ConfigError."""
     paths = [p for p in (directory / ROOT_FILE, directory / NEXT_ROOT_FILE) if p.exists()]
     for path in paths:
-        try:
-            keys = _ROOT.decode(unlock(path.read_bytes(), "root", None))
-        except (BadSeal, PeerError) as error:
-            raise ConfigError(f"{path}: {error}") from error
+        keys = read_keys(path, _ROOT_PURPOSE, _ROOT, REMEDY)
         if SigningKey(keys.organisation).public == organisation_key:
             return keys
     raise ConfigError(
@@ -97,7 +90,7 @@ def load_root_keys(directory: Path, organisation_key: bytes) -> RootKeys:
 def draw_root_keys(directory: Path, entropy: Entropy) -> RootKeys:
     """Draw the next root key and keep it beside the one in force."""
     keys = RootKeys(1, entropy.token(32), entropy.token(32))
-    write_private(directory / NEXT_ROOT_FILE, lock(encode(keys), "root", None, entropy))
+    write_keys(directory / NEXT_ROOT_FILE, _ROOT_PURPOSE, keys, entropy)
     return keys
 
 
