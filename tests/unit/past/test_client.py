@@ -20,6 +20,7 @@ from epost.node.disk import RESERVE_BYTES
 from epost.past.blocks import content_handle
 from epost.past.client import Answered, Conflict
 from epost.past.config import PastConfig
+from epost.past.durability import Durability
 from epost.past.log_format import RECORDS_PER_CLUSTER_MAX, split_records
 from epost.past.observed import BlockInserted
 from epost.past.pending import pending_handle, receipt_handle
@@ -38,7 +39,7 @@ def test_an_insertion_is_ring_durable_on_the_k_closest() -> None:
     async def story(ring: PastRing) -> None:
         insertion = await ring.node("ann").store.insert(CONTENT, BLOCK)
         assert insertion.handle == HANDLE
-        assert insertion.durability.describe() == "ring-durable on 3 of 3 machines"
+        assert insertion.durability == Durability(3, 3, ring_durable=True)
         holders = [ring.name_of(n) for n in await ring.node("eve").store.holders(HANDLE)]
         assert holders == ring.closest(HANDLE)[:3]
         for name in ring.hosts:
@@ -144,8 +145,7 @@ def test_with_too_few_machines_a_block_is_held_locally_and_pushed_later() -> Non
         ring.fail("ben")
         ring.fail("cat")
         insertion = await ring.node("ann").store.insert(CONTENT, BLOCK)
-        assert not insertion.durability.ring_durable
-        assert insertion.durability.describe().startswith("held locally: on 1 of 3")
+        assert insertion.durability == Durability(1, 3, ring_durable=False)
         assert ring.roles(HANDLE)["ann"] & Role.UNPUSHED
         assert ring.node("ann").store.below_k() > 0
         await ring.world.run_for(10.0)

@@ -49,6 +49,11 @@ class Gate:
         self._networks: OrderedDict[str, RateLimit] = OrderedDict()
         self._known: OrderedDict[str, None] = OrderedDict()
 
+    @property
+    def under_way(self) -> int:
+        """How many handshakes are unfinished."""
+        return self._total
+
     def enter(self, host: str, now: float) -> bool:
         """May this host begin a handshake? If so, `leave` must follow."""
         source, network = source_and_network(host)

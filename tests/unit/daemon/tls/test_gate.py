@@ -29,6 +29,7 @@ def test_one_source_gets_only_its_share_until_it_is_done() -> None:
     assert gate.enter("192.0.2.2", 0.0)
     gate.leave("192.0.2.1")
     assert gate.enter("192.0.2.1", 0.0)
+    assert gate.under_way == 3
 
 
 def test_an_ipv6_network_of_64_bits_is_one_source_and_a_mapped_address_is_itself() -> None:
