@@ -8,6 +8,7 @@ from typing import Any
 
 from epost.crypto.certificates import AccountCert
 from epost.daemon.certified_alarm import keys_in_ring
+from epost.daemon.own_keys import keys_advice
 from epost.foundation.ids import BlockKind
 from epost.node.key_note import opened_account
 from epost.post.devices import AccountKeys
@@ -129,6 +130,9 @@ def test_a_machine_that_ends_with_the_old_keys_does_not_follow() -> None:
         await office.world.run_for(120)
         assert own(bob).generation == 1
         assert own(other).generation == 0
+        assert keys_advice(years.renewals[bob.name].validity()) == []
+        (advice,) = keys_advice(years.renewals[other.name].validity())
+        assert "not one of the account any more" in advice
         await post.send(alice, bob, BOB)
         await office.world.run_for(30)
         assert await post.require_all_once(bob) == []

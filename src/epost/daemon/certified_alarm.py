@@ -104,11 +104,16 @@ def make_watch(node: Node, standing: Standing, observer: Observer, clock: Clock)
 async def tell_in_inbox(mail: MailService, name: str, alarm: Alarm, clock: Clock) -> None:
     """Put a mail about an alarm into the user's own inbox."""
     (advice,) = alarm_advice([alarm])
+    text = f"This machine found:\r\n\r\n{advice}\r\n"
+    await put_in_inbox(mail, name, "Alarm: the log of certificates", text, clock)
+
+
+async def put_in_inbox(mail: MailService, name: str, subject: str, text: str, clock: Clock) -> None:
+    """Put a mail of this machine's own into its user's inbox."""
     date = format_datetime(datetime.fromtimestamp(clock.wall_ms() / 1000, UTC))
     head = (
         f"From: {name}\r\nTo: {name}\r\nDate: {date}\r\n"
-        "Subject: Alarm: the log of certificates\r\nAuto-Submitted: auto-generated\r\n\r\n"
+        f"Subject: {subject}\r\nAuto-Submitted: auto-generated\r\n\r\n"
     )
-    text = f"This machine found:\r\n\r\n{advice}\r\n"
     inbox = await mail.mailbox.open(INBOX)
     await inbox.append([NewMail((head + text).encode())])

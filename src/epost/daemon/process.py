@@ -46,6 +46,7 @@ from epost.daemon.observability.metrics import Gauges, MetricsServer, read_token
 from epost.daemon.observability.ring_report import RingReport
 from epost.daemon.observability.status import NodeStatus
 from epost.daemon.offload import ThreadOffload
+from epost.daemon.own_keys import keys_advice, tell_of_other_keys
 from epost.daemon.own_name import OwnName
 from epost.daemon.past_folders import PastFolders
 from epost.daemon.power import LinuxPowerAndLink
@@ -69,7 +70,7 @@ from epost.foundation.errors import EpostError
 from epost.foundation.ids import BlockKind, NodeHandle
 from epost.foundation.ports import Clock
 from epost.node.assembly import Node
-from epost.node.observed import AccountRenamed
+from epost.node.observed import AccountRekeyed, AccountRenamed
 from epost.node.settings import NodeMembership, NodePorts, UserOfNode
 from epost.past.observed import NodeDistrusted
 from epost.rings.observed import NewsAccepted
@@ -178,6 +179,7 @@ class Daemon:
         self._status = NodeStatus(self.node, self._ring, key_protection=folder.key_protection())
         self._name = OwnName(self.node, PasswordFile(folder.path))
         self._observer.listen(AccountRenamed, lambda _: self._name.adopt())
+        self._observer.listen(AccountRekeyed, self._tell_of_keys)
         standing = FolderStanding(
             self._folder, self._membership, self._identity(), self._transport, self.node.issuers
         )
@@ -187,7 +189,11 @@ class Daemon:
         self._secret_keeping = make_secret_keeping(*at)
         self.watch = make_watch(self.node, standing, self._observer, self._clock)
         self._status.also(lambda: alarm_advice(self.watch.alarms()))
+        self._status.also(lambda: keys_advice(self._renewal.validity()))
         self._status.also(lambda: membership_advice(self._renewal.validity(), self._clock))
+
+    def _tell_of_keys(self, _: AccountRekeyed) -> None:
+        self.node.driver.run_story(tell_of_other_keys(self.node, self._clock))
 
     async def start(self) -> None:
         """Open the control socket, start the node, then serve mail programs."""

@@ -11,9 +11,11 @@ from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.foundation.errors import (
     AuthenticityError,
+    NotFoundError,
     PeerError,
     RefusedError,
     UnavailableError,
+    UntrustedCertificate,
 )
 from epost.foundation.ports import Observer
 from epost.node.assembly import Node
@@ -31,6 +33,8 @@ class KeyFollowing:
         self._observer = observer
         self._generation = 0
         """The latest of which was heard."""
+        self.failure = ""
+        """Why this machine did not follow the last time."""
 
     def hear_of(self, account: AccountCert) -> None:
         """The authority shows a certificate of later keys."""
@@ -45,45 +49,44 @@ class KeyFollowing:
         own = opened_account(device.account_certificate)
         return own.generation < self._generation or self._node.issuers.is_key_succeeded(own)
 
-    async def follow(self) -> bytes | None:
-        """Sign under the account's later keys, if there are any; return its certificate then.
-
-        None if there is nothing to do, or not yet: it is looked again.
-        """
+    async def follow(self) -> None:
+        """Sign under the account's later keys, if there are any; what fails is tried again."""
         device, post = self._node.device, self._node.post
         if device is None or post is None or not self.is_awaited:
-            return None
+            return
         await self._node.ready()
         own = opened_account(device.account_certificate)
         try:
             found = await post.services.accounts.resolve(own.name, fresh=True)
             if found.account.generation <= own.generation:
-                return None
+                return
             certificate = _own_certificate(found, own, device)
-        except (AuthenticityError, PeerError, RefusedError, UnavailableError) as error:
-            self._observer.record(KeysNotFollowed(str(error)))
-            return None
-        if certificate is None:
-            self._observer.record(
-                KeysNotFollowed("this machine is not one of the account any more")
-            )
-            return None
+        except UnavailableError as error:
+            self._observer.record(KeysNotFollowed(str(error)))  # which is nothing to worry about
+        except (AuthenticityError, NotFoundError, PeerError, RefusedError) as error:
+            self.failure = str(error)
+            self._observer.record(KeysNotFollowed(self.failure))
+        else:
+            await self._sign_under(certificate, found)
+            post.siblings.wake()  # the data key of the new keyring is wanted
+
+    async def _sign_under(self, certificate: bytes, found: Contact) -> None:
         await self._node.driver.durable([noted(found.certificate)])
         recovery_key = found.identity.recovery_sealing_key
         await self._node.adopt_key(certificate, recovery_key, found.certificate)
-        post.siblings.wake()  # the data key of the new keyring is wanted
+        self.failure = ""
         self._observer.record(AccountRekeyed(found.account.generation))
-        return found.certificate
 
 
-def _own_certificate(found: Contact, own: AccountCert, device: Device) -> bytes | None:
-    """Return this device's certificate by the later key, None if it is listed no more.
+def _own_certificate(found: Contact, own: AccountCert, device: Device) -> bytes:
+    """Return this device's certificate by the later key.
 
-    Raises UntrustedCertificate if the keys do not descend through the one that this machine has.
+    Raises UntrustedCertificate if the keys do not descend through the one that this machine has,
+    or if it is listed no more.
     """
     found.require_later_than(own)
     for certificate in found.identity.devices:
         opened = DEVICE_CERT.decode(parse(certificate, Kind.DEVICE).body)
-        if opened.device_key == device.signing.public:
-            return None if found.revocation(opened.device_key) else certificate
-    return None
+        if opened.device_key == device.signing.public and not found.revocation(opened.device_key):
+            return certificate
+    raise UntrustedCertificate("this machine is not one of the account any more")

@@ -106,6 +106,8 @@ class Validity:
     is_warned: bool
     failure: str
     is_denied: bool
+    keys_failure: str = ""
+    """Why this machine does not sign under the account's later keys, which there are."""
 
 
 class Renewal:
@@ -166,6 +168,7 @@ class Renewal:
             ),
             failure=self._failure,
             is_denied=self._is_denied,
+            keys_failure=self._keys.failure if self._keys.is_awaited else "",
         )
 
     @property

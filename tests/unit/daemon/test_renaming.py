@@ -100,6 +100,9 @@ def test_a_member_is_renamed_while_the_daemons_run(tmp_path: Path) -> None:
         message_id, octets = compose("alice@example.org", [ROBERT])
         await asyncio.to_thread(org.submit, "alice", "bob", octets)
         assert await asyncio.to_thread(org.read, "bob", message_id, ROBERT) == octets
+        told = b"Subject: Your account has other keys and other words"
+        while told not in await asyncio.to_thread(subjects, org, "bob", ROBERT):
+            await asyncio.sleep(0.1)
         await published(org)
         await org.daemons["bob"].watch.look()
         assert org.daemons["bob"].watch.alarms() == []
