@@ -47,8 +47,9 @@ PAYLOAD_BYTES = 200
 """A flag change or a move; a mail's record is larger by what rides in it."""
 MACHINES = 20
 """Enough that the new machine is no replica of most of the log itself."""
-AT_ONCE = 2_000
-"""Entries given to the log together: as many as a busy mail program, or an import, keeps open."""
+CLUSTERS_AT_ONCE = 40
+"""Entries for so many clusters are given to the log together: 2,000 of them if M is 50, as many as
+a busy mail program, or an import, keeps open."""
 APP = cast(AppId, 250)
 """No application's: the log is measured, not what is folded from it."""
 ROWS_PER_PAGE = 512
@@ -218,7 +219,7 @@ async def append_one_by_one(count: int, *, tail_in_head: bool) -> Cost:
 
 
 async def append_together(count: int) -> Cost:
-    """Append records without waiting, `AT_ONCE` at a time; return what it took in all."""
+    """Append records without waiting, very many at a time; return what it took in all."""
     office = await open_office(tail_in_head=True)
     meter = Meter(office)
     meter.begin()
@@ -230,8 +231,9 @@ async def append_together(count: int) -> Cost:
 
 async def fill(log: DeviceLog, count: int) -> None:
     """Append so many records and wait until all of them are ring-durable."""
-    for first in range(0, count, AT_ONCE):
-        numbers = range(first, min(first + AT_ONCE, count))
+    at_once = CLUSTERS_AT_ONCE * log_format.RECORDS_PER_CLUSTER_MAX
+    for first in range(0, count, at_once):
+        numbers = range(first, min(first + at_once, count))
         await asyncio.gather(*[log.submit([entry(number)]) for number in numbers])
     while not log.is_ring_durable(log.sequence):
         await asyncio.sleep(HOP_SECONDS)
