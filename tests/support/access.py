@@ -77,9 +77,11 @@ class Access:
                 ("thunderbird", Scope.MAIL),
                 ("phone", Scope.MAIL),
                 ("calendar", Scope.CALENDAR),
+                ("archive", Scope.READ_ONLY),
             )
         ]
-        self.token, self.phone_token, self.calendar_token = (each.token for each in issued)
+        tokens = [each.token for each in issued]
+        self.token, self.phone_token, self.calendar_token, self.reading_token = tokens
         self.time = FakeTime()
         self.book = DictBook()
         self.book[ALICE] = AccountPasswords(ALICE, tuple(each.password for each in issued))

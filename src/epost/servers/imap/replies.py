@@ -1,6 +1,6 @@
 """How a command ends: OK, NO or BAD, with a response code (RFC 3501 7.1, RFC 5530)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from epost.foundation.errors import (
@@ -12,6 +12,7 @@ from epost.foundation.errors import (
     NoSuchFolder,
     NotFoundError,
     NotPermitted,
+    PeerRefused,
     QuotaExceeded,
     RefusedError,
     UnavailableError,
@@ -77,6 +78,18 @@ _REPLIES: tuple[tuple[type[EpostError], Reply], ...] = (
 """The first class that fits decides: the narrow ones stand before the wide ones."""
 
 
+_SELF_EXPLAINING = (FolderExists, PeerRefused)
+"""There is nothing to add, and nothing is repeated that others said."""
+REASON_LENGTH_MAX = 200
+
+
 def reply_for(error: EpostError) -> Reply:
-    """What a client is told of an error; the texts name nothing of other people's mail."""
-    return next(reply for kind, reply in _REPLIES if isinstance(error, kind))
+    """What a client is told of an error: of a refusal also why, in the application's words.
+
+    The texts name nothing of other people's mail.
+    """
+    reply = next(reply for kind, reply in _REPLIES if isinstance(error, kind))
+    reason = str(error)[:REASON_LENGTH_MAX]
+    if isinstance(error, RefusedError) and not isinstance(error, _SELF_EXPLAINING) and reason:
+        return replace(reply, text=f"{reply.text}: {reason}")
+    return reply

@@ -16,6 +16,7 @@ from epost.servers.imap.syntax.formats import astring
 from epost.servers.imap.verbs import MailVerb, Verb, after_space
 
 ALL_RIGHTS = b"lrswipkxtea"
+READING_RIGHTS = b"lr"
 _NOT_OURS = no("Folders are not shared: their rights stay as they are", b"NOPERM")
 
 
@@ -28,9 +29,10 @@ class RightsRequest:
 
 
 async def my_rights(session: Session, mail: AccountMail, name: str) -> Reply:
-    """MYRIGHTS (RFC 4314 3.5)."""
+    """MYRIGHTS (RFC 4314 3.5): what this session may do, whichever way a folder is opened."""
     await mail.counters(name)  # is there such a folder?
-    session.send(b"* MYRIGHTS %b %b\r\n" % (session.shown_name(name), ALL_RIGHTS))
+    rights = READING_RIGHTS if session.is_read_only else ALL_RIGHTS
+    session.send(b"* MYRIGHTS %b %b\r\n" % (session.shown_name(name), rights))
     return ok("That is all")
 
 
