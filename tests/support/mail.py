@@ -175,6 +175,7 @@ class MemoryRing:
     blocks: dict[bytes, bytes] = field(default_factory=dict)
     is_reachable: bool = True
     stored: int = 0
+    may_store: asyncio.Event | None = None
 
 
 @dataclass
@@ -191,6 +192,8 @@ class MemoryMessages:
     async def store(self, octets: Octets, *, confidential: bool = False) -> Stored:
         plaintext = octets[:]
         await asyncio.sleep(0)
+        if self.ring.may_store is not None:
+            await self.ring.may_store.wait()
         if self.error is not None:
             raise self.error
         sha256 = hashlib.sha256(plaintext).digest()

@@ -207,6 +207,7 @@ class MailService:
     async def stop(self) -> None:
         """Stop following, and close the index; the log may still tell, nobody listens."""
         self._is_live = False
+        await self.submission.stop()
         for task in tuple(self._tasks):
             task.cancel()
             with suppress(asyncio.CancelledError):

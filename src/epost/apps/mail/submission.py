@@ -172,6 +172,12 @@ class MailSubmission:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
+    async def stop(self) -> None:
+        """Give up what has not come to its end; whoever waits for it is cancelled."""
+        for task in tuple(self._running):
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
     async def _submit(self, recipients: Sequence[str], octets: Octets, terms: Terms) -> Submitted:
         if len(octets) > MAIL_SIZE_BYTES_MAX:
             raise MessageTooLarge(f"{len(octets)} bytes, at most {MAIL_SIZE_BYTES_MAX}")

@@ -131,6 +131,22 @@ def test_a_look_up_does_not_keep_the_client_waiting() -> None:
     play(scene)
 
 
+def test_a_submission_that_is_under_way_ends_with_the_service() -> None:
+    async def story() -> None:
+        (alice,) = organisation(ALICE)
+        await alice.start()
+        alice.ring.may_store = asyncio.Event()
+        before = asyncio.all_tasks()
+        waiting = asyncio.ensure_future(alice.submit(simple_mail(body="x" * 40_000), ME))
+        await asyncio.sleep(1)
+        await alice.mail.stop()
+        await asyncio.sleep(1)
+        assert waiting.cancelled()
+        assert asyncio.all_tasks() <= before
+
+    run(story())
+
+
 def test_a_small_mail_to_a_few_rides_inside_the_notice() -> None:
     async def scene(alice: Member, bob: Member) -> None:
         await alice.submit(simple_mail(), BOB.name)
