@@ -84,6 +84,8 @@ def _united(old: VaultEntry | None, new: VaultEntry) -> VaultEntry:
         return new
     roles = old.roles & ~ENDED_BY_PUT | new.roles
     partner = new.stand_in_for or (old.stand_in_for if roles & WITH_PARTNER else b"")
+    if roles == new.roles and partner == new.stand_in_for:
+        return new
     return replace(new, roles=roles, stand_in_for=partner)
 
 

@@ -56,6 +56,9 @@ _OF_LOGS = frozenset(BlockKind) - {BlockKind.CONTENT}
 """Kinds that a member over quota needs to be told so and to delete; all small."""
 
 
+_STORED = ~(Role.CACHED | Role.POINTER)
+
+
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """A verified block, what is to be done with it, and who inserted it."""
@@ -129,7 +132,7 @@ class Admission:
         if verdict is Verdict.STORE and stored and handle.kind is BlockKind.CLUSTER:
             verdict = _judge_chain(stored, proven, block, fresh=fresh)
         admitted = Admitted(proven, verdict, vouched.inserter, voucher)
-        return replace(admitted, fits=self._has_room(admitted, stored))
+        return admitted if self._has_room(admitted, stored) else replace(admitted, fits=False)
 
     def admit_extension(
         self,
@@ -241,7 +244,7 @@ class Admission:
     def _stored(self, handle: Handle) -> VaultEntry | None:
         """Return what is here to compare with; a cached copy or a mere pointer is nothing yet."""
         stored = self._vault.entry(handle)
-        if stored is None or not stored.roles & ~(Role.CACHED | Role.POINTER):
+        if stored is None or not stored.roles & _STORED:
             return None
         return stored
 

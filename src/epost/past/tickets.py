@@ -134,7 +134,8 @@ class Vouchers:
     def __init__(self, certificates: NodeCertificates, ring: bytes) -> None:
         self._certificates = certificates
         self._ring = ring
-        self._known: BoundedDict[bytes, Vouched] = BoundedDict(VOUCHERS_REMEMBERED)
+        self._known: BoundedDict[bytes, tuple[Vouched, bytes]] = BoundedDict(VOUCHERS_REMEMBERED)
+        """What a voucher says, and the certificate in it, which may end."""
 
     def is_known(self, data: bytes) -> bool:
         """Would `open` cost no signature check?"""
@@ -147,8 +148,9 @@ class Vouchers:
         """
         known = self._known.get(data)
         if known is not None:
-            self._certificates.verify(_VOUCHER.decode(data).node, known.ticket.at)
-            return known
+            vouched, certificate = known
+            self._certificates.verify(certificate, vouched.ticket.at)
+            return vouched
         voucher = _VOUCHER.decode(data)
         claimed = _TICKET.decode(parse(voucher.ticket, Kind.TICKET).body)
         inserter = self._certificates.verify(voucher.node, claimed.at)
@@ -157,7 +159,7 @@ class Vouchers:
             raise NotPermitted("a ticket for another ring")
         covered = frozenset((block.handle, block.size) for block in ticket.blocks)
         vouched = Vouched(inserter, ticket, covered)
-        self._known.put(data, vouched)
+        self._known.put(data, (vouched, voucher.node))
         return vouched
 
 
@@ -169,4 +171,9 @@ def recall_lease(voucher: bytes) -> int:
 @lru_cache(maxsize=VOUCHERS_REMEMBERED)
 def recall_inserter(voucher: bytes) -> NodeCert:
     """Return who inserted a block, from the voucher that was verified when it was stored."""
-    return NODE_CERT.decode(parse(_VOUCHER.decode(voucher).node, Kind.NODE).body)
+    return _recall_node(_VOUCHER.decode(voucher).node)
+
+
+@lru_cache(maxsize=CERTIFICATES_REMEMBERED)
+def _recall_node(certificate: bytes) -> NodeCert:
+    return NODE_CERT.decode(parse(certificate, Kind.NODE).body)

@@ -12,6 +12,7 @@ devices that have seen the same records show the same folders.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -61,6 +62,8 @@ class Saved(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     seconds: int
 
 
+FLAGS_REMEMBERED = 512
+"""Mails whose flags were changed together have the same ones, and often change together again."""
 _NO_FLAGS: frozenset[str] = frozenset()
 
 
@@ -104,9 +107,12 @@ class Placement(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def set_flags(self) -> frozenset[str]:
         """The flags that are on."""
-        if not self.flags:
-            return _NO_FLAGS
-        return frozenset([flag.name for flag in self.flags if flag.is_set])
+        return _set_flags(self.flags) if self.flags else _NO_FLAGS
+
+
+@lru_cache(maxsize=FLAGS_REMEMBERED)
+def _set_flags(flags: tuple[FlagState, ...]) -> frozenset[str]:
+    return frozenset([flag.name for flag in flags if flag.is_set])
 
 
 def arrived(placement: Placement, email: bytes, folder: bytes, flags: Flags) -> Placement:
@@ -125,16 +131,23 @@ def moved(placement: Placement, folder: bytes, stamp: Stamp) -> Placement:
 
 def changed_flags(placement: Placement, stamp: Stamp, add: Flags, remove: Flags) -> Placement:
     """Flags were put on and off; for each the latest change counts."""
-    changes = [FlagState(stamp, True, name) for name in add]
-    changes += [FlagState(stamp, False, name) for name in remove]
-    latest = {flag.key: flag for flag in placement.flags}
-    for change in changes:
-        known = latest.get(change.key)
-        latest[change.key] = change if known is None else max(known, change)
-    flags = tuple(latest[key] for key in sorted(latest))
+    flags = _latest_flags(placement.flags, stamp, add, remove)
     if flags == placement.flags:
         return placement
     return msgspec.structs.replace(placement, flags=flags)
+
+
+@lru_cache(maxsize=FLAGS_REMEMBERED)
+def _latest_flags(
+    flags: tuple[FlagState, ...], stamp: Stamp, add: Flags, remove: Flags
+) -> tuple[FlagState, ...]:
+    changes = [FlagState(stamp, True, name) for name in add]
+    changes += [FlagState(stamp, False, name) for name in remove]
+    latest = {flag.key: flag for flag in flags}
+    for change in changes:
+        known = latest.get(change.key)
+        latest[change.key] = change if known is None else max(known, change)
+    return tuple(latest[key] for key in sorted(latest))
 
 
 def expunged(placement: Placement) -> Placement:

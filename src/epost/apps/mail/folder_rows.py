@@ -31,6 +31,7 @@ class FolderRows:
         self.is_gone = False
         self._flag_sets: list[frozenset[str]] = []
         self._table = RowTable(self._flag_sets)
+        self._uids: array[int] | None = None
         self._keywords: dict[str, str] = {}
         self._shown: dict[frozenset[str], int] = {}
         self._set_places: dict[frozenset[str], int] = {}
@@ -47,6 +48,7 @@ class FolderRows:
             await asyncio.sleep(0)
 
     def _load(self, placed: Sequence[PlacedMail]) -> None:
+        self._uids = None
         self._table.extend(placed, self._all_shown_flags(placed))
 
     # Reading.
@@ -57,8 +59,10 @@ class FolderRows:
         return tuple(self._keywords.values())
 
     def uids(self) -> array[int]:
-        """All uids, ascending: a copy."""
-        return self._table.uids[:]
+        """All uids, ascending: a copy that all callers share until mails come or go."""
+        if self._uids is None:
+            self._uids = self._table.uids[:]
+        return self._uids
 
     def rows(self, uids: Sequence[int]) -> list[MessageRow]:
         """Return the rows of those mails that are there."""
@@ -121,6 +125,8 @@ class FolderRows:
         expunged = [uid for uid in change.expunged if self._has(uid)]
         appended = [mail for mail in change.appended if mail.placement.uid <= self._loaded_to]
         changed = [mail for mail in change.changed if self._has(mail.placement.uid)]
+        if expunged or appended:
+            self._uids = None
         if expunged:
             self._table.remove(expunged)
         for mail in appended:

@@ -318,7 +318,7 @@ class Folder(FolderReading, FolderHistory, FolderWriting, Protocol):
     def highest_modseq(self) -> int: ...
 
     def uids(self) -> "array[int]":
-        """All uids, ascending, typecode 'I': a copy that belongs to the caller."""
+        """All uids now, ascending, typecode 'I'; the caller does not change them."""
         ...
 
     def claim_recent(self) -> int:

@@ -76,7 +76,7 @@ class OpenFolder:
         return self._ledger.folders[self._rows.folder].highest_modseq
 
     def uids(self) -> array[int]:
-        """All uids, ascending: a copy."""
+        """All uids, ascending; the caller does not change them."""
         return self._rows.uids()
 
     def claim_recent(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -103,10 +104,12 @@ class LoggingObserver:
 
     def _is_news(self, kind: str) -> bool:
         now = time.monotonic()
-        since, count = self._recent.pop(kind, (now, 0))
+        since, count = self._recent.get(kind, (-math.inf, 0))
         if now - since > REPEAT_WINDOW_SECONDS:
+            self._recent.pop(kind, None)
             since, count = now, 0
-        self._recent[kind] = (since, count + 1)
+        if count < REPEATS_LOGGED_MAX:
+            self._recent[kind] = (since, count + 1)
         while len(self._recent) > KINDS_REMEMBERED_MAX:
             self._recent.popitem(last=False)
         return count < REPEATS_LOGGED_MAX

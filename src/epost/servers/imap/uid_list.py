@@ -11,8 +11,9 @@ class UidList:
     """The message with number n has the UID at place n-1 (RFC 3501 2.3.1.2)."""
 
     def __init__(self, uids: "array[int] | None" = None) -> None:
-        """Takes over `uids`, which ascend."""
+        """`uids` ascend; others may have them too, and they stay as they are."""
         self._uids = array("I") if uids is None else uids
+        self._is_shared = uids is not None
 
     def __len__(self) -> int:
         return len(self._uids)
@@ -63,6 +64,8 @@ class UidList:
 
     def extend(self, uids: Iterable[int]) -> None:
         """Add uids at the end; they are greater than all there are."""
+        if self._is_shared:
+            self._uids, self._is_shared = self._uids[:], False
         for uid in uids:
             assert uid > self.last
             self._uids.append(uid)
@@ -76,5 +79,5 @@ class UidList:
             kept += self._uids[begin:place]
             begin = place + 1
         kept += self._uids[begin:]
-        self._uids = kept
+        self._uids, self._is_shared = kept, False
         return places

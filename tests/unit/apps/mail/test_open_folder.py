@@ -426,9 +426,14 @@ def test_who_listens_hears_until_it_does_not_want_to() -> None:
     play(scene)
 
 
-def test_a_list_of_uids_belongs_to_the_caller() -> None:
+def test_a_list_of_uids_stays_as_it_is_when_mails_come_or_go() -> None:
     async def scene(_: Member, inbox: OpenFolder) -> None:
-        inbox.uids().append(77)
-        assert list(inbox.uids()) == [1]
+        lists = [inbox.uids(), inbox.uids()]
+        await inbox.append([NewMail(SMALL, flags=frozenset({DELETED}))])
+        lists.append(inbox.uids())
+        await inbox.expunge(None)
+        lists.append(inbox.uids())
+        assert list(map(list, lists)) == [[1], [1], [1, 2], [1]]
+        assert lists[0] is lists[1]
 
     play(scene, SMALL)
