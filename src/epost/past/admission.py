@@ -6,7 +6,7 @@ Nothing is written here; the result says what was found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -20,7 +20,7 @@ from epost.foundation.errors import (
     PeerError,
     UnavailableError,
 )
-from epost.foundation.ids import BlockKind, Handle, Id, NodeId
+from epost.foundation.ids import BlockKind, Handle, NodeId
 from epost.foundation.ports import Role, VaultEntry
 from epost.past.allowances import Allowances, PendingAllowances
 from epost.past.blocks import SIZE_MAX, Proven, Prover
@@ -36,6 +36,7 @@ from epost.past.log_format import (
     split_records,
 )
 from epost.past.pending import FINAL_STATUSES, PENDING_MARK, RECEIPT_MARK, PendingMark
+from epost.past.ring_view import Membership
 from epost.past.space.placement import DIVERTED_PART, PRIMARY_PART, fits
 from epost.past.surroundings import Surroundings
 from epost.past.tickets import FRESH_MS, LEASE_MS_MAX, Vouched, Vouchers
@@ -81,14 +82,12 @@ class Admission:
     def __init__(
         self,
         around: Surroundings,
-        *,
+        membership: Membership,
         prover: Prover,
         vouchers: Vouchers,
-        is_own: Callable[[Id], bool] = lambda _: True,
     ) -> None:
-        """`is_own` says whether this node is one of the k for a place."""
         config = around.config
-        self._is_own = is_own
+        self._membership = membership
         self._vault = around.vault
         self._issuers = around.issuers
         self._clock = around.clock
@@ -269,7 +268,7 @@ class Admission:
             if growth > room:
                 raise DiskFull("no room left here")
             return True
-        is_own = self._is_own(proven.handle.place)
+        is_own = proven.handle.place in self._membership.view.own_arc
         if fits(growth, room, PRIMARY_PART if is_own else DIVERTED_PART):
             return True
         if not is_own:

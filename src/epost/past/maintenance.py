@@ -67,7 +67,6 @@ class Maintenance:
     def __init__(
         self,
         around: Surroundings,
-        *,
         membership: Membership,
         admission: Admission,
         shelf: Shelf,

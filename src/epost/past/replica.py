@@ -11,9 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import assert_never
 
-from epost.crypto.certificates import NODE_CERT, NodeRole
-from epost.crypto.signed import parse
-from epost.crypto.signing import Kind
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
 from epost.foundation.errors import UnavailableError
@@ -63,44 +60,27 @@ class Replica:
     ) -> None:
         """`is_clock_sound` says whether the wall clock agrees with the peers' (crypto 7.2)."""
         self._around = around
-        self._vault = around.vault
         self._outbox = around.outbox
-        config, issuers = around.config, around.issuers
+        self.is_storage_node = around.is_storage_node()
+        issuers = around.issuers
         self.certificates = NodeCertificates(lambda: issuers.trust)
         self.prover = Prover(around.ring, lambda: issuers.trust)
         self.membership = Membership(around)
         vouchers = Vouchers(self.certificates, around.ring)
-        self._admission = Admission(
-            around,
-            prover=self.prover,
-            vouchers=vouchers,
-            is_own=lambda place: place in self.membership.view.own_arc,
-        )
-        node = NODE_CERT.decode(parse(around.node_certificate, Kind.NODE).body)
-        self.is_storage_node = bool(node.roles & NodeRole.STORAGE)
-        self.cache = RouteCache(
-            around.vault,
-            around.outbox.write,
-            config,
-            around.observer,
-            may_copy=around.may_copy,
-            is_near=around.is_near,
-        )
+        self._admission = Admission(around, self.membership, self.prover, vouchers)
+        self.cache = _cache_of(around)
         self.shelf = Shelf(
             around,
             cache=self.cache,
             membership=self.membership,
             admission=self._admission,
             delegation=delegation,
-            is_storage_node=self.is_storage_node,
             divert=lambda admitted, block: self._elsewhere.divert(admitted, block),
         )
         self._elsewhere = Elsewhere(around, self.membership, self._admission, self.shelf)
         self._renewals = Renewals(around, self.membership, self.shelf)
         self._queries = Queries(around, self.cache, self._renewals, self._holds)
-        self._maintenance = Maintenance(
-            around, membership=self.membership, admission=self._admission, shelf=self.shelf
-        )
+        self._maintenance = Maintenance(around, self.membership, self._admission, self.shelf)
         self.scrubbing = self._maintenance.scrubbing
         self._notices = NoticeKeeping(around, self.shelf, is_clock_sound=is_clock_sound)
         self._leases = LeaseSweep(around, self.shelf, is_clock_sound=is_clock_sound)
@@ -115,7 +95,9 @@ class Replica:
             self._maintenance.on_rotten,
         )
         self._looks_soon = False
-        self._reads: Rates[NodeId] = Rates(config.reads_per_second, config.reads_burst)
+        self._reads: Rates[NodeId] = Rates(
+            around.config.reads_per_second, around.config.reads_burst
+        )
 
     def below_k(self) -> int:
         """Return an estimate of how many blocks lie on fewer than k machines."""
@@ -259,7 +241,18 @@ class Replica:
     # What is here.
 
     def _holds(self, handle: Handle) -> bool:
-        return self._elsewhere.holds(self._vault.entry(handle))
+        return self._elsewhere.holds(self._around.vault.entry(handle))
 
     def _reply(self, caller: Caller, reply: Reply) -> None:
         self._outbox.reply(caller, encode(reply))
+
+
+def _cache_of(around: Surroundings) -> RouteCache:
+    return RouteCache(
+        around.vault,
+        around.outbox.write,
+        around.config,
+        around.observer,
+        may_copy=around.may_copy,
+        is_near=around.is_near,
+    )

@@ -66,7 +66,6 @@ class Shelf:
         membership: Membership,
         admission: Admission,
         delegation: Delegation | None,
-        is_storage_node: bool,
         divert: Callable[[Admitted, bytes], None],
     ) -> None:
         """`divert` finds another node for a block that does not fit here."""
@@ -77,7 +76,7 @@ class Shelf:
         self._membership = membership
         self._admission = admission
         self._delegation = delegation
-        self._is_storage_node = is_storage_node
+        self._is_storage_node = around.is_storage_node()
         self._divert = divert
 
     def store(self, admitted: Admitted, block: bytes, *, repaired: bool = False) -> None:

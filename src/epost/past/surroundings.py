@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from epost.crypto.signing import SigningKey
+from epost.crypto.certificates import NODE_CERT, NodeRole
+from epost.crypto.signed import parse
+from epost.crypto.signing import Kind, SigningKey
 from epost.foundation.effects import Outbox
 from epost.foundation.ids import Handle, NodeHandle
 from epost.foundation.ports import Clock, Observer, Vault
@@ -41,6 +43,11 @@ class Surroundings:
         """Is it known here which nodes should have a block, stand-ins included?"""
         size = self.issuers.replication_factor() + self.config.stand_ins
         return self.overlay.covers(handle.place, size)
+
+    def is_storage_node(self) -> bool:
+        """Does the own certificate say that this node keeps blocks of others?"""
+        node = NODE_CERT.decode(parse(self.node_certificate, Kind.NODE).body)
+        return bool(node.roles & NodeRole.STORAGE)
 
     @property
     def ring(self) -> bytes:

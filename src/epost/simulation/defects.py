@@ -139,7 +139,7 @@ class _CredulousReplica(Replica):
         if not isinstance(request, Put) or request.handle.kind is not BlockKind.RECEIPT:
             super().on_request(caller, body, now)
             return
-        pending = self._vault.entry(Handle(BlockKind.PENDING, request.handle.digest))
+        pending = self._around.vault.entry(Handle(BlockKind.PENDING, request.handle.digest))
         if pending is not None:
             self.shelf.drop_pending(pending)
         self._outbox.reply_when_durable(caller, encode(Accepted(b"")))
