@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from epost.crypto.certificates import Power
+from epost.crypto.certificates import Power, account_key_hash
 from epost.crypto.versioned import KeyBlock
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller, Outbox, Send, SetTimer
@@ -29,7 +29,7 @@ from epost.rings.observed import (
     NewsAccepted,
     NewsRefused,
 )
-from epost.rings.policy import RemovedIssuer, Revocation
+from epost.rings.policy import Reason, RemovedIssuer, Revocation
 from tests.support.organisation import DAY_MS, START_MS, Organisation, key_of
 
 ORG = Organisation()
@@ -220,6 +220,18 @@ def test_a_revoked_node_is_not_linked() -> None:
     node.publish(ORG.issuer_block(POLICY, revoked=(Revocation(member.serial, 1, START_MS),)).data)
     with pytest.raises(UntrustedCertificate, match="revoked"):
         node.judge_link(member, is_known=True, now_ms=START_MS)
+
+
+def test_a_key_that_another_followed_is_named_and_no_certificate_of_it_is_revoked() -> None:
+    node = Office(size=1).nodes[0]
+    user = ORG.user("alice")
+    key_hash = account_key_hash(user.account.account_key)
+    assert not node.is_key_succeeded(user.account)
+    listed = (Revocation(key_hash, Reason.SUCCEEDED, START_MS),)
+    node.publish(ORG.issuer_block(POLICY, revoked=listed).data)
+    assert node.is_key_succeeded(user.account)
+    assert not node.is_account_revoked(user.account_certificate, user.account)
+    assert not node.is_key_succeeded(ORG.user("bob").account)
 
 
 def test_the_number_told_in_hello_grows_with_every_block_even_if_an_issuer_goes() -> None:
