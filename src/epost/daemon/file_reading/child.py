@@ -71,7 +71,8 @@ def is_able() -> bool:
 
 def confine() -> None:
     """Give up what reading does not need; for good, unless this is root."""
-    os.nice(NICENESS)
+    with suppress(OSError):
+        os.nice(NICENESS)
     with suppress(OSError):  # Linux: where memory is short, this process goes first
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
     _limit(resource.RLIMIT_CORE, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import resource
+import sys
 
 import pytest
 
@@ -55,6 +56,20 @@ def test_limits_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> Non
     assert limits[resource.RLIMIT_AS] == (child.MEMORY_BYTES_MAX,) * 2
     answered(request(FileKind.PDF, b""))
     assert limits[resource.RLIMIT_CPU][0] > child.CPU_SECONDS_MAX
+
+
+@pytest.mark.parametrize("is_able", [True, False])
+def test_it_serves_only_if_it_can_still_read(
+    is_able: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given_up: list[bool] = []
+    monkeypatch.setattr(child, "confine", lambda: given_up.append(True))
+    monkeypatch.setattr(child, "is_able", lambda: is_able or not given_up)
+    output = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    monkeypatch.setattr(sys, "stdout", output)
+    child.main()
+    assert output.buffer.getvalue() == (READY if is_able else b"")  # type: ignore[attr-defined]
 
 
 class Unwritable:
