@@ -29,7 +29,7 @@ from tests.support.disks import full_disk, small_disk
 from tests.support.imap_wire import ImapWire, imap_wire
 from tests.support.smtp_wire import smtp_wire
 
-pytestmark = [pytest.mark.daemons, pytest.mark.timeout(600), pytest.mark.xdist_group("crashes")]
+pytestmark = [pytest.mark.daemons, pytest.mark.timeout(600)]
 
 FOLDERS = ("INBOX", "Work", "Archive")
 GONE = "gone"

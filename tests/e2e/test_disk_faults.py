@@ -16,7 +16,7 @@ from tests.support.demo import RunningDemo, compose, running_demo
 from tests.support.disks import small_disk
 from tests.support.imap_wire import imap_wire
 
-pytestmark = [pytest.mark.daemons, pytest.mark.timeout(600), pytest.mark.xdist_group("disks")]
+pytestmark = [pytest.mark.daemons, pytest.mark.timeout(600)]
 
 TINY_DISK_MIB = 44
 """A little more than what a daemon keeps free for small records and its index."""

@@ -25,7 +25,7 @@ from epost.daemon.folder import NodeFolder
 from tests.support.demo import RunningDemo, compose, running_demo
 from tests.support.smtp_wire import smtp_wire
 
-pytestmark = [pytest.mark.daemons, pytest.mark.timeout(300), pytest.mark.xdist_group("intruders")]
+pytestmark = [pytest.mark.daemons, pytest.mark.timeout(300)]
 
 NOBODY_UID = 65534
 SLOW_CONNECTIONS = 25

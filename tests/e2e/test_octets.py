@@ -23,7 +23,7 @@ from tests.support.imap_wire import ImapWire, imap_wire
 from tests.support.odd_mails import OddMail, odd_mails
 from tests.support.smtp_wire import Answer, smtp_wire
 
-pytestmark = [pytest.mark.daemons, pytest.mark.timeout(600), pytest.mark.xdist_group("octets")]
+pytestmark = [pytest.mark.daemons, pytest.mark.timeout(600)]
 
 BATCH_MAILS = 200
 BATCH_BYTES = 16 * 2**20

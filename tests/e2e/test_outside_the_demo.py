@@ -24,7 +24,7 @@ import pytest
 from epost.daemon.demo.state import free_ports
 from tests.support.demo import compose, eventually, message_id_of, submit
 
-pytestmark = [pytest.mark.daemons, pytest.mark.timeout(300), pytest.mark.xdist_group("outside")]
+pytestmark = [pytest.mark.daemons, pytest.mark.timeout(300)]
 
 READY_SECONDS = 60
 

@@ -10,7 +10,7 @@ import pytest
 from tests.support.demo import RunningDemo, compose
 from tests.support.mail_programs import needs, run, uids
 
-pytestmark = [pytest.mark.daemons, pytest.mark.timeout(300), pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.daemons, pytest.mark.timeout(300)]
 
 NOTHING_TO_FETCH = 1
 """What fetchmail ends with when there was no mail."""

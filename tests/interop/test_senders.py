@@ -8,7 +8,7 @@ import pytest
 from tests.support.demo import RunningDemo, compose, eventually
 from tests.support.mail_programs import needs, run, uids
 
-pytestmark = [pytest.mark.daemons, pytest.mark.timeout(300), pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.daemons, pytest.mark.timeout(300)]
 
 
 def msmtp_settings(demo: RunningDemo, user: str, home: Path) -> Path:

@@ -9,7 +9,7 @@ from tests.support.demo import RunningDemo, compose, epost, eventually
 from tests.support.mail_programs import needs, uids
 from tests.support.thunderbird import thunderbird
 
-pytestmark = [pytest.mark.daemons, pytest.mark.timeout(300), pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.daemons, pytest.mark.timeout(300)]
 
 
 @needs("thunderbird")
