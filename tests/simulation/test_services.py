@@ -15,7 +15,8 @@ import pytest
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND, defect_named
 from epost.simulation.invariants.violations import Violated
-from epost.simulation.scenarios.services import ServicesConfig, ServicesScenario, stretched
+from epost.simulation.scenarios.services import ServicesScenario
+from epost.simulation.services.settings import ServicesConfig, stretched
 
 WHOLE = ServicesConfig()
 SMALL = ServicesConfig(

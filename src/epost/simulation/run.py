@@ -16,8 +16,9 @@ from epost.simulation.report import Report
 from epost.simulation.scenarios.mail import CALM, MailConfig, MailScenario
 from epost.simulation.scenarios.office_day import OfficeDayScenario
 from epost.simulation.scenarios.scenario import Scenario
-from epost.simulation.scenarios.services import SMALL, ServicesConfig, ServicesScenario, stretched
+from epost.simulation.scenarios.services import ServicesScenario
 from epost.simulation.scenarios.storage import StorageScenario
+from epost.simulation.services.settings import SMALL, ServicesConfig, stretched
 from epost.simulation.verifying import verified_once
 
 COLLECTION_AFTER = 50_000
