@@ -63,7 +63,6 @@ CLUSTERS_READ_MAX = 2_000
 """At one look: 100,000 entries. What is older was looked at before, or is from before our time."""
 LOOK_SECONDS = 3600.0
 FIRST_LOOK_SECONDS = 60.0
-_NO_TIP = Tip(0, NO_RECORD)
 
 OnAlarm = Callable[["Alarm"], Awaitable[None]]
 
