@@ -26,15 +26,15 @@ from epost.foundation.ids import NodeHandle
 from epost.node.settings import NodeConfigs
 from epost.past import log_format, reading
 from epost.past.config import PastConfig
-from epost.post import log_chain
 from epost.post.app_ids import AppId
 from epost.post.assembly import Post
 from epost.post.config import PostConfig
-from epost.post.device_log import DeviceLog, Origin
-from epost.post.log_records import Entry
-from epost.post.log_snapshots import Page
+from epost.post.logs import chain
+from epost.post.logs.device_log import DeviceLog, Origin
+from epost.post.logs.entries import Entry
+from epost.post.logs.snapshot_finding import Snapshot
+from epost.post.logs.snapshot_format import Page
 from epost.post.observed import SiblingRead
-from epost.post.snapshot_finding import Snapshot
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND
 from epost.simulation.network import NetworkConfig, SimulatedTransport
@@ -167,7 +167,7 @@ def set_cluster_size(records: int) -> None:
 
     The product has no such setting: M is part of the format. The benchmark is to show why it is 50.
     """
-    for module in (log_format, log_chain, reading):
+    for module in (log_format, chain, reading):
         module.RECORDS_PER_CLUSTER_MAX = records  # type: ignore[attr-defined]  # see above
 
 

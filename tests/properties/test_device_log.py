@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from epost.simulation.clock import run
 from tests.support.post_world import Machine, World, settle
-from tests.unit.post.test_device_log import logged, mail, read_from_ring, started
-from tests.unit.post.test_device_log_crashes import Acknowledged, Fuse
+from tests.unit.post.logs.test_device_log import logged, mail, read_from_ring, started
+from tests.unit.post.logs.test_device_log_crashes import Acknowledged, Fuse
 
 OPERATIONS = st.one_of(
     st.tuples(st.just("append"), st.integers(1, 60)),

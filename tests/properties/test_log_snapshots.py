@@ -13,7 +13,7 @@ from epost.apps.mail import log_summary
 from epost.apps.mail.log_summary import LogSummary
 from epost.apps.mail.records import Inline, Insert, Logged, Record, encode_record
 from epost.apps.mail.snapshot_rows import MAIL_PAGE, MailPage
-from epost.post.log_snapshots import Page
+from epost.post.logs.snapshot_format import Page
 from tests.properties.test_mail_fold import (
     MAILS,
     NUMBERED,

@@ -34,24 +34,24 @@ from epost.past.pending import (
     pending_handle,
     sign_receipt,
 )
-from epost.post import receipts
-from epost.post.account_blocks import RevokedDevice, decode_identity
+from epost.post.accounts.blocks import RevokedDevice, decode_identity
 from epost.post.app_ids import AppId
 from epost.post.messages import ANSWERED, Answered, Deliver, Settle
-from epost.post.notices import (
+from epost.post.notification import receipts
+from epost.post.notification.notices import (
     NoKey,
     Notice,
     open_envelope,
     seal_notice,
     sign_notice,
 )
+from epost.post.notification.presence import Presence, PresenceCheck, group_of, sign_presence
+from epost.post.notification.records import DeliveryState
 from epost.post.observed import NoticeRefused, PresenceIgnored, ReceiptIgnored
-from epost.post.presence import Presence, PresenceCheck, group_of, sign_presence
-from epost.post.records import DeliveryState
 from epost.simulation.clock import run
 from epost.simulation.world import EPOCH_MS
 from tests.support.post_world import DOMAIN, RING, Machine, Organisation, World, settle
-from tests.unit.post.test_notification import Inbox, folder, send, start, state
+from tests.unit.post.notification.test_notifications import Inbox, folder, send, start, state
 
 DAY_MS = 24 * 3600 * 1000
 

@@ -22,11 +22,11 @@ from epost.foundation.codec import encode
 from epost.foundation.errors import BadSeal, UnavailableError, UntrustedCertificate
 from epost.foundation.ids import BlockKind, Handle
 from epost.past.blocks import handle_of
-from epost.post.account_blocks import decode_identity
-from epost.post.accounts import Accounts
-from epost.post.devices import AccountKeys
-from epost.post.keyring import open_keyring
-from epost.post.recovery import find_account
+from epost.post.accounts.blocks import decode_identity
+from epost.post.accounts.contacts import Accounts
+from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.keyring import open_keyring
+from epost.post.accounts.recovery import find_account
 from epost.rings.enrolment import sealing_key_hash
 from epost.simulation.clock import run
 from epost.simulation.world import EPOCH_MS

@@ -22,7 +22,7 @@ from epost.foundation.errors import (
 )
 from epost.foundation.ids import BlockKind
 from epost.past.blocks import handle_of
-from epost.post.accounts import Accounts
+from epost.post.accounts.contacts import Accounts
 from epost.simulation.clock import run
 from epost.simulation.world import EPOCH_MS
 from tests.support.organisation import key_of

@@ -19,11 +19,11 @@ from epost.daemon.membership import organisation_secret
 from epost.foundation.codec import encode
 from epost.foundation.errors import UntrustedCertificate
 from epost.foundation.ids import Address, NodeHandle
-from epost.post import frames
-from epost.post.keyring import EpochSecret
-from epost.post.message_store import MessageStore, organisation_convergence
-from epost.post.new_devices import create_account
-from epost.post.references import Secrecy
+from epost.post.accounts.keyring import EpochSecret
+from epost.post.accounts.new_devices import create_account
+from epost.post.storage import frames
+from epost.post.storage.message_store import MessageStore, organisation_convergence
+from epost.post.storage.references import Secrecy
 from epost.rings.enrolment import (
     ANSWER,
     MemberRequest,
@@ -138,7 +138,7 @@ import re, sys
 import zstandard
 from epost.crypto.boxes import padme
 from epost.foundation.errors import EpostError
-from epost.post import frames
+from epost.post.storage import frames
 
 MIB = 1024 * 1024
 deflating = zstandard.ZstdCompressor(level=3).compressobj()

@@ -12,7 +12,7 @@ from epost.node.settings import NodeConfigs
 from epost.past.config import PastConfig
 from epost.past.observed import LeaseEnded
 from epost.post.config import PostConfig
-from epost.post.references import Secrecy
+from epost.post.storage.references import Secrecy
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND
 from epost.simulation.office import Machine, Office, OfficeConfig

@@ -10,7 +10,7 @@ from epost.apps.mail.submission import RecipientVerdict
 from epost.foundation.errors import UnavailableError
 from epost.node.settings import NodeConfigs
 from epost.past.config import PastConfig
-from epost.post.accounts import NobodyFound
+from epost.post.accounts.contacts import NobodyFound
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND
 from epost.simulation.office import Machine, Office, OfficeConfig

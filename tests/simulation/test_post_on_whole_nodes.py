@@ -16,10 +16,10 @@ from epost.node.settings import NodeConfigs
 from epost.post.app_ids import AppId
 from epost.post.assembly import Post
 from epost.post.config import PostConfig
-from epost.post.handlers import Accepted, Notification
-from epost.post.log_records import Entry
+from epost.post.logs.entries import Entry
+from epost.post.notification.handlers import Accepted, Notification
+from epost.post.notification.records import DeliveryState
 from epost.post.observed import DeviceExistsTwice
-from epost.post.records import DeliveryState
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND
 from epost.simulation.network import NetworkConfig

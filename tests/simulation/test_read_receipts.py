@@ -5,7 +5,7 @@ from __future__ import annotations
 from epost.node.settings import NodeConfigs
 from epost.past.tickets import NodeCertificates
 from epost.post.config import PostConfig
-from epost.post.records import DeliveryState
+from epost.post.notification.records import DeliveryState
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND
 from epost.simulation.office import Machine, Office, OfficeConfig

@@ -11,9 +11,9 @@ from epost.daemon.certified_alarm import keys_in_ring
 from epost.daemon.own_keys import keys_advice
 from epost.foundation.ids import BlockKind
 from epost.node.key_note import opened_account
-from epost.post.devices import AccountKeys
-from epost.post.recovery import find_account
-from epost.post.rekeying import change_keys
+from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.recovery import find_account
+from epost.post.accounts.rekeying import change_keys
 from epost.rings.renewal import Renewed
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND

@@ -19,8 +19,8 @@ from epost.node.observed import (
     OrganisationSecretMissing,
 )
 from epost.node.secret_keeping import SecretKeeping, SecretKeepingConfig
-from epost.post.message_store import MessageStore, Stored
-from epost.post.references import Secrecy
+from epost.post.storage.message_store import MessageStore, Stored
+from epost.post.storage.references import Secrecy
 from epost.rings.renewal import issuing_group
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND

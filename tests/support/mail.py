@@ -26,15 +26,15 @@ from epost.foundation.codec import encode
 from epost.foundation.errors import EpostError, NoSuchBlock, NoSuchUser, UnavailableError
 from epost.foundation.octets import Octets, windows
 from epost.past.durability import Durability
-from epost.post.account_blocks import Identity
-from epost.post.accounts import Contact
+from epost.post.accounts.blocks import Identity
+from epost.post.accounts.contacts import Contact
 from epost.post.app_ids import AppId
-from epost.post.handlers import Accepted, Answer, Dispatched, Notification
-from epost.post.log_records import Entry
-from epost.post.message_store import Stored
-from epost.post.notices import Notice, SignedNotice
-from epost.post.notification import Sent
-from epost.post.references import Reference, Secrecy
+from epost.post.logs.entries import Entry
+from epost.post.notification.handlers import Accepted, Answer, Dispatched, Notification
+from epost.post.notification.notices import Notice, SignedNotice
+from epost.post.notification.notifications import Sent
+from epost.post.storage.message_store import Stored
+from epost.post.storage.references import Reference, Secrecy
 from epost.simulation.file_reading import read_here
 from epost.simulation.mail_index import SimulatedMailIndex
 

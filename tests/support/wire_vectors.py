@@ -29,9 +29,9 @@ from epost.foundation.ids import Address, BlockKind, NodeHandle
 from epost.foundation.wire import Application, Form, Refusal, RefusalCode, pack
 from epost.pastry import messages as pastry
 from epost.pastry.messages import Standing
-from epost.post.frames import convergent_key
-from epost.post.message_store import organisation_convergence
-from epost.post.references import Reference, Secrecy
+from epost.post.storage.frames import convergent_key
+from epost.post.storage.message_store import organisation_convergence
+from epost.post.storage.references import Reference, Secrecy
 from epost.rings.enrolment import (
     MemberRequest,
     StorageRequest,

@@ -37,7 +37,7 @@ from epost.past.space.words import NOTIFICATION, SpaceWord
 from epost.pastry import messages as pastry
 from epost.post.app_ids import AppId
 from epost.post.messages import ANSWERED, POST_MESSAGE, Deliver, Grew, Settle
-from epost.post.records import POST_RECORD, PostRecord
+from epost.post.notification.records import POST_RECORD, PostRecord
 from epost.rings.enrolment import open_request
 from epost.rings.invite import parse_invite
 from epost.rings.messages import RINGS_MESSAGE, RingsMessage

@@ -21,7 +21,7 @@ from epost.foundation.ids import BlockKind, Handle
 from epost.node.assembly import Node
 from epost.node.issuing_daemons import AskingConfig, ask_issuing_daemons
 from epost.past.client import Answered, Conflict, Reading
-from epost.post.accounts import ContactDevice
+from epost.post.accounts.contacts import ContactDevice
 from epost.post.assembly import Post
 
 

@@ -24,10 +24,10 @@ from epost.daemon.recovery import seed_of_words
 from epost.daemon.tls import listening
 from epost.foundation.errors import ConfigError, RefusedError
 from epost.foundation.ids import Address, BlockKind
-from epost.post.device_changes import AccountFound, Change, change_devices
-from epost.post.devices import AccountKeys
-from epost.post.new_devices import DevicePublic
-from epost.post.recovery import find_account
+from epost.post.accounts.device_changes import AccountFound, Change, change_devices
+from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.new_devices import DevicePublic
+from epost.post.accounts.recovery import find_account
 from epost.rings.enrolment import DeviceRequest, sign_for_account
 from epost.rings.invite import Invite
 

@@ -19,7 +19,7 @@ from epost.foundation.codec import Format, encode
 from epost.foundation.errors import BadSeal, ConfigError, PeerError
 from epost.foundation.ids import U8
 from epost.foundation.ports import Entropy
-from epost.post.devices import DEVICE_SECRETS, DeviceSecrets
+from epost.post.accounts.devices import DEVICE_SECRETS, DeviceSecrets
 
 NODE_KEY = "node"
 DEVICE_KEYS = "device"

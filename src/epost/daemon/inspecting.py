@@ -14,7 +14,7 @@ from epost.post.account_reach import AccountReach, Piece
 from epost.post.app_ids import AppId
 from epost.post.assembly import Post
 from epost.post.inspection import Finding, Inspection
-from epost.post.references import Reference
+from epost.post.storage.references import Reference
 
 ROWS_AT_ONCE = 500
 

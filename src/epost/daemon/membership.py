@@ -31,10 +31,10 @@ from epost.foundation.codec import Format, encode
 from epost.foundation.errors import ConfigError, RefusedError, UntrustedCertificate
 from epost.foundation.ids import Address, BlockKind, Bytes32, NodeHandle
 from epost.foundation.ports import Sealing
-from epost.post.account_blocks import decode_device_info
-from epost.post.devices import DEVICE_SECRETS, DeviceSecrets
-from epost.post.keyring import EpochSecret
-from epost.post.new_devices import NewAccount, create_account
+from epost.post.accounts.blocks import decode_device_info
+from epost.post.accounts.devices import DEVICE_SECRETS, DeviceSecrets
+from epost.post.accounts.keyring import EpochSecret
+from epost.post.accounts.new_devices import NewAccount, create_account
 from epost.rings.enrolment import (
     Enrolled,
     MemberRequest,

@@ -21,9 +21,9 @@ from epost.daemon.renewal import asking_at_the_port
 from epost.foundation.errors import ConfigError, EpostError, RefusedError, UnavailableError
 from epost.foundation.ids import BlockKind
 from epost.foundation.ports import Entropy
-from epost.post.devices import SEED_BYTES, AccountKeys
-from epost.post.recovery import newest_block
-from epost.post.rekeying import NewKeys, change_keys
+from epost.post.accounts.devices import SEED_BYTES, AccountKeys
+from epost.post.accounts.recovery import newest_block
+from epost.post.accounts.rekeying import NewKeys, change_keys
 from epost.rings.rekeying import check_rekeyed, sign_rekey_request
 
 FOLLOWED_SECONDS_MAX = 120.0

@@ -6,7 +6,7 @@ import asyncio
 
 from epost.daemon.folder import NodeFolder
 from epost.foundation.ports import Entropy
-from epost.post.devices import DeviceSecrets
+from epost.post.accounts.devices import DeviceSecrets
 
 
 class SecretFile:

@@ -10,8 +10,8 @@ from epost.daemon.control import Command
 from epost.foundation.errors import NoSuchMail
 from epost.foundation.ports import Clock
 from epost.node.assembly import Node
-from epost.post.outbox import OpenMessage
-from epost.post.records import DeliveryState
+from epost.post.notification.outbox import OpenMessage
+from epost.post.notification.records import DeliveryState
 
 ID_DIGITS_MIN = 8
 STATE_WORDS = {

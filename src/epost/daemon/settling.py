@@ -13,9 +13,9 @@ from epost.daemon.folder import FirstBlock, Membership, NodeFolder
 from epost.daemon.mail_programs.passwords import PasswordFile
 from epost.foundation.ids import BlockKind
 from epost.foundation.ports import Entropy
-from epost.post.devices import DeviceSecrets
-from epost.post.keyring import EpochSecret
-from epost.post.recovery import NewDevice
+from epost.post.accounts.devices import DeviceSecrets
+from epost.post.accounts.keyring import EpochSecret
+from epost.post.accounts.recovery import NewDevice
 from epost.rings.enrolment import Enrolled
 
 FIRST_APPLICATION = "first mail program"

@@ -16,9 +16,9 @@ from epost.foundation.errors import NoSuchMail, PeerError
 from epost.node.assembly import Node
 from epost.past.tickets import NodeCertificates
 from epost.post.app_ids import AppId
-from epost.post.notices import decode_signed_notice, verify_notice
-from epost.post.records import POST_RECORD, Outgoing, PostRecord, Received
-from epost.post.tracing import Reached, Signature, TracedMessage
+from epost.post.notification.notices import decode_signed_notice, verify_notice
+from epost.post.notification.records import POST_RECORD, Outgoing, PostRecord, Received
+from epost.post.notification.tracing import Reached, Signature, TracedMessage
 
 
 class Trace:

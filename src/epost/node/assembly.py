@@ -33,11 +33,11 @@ from epost.past.surroundings import Surroundings
 from epost.pastry.contact_notes import TABLE as CONTACT_NOTES
 from epost.pastry.contact_notes import stored_contacts
 from epost.pastry.node import PastryNode
+from epost.post.accounts.devices import Device, with_organisation_secret
+from epost.post.accounts.keyring import EpochSecret
 from epost.post.app_ids import AppId
 from epost.post.assembly import Layers, Post, make_delegation
-from epost.post.delegation import Delegation
-from epost.post.devices import Device, with_organisation_secret
-from epost.post.keyring import EpochSecret
+from epost.post.notification.delegation import Delegation
 from epost.post.ports import NodePorts as PostPorts
 from epost.rings.issuers import Issuers
 from epost.scribe.machine import Scribe

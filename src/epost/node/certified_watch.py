@@ -41,7 +41,7 @@ from epost.past.log_format import (
     follow,
     open_head,
 )
-from epost.post.log_walk import clusters_back
+from epost.post.logs.walk import clusters_back
 from epost.rings.certified import (
     SECOND_KEY,
     OwnKey,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from epost.crypto.certificates import DeviceCert
 from epost.foundation.ids import Handle, Id
-from epost.post.delegation import Delegation
+from epost.post.notification.delegation import Delegation
 from epost.scribe.machine import Scribe
 
 

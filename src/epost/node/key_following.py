@@ -21,8 +21,8 @@ from epost.foundation.ports import Observer
 from epost.node.assembly import Node
 from epost.node.key_note import noted, opened_account
 from epost.node.observed import AccountRekeyed, KeysNotFollowed
-from epost.post.accounts import Contact
-from epost.post.devices import Device
+from epost.post.accounts.contacts import Contact
+from epost.post.accounts.devices import Device
 
 
 class KeyFollowing:

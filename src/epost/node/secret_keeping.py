@@ -26,8 +26,8 @@ from epost.node.observed import (
     OrganisationSecretFalse,
     OrganisationSecretMissing,
 )
-from epost.post.devices import Device
-from epost.post.keyring import EpochSecret
+from epost.post.accounts.devices import Device
+from epost.post.accounts.keyring import EpochSecret
 from epost.rings.policy import Policy
 from epost.rings.secret_request import SecretRequest, open_secret_answer, sign_secret_request
 

@@ -15,8 +15,8 @@ from epost.foundation.spool import IN_MEMORY, Spool
 from epost.node.thrift import Mains, PowerAndLink, ThriftConfig
 from epost.past.config import PastConfig
 from epost.pastry.config import PastryConfig
+from epost.post.accounts.devices import DeviceSecrets, SecretStore
 from epost.post.config import PostConfig
-from epost.post.devices import DeviceSecrets, SecretStore
 from epost.rings.config import RingsConfig
 from epost.scribe.config import ScribeConfig
 

@@ -16,13 +16,13 @@ from epost.foundation.errors import (
 )
 from epost.foundation.ids import BlockKind, Handle
 from epost.past.log_format import NO_CLUSTER, Head, open_head
-from epost.post.account_blocks import LogName, decode_device_info
-from epost.post.accounts import Accounts, Contact
-from epost.post.log_chain import ClusterName
-from epost.post.message_store import MessageStore
+from epost.post.accounts.blocks import LogName, decode_device_info
+from epost.post.accounts.contacts import Accounts, Contact
+from epost.post.logs.chain import ClusterName
+from epost.post.logs.snapshots import Snapshots
 from epost.post.ports import BlockStore
-from epost.post.references import Reference
-from epost.post.snapshots import Snapshots
+from epost.post.storage.message_store import MessageStore
+from epost.post.storage.references import Reference
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,40 +8,40 @@ from dataclasses import replace
 from epost.foundation.errors import NotFoundError, UnavailableError
 from epost.foundation.ids import NodeHandle
 from epost.past.tickets import NodeCertificates
-from epost.post.accounts import Accounts
-from epost.post.announcing import Announcer
+from epost.post.accounts.contacts import Accounts
+from epost.post.accounts.data_keys import DataKeys
+from epost.post.accounts.device_block import DeviceBlock
+from epost.post.accounts.devices import Device, SecretStore
+from epost.post.accounts.directory_cache import CachedDirectory
+from epost.post.accounts.prekeys import Prekeys
 from epost.post.config import PostConfig
-from epost.post.data_keys import DataKeys
-from epost.post.delegation import Delegation
-from epost.post.deposits import Deposits
-from epost.post.device_block import DeviceBlock
-from epost.post.device_log import DeviceLog
-from epost.post.devices import Device, SecretStore
-from epost.post.directory_cache import CachedDirectory
-from epost.post.dispatch import Dispatch
 from epost.post.endpoint import PostEndpoint
-from epost.post.history import History
-from epost.post.inheritance import Inheritance
-from epost.post.lease_ending import LeaseEnding
-from epost.post.lease_keeping import LeaseKeeping
-from epost.post.ledger import Ledger
-from epost.post.log_reader import LogReader
-from epost.post.message_store import MessageStore
-from epost.post.mirror import Mirror
-from epost.post.notification import Notifications
+from epost.post.logs.device_log import DeviceLog
+from epost.post.logs.history import History
+from epost.post.logs.reader import LogReader
+from epost.post.logs.siblings import Siblings
+from epost.post.logs.snapshot_finding import SnapshotFinding
+from epost.post.logs.snapshots import Snapshots
+from epost.post.notification.announcing import Announcer
+from epost.post.notification.delegation import Delegation
+from epost.post.notification.deposits import Deposits
+from epost.post.notification.dispatch import Dispatch
+from epost.post.notification.inheritance import Inheritance
+from epost.post.notification.ledger import Ledger
+from epost.post.notification.notifications import Notifications
+from epost.post.notification.read_receipts import ReadReceipts
+from epost.post.notification.receipts import Receipts
+from epost.post.notification.reception import Reception
+from epost.post.notification.tracing import LogHeads, Tracing
 from epost.post.observed import LogUnreadable
 from epost.post.ports import Layers, NodePorts
-from epost.post.prekeys import Prekeys
-from epost.post.read_receipts import ReadReceipts
-from epost.post.receipts import Receipts
-from epost.post.reception import Reception
-from epost.post.reference_memory import ReferenceMemory
 from epost.post.services import PostServices
-from epost.post.siblings import Siblings
-from epost.post.snapshot_finding import SnapshotFinding
-from epost.post.snapshots import Snapshots
-from epost.post.tracing import LogHeads, Tracing
-from epost.post.unneeded import UnneededBlocks
+from epost.post.storage.lease_ending import LeaseEnding
+from epost.post.storage.lease_keeping import LeaseKeeping
+from epost.post.storage.message_store import MessageStore
+from epost.post.storage.mirror import Mirror
+from epost.post.storage.reference_memory import ReferenceMemory
+from epost.post.storage.unneeded import UnneededBlocks
 
 __all__ = ["Layers", "Post", "make_delegation"]
 

@@ -8,10 +8,10 @@ from epost.foundation.codec import encode
 from epost.foundation.errors import UnexpectedPacket
 from epost.foundation.ids import NodeHandle
 from epost.past.pending import claimed_receipt
+from epost.post.logs.siblings import Siblings
 from epost.post.messages import POST_MESSAGE, Answered, Deliver, Grew, Settle
-from epost.post.notification import Notifications
-from epost.post.reception import Reception
-from epost.post.siblings import Siblings
+from epost.post.notification.notifications import Notifications
+from epost.post.notification.reception import Reception
 
 
 class PostEndpoint:

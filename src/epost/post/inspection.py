@@ -18,8 +18,8 @@ from epost.foundation.ids import MUTABLE_KINDS, BlockKind, Handle, NodeId
 from epost.past.client import Insertion, Reading
 from epost.past.log_format import split_records
 from epost.post.account_reach import TROUBLES, Piece
+from epost.post.logs.snapshots import Doubt
 from epost.post.parallel import in_parallel
-from epost.post.snapshots import Doubt
 
 PIECES_AT_ONCE = 8
 FINDINGS_MAX = 1000

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from epost.foundation.ports import Clock, Entropy, Observer
-from epost.post.accounts import Accounts
-from epost.post.device_log import DeviceLog
-from epost.post.lease_ending import LeaseEnding
-from epost.post.message_store import MessageStore
-from epost.post.mirror import Mirror
-from epost.post.notification import Notifications
-from epost.post.read_receipts import ReadReceipts
-from epost.post.siblings import Siblings
-from epost.post.snapshots import Snapshots
+from epost.post.accounts.contacts import Accounts
+from epost.post.logs.device_log import DeviceLog
+from epost.post.logs.siblings import Siblings
+from epost.post.logs.snapshots import Snapshots
+from epost.post.notification.notifications import Notifications
+from epost.post.notification.read_receipts import ReadReceipts
+from epost.post.storage.lease_ending import LeaseEnding
+from epost.post.storage.message_store import MessageStore
+from epost.post.storage.mirror import Mirror
 
 
 @dataclass(frozen=True)

@@ -32,9 +32,9 @@ from epost.past.pins import NOTES as PIN_NOTES
 from epost.past.reading import Answered, Reading
 from epost.past.replica import TICK, Replica
 from epost.past.surroundings import Surroundings
+from epost.post.accounts.devices import Device
 from epost.post.assembly import Layers, Post
-from epost.post.devices import Device
-from epost.post.outbox import OpenMessage, Outbox
+from epost.post.notification.outbox import OpenMessage, Outbox
 from epost.post.ports import NodePorts
 from epost.simulation.invariants.violations import Invariant
 from epost.simulation.vault import DiskConfig, SimulatedDisk, SimulatedVault

@@ -18,7 +18,7 @@ from epost.foundation.ids import Id, NodeHandle, NodeId, closeness
 from epost.foundation.ports import Write
 from epost.node.assembly import Node
 from epost.node.settings import NodeConfigs, NodeMembership, NodePorts, UserOfNode
-from epost.post.devices import DeviceSecrets
+from epost.post.accounts.devices import DeviceSecrets
 from epost.simulation.contents import Contents
 from epost.simulation.defects import Defect
 from epost.simulation.file_reading import read_here

@@ -35,10 +35,10 @@ from epost.foundation.ids import Address, BlockKind, NodeHandle, NodeId
 from epost.foundation.ports import Clock, Sealing
 from epost.node.settings import NodeMembership
 from epost.past.client import BlockStore
-from epost.post.devices import AccountKeys, DeviceSecrets
-from epost.post.keyring import EpochSecret
-from epost.post.new_devices import NewAccount, create_account
-from epost.post.recovery import enter_device
+from epost.post.accounts.devices import AccountKeys, DeviceSecrets
+from epost.post.accounts.keyring import EpochSecret
+from epost.post.accounts.new_devices import NewAccount, create_account
+from epost.post.accounts.recovery import enter_device
 from epost.rings.enrolment import sealing_key_hash
 from epost.rings.node_ids import Placed, draw_node_id
 from epost.rings.policy import (

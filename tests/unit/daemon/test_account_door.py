@@ -11,10 +11,10 @@ from epost.daemon.account_door import AccountDoor
 from epost.foundation.errors import RefusedError
 from epost.foundation.ids import BlockKind
 from epost.node.assembly import Node
-from epost.post.device_changes import Change, change_devices
-from epost.post.devices import AccountKeys
-from epost.post.new_devices import draw_seeds, public_half
-from epost.post.recovery import find_account
+from epost.post.accounts.device_changes import Change, change_devices
+from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.new_devices import draw_seeds, public_half
+from epost.post.accounts.recovery import find_account
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND
 from epost.simulation.office import Machine, Office, OfficeConfig

@@ -10,7 +10,7 @@ import msgspec
 from epost.daemon.files import replace_secret
 from epost.daemon.folder import NodeFolder
 from epost.daemon.world import SystemEntropy
-from epost.post.devices import PrekeySecret, with_new_prekey
+from epost.post.accounts.devices import PrekeySecret, with_new_prekey
 from tests.support.post_world import World
 
 

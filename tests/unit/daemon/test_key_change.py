@@ -16,8 +16,8 @@ from epost.daemon.world import SystemClock
 from epost.foundation.errors import RefusedError, UnavailableError
 from epost.foundation.ids import BlockKind, Handle
 from epost.past.client import Answered, Reading
-from epost.post.device_changes import AccountFound
-from tests.unit.post.test_device_changes import ENTROPY, KEYS, SEALING, SEED, found
+from epost.post.accounts.device_changes import AccountFound
+from tests.unit.post.accounts.test_device_changes import ENTROPY, KEYS, SEALING, SEED, found
 
 WORDS = new_words(ENTROPY)
 

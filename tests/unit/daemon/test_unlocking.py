@@ -10,7 +10,7 @@ from epost.daemon.unlocking import passphrase_for, protect
 from epost.daemon.world import SystemEntropy
 from epost.foundation.errors import ConfigError
 from epost.foundation.ids import Address, NodeHandle
-from epost.post.new_devices import create_account
+from epost.post.accounts.new_devices import create_account
 
 ENTROPY = SystemEntropy()
 

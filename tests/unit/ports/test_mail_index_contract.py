@@ -29,7 +29,7 @@ from epost.apps.mail.index import (
 from epost.apps.mail.mailbox import SEEN, MailTime, Rendered, TextMatch, TextPlace
 from epost.apps.mail.records import Inline, Stamp, Stored
 from epost.daemon.mail_index import open_mail_index
-from epost.post.references import Reference, Secrecy
+from epost.post.storage.references import Reference, Secrecy
 from epost.simulation.mail_index import SimulatedMailIndex
 from tests.support.mail import Recorder
 

@@ -8,10 +8,10 @@ from epost.foundation.ids import BlockKind
 from epost.past.log_format import RECORDS_PER_CLUSTER_MAX
 from epost.post.account_reach import AccountReach, Piece
 from epost.post.app_ids import AppId
-from epost.post.log_records import Entry
+from epost.post.logs.entries import Entry
 from epost.simulation.clock import run
 from tests.support.post_world import Machine, World, settle
-from tests.unit.post.test_notification import start
+from tests.unit.post.notification.test_notifications import start
 
 LARGE = bytes(range(256)) * 20_000
 

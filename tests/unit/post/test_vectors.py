@@ -20,17 +20,16 @@ from epost.foundation.codec import encode
 from epost.foundation.ids import Address, NodeHandle
 from epost.past.log_format import LOG_RECORD, head_of
 from epost.past.pending import ENVELOPE, ReceiptStatus, pending_handle
-from epost.post import frames, receipts
-from epost.post.account_blocks import decode_device_info, decode_identity
+from epost.post.accounts.blocks import decode_device_info, decode_identity
+from epost.post.accounts.devices import DEVICE_SECRETS, AccountKeys, Device
+from epost.post.accounts.keyring import EpochSecret, make_keyring, open_keyring
+from epost.post.accounts.new_devices import create_account
 from epost.post.app_ids import AppId
-from epost.post.devices import DEVICE_SECRETS, AccountKeys, Device
-from epost.post.keyring import EpochSecret, make_keyring, open_keyring
-from epost.post.log_chain import Position, SealedNote, sign_head
-from epost.post.log_records import Entry, open_record, seal_record
-from epost.post.message_store import Chunk, Manifest, organisation_convergence
+from epost.post.logs.chain import Position, SealedNote, sign_head
+from epost.post.logs.entries import Entry, open_record, seal_record
 from epost.post.messages import POST_MESSAGE, Answered, Deliver, Grew, Settle
-from epost.post.new_devices import create_account
-from epost.post.notices import (
+from epost.post.notification import receipts
+from epost.post.notification.notices import (
     Notice,
     decode_signed_notice,
     open_envelope,
@@ -38,8 +37,8 @@ from epost.post.notices import (
     sign_notice,
     verify_notice,
 )
-from epost.post.presence import Presence, group_of, sign_presence
-from epost.post.records import (
+from epost.post.notification.presence import Presence, group_of, sign_presence
+from epost.post.notification.records import (
     POST_RECORD,
     DeliveryState,
     Outgoing,
@@ -49,7 +48,9 @@ from epost.post.records import (
     Step,
     Warned,
 )
-from epost.post.references import Reference, Secrecy
+from epost.post.storage import frames
+from epost.post.storage.message_store import Chunk, Manifest, organisation_convergence
+from epost.post.storage.references import Reference, Secrecy
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "post.json"
 SEED = bytes(range(32))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from epost.apps.mail.records import FIRST, Insert, Save, encode_record
 from epost.foundation.ports import Clock
 from epost.post.app_ids import AppId
-from epost.post.log_records import Entry
+from epost.post.logs.entries import Entry
 
 
 def arrival(insert: Insert, clock: Clock) -> Sequence[Entry]:

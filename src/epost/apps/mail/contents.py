@@ -9,7 +9,7 @@ from epost.apps.mail.records import Inline, Noticed, RecordedContent, Stored
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.foundation.codec import Format
-from epost.post.notices import CONTENT_BYTES_MAX, Notice, decode_signed_notice
+from epost.post.notification.notices import CONTENT_BYTES_MAX, Notice, decode_signed_notice
 
 OpenNotice = Callable[[bytes], bytes]
 """Returns the content of a signed notice that was verified when it was accepted."""

@@ -15,7 +15,7 @@ from epost.apps.mail.records import Seconds
 from epost.crypto.certificates import V1
 from epost.crypto.names import NAME_LENGTH_MAX, canonical
 from epost.foundation.codec import Format, encode
-from epost.post.records import RECIPIENTS_MAX
+from epost.post.notification.records import RECIPIENTS_MAX
 
 ENVELOPE_ID_LENGTH_MAX = 100  # RFC 3461 section 4.4
 ORIGINAL_LENGTH_MAX = 500  # RFC 3461 section 4.2

@@ -38,8 +38,15 @@ from epost.foundation.errors import (
 )
 from epost.foundation.octets import Octets
 from epost.foundation.ports import Clock, Observer
-from epost.post.handlers import Accepted, Answer, Deferred, Dispatched, Notification, Refused
-from epost.post.log_records import Entry
+from epost.post.logs.entries import Entry
+from epost.post.notification.handlers import (
+    Accepted,
+    Answer,
+    Deferred,
+    Dispatched,
+    Notification,
+    Refused,
+)
 
 UNVOUCHED = "$Unvouched"
 """Keyword of mails whose sending device was revoked after it sent them."""

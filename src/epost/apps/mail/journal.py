@@ -12,7 +12,7 @@ from epost.apps.mail.records import ModseqRange, Record, Stamp, encode_record
 from epost.foundation.errors import UnavailableError
 from epost.past.durability import Durability
 from epost.post.app_ids import AppId
-from epost.post.log_records import Entry
+from epost.post.logs.entries import Entry
 
 T = TypeVar("T")
 

@@ -34,7 +34,7 @@ from epost.apps.mail.snapshot_rows import (
 )
 from epost.foundation.codec import encode
 from epost.foundation.errors import MalformedPacket, PeerError
-from epost.post.log_snapshots import PAGE_BYTES_MAX, Page
+from epost.post.logs.snapshot_format import PAGE_BYTES_MAX, Page
 
 ROWS_PER_PAGE = 512
 SUMMARY_ROWS_MAX = 1_500_000

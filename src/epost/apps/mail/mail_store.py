@@ -45,10 +45,10 @@ from epost.foundation.octets import Octets
 from epost.foundation.spool import IN_MEMORY, Spool
 from epost.past.durability import Durability
 from epost.post.app_ids import AppId
-from epost.post.log_records import Entry
-from epost.post.message_store import Stored as StoredMessage
+from epost.post.logs.entries import Entry
 from epost.post.parallel import in_parallel
-from epost.post.references import Reference
+from epost.post.storage.message_store import Stored as StoredMessage
+from epost.post.storage.references import Reference
 
 PARTS_AT_ONCE = 8
 IN_MEMORY_BYTES_MAX = 4 * 1024 * 1024

@@ -19,7 +19,7 @@ from epost.apps.mail.rendition import read_mail
 from epost.crypto.hashing import digest
 from epost.foundation.errors import AuthenticityError, PeerError, RefusedError, UnavailableError
 from epost.foundation.ports import Clock
-from epost.post.accounts import Contact
+from epost.post.accounts.contacts import Contact
 
 TOLD_REMEMBERED_MAX = 1000
 

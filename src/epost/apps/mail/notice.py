@@ -17,7 +17,7 @@ from epost.apps.mail.mime.addresses import mailboxes
 from epost.apps.mail.mime.headers import HeaderFields, decode_words, read_date
 from epost.crypto.certificates import V1
 from epost.foundation.codec import Format, encode, require_nfc
-from epost.post.references import Reference
+from epost.post.storage.references import Reference
 
 INLINE_BYTES_MAX = 16 * 1024
 INLINE_RECIPIENTS_MAX = 10

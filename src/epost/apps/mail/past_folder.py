@@ -14,7 +14,7 @@ from epost.apps.mail.log_summary import LogSummary
 from epost.apps.mail.mailbox import MailTime
 from epost.foundation.errors import NoSuchMail
 from epost.post.app_ids import AppId
-from epost.post.history import PastEntry
+from epost.post.logs.history import PastEntry
 
 FOLDED_PER_SLICE = 50
 NO_NUMBERS = 1 << 62

@@ -17,10 +17,10 @@ from typing import Any, Protocol, TypeVar
 from epost.apps.mail.attached.kinds import FileKind
 from epost.crypto.certificates import AccountCert
 from epost.past.durability import Durability
-from epost.post.accounts import Contact
+from epost.post.accounts.contacts import Contact
 from epost.post.app_ids import AppId
-from epost.post.log_records import Entry
-from epost.post.log_snapshots import Page
+from epost.post.logs.entries import Entry
+from epost.post.logs.snapshot_format import Page
 
 T = TypeVar("T")
 

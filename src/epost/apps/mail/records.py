@@ -17,7 +17,7 @@ from epost.apps.mail.notice import INLINE_BYTES_MAX, PARTS_MAX
 from epost.foundation.codec import Format, encode, require_nfc
 from epost.foundation.errors import MalformedPacket
 from epost.foundation.ids import U8, U63, Bytes16, Bytes32
-from epost.post.references import Reference
+from epost.post.storage.references import Reference
 
 RECORD_FORMAT = 1
 RECORD_BYTES_MAX = 96 * 1024

@@ -16,7 +16,7 @@ from epost.apps.mail.notice import InStore, read_notice
 from epost.apps.mail.records import Content, Stored
 from epost.foundation.errors import PeerError, UnavailableError
 from epost.post.app_ids import AppId
-from epost.post.references import Reference
+from epost.post.storage.references import Reference
 
 
 class SentContents(Protocol):

@@ -22,8 +22,8 @@ from epost.apps.mail.report_text import Action, Report, header_of, printable
 from epost.crypto.hashing import digest
 from epost.foundation.errors import EpostError
 from epost.foundation.ports import Clock
-from epost.post.handlers import Dispatched
-from epost.post.log_records import Entry
+from epost.post.logs.entries import Entry
+from epost.post.notification.handlers import Dispatched
 
 HEADERS_QUOTED_MAX = 8 * 1024
 RETURNED_BYTES_MAX = 4 * 1024 * 1024

@@ -40,7 +40,7 @@ from epost.apps.mail.submission import MailSubmission
 from epost.apps.mail.writing import MailWriter
 from epost.foundation.errors import EpostError, PeerError, UnavailableError
 from epost.post.app_ids import AppId
-from epost.post.log_records import Entry
+from epost.post.logs.entries import Entry
 
 REPLAYED_PER_SLICE = 100
 LIVE_WAITING_MAX = 10_000

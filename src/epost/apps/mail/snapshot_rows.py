@@ -24,7 +24,7 @@ from epost.apps.mail.fold import (
 from epost.apps.mail.records import Logged, Seconds, Size, Stamp, Stored, ZoneMinutes
 from epost.foundation.codec import Format
 from epost.foundation.ids import U32, U63, Bytes16
-from epost.post.log_snapshots import PAGE_BYTES_MAX
+from epost.post.logs.snapshot_format import PAGE_BYTES_MAX
 
 FLAGS_MAX = 10_000
 ACCOUNT_GROUP = b"account"

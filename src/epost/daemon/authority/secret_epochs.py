@@ -15,7 +15,7 @@ from epost.foundation.codec import Format, encode
 from epost.foundation.errors import ConfigError, PeerError
 from epost.foundation.ids import U32, U63, Bytes32
 from epost.foundation.ports import Entropy
-from epost.post.keyring import EpochSecret
+from epost.post.accounts.keyring import EpochSecret
 
 SETTING = "organisation secret"
 FIRST_EPOCH = 1

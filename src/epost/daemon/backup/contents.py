@@ -32,7 +32,7 @@ from epost.daemon.vault.database import DATABASE_FILE
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import ConfigError, PeerError
 from epost.foundation.ports import Entropy, PutNote
-from epost.post.devices import DEVICE_SECRETS, DeviceSecrets, PrekeySecret
+from epost.post.accounts.devices import DEVICE_SECRETS, DeviceSecrets, PrekeySecret
 
 CONTENTS_SIZE_MAX = 1 << 30
 NODE_FILES = ("config.toml", "node.key", PASSWORD_FILE)

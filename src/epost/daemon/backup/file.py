@@ -18,7 +18,7 @@ from epost.foundation.codec import Format, encode
 from epost.foundation.errors import ConfigError, EpostError, PeerError, RefusedError
 from epost.foundation.ids import U8, U63
 from epost.foundation.ports import Entropy, Sealing
-from epost.post.devices import AccountKeys
+from epost.post.accounts.devices import AccountKeys
 
 PURPOSE = "backup"
 FILE_SIZE_MAX = 1 << 30

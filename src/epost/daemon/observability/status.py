@@ -14,7 +14,7 @@ from epost.daemon.own_name import own_account
 from epost.foundation.errors import NoSuchMail
 from epost.foundation.ids import BlockKind, Handle
 from epost.node.assembly import Node
-from epost.post.references import Reference
+from epost.post.storage.references import Reference
 
 Gauge = tuple[str, float]
 """What a number means, and the number."""

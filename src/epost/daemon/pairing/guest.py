@@ -50,16 +50,16 @@ from epost.foundation.errors import (
 )
 from epost.foundation.ids import AccountId, Address, Bytes32, NodeHandle
 from epost.foundation.wire import REFUSAL_TEXT_MAX, Refusal
-from epost.post.account_blocks import decode_identity
-from epost.post.keyring import EpochSecret, keyring_handle, open_keyring
-from epost.post.new_devices import (
+from epost.post.accounts.blocks import decode_identity
+from epost.post.accounts.keyring import EpochSecret, keyring_handle, open_keyring
+from epost.post.accounts.new_devices import (
     DeviceSeeds,
     draw_seeds,
     first_device_block,
     public_half,
     secrets_of,
 )
-from epost.post.recovery import NewDevice
+from epost.post.accounts.recovery import NewDevice
 from epost.rings.enrolment import Enrolled, complete_device_request, sealing_key_hash
 from epost.rings.invite import parse_invite
 

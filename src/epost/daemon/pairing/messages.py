@@ -13,8 +13,8 @@ from epost.crypto.versioned import KEY_BLOCK_SIZE_MAX
 from epost.foundation.codec import Format
 from epost.foundation.ids import Bytes16, Bytes32, Bytes64, Digest
 from epost.foundation.wire import REFUSAL_TEXT_MAX
-from epost.post.account_blocks import SealingKey
-from epost.post.keyring import KEYRING_BYTES_MAX
+from epost.post.accounts.blocks import SealingKey
+from epost.post.accounts.keyring import KEYRING_BYTES_MAX
 from epost.rings.enrolment import DeviceRequest
 
 GRANT_SIZE_MAX = 256 * 1024

@@ -28,7 +28,7 @@ from epost.past.pending import ENVELOPE, receipt_handle
 from epost.past.replica import Replica
 from epost.past.surroundings import Surroundings
 from epost.post.messages import Settle
-from epost.post.presence import Presence, SignedPresence
+from epost.post.notification.presence import Presence, SignedPresence
 from epost.simulation.correspondence import forged_receipt
 from epost.simulation.defects import HELD_FOR_OTHERS, Defect, SilentNode
 from epost.simulation.office import Office

@@ -11,7 +11,7 @@ from epost.apps.mail.mailbox import FlagChange, Folder
 from epost.foundation.errors import EpostError, UnavailableError
 from epost.foundation.ids import BlockKind, Handle
 from epost.past.shelf import is_held, is_pointer
-from epost.post.records import DeliveryState
+from epost.post.notification.records import DeliveryState
 from epost.simulation.invariants.mails import INBOX, Mail, MailsArrive
 from epost.simulation.invariants.violations import Findings, Invariant
 from epost.simulation.office import Machine, Office

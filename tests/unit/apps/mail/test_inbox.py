@@ -16,8 +16,8 @@ from epost.apps.mail.notice import InNotice, InStore, make_notice
 from epost.apps.mail.observed import MailArrived, MailDeferred, MailRefused
 from epost.apps.mail.records import Insert, Noticed, Save, decode_record
 from epost.foundation.codec import encode
-from epost.post.handlers import Accepted, Deferred, Refused
-from epost.post.references import Reference, Secrecy
+from epost.post.notification.handlers import Accepted, Deferred, Refused
+from epost.post.storage.references import Reference, Secrecy
 from epost.simulation.clock import run
 from tests.support.mail import (
     ALICE,

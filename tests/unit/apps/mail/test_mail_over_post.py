@@ -13,7 +13,7 @@ from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.post.app_ids import AppId
 from epost.post.assembly import Post
-from epost.post.notices import decode_signed_notice
+from epost.post.notification.notices import decode_signed_notice
 from epost.simulation.clock import run
 from epost.simulation.mail_index import SimulatedMailIndex
 from tests.support.mail import simple_mail

@@ -14,7 +14,7 @@ from epost.apps.mail.notice import PARTS_MAX
 from epost.apps.mail.ports import OFFLOAD_BYTES_MIN, T, in_the_loop
 from epost.apps.mail.records import Inline, Noticed, Stored
 from epost.foundation.errors import LimitExceeded, MalformedPacket, MessageTooLarge, NoSuchBlock
-from epost.post.references import Reference, Secrecy
+from epost.post.storage.references import Reference, Secrecy
 from epost.simulation.clock import run
 from tests.support.large_octets import Zeros
 from tests.support.mail import HELD, ON_THREE, CountingEntropy, MemoryMessages, MemoryRing

@@ -16,7 +16,7 @@ from epost.apps.mail.notice import (
     read_notice,
 )
 from epost.foundation.errors import PeerError
-from epost.post.references import Reference, Secrecy
+from epost.post.storage.references import Reference, Secrecy
 
 HEADER = (
     b"From: Alice <alice@example.org>\r\nTo: bob@example.org, friends: c@x.org, d@x.org;\r\n"

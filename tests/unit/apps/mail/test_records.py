@@ -38,7 +38,7 @@ from epost.apps.mail.records import (
     encode_record,
 )
 from epost.foundation.errors import LimitExceeded, MalformedPacket, PeerError
-from epost.post.references import Reference, Secrecy
+from epost.post.storage.references import Reference, Secrecy
 
 VECTORS = Path(__file__).parents[3] / "vectors" / "mail_records.json"
 

@@ -22,8 +22,8 @@ from epost.crypto.signed import sign
 from epost.crypto.signing import Kind
 from epost.foundation.codec import encode
 from epost.past.pending import Receipt, ReceiptBlock, ReceiptStatus
-from epost.post.handlers import Dispatched
-from epost.post.log_records import Entry
+from epost.post.logs.entries import Entry
+from epost.post.notification.handlers import Dispatched
 from epost.simulation.clock import run
 from tests.support.mail import ALICE, BOB, WALL_MS, Member, living, organisation, simple_mail
 

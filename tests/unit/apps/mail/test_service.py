@@ -36,7 +36,7 @@ from epost.apps.mail.records import (
 )
 from epost.foundation.errors import DiskFull
 from epost.post.app_ids import AppId
-from epost.post.log_records import Entry
+from epost.post.logs.entries import Entry
 from epost.simulation.clock import run
 from epost.simulation.mail_index import SimulatedMailIndex
 from tests.support.mail import ALICE, Member, Origin, living, organisation, simple_mail

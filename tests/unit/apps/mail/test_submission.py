@@ -18,7 +18,7 @@ from epost.foundation.errors import (
     RefusedError,
     UntrustedCertificate,
 )
-from epost.post.accounts import Contact
+from epost.post.accounts.contacts import Contact
 from epost.simulation.clock import run
 from tests.support.large_octets import Zeros
 from tests.support.mail import (

@@ -15,7 +15,7 @@ from epost.crypto.versioned import open_key_block
 from epost.daemon.authority.authority import Authority
 from epost.foundation.errors import EpostError, NotPermitted
 from epost.past.log_format import LOG_RECORD
-from epost.post.devices import AccountKeys
+from epost.post.accounts.devices import AccountKeys
 from epost.rings.certified import is_for
 from epost.rings.enrolment import DeviceRequest, sealing_key_hash
 from epost.rings.policy import Reason, read_issuer_block

@@ -20,7 +20,7 @@ from epost.daemon.authority.world import World
 from epost.daemon.world import SystemEntropy
 from epost.foundation.errors import ConfigError, EpostError, RefusedError
 from epost.foundation.ids import Address, NodeHandle
-from epost.post.new_devices import create_account
+from epost.post.accounts.new_devices import create_account
 from epost.rings.enrolment import (
     ANSWER,
     MemberRequest,

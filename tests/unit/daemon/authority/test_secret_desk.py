@@ -15,7 +15,7 @@ from epost.daemon.authority.register import REGISTER_FILE
 from epost.daemon.authority.secret_epochs import EPOCH_MS_MAX, SETTING
 from epost.foundation.errors import ConfigError, EpostError
 from epost.foundation.ids import Address, NodeHandle
-from epost.post.new_devices import NewAccount, create_account
+from epost.post.accounts.new_devices import NewAccount, create_account
 from epost.rings.policy import Policy, read_issuer_block
 from epost.rings.renewal import Denied
 from epost.rings.secret_request import (

@@ -10,7 +10,7 @@ from epost.crypto.sealing import HpkeSealing
 from epost.daemon.backup.file import Lock, open_backup, read_backup, write_backup
 from epost.daemon.world import SystemEntropy
 from epost.foundation.errors import ConfigError, RefusedError
-from epost.post.devices import AccountKeys
+from epost.post.accounts.devices import AccountKeys
 
 SEALING, ENTROPY = HpkeSealing(), SystemEntropy()
 CONTENTS = b"keys " * 1000

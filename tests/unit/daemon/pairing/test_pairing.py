@@ -33,7 +33,7 @@ from epost.foundation.codec import encode
 from epost.foundation.errors import AuthenticityError, ConfigError, RefusedError, UnavailableError
 from epost.foundation.ids import Address
 from epost.foundation.ports import Entropy, Sealing
-from epost.post.new_devices import draw_seeds, public_half
+from epost.post.accounts.new_devices import draw_seeds, public_half
 from tests.support.daemons import Organisation, organisation
 from tests.support.demo import compose
 

@@ -1,0 +1,120 @@
+"""Other keys for an account: what its owner signs with the former ones and the new (crypto 2, 3.2).
+
+The devices stay as they are, each certified by the new key; so do their logs, which never knew of
+the account's key. Only the data key is changed as for a device that leaves, since the former phrase
+opens the former keyring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from epost.crypto.certificates import certify
+from epost.crypto.rekeying import REKEYINGS_MAX, Rekeying, sign_rekeying
+from epost.crypto.signing import Kind
+from epost.crypto.versioned import KeyBlock, make_key_block
+from epost.foundation.codec import encode
+from epost.foundation.errors import LimitExceeded, RefusedError
+from epost.foundation.ports import Entropy, Sealing
+from epost.post.accounts.blocks import REVOKED_MAX
+from epost.post.accounts.device_changes import AccountFound, ListedDevice
+from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.keyring import EpochSecret, keyring_handle, make_keyring
+from epost.rings.enrolment import sealing_key_hash
+
+
+@dataclass(frozen=True)
+class NewKeys:
+    """What must reach the ring before the authority certifies the keys.
+
+    `statement` is signed by the former key; nobody reads the identity block before the account's
+    certificate names its key.
+    """
+
+    statement: bytes
+    keyring: bytes
+    identity: KeyBlock
+
+
+def change_keys(
+    former: AccountKeys,
+    following: AccountKeys,
+    found: AccountFound,
+    *,
+    revoked: Collection[int] = (),
+    previous: KeyBlock | None = None,
+    now_ms: int,
+    sealing: Sealing,
+    entropy: Entropy,
+) -> NewKeys:
+    """Sign the account over to the `following` keys, without the devices of these numbers.
+
+    `previous` is what the ring has of the following key, if this was begun before. Raises
+    LimitExceeded; RefusedError as `change_devices`.
+    """
+    if following.generation > REKEYINGS_MAX:
+        raise LimitExceeded(f"an account can have other keys {REKEYINGS_MAX} times; this one had")
+    leaving = [d for d in found.devices if d.certificate.number in revoked]
+    staying = [d for d in found.devices if d not in leaving]
+    if len(leaving) < len(set(revoked)):
+        raise RefusedError("the account has no such device, or has revoked it already")
+    gone = (*found.identity.revoked, *(device.revoked(now_ms) for device in leaving))
+    if len(gone) > REVOKED_MAX:
+        raise LimitExceeded(f"an account can lose {REVOKED_MAX} devices; this one has")
+    recovery_key = sealing.public_key(following.recovery_sealing_seed)
+    data_keys = (
+        *found.data_keys,
+        EpochSecret(found.data_keys[-1].epoch + 1, entropy.token(32)),
+    )
+    ring = found.block.body.ring
+    readers = (*(device.require_sealing_key() for device in staying), recovery_key)
+    keyring = make_keyring(following.account_id, data_keys, readers, sealing)
+    statement = _statement(former, following, recovery_key, ring)
+    identity = msgspec.structs.replace(
+        found.identity,
+        generation=following.generation,
+        devices=_certified(staying, following),
+        revoked=gone,
+        recovery_sealing_key=recovery_key,
+        keyring=keyring_handle(keyring).digest,
+        public_references=(*found.identity.public_references, statement),
+    )
+    block = make_key_block(
+        following.account,
+        Kind.IDENTITY,
+        ring=ring,
+        previous=previous,
+        issued_at=now_ms,
+        content=encode(identity),
+    )
+    return NewKeys(statement, keyring, block)
+
+
+def _certified(devices: Sequence[ListedDevice], keys: AccountKeys) -> tuple[bytes, ...]:
+    """Certify the devices anew: what they are, and since when, stays."""
+    return tuple(
+        certify(
+            keys.account,
+            msgspec.structs.replace(device.certificate, generation=keys.generation),
+        )
+        for device in devices
+    )
+
+
+def _statement(
+    former: AccountKeys, following: AccountKeys, recovery_key: bytes, ring: bytes
+) -> bytes:
+    rekeying = Rekeying(
+        format=1,
+        ring=ring,
+        account_id=following.account_id,
+        generation=following.generation,
+        former_key=former.account.public,
+        account_key=following.account.public,
+        recovery_key=following.recovery.public,
+        recovery_sealing_hash=sealing_key_hash(recovery_key),
+    )
+    return sign_rekeying(former.account, rekeying)
