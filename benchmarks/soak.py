@@ -115,9 +115,11 @@ class Machines:
         return self._library is not None
 
     def end(self, name: str, how: signal.Signals) -> None:
-        """End a daemon, and wait until it is gone."""
-        os.kill(self.pids[name], how)
-        if (process := self._own.pop(name, None)) is not None:
+        """End a daemon with whatever it has started, as a power cut does; wait until it is gone."""
+        if (process := self._own.pop(name, None)) is None:
+            os.kill(self.pids[name], how)
+        else:
+            os.killpg(process.pid, how)
             process.wait(30)
         eventually(lambda: is_gone(self.pids[name]), f"{name} to be gone")
 
@@ -140,6 +142,7 @@ class Machines:
                 stdout=log,
                 stderr=log,
                 env=environment,
+                start_new_session=True,
             )
         self.pids[name] = self._own[name].pid
         self.lives.append(Life(name, time.monotonic()))

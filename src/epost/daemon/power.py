@@ -16,6 +16,8 @@ SUPPLIES = Path("/sys/class/power_supply")
 LOOK_SECONDS = 30.0
 """What was read is believed for so long."""
 ASK_SECONDS = 60.0
+ASK_AGAIN_SECONDS = 3600.0
+"""After no answer: most machines with `busctl` have no NetworkManager, and never will."""
 ANSWER_SECONDS = 5.0
 ANSWER_BYTES_MAX = 200
 _METERED = {"1", "3"}
@@ -51,8 +53,14 @@ class LinuxPowerAndLink:
         """Ask NetworkManager now and then, for ever; returns at once where there is none."""
         program = shutil.which("busctl")
         while program is not None:
-            self._is_metered = read_metered(await _answer_of(program))
-            await asyncio.sleep(ASK_SECONDS)
+            answer = await _answer_of(program)
+            self._is_metered = read_metered(answer)
+            await asyncio.sleep(pause_after(answer))
+
+
+def pause_after(answer: str) -> float:
+    """Return in how many seconds to ask again: rarely, if nobody answered."""
+    return ASK_SECONDS if answer else ASK_AGAIN_SECONDS
 
 
 def read_metered(answer: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from epost.daemon import power as power_module
-from epost.daemon.power import LinuxPowerAndLink, read_metered
+from epost.daemon.power import LinuxPowerAndLink, pause_after, read_metered
 
 
 def supply(folder: Path, name: str, **files: str) -> None:
@@ -44,6 +44,11 @@ def test_what_was_read_is_believed_for_a_while(tmp_path: Path) -> None:
 def test_only_a_link_that_is_or_seems_metered_is_one(answer: str, metered: bool) -> None:
     assert read_metered(answer) is metered
     assert not read_metered(answer.replace("u", "s"))
+
+
+def test_who_does_not_answer_is_not_asked_every_minute() -> None:
+    assert pause_after("u 4\n") == 60.0
+    assert pause_after("") == 3600.0
 
 
 def test_the_network_manager_is_asked_where_there_is_one(
