@@ -271,7 +271,7 @@ def test_invitations_that_do_not_work_say_why_and_spoil_nothing(
     good = office.alice.tells("invite", "carol@example.org")["invite"]
     listen = ("--listen", f"127.0.0.1:{carol.ring}")
     assert "used already" in carol.refuses("join", office.used_invitation, *listen)
-    assert "copy the whole line" in carol.refuses("join", good[:-5])
+    assert "copy all of it" in carol.refuses("join", good[:-5])
     assert "expired" in carol.refuses("join", expired(good))
     assert carol.join(good)["name"] == "carol@example.org"
     assert "member already" in carol.refuses("join", good, *listen)

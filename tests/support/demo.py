@@ -171,7 +171,10 @@ def running_demo(
             process.wait(timeout=30)
         except subprocess.TimeoutExpired:
             process.kill()
-        output.close()
+            process.wait()
+            raise
+        finally:
+            output.close()
 
 
 def epost(*arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:

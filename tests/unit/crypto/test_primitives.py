@@ -150,7 +150,7 @@ def test_sec_02_a_signature_of_one_context_verifies_in_no_other() -> None:
 
 def test_contexts_are_the_published_words() -> None:
     assert Kind.ENROL_ACCOUNT.context == "enrol/account"
-    assert len({kind.context for kind in Kind}) == len(Kind) == 30
+    assert len({kind.context for kind in Kind}) == len(Kind) == 31
 
 
 BODY: Format[Address] = Format(Address, size_max=1000)

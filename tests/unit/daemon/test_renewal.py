@@ -70,7 +70,7 @@ def test_daemons_renew_over_the_ring_and_new_links_show_it(
         assert await asyncio.to_thread(org.read, "bob", message_id) == octets
         assert not (await org.ask("bob", "status"))["advice"]
 
-    for module in ("membership", "process"):
+    for module in ("authority.world", "process"):
         monkeypatch.setattr(f"epost.daemon.{module}.SystemClock", FortyDaysAgo)
     organisation(tmp_path, story)
 

@@ -47,10 +47,6 @@ def run_demo(
         demo.start()
         demo.check()
         if not once:
-            report.show_settings(console, demo.directory, demo.organisation.state)
-            report.show_authority(
-                console, demo.organisation.authority_dir, demo.organisation.issuing_node
-            )
             asyncio.run(demo.stay_up())
         return 0
     except EpostError as error:
@@ -114,16 +110,26 @@ class Demo:
             raise UnavailableError(check.reason)
 
     async def stay_up(self) -> None:
-        """Serve restart-node until Ctrl-C; a killed daemon stays dead unless asked for."""
-        commands = {"restart-node": self._restart, "status": self._status}
-        control = ControlServer(socket_path(self.directory), commands)
-        await control.start()
+        """Serve restart-node until Ctrl-C; a killed daemon stays dead unless asked for.
+
+        Whoever reads on the screen that all is up may end it: so that is said when a signal is
+        waited for, and raises no KeyboardInterrupt in the middle of something any more.
+        """
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
+        commands = {"restart-node": self._restart, "status": self._status}
+        control = ControlServer(socket_path(self.directory), commands)
+        await control.start()
+        self._show_how_to_use_it()
         await stop.wait()
         await control.close()
+
+    def _show_how_to_use_it(self) -> None:
+        organisation = self.organisation
+        report.show_settings(self._console, self.directory, organisation.state)
+        report.show_authority(self._console, organisation.authority_dir, organisation.issuing_node)
 
     def stop(self) -> None:
         """Stop every daemon that still runs."""

@@ -62,7 +62,8 @@ class Infiltrated:
         """
         outcome = Outcome()
         for _ in range(routes):
-            source, key = self._a_correct_node(), self.random.getrandbits(ID_BITS)
+            source = self._a_correct_node()
+            key = self._a_key_beyond(source)
             search = Search(self, source, key, is_mute=always_redundant)
             outcome.routes += 1
             outcome.plain += search.plain_succeeds()
@@ -77,6 +78,13 @@ class Infiltrated:
         while (node := self.random.randrange(len(self.ring))) in self.bad:
             pass
         return node
+
+    def _a_key_beyond(self, node: int) -> int:
+        """Draw a key for which a node must ask others: what its leaf set covers it knows itself."""
+        leaf_set = self.ring.state(node).leaf_set
+        while leaf_set.covers(point(key := self.random.getrandbits(ID_BITS)), self.k):
+            pass
+        return key
 
 
 class Search:
