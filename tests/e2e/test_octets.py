@@ -248,8 +248,8 @@ async def stored_and_fetched(folder: Path, mails: Sequence[bytes]) -> list[bytes
     from epost.apps.mail.ports import in_the_loop
     from epost.daemon.demo.state import free_ports
     from epost.daemon.folder import NodeFolder
-    from epost.daemon.membership import found_organisation
-    from epost.daemon.new_machine import NewMachine
+    from epost.daemon.joining.membership import found_organisation
+    from epost.daemon.joining.new_machine import NewMachine
     from epost.daemon.process import Daemon
 
     ring, enrolment = (f"127.0.0.1:{port}" for port in free_ports(2))

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from epost.daemon.config import NodeConfig, RingSection
-from epost.daemon.membership import join_organisation
-from epost.daemon.new_machine import NewMachine
+from epost.daemon.joining.membership import join_organisation
+from epost.daemon.joining.new_machine import NewMachine
 from tests.support.daemons import Organisation, organisation
 
 pytestmark = [pytest.mark.daemons, pytest.mark.timeout(200)]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from epost.apps.mail import log_summary
-from epost.apps.mail.log_summary import LogSummary
-from epost.apps.mail.records import Inline, Insert, Logged, Record, encode_record
-from epost.apps.mail.snapshot_rows import MAIL_PAGE, MailPage
+from epost.apps.mail.log import summary as log_summary
+from epost.apps.mail.log.records import Inline, Insert, Logged, Record, encode_record
+from epost.apps.mail.log.snapshot_rows import MAIL_PAGE, MailPage
+from epost.apps.mail.log.summary import LogSummary
 from epost.post.logs.snapshot_format import Page
 from tests.properties.test_mail_fold import (
     MAILS,

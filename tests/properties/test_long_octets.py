@@ -14,7 +14,7 @@ from epost.apps.mail.mime.base64_layout import Base64Layout, Base64Writer
 from epost.apps.mail.mime.lines import require_lines
 from epost.apps.mail.mime.skeleton import SlotWriter, SplitMail, split
 from epost.apps.mail.mime.structure import parse_structure
-from epost.apps.mail.rendition import Rendition, make_rendition
+from epost.apps.mail.renditions.rendition import Rendition, make_rendition
 from epost.foundation import octets as octets_module
 from epost.foundation.errors import RefusedError
 from epost.foundation.octets import Excerpt, Joined, Octets, windows

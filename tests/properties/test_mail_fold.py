@@ -10,12 +10,11 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from epost.apps.mail import fold
-from epost.apps.mail.fold import DEFAULT_FOLDERS, INBOX_ID, FolderState
-from epost.apps.mail.folding import Folding, new_folder_row
 from epost.apps.mail.index import FolderRow, IndexState, MailFacts
-from epost.apps.mail.mailbox import DELETED, SEEN
-from epost.apps.mail.records import (
+from epost.apps.mail.log import fold
+from epost.apps.mail.log.fold import DEFAULT_FOLDERS, INBOX_ID, FolderState
+from epost.apps.mail.log.folding import Folding, new_folder_row
+from epost.apps.mail.log.records import (
     FIRST,
     Annotate,
     ChangeFlags,
@@ -38,6 +37,7 @@ from epost.apps.mail.records import (
     UidRange,
     UidValidity,
 )
+from epost.apps.mail.mailbox import DELETED, SEEN
 from epost.simulation.mail_index import SimulatedMailIndex
 
 MAILS = [b"mail %010d " % number for number in range(4)]

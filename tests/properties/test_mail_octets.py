@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from epost.apps.mail.delivery.notice import INLINE_BYTES_MAX
 from epost.apps.mail.mailbox import NewMail
 from epost.apps.mail.mime.structure import parse_structure
-from epost.apps.mail.notice import INLINE_BYTES_MAX
 from epost.simulation.clock import run
 from epost.simulation.mail_index import SimulatedMailIndex
 from tests.support.corpus import mails

@@ -21,8 +21,8 @@ from epost.apps.mail.mime.addresses import read_addresses
 from epost.apps.mail.mime.content import read_content
 from epost.apps.mail.mime.headers import decode_words, read_date, read_fields, read_message_ids
 from epost.apps.mail.mime.structure import parse_structure
-from epost.apps.mail.preview import preview_of
-from epost.apps.mail.rendition import make_rendition
+from epost.apps.mail.renditions.preview import preview_of
+from epost.apps.mail.renditions.rendition import make_rendition
 from epost.foundation.errors import EpostError
 from epost.servers.imap.connection import ImapConnection
 from epost.servers.imap.dispatch import VERBS, read_command

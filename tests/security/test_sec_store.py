@@ -15,7 +15,7 @@ import pytest
 
 from epost.crypto.hashing import derive, digest
 from epost.crypto.signing import SigningKey
-from epost.daemon.membership import organisation_secret
+from epost.daemon.joining.membership import organisation_secret
 from epost.foundation.codec import encode
 from epost.foundation.errors import UntrustedCertificate
 from epost.foundation.ids import Address, NodeHandle

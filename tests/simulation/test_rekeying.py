@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from epost.crypto.certificates import AccountCert
-from epost.daemon.certified_alarm import keys_in_ring
-from epost.daemon.own_keys import keys_advice
+from epost.daemon.account.certified_alarm import keys_in_ring
+from epost.daemon.account.own_keys import keys_advice
 from epost.foundation.ids import BlockKind
 from epost.node.key_note import opened_account
 from epost.post.accounts.devices import AccountKeys

@@ -15,8 +15,8 @@ from epost.daemon.config import MailSection, NodeConfig
 from epost.daemon.control import ask
 from epost.daemon.demo.state import free_ports
 from epost.daemon.folder import NodeFolder
-from epost.daemon.membership import found_organisation, join_organisation
-from epost.daemon.new_machine import NewMachine
+from epost.daemon.joining.membership import found_organisation, join_organisation
+from epost.daemon.joining.new_machine import NewMachine
 from epost.daemon.process import Daemon
 
 POLL_SECONDS = 0.05

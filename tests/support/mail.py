@@ -13,12 +13,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from epost.apps.mail.delivery_wishes import NO_WISHES, DeliveryWishes
+from epost.apps.mail.delivery.delivery_wishes import NO_WISHES, DeliveryWishes
+from epost.apps.mail.delivery.submission import Terms
 from epost.apps.mail.index import MailIndex
 from epost.apps.mail.ports import Follower, LogListener, ReadFile
 from epost.apps.mail.service import MailService
 from epost.apps.mail.services import MailServices
-from epost.apps.mail.submission import Terms
 from epost.crypto.certificates import AccountCert
 from epost.crypto.signed import sign
 from epost.crypto.signing import Kind, SigningKey

@@ -11,15 +11,16 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from epost.apps.mail.account_changes import (
+from epost.apps.mail.delivery.notice import INLINE_BYTES_MAX
+from epost.apps.mail.folders.account_changes import (
     AccountListener,
     AnnotationChanged,
     FolderNamed,
     MessagesChanged,
     SubscriptionChanged,
 )
-from epost.apps.mail.annotations import ANNOTATIONS_PER_FOLDER_MAX
-from epost.apps.mail.followers import Followers
+from epost.apps.mail.folders.annotations import ANNOTATIONS_PER_FOLDER_MAX
+from epost.apps.mail.log.followers import Followers
 from epost.apps.mail.mailbox import (
     DELETED,
     INBOX,
@@ -53,8 +54,7 @@ from epost.apps.mail.mailbox import (
 )
 from epost.apps.mail.mime.headers import decode_words, read_date, read_fields
 from epost.apps.mail.mime.structure import parse_structure
-from epost.apps.mail.notice import INLINE_BYTES_MAX
-from epost.apps.mail.rendering import render
+from epost.apps.mail.renditions.rendering import render
 from epost.foundation.errors import (
     FolderExists,
     MessageTooLarge,

@@ -7,8 +7,14 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from epost.apps.mail.delivery.submission import (
+    ORDINARY,
+    RecipientVerdict,
+    Renamed,
+    Submitted,
+    Terms,
+)
 from epost.apps.mail.mailbox import Durability
-from epost.apps.mail.submission import ORDINARY, RecipientVerdict, Renamed, Submitted, Terms
 from epost.foundation.errors import EpostError, NotPermitted, TooFewReplicas
 from epost.foundation.octets import Octets
 from epost.foundation.spool import IN_MEMORY, Spool

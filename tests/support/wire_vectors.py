@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+from epost.apps.mail.delivery.notice import InNotice, InStore, MailNotice
 from epost.apps.mail.mime.skeleton import split
-from epost.apps.mail.notice import InNotice, InStore, MailNotice
 from epost.crypto.boxes import box, pad
 from epost.crypto.certificates import DEVICE_CERT, certify
 from epost.crypto.hashing import derive, digest, frame

@@ -15,9 +15,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import mlkem, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from epost.apps.mail.delivery.notice import read_notice
+from epost.apps.mail.log.records import Record, decode_record, encode_record
 from epost.apps.mail.mime.skeleton import SKELETONS, join
-from epost.apps.mail.notice import read_notice
-from epost.apps.mail.records import Record, decode_record, encode_record
 from epost.crypto.boxes import unbox, unpad
 from epost.crypto.certificates import Certificate, OrganisationTrust
 from epost.crypto.hashing import MAGIC, digest, frame

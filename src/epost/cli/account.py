@@ -40,9 +40,9 @@ def account_rekey(
 
     Address, mail and machines stay; the daemon must be running, and the authority's too.
     """
+    from epost.daemon.account.devices import Owner
+    from epost.daemon.account.rekeying import KeyChange, new_words
     from epost.daemon.authority.world import system_world
-    from epost.daemon.devices import Owner
-    from epost.daemon.rekeying import KeyChange, new_words
 
     owner = Owner(data_dir, read_words(words_file, "The 24 words that are in force"))
     words = new_words_file.read_text() if new_words_file else new_words(system_world().entropy)

@@ -122,8 +122,8 @@ def join(
 ) -> None:
     """Join an organisation with an invitation, which shows the 24 recovery words once; or make
     this one more machine of your account, with the code that another one shows."""
-    from epost.daemon.membership import join_organisation
-    from epost.daemon.new_machine import NewMachine
+    from epost.daemon.joining.membership import join_organisation
+    from epost.daemon.joining.new_machine import NewMachine
     from epost.daemon.pairing.code import is_device_code
     from epost.daemon.pairing.guest import join_account
 
@@ -165,8 +165,8 @@ def recover(
     as_json: AsJson = False,
 ) -> None:
     """Bring an account back on a new machine with its 24 words, or add a machine to it."""
-    from epost.daemon.new_machine import NewMachine
-    from epost.daemon.recovery import recover_account
+    from epost.daemon.joining.new_machine import NewMachine
+    from epost.daemon.joining.recovery import recover_account
 
     words = words_file.read_text() if words_file else typer.prompt("The 24 words", hide_input=True)
     machine = NewMachine(data_dir, listen, advertise or (), standing_at(site))

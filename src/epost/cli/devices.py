@@ -41,7 +41,7 @@ def device_add(
     as_json: AsJson = False,
 ) -> None:
     """Show a code with which another machine becomes one of yours; the daemon must be running."""
-    from epost.daemon.devices import Owner
+    from epost.daemon.account.devices import Owner
 
     owner = Owner(data_dir, read_words(words_file))
     said = asyncio.run(
@@ -63,7 +63,7 @@ def device_add(
 @device.command("list")
 def device_list(data_dir: DataDir, as_json: AsJson = False) -> None:
     """List the machines of your account, and those that were revoked."""
-    from epost.daemon.devices import ask_devices
+    from epost.daemon.account.devices import ask_devices
 
     said = ask_devices(data_dir)
     if as_json:
@@ -81,7 +81,7 @@ def device_revoke(
     as_json: AsJson = False,
 ) -> None:
     """End a machine's part in your account, for good: it reads no new mail and signs nothing."""
-    from epost.daemon.devices import Owner
+    from epost.daemon.account.devices import Owner
 
     owner = Owner(data_dir, read_words(words_file))
     ask_first(f"Revoke machine {name} for good?", yes=yes)

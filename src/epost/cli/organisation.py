@@ -51,8 +51,8 @@ def org_init(  # noqa: PLR0913, PLR0917 - the options of a command
     as_json: AsJson = False,
 ) -> None:
     """Found an organisation: its authority, and this machine as its first member."""
-    from epost.daemon.membership import found_organisation
-    from epost.daemon.new_machine import NewMachine
+    from epost.daemon.joining.membership import found_organisation
+    from epost.daemon.joining.new_machine import NewMachine
 
     everybody = parse_mebibytes(quota)
     joined = asyncio.run(

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from epost.apps.mail.folders.past_folder import PastMail, folder_at
 from epost.apps.mail.mime.headers import HeaderFields, decode_words, read_fields
-from epost.apps.mail.past_folder import PastMail, folder_at
 from epost.daemon.control import Command
 from epost.foundation.errors import NoSuchMail
 from epost.node.assembly import Node

@@ -23,17 +23,19 @@ from epost.crypto.hashing import derive
 from epost.crypto.sealing import HpkeSealing
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
-from epost.daemon.account_door import AccountDoor
+from epost.daemon.account.certified_alarm import alarm_advice, make_watch
+from epost.daemon.account.door import AccountDoor
+from epost.daemon.account.own_keys import keys_advice, tell_of_other_keys
+from epost.daemon.account.own_name import OwnName
 from epost.daemon.authority.deputy_upkeep import DeputyUpkeep
 from epost.daemon.authority.upkeep import AuthorityUpkeep
-from epost.daemon.certified_alarm import alarm_advice, make_watch
 from epost.daemon.config import NodeConfig, parse_address
 from epost.daemon.control import Command, ControlServer, socket_path
 from epost.daemon.file_reading.reader import FileReadingProcess
 from epost.daemon.files import make_private_folder
 from epost.daemon.folder import Membership, NodeFolder
 from epost.daemon.inspecting import InspectionJob
-from epost.daemon.mail_index import open_mail_index
+from epost.daemon.mail_index.index import open_mail_index
 from epost.daemon.mail_programs.door import MailFronts
 from epost.daemon.mail_programs.listeners import MailListeners
 from epost.daemon.mail_programs.loopback import LoopbackOwnerCheck
@@ -46,8 +48,6 @@ from epost.daemon.observability.metrics import Gauges, MetricsServer, read_token
 from epost.daemon.observability.ring_report import RingReport
 from epost.daemon.observability.status import NodeStatus
 from epost.daemon.offload import ThreadOffload
-from epost.daemon.own_keys import keys_advice, tell_of_other_keys
-from epost.daemon.own_name import OwnName
 from epost.daemon.past_folders import PastFolders
 from epost.daemon.power import LinuxPowerAndLink
 from epost.daemon.privileges import give_up_privileges

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from typing import Any
 
+from epost.apps.mail.delivery.notice import read_notice
+from epost.apps.mail.log.records import Insert, Noticed, Record, decode_record
 from epost.apps.mail.mailbox import TextMatch, TextPlace
-from epost.apps.mail.notice import read_notice
-from epost.apps.mail.records import Insert, Noticed, Record, decode_record
 from epost.crypto.certificates import ACCOUNT_CERT, OrganisationTrust, open_device_certificate
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from epost.apps.mail.folder_rows import FolderRows
+from epost.apps.mail.folders.folder_rows import FolderRows
+from epost.apps.mail.folders.writing import MailWriter
 from epost.apps.mail.mailbox import CopyOutcome
 from epost.apps.mail.service import MailService
-from epost.apps.mail.writing import MailWriter
 from epost.crypto.certificates import DeviceCert
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller

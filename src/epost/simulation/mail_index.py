@@ -9,11 +9,11 @@ from itertools import islice
 
 import msgspec
 
-from epost.apps.mail.fold import Annotation, Placement, Subscription
 from epost.apps.mail.index import Batch, FolderRow, IndexState, MailFacts, PlacedMail, Rendition
+from epost.apps.mail.log.fold import Annotation, Placement, Subscription
+from epost.apps.mail.log.records import Content
 from epost.apps.mail.mailbox import SEEN, TextMatch
-from epost.apps.mail.records import Content
-from epost.apps.mail.text_search import matches
+from epost.apps.mail.renditions.text_search import matches
 
 
 class SimulatedMailIndex:

@@ -9,9 +9,9 @@ from typing import Any, cast
 import pytest
 from mnemonic import Mnemonic
 
+from epost.daemon.account.devices import Owner
+from epost.daemon.account.rekeying import KeyChange, new_words
 from epost.daemon.authority.world import World
-from epost.daemon.devices import Owner
-from epost.daemon.rekeying import KeyChange, new_words
 from epost.daemon.world import SystemClock
 from epost.foundation.errors import RefusedError, UnavailableError
 from epost.foundation.ids import BlockKind, Handle

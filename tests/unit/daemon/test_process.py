@@ -14,8 +14,8 @@ from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.world import system_world
 from epost.daemon.demo.state import free_ports
 from epost.daemon.folder import NodeFolder
-from epost.daemon.membership import join_organisation
-from epost.daemon.new_machine import NewMachine
+from epost.daemon.joining.membership import join_organisation
+from epost.daemon.joining.new_machine import NewMachine
 from epost.foundation.errors import ConfigError, RefusedError, UnavailableError
 from tests.support.daemons import Organisation, organisation
 from tests.support.demo import compose

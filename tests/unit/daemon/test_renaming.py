@@ -12,12 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from epost.cli.commands import app
+from epost.daemon.account.own_name import own_account
 from epost.daemon.folder import NodeFolder
-from epost.daemon.own_name import own_account
 from tests.support.daemons import Organisation, organisation
 from tests.support.demo import compose
+from tests.unit.daemon.account.test_rekeying import rekey, until_rekeyed
 from tests.unit.daemon.test_certified_watch import certify_a_second_key, published
-from tests.unit.daemon.test_rekeying import rekey, until_rekeyed
 
 pytestmark = pytest.mark.timeout(180)
 

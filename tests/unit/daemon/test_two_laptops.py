@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from epost.daemon.devices import Owner
+from epost.daemon.account.devices import Owner
 from epost.daemon.folder import NodeFolder
-from epost.daemon.new_machine import NewMachine
+from epost.daemon.joining.new_machine import NewMachine
 from epost.daemon.pairing.guest import join_account
 from epost.daemon.pairing.host import PairingLimits
 from tests.support.daemons import Organisation
 from tests.support.demo import compose
-from tests.unit.daemon.test_recovery import recover, whole
+from tests.unit.daemon.joining.test_recovery import recover, whole
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -9,15 +9,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from epost.apps.mail.fold import (
-    FIRST,
-    Annotation,
-    FlagState,
-    FolderState,
-    Number,
-    Placement,
-    Subscription,
-)
 from epost.apps.mail.index import (
     Batch,
     FolderRow,
@@ -26,9 +17,18 @@ from epost.apps.mail.index import (
     MailIndex,
     Rendition,
 )
+from epost.apps.mail.log.fold import (
+    FIRST,
+    Annotation,
+    FlagState,
+    FolderState,
+    Number,
+    Placement,
+    Subscription,
+)
+from epost.apps.mail.log.records import Inline, Stamp, Stored
 from epost.apps.mail.mailbox import SEEN, MailTime, Rendered, TextMatch, TextPlace
-from epost.apps.mail.records import Inline, Stamp, Stored
-from epost.daemon.mail_index import open_mail_index
+from epost.daemon.mail_index.index import open_mail_index
 from epost.post.storage.references import Reference, Secrecy
 from epost.simulation.mail_index import SimulatedMailIndex
 from tests.support.mail import Recorder

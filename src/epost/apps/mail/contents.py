@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from epost.apps.mail.notice import InNotice, read_notice
-from epost.apps.mail.records import Inline, Noticed, RecordedContent, Stored
+from epost.apps.mail.delivery.notice import InNotice, read_notice
+from epost.apps.mail.log.records import Inline, Noticed, RecordedContent, Stored
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.foundation.codec import Format

@@ -3,7 +3,7 @@
 Everything in it can be made again from the log and the message store, so it may be lost: losing
 its last transactions, or all of them, costs time and no mail. One writer, one transaction per
 batch. Calls are synchronous and short; who wants much asks in slices (`SLICE` names at a time).
-Twins: `daemon/mail_index.py` on disk, `simulation/mail_index.py` in memory.
+Twins: `daemon/mail_index/index.py` on disk, `simulation/mail_index.py` in memory.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Protocol
 
 import msgspec
 
-from epost.apps.mail.fold import Annotation, FolderState, Placement, Subscription
+from epost.apps.mail.log.fold import Annotation, FolderState, Placement, Subscription
+from epost.apps.mail.log.records import Content
 from epost.apps.mail.mailbox import MailTime, Rendered, TextMatch
-from epost.apps.mail.records import Content
 from epost.foundation.errors import UnavailableError
 
 SLICE = 200

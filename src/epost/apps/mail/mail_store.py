@@ -14,6 +14,16 @@ from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from epost.apps.mail.contents import content_of, resolved
+from epost.apps.mail.delivery.notice import PARTS_MAX
+from epost.apps.mail.log.records import (
+    Content,
+    Inline,
+    Insert,
+    Logged,
+    Noticed,
+    Stored,
+    decode_record,
+)
 from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX
 from epost.apps.mail.mime.headers import HEADER_BYTES_READ_MAX, read_fields
 from epost.apps.mail.mime.skeleton import (
@@ -28,17 +38,7 @@ from epost.apps.mail.mime.skeleton import (
     split,
 )
 from epost.apps.mail.mime.structure import Part
-from epost.apps.mail.notice import PARTS_MAX
 from epost.apps.mail.ports import Offload, work_on
-from epost.apps.mail.records import (
-    Content,
-    Inline,
-    Insert,
-    Logged,
-    Noticed,
-    Stored,
-    decode_record,
-)
 from epost.foundation.codec import encode
 from epost.foundation.errors import LimitExceeded, MalformedPacket, MessageTooLarge
 from epost.foundation.octets import Octets

@@ -20,7 +20,7 @@ from typing import Protocol
 
 import msgspec
 
-from epost.apps.mail.account_changes import AccountListener
+from epost.apps.mail.folders.account_changes import AccountListener
 from epost.foundation.octets import Octets
 
 INBOX = "INBOX"  # the only name that always exists; servers pass it in this spelling
@@ -122,7 +122,7 @@ class MessageColumns:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """IMAP forms of a mail, made once at insertion by `epost.apps.mail.rendering`."""
+    """IMAP forms of a mail, made once at insertion by `epost.apps.mail.renditions.rendering`."""
 
     envelope: bytes
     body: bytes  # BODYSTRUCTURE without extension data

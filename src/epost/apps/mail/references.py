@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Protocol
 
+from epost.apps.mail.delivery.notice import InStore, read_notice
 from epost.apps.mail.index import SLICE, BacklogIndex
-from epost.apps.mail.notice import InStore, read_notice
-from epost.apps.mail.records import Content, Stored
+from epost.apps.mail.log.records import Content, Stored
 from epost.foundation.errors import PeerError, UnavailableError
 from epost.post.app_ids import AppId
 from epost.post.storage.references import Reference

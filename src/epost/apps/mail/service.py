@@ -11,19 +11,23 @@ from typing import Any
 
 import msgspec
 
-from epost.apps.mail.backlog import Backlog
 from epost.apps.mail.contents import content_of
-from epost.apps.mail.file_texts import FileTexts
-from epost.apps.mail.folder_rows import FolderRows
-from epost.apps.mail.folders import MailFolders
-from epost.apps.mail.inbox import MailInbox
+from epost.apps.mail.delivery.inbox import MailInbox
+from epost.apps.mail.delivery.moved_names import MovedNames
+from epost.apps.mail.delivery.reports import DeliveryReports
+from epost.apps.mail.delivery.submission import MailSubmission
+from epost.apps.mail.folders.folder_rows import FolderRows
+from epost.apps.mail.folders.mail_folders import MailFolders
+from epost.apps.mail.folders.open_folder import OpenFolder
+from epost.apps.mail.folders.writing import MailWriter
 from epost.apps.mail.index import IndexState, MailIndex
-from epost.apps.mail.journal import MODSEQS_RESERVED, Journal
-from epost.apps.mail.ledger import Ledger
+from epost.apps.mail.log.backlog import Backlog
+from epost.apps.mail.log.journal import MODSEQS_RESERVED, Journal
+from epost.apps.mail.log.ledger import Ledger
+from epost.apps.mail.log.records import ModseqRange, Numbering, Record, decode_record, encode_record
+from epost.apps.mail.log.snapshot_use import OwnSnapshot, SnapshotUse
 from epost.apps.mail.mail_store import MailStore
-from epost.apps.mail.moved_names import MovedNames
 from epost.apps.mail.observed import MailIndexCaughtUp, MailIndexStuck
-from epost.apps.mail.open_folder import OpenFolder
 from epost.apps.mail.ports import (
     Offload,
     Origin,
@@ -31,13 +35,9 @@ from epost.apps.mail.ports import (
     in_the_loop,
     read_nothing,
 )
-from epost.apps.mail.records import ModseqRange, Numbering, Record, decode_record, encode_record
 from epost.apps.mail.references import MailReferences, SentContents
-from epost.apps.mail.reports import DeliveryReports
+from epost.apps.mail.renditions.file_texts import FileTexts
 from epost.apps.mail.services import MailServices
-from epost.apps.mail.snapshot_use import OwnSnapshot, SnapshotUse
-from epost.apps.mail.submission import MailSubmission
-from epost.apps.mail.writing import MailWriter
 from epost.foundation.errors import EpostError, PeerError, UnavailableError
 from epost.post.app_ids import AppId
 from epost.post.logs.entries import Entry

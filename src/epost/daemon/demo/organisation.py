@@ -32,10 +32,10 @@ from epost.daemon.demo.state import (
     save_state,
 )
 from epost.daemon.folder import RECOVERY_REMEDY, NodeFolder
+from epost.daemon.joining.membership import join_organisation
+from epost.daemon.joining.new_machine import NewMachine
+from epost.daemon.joining.settling import Joined
 from epost.daemon.mail_programs.loopback import LoopbackOwnerCheck
-from epost.daemon.membership import join_organisation
-from epost.daemon.new_machine import NewMachine
-from epost.daemon.settling import Joined
 from epost.foundation.errors import ConfigError
 from epost.foundation.ids import Address, NodeHandle
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from epost import __version__
+from epost.apps.mail.log.records import Stored
 from epost.apps.mail.mailbox import INBOX, TextMatch, TextPlace
-from epost.apps.mail.records import Stored
+from epost.daemon.account.own_name import own_account
 from epost.daemon.observability.ring_report import RingReport
-from epost.daemon.own_name import own_account
 from epost.foundation.errors import NoSuchMail
 from epost.foundation.ids import BlockKind, Handle
 from epost.node.assembly import Node

@@ -27,8 +27,9 @@ from epost.daemon.enrolment.channel import Channel, EnrolmentLimits, open_channe
 from epost.daemon.enrolment.client import connect
 from epost.daemon.files import write_private
 from epost.daemon.folder import PENDING_PREFIX, NodeFolder
-from epost.daemon.membership import organisation_secret
-from epost.daemon.new_machine import NewMachine
+from epost.daemon.joining.membership import organisation_secret
+from epost.daemon.joining.new_machine import NewMachine
+from epost.daemon.joining.settling import Joined, settle_device
 from epost.daemon.pairing.code import DeviceCode, parse_code
 from epost.daemon.pairing.host import Compare, PairingLimits
 from epost.daemon.pairing.messages import (
@@ -41,7 +42,6 @@ from epost.daemon.pairing.messages import (
     commitment_to,
     digits_of,
 )
-from epost.daemon.settling import Joined, settle_device
 from epost.foundation.codec import Format, encode
 from epost.foundation.errors import (
     RefusedError,

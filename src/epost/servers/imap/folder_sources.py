@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from epost.apps.mail.account_changes import FolderNamed
+from epost.apps.mail.folders.account_changes import FolderNamed
 from epost.apps.mail.mailbox import INBOX, SEPARATOR, AccountMail, SpecialUse
 from epost.servers.imap.limits import PATTERNS_PER_LIST_MAX
 from epost.servers.imap.syntax.cursor import Cursor

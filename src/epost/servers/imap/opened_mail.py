@@ -9,7 +9,7 @@ from epost.apps.mail.mime.base64_layout import KEPT_BYTES_MAX, RecognisedBase64,
 from epost.apps.mail.mime.decoding import ENCODINGS, IDENTITIES, decoded
 from epost.apps.mail.mime.section import SectionText, find_part, locate
 from epost.apps.mail.mime.structure import Part, PartKind, Span, parse_structure
-from epost.apps.mail.preview import preview_of
+from epost.apps.mail.renditions.preview import preview_of
 from epost.foundation.octets import Octets, excerpt
 from epost.servers.imap.binary_mail import UnknownEncoding
 from epost.servers.imap.limits import DECODED_BYTES_MAX

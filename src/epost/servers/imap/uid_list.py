@@ -4,7 +4,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 
-from epost.apps.mail.ascending import picker, places_of
+from epost.apps.mail.folders.ascending import picker, places_of
 
 
 class UidList:

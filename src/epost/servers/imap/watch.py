@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from epost.apps.mail.account_changes import (
+from epost.apps.mail.folders.account_changes import (
     AccountChange,
     AccountReset,
     AnnotationChanged,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from epost.apps.mail.delivery_wishes import (
+from epost.apps.mail.delivery.delivery_wishes import (
     ENVELOPE_ID_LENGTH_MAX,
     HOLD_SECONDS_MAX,
     NOTIFY_DEFAULT,

@@ -5,7 +5,7 @@ EHLO, MAIL, RCPT, DATA and BDAT are ours; the plain commands are the library's.
 
 import re
 
-from epost.apps.mail.delivery_wishes import HOLD_SECONDS_MAX
+from epost.apps.mail.delivery.delivery_wishes import HOLD_SECONDS_MAX
 from epost.foundation.errors import EpostError
 from epost.foundation.octets import Octets
 from epost.servers.smtp import replies

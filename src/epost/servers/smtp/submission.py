@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from epost.apps.mail.submission import RecipientVerdict, Renamed, Submitted, Terms
+from epost.apps.mail.delivery.submission import RecipientVerdict, Renamed, Submitted, Terms
 from epost.foundation.octets import Octets
 
 

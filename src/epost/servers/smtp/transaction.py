@@ -4,8 +4,8 @@ from typing import assert_never
 
 from aiosmtpd.smtp import Envelope, Session
 
-from epost.apps.mail.delivery_wishes import DeliveryWishes, RecipientWishes
-from epost.apps.mail.submission import RecipientVerdict, Renamed, Terms
+from epost.apps.mail.delivery.delivery_wishes import DeliveryWishes, RecipientWishes
+from epost.apps.mail.delivery.submission import RecipientVerdict, Renamed, Terms
 from epost.foundation.errors import EpostError
 from epost.servers.smtp.config import SmtpConfig
 from epost.servers.smtp.message_text import MessageText

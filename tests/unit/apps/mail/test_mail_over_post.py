@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from epost.apps.mail.log.records import Insert, Noticed, decode_record
 from epost.apps.mail.mailbox import DELETED, SEEN, Durability, FlagChange, NewMail
 from epost.apps.mail.observed import MailIndexCaughtUp
-from epost.apps.mail.records import Insert, Noticed, decode_record
 from epost.apps.mail.service import MailService
 from epost.apps.mail.services import MailServices
 from epost.crypto.signed import parse

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from epost.apps.mail import mail_store as mail_store_module
+from epost.apps.mail.delivery.notice import PARTS_MAX
+from epost.apps.mail.log.records import Inline, Noticed, Stored
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.mailbox import MAIL_SIZE_BYTES_MAX
 from epost.apps.mail.mime.structure import parse_structure
-from epost.apps.mail.notice import PARTS_MAX
 from epost.apps.mail.ports import OFFLOAD_BYTES_MIN, T, in_the_loop
-from epost.apps.mail.records import Inline, Noticed, Stored
 from epost.foundation.errors import LimitExceeded, MalformedPacket, MessageTooLarge, NoSuchBlock
 from epost.post.storage.references import Reference, Secrecy
 from epost.simulation.clock import run

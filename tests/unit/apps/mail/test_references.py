@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from epost.apps.mail.fold import first_folder_id
+from epost.apps.mail.log.fold import first_folder_id
+from epost.apps.mail.log.records import CopiedMail, Copy, Expunge, encode_record
 from epost.apps.mail.mailbox import DELETED, FlagChange, NewMail
-from epost.apps.mail.records import CopiedMail, Copy, Expunge, encode_record
 from epost.apps.mail.references import MailReferences, references_in_notice
 from epost.foundation.errors import UnavailableError
 from epost.post.app_ids import AppId

@@ -9,20 +9,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from epost.apps.mail import service as service_module
-from epost.apps.mail.fold import INBOX_ID
+from epost.apps.mail.folders.open_folder import OpenFolder
 from epost.apps.mail.index import MailIndexDamaged
-from epost.apps.mail.mailbox import (
-    DELETED,
-    SEEN,
-    Appended,
-    FlagChange,
-    FolderChange,
-    FolderGone,
-    NewMail,
-)
-from epost.apps.mail.observed import MailIndexCaughtUp, MailIndexStuck, MailRecordSkipped
-from epost.apps.mail.open_folder import OpenFolder
-from epost.apps.mail.records import (
+from epost.apps.mail.log.fold import INBOX_ID
+from epost.apps.mail.log.records import (
     ChangeFlags,
     Expunge,
     Inline,
@@ -34,6 +24,16 @@ from epost.apps.mail.records import (
     decode_record,
     encode_record,
 )
+from epost.apps.mail.mailbox import (
+    DELETED,
+    SEEN,
+    Appended,
+    FlagChange,
+    FolderChange,
+    FolderGone,
+    NewMail,
+)
+from epost.apps.mail.observed import MailIndexCaughtUp, MailIndexStuck, MailRecordSkipped
 from epost.foundation.errors import DiskFull
 from epost.post.app_ids import AppId
 from epost.post.logs.entries import Entry
@@ -143,9 +143,9 @@ def test_an_index_that_lost_its_last_transactions_catches_up() -> None:
 
 def test_modseqs_are_reserved_before_they_run_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("epost.apps.mail.service.MODSEQS_RESERVED", 8)
-    monkeypatch.setattr("epost.apps.mail.journal.MODSEQS_RESERVED", 8)
-    monkeypatch.setattr("epost.apps.mail.journal.MODSEQS_LEFT_MIN", 4)
-    monkeypatch.setattr("epost.apps.mail.ledger.MODSEQS_LEFT_MIN", 4)
+    monkeypatch.setattr("epost.apps.mail.log.journal.MODSEQS_RESERVED", 8)
+    monkeypatch.setattr("epost.apps.mail.log.journal.MODSEQS_LEFT_MIN", 4)
+    monkeypatch.setattr("epost.apps.mail.log.ledger.MODSEQS_LEFT_MIN", 4)
 
     def reserved(alice: Member) -> int:
         records = [decode_record(entry.payload) for entry in alice.log.entries]

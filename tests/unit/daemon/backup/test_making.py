@@ -14,10 +14,10 @@ from epost.daemon.backup.file import read_backup
 from epost.daemon.backup.making import make_backup, restore_backup
 from epost.daemon.demo.state import free_ports
 from epost.daemon.folder import NodeFolder
-from epost.daemon.membership import found_organisation
-from epost.daemon.new_machine import NewMachine
+from epost.daemon.joining.membership import found_organisation
+from epost.daemon.joining.new_machine import NewMachine
+from epost.daemon.joining.recovery import seed_of_words
 from epost.daemon.observability.logs import LoggingObserver
-from epost.daemon.recovery import seed_of_words
 from epost.daemon.vault import SqliteVault
 from epost.foundation.errors import ConfigError, RefusedError
 from epost.foundation.ports import PutNote

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from epost.apps.mail.submission import RecipientVerdict, Submitted
+from epost.apps.mail.delivery.submission import RecipientVerdict, Submitted
 from epost.daemon.config import MailSection
 from epost.daemon.demo.state import free_ports
 from epost.daemon.mail_programs.autoconfig import PATHS

@@ -17,17 +17,17 @@ from typer.testing import CliRunner
 
 from epost.cli.commands import app
 from epost.crypto.signing import SigningKey
+from epost.daemon.account.devices import Owner
 from epost.daemon.authority.world import system_world
-from epost.daemon.devices import Owner
 from epost.daemon.enrolment.channel import EnrolmentLimits, open_channel
 from epost.daemon.enrolment.client import connect
 from epost.daemon.enrolment.listener import listener_context
-from epost.daemon.new_machine import NewMachine
+from epost.daemon.joining.new_machine import NewMachine
+from epost.daemon.joining.settling import Joined
 from epost.daemon.pairing.code import DeviceCode
 from epost.daemon.pairing.guest import join_account
 from epost.daemon.pairing.host import PairingLimits
 from epost.daemon.pairing.messages import SIZES, Offer, Opening, Step, commitment_to
-from epost.daemon.settling import Joined
 from epost.daemon.tls.listening import listen
 from epost.foundation.codec import encode
 from epost.foundation.errors import AuthenticityError, ConfigError, RefusedError, UnavailableError

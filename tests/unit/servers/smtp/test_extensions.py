@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from epost.apps.mail.delivery_wishes import (
+from epost.apps.mail.delivery.delivery_wishes import (
     HOLD_SECONDS_MAX,
     DeliveryWishes,
     Notify,
     RecipientWishes,
 )
-from epost.apps.mail.submission import ORDINARY, Terms
+from epost.apps.mail.delivery.submission import ORDINARY, Terms
 from tests.support.access import ALICE
 from tests.support.certificates import certificate
 from tests.support.submission import PLAIN, WALL_MS, running

@@ -2,7 +2,7 @@
 
 import pytest
 
-from epost.apps.mail.delivery_wishes import HOLD_SECONDS_MAX, NOTIFY_DEFAULT, Notify
+from epost.apps.mail.delivery.delivery_wishes import HOLD_SECONDS_MAX, NOTIFY_DEFAULT, Notify
 from epost.servers.smtp.parameters import (
     BadParameters,
     MailOptions,

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from epost.apps.mail.delivery.submission import Submitted
 from epost.apps.mail.mailbox import Durability
-from epost.apps.mail.submission import Submitted
 from epost.foundation.errors import NotPermitted, TooFewReplicas
 from epost.servers.smtp.config import PlaintextLogin, SmtpConfig
 from tests.support.access import ALICE, ScramClient

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from epost.apps.mail.log.records import ANNOTATION_BYTES_MAX
 from epost.apps.mail.mailbox import AccountMail
-from epost.apps.mail.records import ANNOTATION_BYTES_MAX
 from epost.foundation.errors import QuotaExceeded
 from epost.servers.imap.replies import Reply, no, ok
 from epost.servers.imap.session import Session

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from epost.apps.mail.account_changes import AnnotationChanged, FolderNamed
+from epost.apps.mail.folders.account_changes import AnnotationChanged, FolderNamed
 from epost.apps.mail.mailbox import AccountMail
 from epost.foundation.errors import NoSuchFolder
 from epost.servers.imap.commands.fetching import Fetcher

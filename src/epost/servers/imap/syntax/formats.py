@@ -2,7 +2,7 @@
 
 import re
 
-from epost.apps.mail.rendering import nstring, string
+from epost.apps.mail.renditions.rendering import nstring, string
 
 __all__ = ["astring", "literal", "nstring", "resp_text", "string"]
 

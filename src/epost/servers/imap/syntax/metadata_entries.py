@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from epost.apps.mail.records import ANNOTATION_NAME_LENGTH_MAX
+from epost.apps.mail.log.records import ANNOTATION_NAME_LENGTH_MAX
 from epost.servers.imap.limits import METADATA_ENTRIES_MAX
 from epost.servers.imap.syntax.cursor import Cursor
 from epost.servers.imap.syntax.errors import ImapSyntaxError

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from epost.apps.mail.annotations import ANNOTATIONS_PER_FOLDER_MAX
-from epost.apps.mail.records import ANNOTATION_BYTES_MAX
+from epost.apps.mail.folders.annotations import ANNOTATIONS_PER_FOLDER_MAX
+from epost.apps.mail.log.records import ANNOTATION_BYTES_MAX
 from epost.servers.imap.limits import METADATA_ENTRIES_MAX
 from tests.support.imap_dialogue import ImapHouse, play
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from epost.apps.mail.account_changes import AccountReset
+from epost.apps.mail.folders.account_changes import AccountReset
 from epost.apps.mail.mailbox import FlagChange, SpecialUse
 from epost.servers.imap.limits import NOTIFIED_NAMES_WAITING_MAX, NOTIFY_GROUPS_MAX
 from tests.support.imap_dialogue import MAIL, ImapHouse, WireClient, play, put

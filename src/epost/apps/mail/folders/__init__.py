@@ -1,0 +1,1 @@
+"""Folders as mail servers see them, and what a client's changes become (paper 4.4)."""

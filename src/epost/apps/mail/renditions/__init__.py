@@ -1,0 +1,1 @@
+"""What is made of a mail's octets for listing, showing and searching."""

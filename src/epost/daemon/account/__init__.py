@@ -1,0 +1,1 @@
+"""What the daemon does for its user's account: machines, keys, names, and alarms about them."""

@@ -1,0 +1,67 @@
+"""Values of the mail index as rows of its tables, and back."""
+
+from __future__ import annotations
+
+import apsw
+
+from epost.apps.mail.index import MailFacts
+from epost.apps.mail.log.fold import Placement
+from epost.apps.mail.log.records import Content
+from epost.apps.mail.mailbox import SEEN, MailTime
+from epost.foundation.codec import encode
+
+
+def mail_facts(
+    email: bytes,
+    size: int,
+    seconds: int,
+    zone: int,
+    sent_seconds: int | None,
+    sent_zone: int | None,
+    position: int,
+) -> MailFacts:
+    sent = None if sent_seconds is None else MailTime(sent_seconds, sent_zone or 0)
+    return MailFacts(email, size, MailTime(seconds, zone), sent, position)
+
+
+def mail_row(entry: tuple[MailFacts, Content]) -> tuple[apsw.SQLiteValue, ...]:
+    mail, _ = entry
+    return mail.position, mail.email, mail.size, mail.date.seconds, mail.date.zone_minutes
+
+
+def content_row(entry: tuple[MailFacts, Content]) -> tuple[apsw.SQLiteValue, ...]:
+    mail, content = entry
+    return mail.position, encode(content)
+
+
+def placement_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
+    placement, modseq = entry
+    uid = placement.uid
+    return (
+        placement.name,
+        placement.email,
+        placement.folder,
+        uid or None,
+        SEEN not in placement.set_flags,
+        placement.is_alive and not uid,
+        modseq,
+        encode(placement),
+    )
+
+
+def number_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
+    placement, modseq = entry
+    uid = placement.uid
+    is_waiting = placement.is_alive and not uid
+    return uid or None, is_waiting, modseq, encode(placement), placement.name
+
+
+def flags_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
+    placement, modseq = entry
+    return modseq, encode(placement), placement.name
+
+
+def unseen_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
+    placement, _ = entry
+    is_unseen = SEEN not in placement.set_flags
+    return is_unseen, placement.name, is_unseen
