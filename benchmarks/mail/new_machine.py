@@ -13,7 +13,6 @@ flags, one record of the log each. Prints what it finds; nothing asserts a time.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import re
@@ -33,10 +32,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent.parent))
 
 from epost.daemon.authority.authority import Authority  # noqa: E402
-from epost.daemon.authority.service import EnrolmentService  # noqa: E402
 from epost.daemon.authority.world import system_world  # noqa: E402
 from epost.daemon.demo.state import load_state  # noqa: E402
-from epost.foundation.ids import Address, NodeHandle  # noqa: E402
 from tests.support.demo import RunningDemo, epost, running_demo  # noqa: E402 - not installed
 
 BATCH = 100
@@ -80,28 +77,20 @@ def said(result: subprocess.CompletedProcess[str]) -> dict:
     return json.loads(result.stdout)
 
 
-async def new_machine(demo: RunningDemo, directory: Path) -> Account:
+def new_machine(demo: RunningDemo, directory: Path) -> Account:
     """Make one more machine of the user's account; return where it will serve her mail."""
     secrets = json.loads((demo.directory / "demo-secrets.json").read_text())
     words = directory.parent / "words"
     words.write_text(secrets["nodes"][0]["recovery_words"])
-    state, world = load_state(demo.directory), system_world()
+    state = load_state(demo.directory)
     assert state is not None
-    port, user = free_port(), state.nodes[0].user
-    with Authority.open(demo.directory / "authority", world) as authority:
-        ring = authority.trust.ring
-        contacts = [
-            NodeHandle(ring, bytes.fromhex(n.node_id), (Address("127.0.0.1", n.ring_port),))
-            for n in state.nodes
-        ]
-        address = Address("127.0.0.1", state.enrolment_port)
-        async with EnrolmentService(authority, address, world, contacts=lambda: contacts):
-            recover = (
-                "recover", authority.invite_device(user), "--keep-machines", "--json",
-                "--data-dir", str(directory), "--words-file", str(words),
-                "--listen", f"127.0.0.1:{port}",
-            )  # fmt: skip
-            joined = said(await asyncio.to_thread(epost, *recover, timeout=600))
+    with Authority.open(demo.directory / "authority", system_world()) as authority:
+        invitation = authority.invite_device(state.nodes[0].user)
+    recover = (
+        "recover", invitation, "--keep-machines", "--json", "--data-dir", str(directory),
+        "--words-file", str(words), "--listen", f"127.0.0.1:{free_port()}",
+    )  # fmt: skip
+    joined = said(epost(*recover, timeout=600))
     host, _, port_text = joined["imap"].rpartition(":")
     return Account(int(port_text), joined["name"], joined["password"], host)
 
@@ -189,7 +178,7 @@ def main() -> int:
             change_flags(alice)
             time.sleep(SETTLED_SECONDS)
             machine = directory / "machine"
-            account = asyncio.run(new_machine(demo, machine))
+            account = new_machine(demo, machine)
             count = options.mails + welcome_mails(alice, options.mails)
             daemon = open_folder(account, machine, count)
             daemon.terminate()
