@@ -58,9 +58,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> UnitSch
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Properties and simulations run lines of the unit tests again: tracing them tells nothing."""
+    """Properties run the lines of the unit tests a hundred times: tracing that tells nothing."""
     for item in items:
-        if item.path.is_relative_to(PROPERTIES) or item.path.is_relative_to(SIMULATIONS):
+        if item.path.is_relative_to(PROPERTIES):
             item.add_marker(pytest.mark.no_cover)
     items[:] = _waiting_beside_computing(items)
 

@@ -34,6 +34,7 @@ def test_every_invariant_holds_for_a_hundred_nodes(
     assert report.endswith("Every invariant held."), report
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 @pytest.mark.parametrize(
     ("defect", "invariant"),
     [
@@ -49,6 +50,7 @@ def test_a_broken_system_is_caught_by_its_invariant(defect: str, invariant: str)
     assert invariant in report.text()
 
 
+@pytest.mark.no_cover
 def test_a_forger_does_not_sign_with_the_key_of_the_recipient_herself() -> None:
     """Her word settles a notice: with it this seed lost a mail, and seed 1 of 8 minutes did."""
     correspondence = CorrespondenceConfig(mail_every_seconds=10.0, forgery_every_seconds=0.5)

@@ -33,6 +33,7 @@ async def resolve(machine: Machine) -> None:
     await machine.node.post.services.accounts.resolve(NOBODY, fresh=True)
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_a_part_that_is_cut_off_does_not_say_that_nobody_has_a_name() -> None:
     async def story() -> None:
         nodes = NodeConfigs(past=PastConfig(repair_delay_seconds=120.0))

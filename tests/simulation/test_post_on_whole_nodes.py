@@ -101,6 +101,7 @@ async def restart(office: Office, machine: Machine) -> None:
     await office.world.run_for(60)
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 @BOTH
 def test_a_restored_backup_finds_everything_and_goes_on(tail_in_head: bool) -> None:
     async def story(office: Office) -> None:

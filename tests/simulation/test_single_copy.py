@@ -136,6 +136,7 @@ class Cast:
     movers: int
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 @pytest.mark.parametrize(
     ("users", "size", "cast"),
     [

@@ -19,12 +19,14 @@ async def _run(seed: int, minutes: float, broken: str | None = None) -> StorageS
     return scenario
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_a_small_ring_bears_two_minutes_of_trouble() -> None:
     scenario = run(_run(3, 2.0))
     assert not scenario.findings.violations
     assert scenario.figures()["blocks ring-durable"] > 60
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 @pytest.mark.parametrize(
     ("defect", "invariant"),
     [
@@ -41,6 +43,7 @@ def test_what_is_broken_on_purpose_is_noticed(defect: str, invariant: str) -> No
     assert invariant in {violation.invariant.title for violation in violations}
 
 
+@pytest.mark.no_cover
 def test_a_seed_replays_exactly() -> None:
     first, second = (run(_run(5, 1.0)).world.trace.digest() for _ in range(2))
     assert first == second

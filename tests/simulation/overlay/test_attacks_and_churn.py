@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from epost.simulation.overlay.adversaries import Infiltrated
 from epost.simulation.overlay.catalogue import EXPERIMENTS, Scale
 from epost.simulation.overlay.churn import SESSIONS, churn
@@ -26,6 +28,7 @@ def unheard(_text: str) -> None:
     """Tell nobody of the progress."""
 
 
+@pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_the_density_test_errs_as_often_as_published() -> None:
     figures = EXPERIMENTS["density"].run(Scale.QUICK, unheard)
     assert [figure.trials for figure in figures] == [10_000] * 3
@@ -49,6 +52,7 @@ def test_a_search_believes_a_correct_root_and_doubts_a_forged_one() -> None:
     assert 0 < outcome.redundant < 30
 
 
+@pytest.mark.no_cover
 def test_a_tenth_that_falls_silent_costs_few_hops_and_no_look_up() -> None:
     found = silent_failures(100, 500, 1, unheard, upkeep_seconds=70.0)
     assert found.failed == 10
