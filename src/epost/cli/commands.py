@@ -93,7 +93,6 @@ def invite(
     as_json: AsJson = False,
 ) -> None:
     """Make an invitation, good for one machine and 72 hours."""
-
     if (name is None) != storage_only:
         stop("Say whom to invite (bob@example.org), or --storage-only, not both.")
     with open_authority(authority_dir) as authority:

@@ -55,7 +55,6 @@ def org_appoint(
 
     Have the line from the machine itself: whoever made it renews in the organisation's name.
     """
-
     with open_authority(authority_dir) as authority:
         number = authority.deputies.appoint(line)
     if as_json:
@@ -78,7 +77,6 @@ def org_dismiss(
     What it renewed before goes on being valid, as far as its log was known within the last hour;
     with --distrust nothing of it, and machines that it renewed enrol anew by themselves.
     """
-
     with open_authority(authority_dir) as authority:
         ask_first(f"Dismiss deputy {number} for good?", yes=yes)
         counts_until = authority.deputies.dismiss(number, is_trusted=not distrust)
@@ -91,7 +89,6 @@ def org_dismiss(
 
 def org_issuers(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
     """List who issues certificates: the authority's own daemon, and its deputies."""
-
     with open_authority(authority_dir) as authority:
         rows = [issuer.as_dict() for issuer in authority.deputies.all()]
     if as_json:

@@ -74,7 +74,6 @@ def org_init(  # noqa: PLR0913, PLR0917 - the options of a command
 @org.command("nodes")
 def org_nodes(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
     """List the machines of the organisation: whose, where, since when, in force or revoked."""
-
     with open_authority(authority_dir) as authority:
         rows = [
             {
@@ -103,7 +102,6 @@ def org_revoke_node(
     as_json: AsJson = False,
 ) -> None:
     """Take a machine that is lost or gone out of the organisation, for good."""
-
     with open_authority(authority_dir) as authority:
         node_id = authority.members.find_node(name_or_id)
         ask_first(f"Revoke {node_id.hex()} for good?", yes=yes)
@@ -144,7 +142,6 @@ def org_policy(  # noqa: PLR0913, PLR0917 - the options of a command
     as_json: AsJson = False,
 ) -> None:
     """Show what the organisation goes by, or change it: say what, and the rest stays."""
-
     wanted = {
         "account_days": account_days,
         "node_soft_days": node_soft_days,
@@ -174,7 +171,6 @@ def org_set_quota(
     as_json: AsJson = False,
 ) -> None:
     """Say how much a member may store on the machines of the organisation."""
-
     is_default = amount.strip().lower() == "default"
     mebibytes = None if is_default else parse_mebibytes(amount)
     with open_authority(authority_dir) as authority:
@@ -192,7 +188,6 @@ Name = Annotated[str, typer.Argument(help="Whose account: bob@example.org.")]
 @org.command("members")
 def org_members(authority_dir: AuthorityDir, as_json: AsJson = False) -> None:
     """List the members: machines, state, how long certified, last seen in the ring."""
-
     with open_authority(authority_dir) as authority:
         rows = [member.as_dict() for member in authority.members.all()]
     if as_json:
@@ -212,7 +207,6 @@ def org_remove(
     had stored is freed when its lease ends (epost org policy), after 90 days in the trash. Her name
     is given to nobody else for 400 days, unless it is transferred.
     """
-
     with open_authority(authority_dir) as authority:
         authority.members.require_member(name)
         ask_first(f"Remove {name} and all her machines for good?", yes=yes)
@@ -235,7 +229,6 @@ def org_hold(
     Leases of what she stored do not end, and her account is renewed though none of her machines
     runs. Mail to her is accepted as before; a mail that nobody took for 180 days goes back.
     """
-
     with open_authority(authority_dir) as authority:
         if release:
             authority.members.release(name)
@@ -260,7 +253,6 @@ def org_transfer(
     The mail that came before stays closed: nobody but its owner can read it, the authority neither.
     The successor answers under her own name.
     """
-
     with open_authority(authority_dir) as authority:
         authority.members.require_member(successor)
         question = f"Remove {name} if still a member, and send her mail to {successor}?"
@@ -287,7 +279,6 @@ def org_rename(
     is hers for as long as the policy says (epost org policy --former-name-days), and is given to
     nobody else in that time and for 400 days after.
     """
-
     with open_authority(authority_dir) as authority:
         authority.members.require_member(name)
         ask_first(f"Give {name} the name {new}?", yes=yes)
@@ -325,7 +316,6 @@ def org_rotate_secret(authority_dir: AuthorityDir, as_json: AsJson = False) -> N
     The secret lets an attachment that many store be stored once. Members fetch the new one by
     themselves; what was stored under a former one stays readable.
     """
-
     with open_authority(authority_dir) as authority:
         epoch = authority.secrets.rotate()
     if as_json:

@@ -62,14 +62,14 @@ class Demo:
     """One running demo on one folder."""
 
     def __init__(self, directory: Path, console: Console) -> None:
-        self.directory = directory
+        self._directory = directory
         self._console = console
         self._daemons = Daemons()
         self.organisation: DemoOrganisation
 
     def set_up(self, nodes: int, users: Sequence[str], repair_delay_seconds: float) -> None:
         """Found the organisation, or take up the one that this folder holds."""
-        self.organisation = DemoOrganisation(self.directory, repair_delay_seconds)
+        self.organisation = DemoOrganisation(self._directory, repair_delay_seconds)
         if self.organisation.exists:
             report.show_resumed(self._console, self.organisation.state, nodes)
         else:
@@ -104,7 +104,7 @@ class Demo:
             def step(text: str) -> None:
                 progress.update(task, description=text)
 
-            check: MailCheck = check_mail(self.directory, self.organisation.state, step)
+            check: MailCheck = check_mail(self._directory, self.organisation.state, step)
         report.show_check(self._console, check)
         if not check.passed:
             raise UnavailableError(check.reason)
@@ -120,7 +120,7 @@ class Demo:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         commands = {"restart-node": self._restart, "status": self._status}
-        control = ControlServer(socket_path(self.directory), commands)
+        control = ControlServer(socket_path(self._directory), commands)
         await control.start()
         self._show_how_to_use_it()
         await stop.wait()
@@ -128,7 +128,7 @@ class Demo:
 
     def _show_how_to_use_it(self) -> None:
         organisation = self.organisation
-        report.show_settings(self._console, self.directory, organisation.state)
+        report.show_settings(self._console, self._directory, organisation.state)
         report.show_authority(self._console, organisation.authority_dir, organisation.issuing_node)
 
     def stop(self) -> None:
@@ -154,14 +154,14 @@ class Demo:
         return {"text": text, "pid": self._daemons.pids[name], "node_id": node.node_id}
 
     def _folder(self, name: str) -> Path:
-        return node_folder(self.directory, name)
+        return node_folder(self._directory, name)
 
     def _wait_until_up(self, node: DemoNode) -> None:
         self._daemons.wait_until_ready(node.name, self._folder(node.name))
 
     def _publish(self) -> None:
         write_demo_json(
-            self.directory,
+            self._directory,
             self.organisation.state,
             demo_pid=os.getpid(),
             processes=self._daemons.pids,
@@ -179,7 +179,7 @@ class Demo:
             time.sleep(POLL_SECONDS)
         raise UnavailableError(
             f"the ring was not whole after {seconds:.0f} s: see the logs in "
-            f"{self.directory / 'logs'}"
+            f"{self._directory / 'logs'}"
         )
 
 

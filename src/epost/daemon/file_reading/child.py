@@ -17,10 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from epost.apps.mail.attached.kinds import FileKind
+from epost.apps.mail.attached.kinds import FILE_CHARACTERS_MAX, FileKind
 from epost.apps.mail.attached.reading import read_pieces
 from epost.daemon.file_reading.frames import (
-    CHARACTERS_MAX,
     PIECE_BYTES_MAX,
     READY,
     REQUEST,
@@ -91,7 +90,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         kind, size = REQUEST.unpack(head)
         octets = requests.read(size)
         _allow_time()
-        for piece in read_pieces(FileKind(kind), octets, CHARACTERS_MAX):
+        for piece in read_pieces(FileKind(kind), octets, FILE_CHARACTERS_MAX):
             text = piece.encode("utf-8", "replace")[:PIECE_BYTES_MAX]
             if text:
                 _answer(answers, text)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import struct
 
+from epost.apps.mail.attached.kinds import FILE_CHARACTERS_MAX
+
 READY = b"R"
 REQUEST = struct.Struct("!BI")
 SIZE = struct.Struct("!I")
-CHARACTERS_MAX = 256 * 1024
-"""As much text of one file is wanted."""
-PIECE_BYTES_MAX = 4 * CHARACTERS_MAX
+PIECE_BYTES_MAX = 4 * FILE_CHARACTERS_MAX

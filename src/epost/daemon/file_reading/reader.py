@@ -13,9 +13,8 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Sequence
 from contextlib import suppress
 
-from epost.apps.mail.attached.kinds import FileKind
+from epost.apps.mail.attached.kinds import FILE_CHARACTERS_MAX, FileKind
 from epost.daemon.file_reading.frames import (
-    CHARACTERS_MAX,
     PIECE_BYTES_MAX,
     READY,
     REQUEST,
@@ -74,7 +73,7 @@ class FileReadingProcess:
                 if not is_whole or self._files_read >= FILES_PER_PROCESS_MAX:
                     await self._end()
             self._idle = asyncio.create_task(self._end_when_idle())
-            return b"\n".join(pieces).decode("utf-8", "replace")[:CHARACTERS_MAX]
+            return b"\n".join(pieces).decode("utf-8", "replace")[:FILE_CHARACTERS_MAX]
 
     async def close(self) -> None:
         """End the process."""

@@ -8,6 +8,8 @@ from epost.apps.mail.mime.content import Content
 
 FILE_BYTES_MAX = 16 * 1024 * 1024
 """Encoded octets of a file beyond this: only its name is searched."""
+FILE_CHARACTERS_MAX = 256 * 1024
+"""As much text of one file is wanted."""
 
 
 class FileKind(IntEnum):
