@@ -6,11 +6,10 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-from epost.crypto.certificates import AccountCert
+from epost.crypto.certificates import AccountCert, recall_account
 from epost.daemon.account.certified_alarm import keys_in_ring
 from epost.daemon.account.own_keys import keys_advice
 from epost.foundation.ids import BlockKind
-from epost.node.key_note import opened_account
 from epost.post.accounts.devices import AccountKeys
 from epost.post.accounts.recovery import find_account
 from epost.post.accounts.rekeying import change_keys
@@ -43,7 +42,7 @@ class Folder(Standing):
 def own(machine: Machine) -> AccountCert:
     device = node_of(machine).device
     assert device is not None
-    return opened_account(device.account_certificate)
+    return recall_account(device.account_certificate)
 
 
 async def rekey(office: Office, bob: Machine, *revoked: int) -> None:
@@ -102,7 +101,7 @@ def test_nothing_is_lost_or_doubled_and_each_machine_follows_when_it_runs() -> N
             machine.host.start()
             await node_of(machine).ready()
         assert bob.account is not None
-        assert opened_account(bob.account.certificate).generation == 0
+        assert recall_account(bob.account.certificate).generation == 0
         assert own(bob).generation == 1, "as its device's certificate, which was written"
         await post.send(bob, alice, ALICE)
         for machine in (bob, other):
@@ -110,7 +109,7 @@ def test_nothing_is_lost_or_doubled_and_each_machine_follows_when_it_runs() -> N
         proven = await keys_in_ring(node_of(other), years.standings[other.name])
         assert [c.generation for c in proven] == [0, 1], "no alarm before it has followed"
         await office.world.run_for(90)
-        assert opened_account(bob.account.certificate).generation == 1
+        assert recall_account(bob.account.certificate).generation == 1
         assert own(other).generation == 1
         await post.send(other, alice, ALICE)
         await post.send(alice, bob, BOB)

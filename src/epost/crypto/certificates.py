@@ -228,6 +228,21 @@ def account_key_hash(account_key: bytes) -> bytes:
     return digest("cert/key", account_key)[:16]
 
 
+def recall_node(data: bytes) -> NodeCert:
+    """Read a node's certificate that was verified when it came here, or was signed here."""
+    return NODE_CERT.decode(parse(data, Kind.NODE).body)
+
+
+def recall_account(data: bytes) -> AccountCert:
+    """Read an account's certificate, as `recall_node`."""
+    return ACCOUNT_CERT.decode(parse(data, Kind.ACCOUNT).body)
+
+
+def recall_device(data: bytes) -> DeviceCert:
+    """Read a device's certificate, as `recall_node`."""
+    return DEVICE_CERT.decode(parse(data, Kind.DEVICE).body)
+
+
 def open_device_certificate(data: bytes, account: AccountCert) -> DeviceCert:
     """Verify that this account's current key certified the device."""
     device = open_signed(data, Kind.DEVICE, account.account_key, DEVICE_CERT)

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Annotated
 
 import msgspec
+from msgspec.structs import replace
 
 from epost.crypto.certificates import V1, AccountCert, account_id_of
 from epost.crypto.signed import is_signed_as, open_signed, parse, sign
@@ -40,6 +41,24 @@ class Rekeying(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     def leads_to(self, account: AccountCert) -> bool:
         """Are these the keys of a certificate?"""
         return self == _rekeying_of(account, self.former_key)
+
+    def follows_on(self, present: AccountCert) -> bool:
+        """Is this said of the keys in a certificate, and of those next after them?"""
+        next_generation = present.generation + 1
+        said = self.ring, self.account_id, self.former_key, self.generation
+        return said == (present.ring, present.account_id, present.account_key, next_generation)
+
+    def applied_to(self, account: AccountCert, proof: bytes) -> AccountCert:
+        """Return a certificate with these keys, and this statement's signature, in place of its."""
+        return replace(
+            account,
+            account_id=self.account_id,
+            generation=self.generation,
+            account_key=self.account_key,
+            recovery_key=self.recovery_key,
+            recovery_sealing_hash=self.recovery_sealing_hash,
+            rekey_proof=proof,
+        )
 
 
 REKEYING: Format[Rekeying] = Format(Rekeying, size_max=STATEMENT_BYTES_MAX)

@@ -18,11 +18,10 @@ from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry
 
-from epost.crypto.certificates import NODE_CERT, OrganisationTrust
+from epost.crypto.certificates import OrganisationTrust, recall_node
 from epost.crypto.hashing import derive
 from epost.crypto.sealing import HpkeSealing
-from epost.crypto.signed import parse
-from epost.crypto.signing import Kind, SigningKey
+from epost.crypto.signing import SigningKey
 from epost.daemon.account.certified_alarm import alarm_advice, make_watch
 from epost.daemon.account.door import AccountDoor
 from epost.daemon.account.own_keys import keys_advice, tell_of_other_keys
@@ -167,7 +166,7 @@ class Daemon:
             membership = folder.read_membership()
             folder.forget_enrolment()  # if the machine died before the enrolment itself could
         self._membership = membership
-        certificate = NODE_CERT.decode(parse(self._membership.node, Kind.NODE).body)
+        certificate = recall_node(self._membership.node)
         self._me = NodeHandle(certificate.ring, certificate.node_id, advertised(config))
         self._node_seed = folder.read_node_seed()
         self.metrics_port = 0

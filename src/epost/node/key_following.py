@@ -6,9 +6,7 @@ keys must descend through the one it has, and finds itself certified there.
 
 from __future__ import annotations
 
-from epost.crypto.certificates import DEVICE_CERT, AccountCert
-from epost.crypto.signed import parse
-from epost.crypto.signing import Kind
+from epost.crypto.certificates import AccountCert, recall_account, recall_device
 from epost.foundation.errors import (
     AuthenticityError,
     NotFoundError,
@@ -19,7 +17,7 @@ from epost.foundation.errors import (
 )
 from epost.foundation.ports import Observer
 from epost.node.assembly import Node
-from epost.node.key_note import noted, opened_account
+from epost.node.key_note import noted
 from epost.node.observed import AccountRekeyed, KeysNotFollowed
 from epost.post.accounts.contacts import Contact
 from epost.post.accounts.devices import Device
@@ -46,7 +44,7 @@ class KeyFollowing:
         device = self._node.device
         if device is None:
             return False
-        own = opened_account(device.account_certificate)
+        own = recall_account(device.account_certificate)
         return own.generation < self._generation or self._node.issuers.is_key_succeeded(own)
 
     async def follow(self) -> None:
@@ -55,7 +53,7 @@ class KeyFollowing:
         if device is None or post is None or not self.is_awaited:
             return
         await self._node.ready()
-        own = opened_account(device.account_certificate)
+        own = recall_account(device.account_certificate)
         try:
             found = await post.services.accounts.resolve(own.name, fresh=True)
             if found.account.generation <= own.generation:
@@ -86,7 +84,7 @@ def _own_certificate(found: Contact, own: AccountCert, device: Device) -> bytes:
     """
     found.require_later_than(own)
     for certificate in found.identity.devices:
-        opened = DEVICE_CERT.decode(parse(certificate, Kind.DEVICE).body)
+        opened = recall_device(certificate)
         if opened.device_key == device.signing.public and not found.revocation(opened.device_key):
             return certificate
     raise UntrustedCertificate("this machine is not one of the account any more")

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from epost.crypto.certificates import ACCOUNT_CERT, DEVICE_CERT, AccountCert
-from epost.crypto.signed import parse
-from epost.crypto.signing import Kind
+from epost.crypto.certificates import (
+    recall_account,
+    recall_device,
+)
 from epost.foundation.ports import PutNote
 
 NOTES = "node.account"
@@ -27,11 +28,6 @@ class Notes(Protocol):
         ...
 
 
-def opened_account(certificate: bytes) -> AccountCert:
-    """Read a certificate of one's own: it was verified when it was installed."""
-    return ACCOUNT_CERT.decode(parse(certificate, Kind.ACCOUNT).body)
-
-
 def noted(certificate: bytes) -> PutNote:
     """Return the note of the certificate under which the device is about to sign."""
     return PutNote(NOTES, _NEWEST, certificate)
@@ -39,7 +35,7 @@ def noted(certificate: bytes) -> PutNote:
 
 def certificate_with(device_certificate: bytes, account_certificate: bytes, vault: Notes) -> bytes:
     """Return the account's certificate that the device's belongs to: this one, or the noted one."""
-    device = DEVICE_CERT.decode(parse(device_certificate, Kind.DEVICE).body)
-    if device.generation == opened_account(account_certificate).generation:
+    device = recall_device(device_certificate)
+    if device.generation == recall_account(account_certificate).generation:
         return account_certificate
     return dict(vault.notes(NOTES)).get(_NEWEST, account_certificate)

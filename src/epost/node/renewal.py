@@ -18,9 +18,14 @@ from typing import Protocol
 
 import msgspec
 
-from epost.crypto.certificates import ACCOUNT_CERT, NODE_CERT, AccountCert, NodeCert, Power
-from epost.crypto.signed import parse
-from epost.crypto.signing import Kind, SigningKey
+from epost.crypto.certificates import (
+    AccountCert,
+    NodeCert,
+    Power,
+    recall_account,
+    recall_node,
+)
+from epost.crypto.signing import SigningKey
 from epost.foundation.errors import (
     AuthenticityError,
     ConfigError,
@@ -37,7 +42,6 @@ from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
 from epost.node.issuing_daemons import AskingConfig, ask_issuing_daemons
 from epost.node.key_following import KeyFollowing
-from epost.node.key_note import opened_account
 from epost.node.observed import AccountRenamed, CertificatesRenewed, RenewalFailed
 from epost.past.blocks import certificate_handle
 from epost.rings.renewal import (
@@ -177,9 +181,9 @@ class Renewal:
         return self._certificates()[0].quota_class
 
     def _certificates(self) -> tuple[NodeCert, AccountCert | None]:
-        node = NODE_CERT.decode(parse(self._standing.node_certificate, Kind.NODE).body)
+        node = recall_node(self._standing.node_certificate)
         data = self._standing.account_certificate
-        account = ACCOUNT_CERT.decode(parse(data, Kind.ACCOUNT).body) if data else None
+        account = recall_account(data) if data else None
         return node, account
 
     def _is_due(self) -> bool:
@@ -237,7 +241,7 @@ class Renewal:
             return
         # Also if the machine died before this was written.
         data = device.account_certificate
-        self._install(self._with_account(opened_account(data), data))
+        self._install(self._with_account(recall_account(data), data))
 
     def _awaited_name(self) -> str | None:
         """Return the name that the account has now, if its certificate is of a former one."""

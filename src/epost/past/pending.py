@@ -15,11 +15,11 @@ import msgspec
 
 from epost.crypto.certificates import (
     CERTIFICATE_SIZE_MAX,
-    DEVICE_CERT,
     V1,
     AccountCert,
     DeviceCert,
     open_device_certificate,
+    recall_device,
 )
 from epost.crypto.hashing import digest
 from epost.crypto.signed import open_signed, parse, sign
@@ -187,4 +187,4 @@ def claimed_receipt(data: bytes) -> Receipt:
 
 def claimed_device(data: bytes) -> DeviceCert:
     """Return the device of a receipt block that was verified already."""
-    return DEVICE_CERT.decode(parse(RECEIPT_BLOCK.decode(data).device, Kind.DEVICE).body)
+    return recall_device(RECEIPT_BLOCK.decode(data).device)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from epost.crypto.certificates import NODE_CERT, NodeRole
-from epost.crypto.signed import parse
-from epost.crypto.signing import Kind, SigningKey
+from epost.crypto.certificates import NodeRole, recall_node
+from epost.crypto.signing import SigningKey
 from epost.foundation.effects import Outbox
 from epost.foundation.ids import Handle, NodeHandle
 from epost.foundation.ports import Clock, Observer, Vault
@@ -46,7 +45,7 @@ class Surroundings:
 
     def is_storage_node(self) -> bool:
         """Does the own certificate say that this node keeps blocks of others?"""
-        node = NODE_CERT.decode(parse(self.node_certificate, Kind.NODE).body)
+        node = recall_node(self.node_certificate)
         return bool(node.roles & NodeRole.STORAGE)
 
     @property

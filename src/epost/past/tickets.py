@@ -21,6 +21,7 @@ from epost.crypto.certificates import (
     V1,
     NodeCert,
     OrganisationTrust,
+    recall_node,
 )
 from epost.crypto.signed import open_signed, parse, sign
 from epost.crypto.signing import Kind, SigningKey
@@ -176,4 +177,4 @@ def recall_inserter(voucher: bytes) -> NodeCert:
 
 @lru_cache(maxsize=CERTIFICATES_REMEMBERED)
 def _recall_node(certificate: bytes) -> NodeCert:
-    return NODE_CERT.decode(parse(certificate, Kind.NODE).body)
+    return recall_node(certificate)

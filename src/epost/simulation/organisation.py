@@ -258,15 +258,8 @@ class SimulatedOrganisation:
         """
         following = open_rekeying(statement)
         present = next(a for a in self._accounts.values() if a.account_key == following.former_key)
-        account = msgspec.structs.replace(
-            present,
-            generation=following.generation,
-            account_key=following.account_key,
-            recovery_key=following.recovery_key,
-            recovery_sealing_hash=following.recovery_sealing_hash,
-            rekey_proof=proof_of(statement),
-            version=present.version + 1,
-        )
+        account = following.applied_to(present, proof_of(statement))
+        account = msgspec.structs.replace(account, version=present.version + 1)
         self._change(present, account)
         key_hash = account_key_hash(present.account_key)
         self._succeeded.append(Revocation(key_hash, Reason.SUCCEEDED, self._clock.wall_ms()))

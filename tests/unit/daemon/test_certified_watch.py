@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from epost.crypto.certificates import AccountCert
+from epost.crypto.certificates import AccountCert, recall_account
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import open_key_block
 from epost.daemon.authority.authority import Authority
@@ -26,7 +26,7 @@ def certify_a_second_key(org: Organisation, name: str) -> None:
     with Authority.open(org.authority_dir, system_world()) as authority:
         account = authority._register.account(name)
         assert account is not None
-        present: AccountCert = authority._certifier.opened_account(account.certificate)
+        present: AccountCert = recall_account(account.certificate)
         with authority._register.transaction():
             authority._certifier._log_statement(present.name.encode(), b"k" * 32)
             authority._word.publish()

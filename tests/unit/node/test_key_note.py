@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from epost.crypto.certificates import DEVICE_CERT, certify
+from epost.crypto.certificates import DEVICE_CERT, certify, recall_account
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.foundation.ports import PutNote
-from epost.node.key_note import NOTES, certificate_with, noted, opened_account
+from epost.node.key_note import NOTES, certificate_with, noted
 from tests.support.organisation import Organisation
 
 
@@ -40,4 +40,4 @@ def test_the_certificate_of_the_account_is_the_one_that_the_device_s_belongs_to(
     assert certificate_with(device(1), now, note) == LATER, "it died before the account's was"
     assert certificate_with(device(1), LATER, note) == LATER
     assert certificate_with(device(1), now, nothing) == now, "nothing better is known"
-    assert opened_account(LATER).generation == 1
+    assert recall_account(LATER).generation == 1

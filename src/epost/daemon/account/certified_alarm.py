@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from email.utils import format_datetime
 
-from epost.apps.mail.mailbox import INBOX, NewMail
 from epost.apps.mail.service import MailService
-from epost.crypto.certificates import NODE_CERT, AccountCert
-from epost.crypto.signed import parse
-from epost.crypto.signing import Kind
+from epost.crypto.certificates import AccountCert, recall_account, recall_node
+from epost.daemon.account.own_inbox import put_in_inbox
 from epost.foundation.errors import (
     AuthenticityError,
     NotFoundError,
@@ -22,7 +18,6 @@ from epost.foundation.errors import (
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
 from epost.node.certified_watch import Alarm, Certified, CertifiedWatch
-from epost.node.key_note import opened_account
 from epost.node.renewal import Standing
 
 LOOKED_UP = 3
@@ -33,10 +28,10 @@ LOOK_PAUSE_SECONDS = 10.0
 
 def own_certificates(standing: Standing) -> Sequence[Certified]:
     """Return what the authority has certified for this machine and its user."""
-    node = NODE_CERT.decode(parse(standing.node_certificate, Kind.NODE).body)
+    node = recall_node(standing.node_certificate)
     own = [Certified(node.node_id, node.node_key, node.issuer, node.log_sequence)]
     if standing.account_certificate:
-        account = opened_account(standing.account_certificate)
+        account = recall_account(standing.account_certificate)
         own += _under_all_names(account, account.account_key, account.generation)
     return own
 
@@ -56,7 +51,7 @@ async def keys_in_ring(node: Node, standing: Standing) -> Sequence[Certified]:
     """
     if node.post is None:
         return ()
-    own = opened_account(standing.account_certificate)
+    own = recall_account(standing.account_certificate)
     for _ in range(LOOKED_UP):
         try:
             found = await node.post.services.accounts.resolve(own.name, fresh=True)
@@ -106,14 +101,3 @@ async def tell_in_inbox(mail: MailService, name: str, alarm: Alarm, clock: Clock
     (advice,) = alarm_advice([alarm])
     text = f"This machine found:\r\n\r\n{advice}\r\n"
     await put_in_inbox(mail, name, "Alarm: the log of certificates", text, clock)
-
-
-async def put_in_inbox(mail: MailService, name: str, subject: str, text: str, clock: Clock) -> None:
-    """Put a mail of this machine's own into its user's inbox."""
-    date = format_datetime(datetime.fromtimestamp(clock.wall_ms() / 1000, UTC))
-    head = (
-        f"From: {name}\r\nTo: {name}\r\nDate: {date}\r\n"
-        f"Subject: {subject}\r\nAuto-Submitted: auto-generated\r\n\r\n"
-    )
-    inbox = await mail.mailbox.open(INBOX)
-    await inbox.append([NewMail((head + text).encode())])

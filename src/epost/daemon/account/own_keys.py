@@ -5,7 +5,7 @@ If it was not she, somebody has her words and was quicker: that is the moment to
 
 from __future__ import annotations
 
-from epost.daemon.account.certified_alarm import put_in_inbox
+from epost.daemon.account.own_inbox import put_in_inbox
 from epost.foundation.ports import Clock
 from epost.node.assembly import Node
 from epost.node.renewal import Validity

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from epost.apps.mail.service import MailService
-from epost.crypto.certificates import ACCOUNT_CERT, AccountCert
-from epost.crypto.signed import parse
-from epost.crypto.signing import Kind
+from epost.crypto.certificates import AccountCert, recall_account
 from epost.daemon.mail_programs.passwords import PasswordFile
 from epost.foundation.errors import NotPermitted
 from epost.node.assembly import Node
@@ -17,7 +15,7 @@ def own_account(node: Node) -> AccountCert | None:
     """Return the account of a machine as certified, ended or not; None if it only stores."""
     if node.device is None:
         return None
-    return ACCOUNT_CERT.decode(parse(node.device.account_certificate, Kind.ACCOUNT).body)
+    return recall_account(node.device.account_certificate)
 
 
 class OwnName:

@@ -6,9 +6,7 @@ import msgspec
 
 from epost.crypto import x509
 from epost.crypto.certificates import (
-    ACCOUNT_CERT,
     DAY_MS,
-    NODE_CERT,
     AccountCert,
     NodeCert,
     NodeRole,
@@ -16,9 +14,9 @@ from epost.crypto.certificates import (
     account_id_of,
     certificate_hash,
     certify,
+    recall_account,
 )
-from epost.crypto.signed import parse
-from epost.crypto.signing import Kind, SigningKey
+from epost.crypto.signing import SigningKey
 from epost.daemon.authority.certified_log import CertifiedLog
 from epost.daemon.authority.founding import FIRST_ISSUER, Organisation
 from epost.daemon.authority.keys import IssuerKeys
@@ -82,7 +80,7 @@ class Certifier:
             aliases=(),
             flags=0,
             # The ring keeps the certificate block of whoever had the name before.
-            version=self._version_after(self.opened_account(former.certificate)) if former else 1,
+            version=self._version_after(recall_account(former.certificate)) if former else 1,
             rekey_proof=b"",
             log_sequence=self._log_statement(request.name.encode(), request.account_key),
             not_before=now,
@@ -111,8 +109,8 @@ class Certifier:
 
     def hand_over(self, account: AccountRow, heir: AccountRow, now: int) -> bytes:
         """Certify the heir's keys for an account's name, as its newest certificate; return it."""
-        former = self.opened_account(account.certificate)
-        present = self.opened_account(heir.certificate)
+        former = recall_account(account.certificate)
+        present = recall_account(heir.certificate)
         version = self._version_after(former) - 1  # renewing adds the last
         return self.renew_account(
             msgspec.structs.replace(present, name=former.name, aliases=(), version=version), now
@@ -137,7 +135,7 @@ class Certifier:
         """Keep this as the account's newest certificate."""
         held = self._register.account(present.name)
         assert held is not None, "only what is in the register is renewed"
-        former = self.opened_account(held.certificate)
+        former = recall_account(held.certificate)
         self._register.supersede(certificate_hash(held.certificate), present.name, former.not_after)
         self._register.renew_account(present.name, data)
 
@@ -197,16 +195,6 @@ class Certifier:
         data = certify(self._issuer, renewed)
         self._register.renew_node(present.node_id, data, renewed.not_after)
         return data
-
-    @staticmethod
-    def opened_node(certificate: bytes) -> NodeCert:
-        """Read a certificate from the register: it was signed here."""
-        return NODE_CERT.decode(parse(certificate, Kind.NODE).body)
-
-    @staticmethod
-    def opened_account(certificate: bytes) -> AccountCert:
-        """Read a certificate from the register: it was signed here."""
-        return ACCOUNT_CERT.decode(parse(certificate, Kind.ACCOUNT).body)
 
     def verified_account(self, data: bytes) -> AccountCert:
         """Verify what somebody shows; raises AuthenticityError, PeerError."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from epost.crypto.certificates import DAY_MS, certificate_hash
+from epost.crypto.certificates import DAY_MS, certificate_hash, recall_account
 from epost.crypto.names import canonical
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.register import AccountRow, NodeRow, Register, Standing, State
@@ -86,7 +86,7 @@ class Members:
         nodes: list[NodeRow],
         seen: dict[bytes, int],
     ) -> Member:
-        certificate = self._certifier.opened_account(account.certificate)
+        certificate = recall_account(account.certificate)
         machines = [
             Machine(n.node_id.hex(), n.issued_at, n.not_after, seen.get(n.node_id), n.revoked_at)
             for n in sorted(nodes, key=lambda n: n.issued_at)
@@ -232,7 +232,7 @@ class Members:
         self._register.put_standing(Standing(account.name, State.REMOVED, now, None))
 
     def _supersede(self, account: AccountRow) -> None:
-        present = self._certifier.opened_account(account.certificate)
+        present = recall_account(account.certificate)
         self._register.supersede(
             certificate_hash(account.certificate), account.name, present.not_after
         )
@@ -256,7 +256,7 @@ class Members:
         account = self._register.account(shown.name)
         if account is None or not self._is_gone(shown.name):
             return
-        present = self._certifier.opened_account(account.certificate)
+        present = recall_account(account.certificate)
         is_of_heir = self._register.standings()[shown.name].state is State.TRANSFERRED
         if data == account.certificate or (is_of_heir and shown.account_id == present.account_id):
             return

@@ -6,9 +6,7 @@ comes counts, and none of a former key. Every name of the account is certified a
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
-from epost.crypto.certificates import AccountCert, account_key_hash
+from epost.crypto.certificates import account_key_hash, recall_account
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.register import AccountRow, Register, State
 from epost.daemon.authority.renewing import Renewals
@@ -55,12 +53,16 @@ class KeyChanges:
         account = self._register.account_of_member(node.member_tag)
         if account is None:
             raise NotPermitted("this machine has no user")
-        present = self._certifier.opened_account(account.certificate)
+        present = recall_account(account.certificate)
         if asked.rekeying.leads_to(present) and asked.proof == present.rekey_proof:
             return account.certificate  # the answer was lost
-        following = _following(present, asked)
+        if not asked.rekeying.follows_on(present):
+            raise NotPermitted(
+                "these are not the 24 words that are in force: the account has other keys, or "
+                "never had those"
+            )
         for row in self._names_of(account):
-            self._certify(row, following, now)
+            self._certify(row, asked, now)
         until = now + max(DEPUTYS_MS, present.not_after - now)
         self._register.succeed_key(account_key_hash(present.account_key), now, until)
         self._certifier.quotas.count_change()
@@ -77,39 +79,9 @@ class KeyChanges:
         rows = [self._register.account(name) for name in names]
         return [row for row in rows if row is not None]
 
-    def _certify(self, row: AccountRow, following: AccountCert, now: int) -> None:
+    def _certify(self, row: AccountRow, asked: AskedToRekey, now: int) -> None:
         """Certify the following keys for a name, whose aliases and flags stay."""
-        before = self._certifier.opened_account(row.certificate)
-        wanted = replace(
-            before,
-            account_id=following.account_id,
-            generation=following.generation,
-            account_key=following.account_key,
-            recovery_key=following.recovery_key,
-            recovery_sealing_hash=following.recovery_sealing_hash,
-            rekey_proof=following.rekey_proof,
-        )
+        before = recall_account(row.certificate)
+        wanted = asked.rekeying.applied_to(before, asked.proof)
         data = self._certifier.certify_name(wanted, before, now)
         self._certifier.replace_account(wanted, data)
-
-
-def _following(present: AccountCert, asked: AskedToRekey) -> AccountCert:
-    """Return the account with the keys that are asked for.
-
-    Raises NotPermitted unless the present ones handed it over to them.
-    """
-    rekeying = asked.rekeying
-    following = replace(
-        present,
-        generation=present.generation + 1,
-        account_key=rekeying.account_key,
-        recovery_key=rekeying.recovery_key,
-        recovery_sealing_hash=rekeying.recovery_sealing_hash,
-        rekey_proof=asked.proof,
-    )
-    if rekeying.former_key != present.account_key or not rekeying.leads_to(following):
-        raise NotPermitted(
-            "these are not the 24 words that are in force: the account has other keys, or never "
-            "had those"
-        )
-    return following

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from epost.crypto.certificates import ALIASES_MAX, DAY_MS, AccountCert, AccountFlag
+from epost.crypto.certificates import ALIASES_MAX, DAY_MS, AccountCert, AccountFlag, recall_account
 from epost.crypto.names import canonical
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.members import Members
@@ -121,7 +121,7 @@ class Renaming:
 
     def _certify(self, name: str, account: AccountRow, former: Sequence[str], now: int) -> None:
         """Certify the keys of `account` for a name, and for the names that its member had."""
-        present = self._certifier.opened_account(account.certificate)
+        present = recall_account(account.certificate)
         flags = present.flags & ~AccountFlag.FORMER_NAME
         self._put(replace(present, name=name, aliases=tuple(former), flags=flags), now)
         flags |= AccountFlag.FORMER_NAME
@@ -130,7 +130,7 @@ class Renaming:
             self._put(replace(present, name=old, aliases=others, flags=flags), now)
 
     def _put(self, wanted: AccountCert, now: int) -> None:
-        before = self._certifier.opened_account(self._row(wanted.name).certificate)
+        before = recall_account(self._row(wanted.name).certificate)
         data = self._certifier.certify_name(wanted, before, now)
         self._certifier.replace_account(wanted, data)
 

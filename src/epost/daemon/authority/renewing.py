@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from epost.crypto.certificates import DAY_MS, AccountCert, NodeCert, OrganisationTrust
+from epost.crypto.certificates import (
+    DAY_MS,
+    AccountCert,
+    NodeCert,
+    OrganisationTrust,
+    recall_account,
+    recall_node,
+)
 from epost.crypto.rekeying import follows
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.founding import Organisation
@@ -83,7 +90,7 @@ class Renewals:
             state = standing.state if standing else State.MEMBER
             if state is State.REMOVED or (state is State.MEMBER and must_run_node):
                 continue
-            present = self._certifier.opened_account(account.certificate)
+            present = recall_account(account.certificate)
             due = account_due_ms(present)
             if now >= due + (present.not_after - due) // ABSENT_PART:
                 self._certifier.renew_account(present, now)
@@ -93,7 +100,7 @@ class Renewals:
         known, self._opened = self._opened, {}
         for account in self._register.accounts():
             data = account.certificate
-            self._opened[data] = known.get(data) or self._certifier.opened_account(data)
+            self._opened[data] = known.get(data) or recall_account(data)
         return [
             data
             for data, certificate in self._opened.items()
@@ -117,7 +124,7 @@ class Renewals:
         held = self._register.account(shown.name)
         if held is None:
             return
-        present = self._certifier.opened_account(held.certificate)
+        present = recall_account(held.certificate)
         is_hers = present.account_key == shown.account_key or follows(shown, present)
         if is_hers and shown.version >= present.version and data != held.certificate:
             self._certifier.replace_account(present, data)
@@ -135,7 +142,7 @@ class Renewals:
         if not former:
             return account
         shown = asked.whole.account if asked.whole is not None else b""
-        known = self._certifier.opened_account(shown).name if shown else former[0]
+        known = recall_account(shown).name if shown else former[0]
         return self._register.account(known) if known in former else account
 
     def require_in_force(self, asking: NodeCert) -> NodeRow:
@@ -148,14 +155,14 @@ class Renewals:
         return node
 
     def _renewed_node(self, node: NodeRow, now: int) -> bytes:
-        present = self._certifier.opened_node(node.certificate)
+        present = recall_node(node.certificate)
         is_in_class = present.quota_class == self._certifier.quotas.class_of(node.member_tag)
         if is_in_class and now + CLOCKS_APART_MS < node_due_ms(present):
             return node.certificate
         return self._certifier.renew_node(present, now)
 
     def _renewed_account(self, account: AccountRow, now: int) -> bytes:
-        present = self._certifier.opened_account(account.certificate)
+        present = recall_account(account.certificate)
         if now + CLOCKS_APART_MS < account_due_ms(present):
             return account.certificate
         return self._certifier.renew_account(present, now)

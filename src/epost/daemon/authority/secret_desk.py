@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from epost.crypto.certificates import recall_account
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.register import Register, State
 from epost.daemon.authority.word import Word
@@ -68,5 +69,5 @@ class SecretDesk:
         standing = self._register.standing(account.name)
         if standing is not None and standing.state in {State.REMOVED, State.TRANSFERRED}:
             return "this account was removed from the organisation"
-        asking.require_device_of(self._certifier.opened_account(account.certificate))
+        asking.require_device_of(recall_account(account.certificate))
         return None

@@ -6,10 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from epost.crypto.certificates import ACCOUNT_CERT
+from epost.crypto.certificates import recall_account
 from epost.crypto.sealing import HpkeSealing
-from epost.crypto.signed import parse
-from epost.crypto.signing import Kind
 from epost.daemon.authority.authority import PUBLIC_FILE
 from epost.daemon.backup.contents import Moved, collect, put_back
 from epost.daemon.backup.file import BackupFile, Lock, open_backup, write_backup
@@ -68,6 +66,6 @@ def _user_of(folder: NodeFolder) -> tuple[str, Lock | None]:
     data = folder.read_membership().account
     if not data:
         return STORES, None
-    name = ACCOUNT_CERT.decode(parse(data, Kind.ACCOUNT).body).name
+    name = recall_account(data).name
     secrets = folder.read_device_secrets(passphrase_for(folder))
     return name, Lock.words_of(name, secrets.recovery_sealing_key)

@@ -12,14 +12,13 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from epost.crypto.certificates import (
-    ACCOUNT_CERT,
     AccountCert,
     DeviceCert,
     open_device_certificate,
+    recall_account,
 )
 from epost.crypto.names import canonical, certificate_digest
 from epost.crypto.rekeying import descent
-from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import key_block_handle, open_key_block
 from epost.foundation.errors import (
@@ -262,7 +261,7 @@ class Accounts:
 
     def _where_gone(self, name: str, certificate: bytes) -> str:
         """Say what has become of a name; `certificate` was verified, and is revoked."""
-        account = ACCOUNT_CERT.decode(parse(certificate, Kind.ACCOUNT).body)
+        account = recall_account(certificate)
         if account.present_name != account.name:
             return f"{name} is a former name; write to {account.present_name}"
         return f"{name} has left {self._directory.domain}"

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from epost.crypto.certificates import DEVICE_CERT, DeviceCert
-from epost.crypto.signed import parse
+from epost.crypto.certificates import DeviceCert, recall_device
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import KeyBlock, make_key_block
 from epost.foundation.codec import encode
@@ -71,6 +70,28 @@ class AccountFound:
     version_min: int = 1
     """Of the next identity block, as in `make_key_block`."""
 
+    def parted(
+        self, revoked: Collection[int]
+    ) -> tuple[Sequence[ListedDevice], Sequence[ListedDevice]]:
+        """Return the devices of these numbers, and the others; RefusedError for one of none."""
+        leaving = [device for device in self.devices if device.certificate.number in revoked]
+        if len(leaving) < len(set(revoked)):
+            raise RefusedError("the account has no such device, or has revoked it already")
+        return leaving, [device for device in self.devices if device not in leaving]
+
+    def revoked_with(
+        self, leaving: Sequence[ListedDevice], now_ms: int
+    ) -> tuple[RevokedDevice, ...]:
+        """Return all devices that are revoked once these are; raises LimitExceeded."""
+        revoked = (*self.identity.revoked, *(device.revoked(now_ms) for device in leaving))
+        if len(revoked) > REVOKED_MAX:
+            raise LimitExceeded(f"an account can lose {REVOKED_MAX} devices; this one has")
+        return revoked
+
+    def next_data_keys(self, entropy: Entropy) -> tuple[EpochSecret, ...]:
+        """Return the data keys with one more, which nobody has had."""
+        return (*self.data_keys, EpochSecret(self.data_keys[-1].epoch + 1, entropy.token(32)))
+
 
 @dataclass(frozen=True)
 class Change:
@@ -101,17 +122,14 @@ def change_devices(
     Raises LimitExceeded; RefusedError if a number is none of a listed device, or one that stays
     cannot be given the new data key since it has not published its block.
     """
-    leaving = [device for device in found.devices if device.certificate.number in revoked]
-    staying = [device for device in found.devices if device.certificate.number not in revoked]
-    if len(leaving) < len(set(revoked)):
-        raise RefusedError("the account has no such device, or has revoked it already")
+    leaving, staying = found.parted(revoked)
     certificate = b""
     if admitted is not None:
         certificate = certify_device(keys, _free_number(found), admitted, now_ms)
     newcomer = () if admitted is None else (admitted.sealing_key,)
     data_keys = found.data_keys
     if leaving:
-        data_keys = (*data_keys, EpochSecret(data_keys[-1].epoch + 1, entropy.token(32)))
+        data_keys = found.next_data_keys(entropy)
         recovery = found.identity.recovery_sealing_key
         readers = (*newcomer, *(device.require_sealing_key() for device in staying), recovery)
         keyring = make_keyring(keys.account_id, data_keys, readers, sealing)
@@ -119,7 +137,8 @@ def change_devices(
         keyring = found.keyring
         for reader in newcomer:
             keyring = with_reader(keyring, keys.account_id, data_keys[-1].secret, reader, sealing)
-    identity = _next_identity(found.identity, leaving, certificate, keyring, now_ms)
+    gone = found.revoked_with(leaving, now_ms)
+    identity = _next_identity(found.identity, gone, certificate, keyring)
     block = make_key_block(
         keys.account,
         Kind.IDENTITY,
@@ -143,20 +162,16 @@ def _free_number(found: AccountFound) -> int:
 
 def _next_identity(
     known: Identity,
-    leaving: Sequence[ListedDevice],
+    revoked: tuple[RevokedDevice, ...],
     certificate: bytes,
     keyring: bytes,
-    now_ms: int,
 ) -> Identity:
-    revoked = (*known.revoked, *(device.revoked(now_ms) for device in leaving))
     gone = {device.device_key for device in revoked}
     listed = [c for c in known.devices if _device_key(c) not in gone]
     if certificate:
         listed.append(certificate)
     if len(listed) > DEVICES_MAX:
         raise LimitExceeded(f"an account has at most {DEVICES_MAX} devices: revoke one first")
-    if len(revoked) > REVOKED_MAX:
-        raise LimitExceeded(f"an account can lose {REVOKED_MAX} devices; this one has")
     return msgspec.structs.replace(
         known,
         devices=tuple(listed),
@@ -166,4 +181,4 @@ def _next_identity(
 
 
 def _device_key(certificate: bytes) -> bytes:
-    return DEVICE_CERT.decode(parse(certificate, Kind.DEVICE).body).device_key
+    return recall_device(certificate).device_key

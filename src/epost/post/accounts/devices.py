@@ -14,16 +14,15 @@ import msgspec
 
 from epost.crypto.certificates import (
     CERTIFICATE_SIZE_MAX,
-    DEVICE_CERT,
     V1,
     AccountCert,
     DeviceCert,
     account_id_of,
+    recall_device,
 )
 from epost.crypto.hashing import derive, u32
 from epost.crypto.sealing import key_id
-from epost.crypto.signed import parse
-from epost.crypto.signing import Kind, SigningKey
+from epost.crypto.signing import SigningKey
 from epost.foundation.codec import Format
 from epost.foundation.ids import U8, U63, AccountId, Bytes16, Bytes32
 from epost.foundation.ports import Sealing
@@ -164,9 +163,7 @@ class Device:
     def use(self, secrets: DeviceSecrets) -> None:
         """Go on with secrets that are durable already."""
         self._secrets = secrets
-        self.certificate: DeviceCert = DEVICE_CERT.decode(
-            parse(secrets.certificate, Kind.DEVICE).body
-        )
+        self.certificate: DeviceCert = recall_device(secrets.certificate)
         assert self.certificate.device_key == self.signing.public, "the certificate of another key"
         known = {seed: name for name, seed in self._prekeys.items()}
         self._prekeys = {

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from epost.crypto.certificates import DEVICE_CERT, DeviceCert, certify
+from epost.crypto.certificates import DeviceCert, certify, recall_device
 from epost.crypto.hashing import derive
-from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
 from epost.crypto.versioned import KeyBlock, make_key_block
 from epost.foundation.codec import encode
@@ -171,7 +170,7 @@ def secrets_of(
     now_ms: int,
 ) -> DeviceSecrets:
     """Return the secrets of a device that was drawn, once it is certified."""
-    certified = DEVICE_CERT.decode(parse(certificate, Kind.DEVICE).body)
+    certified = recall_device(certificate)
     return DeviceSecrets(
         format=1,
         account_id=certified.account_id,

@@ -11,8 +11,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from epost.crypto.certificates import DEVICE_CERT, DeviceCert
-from epost.crypto.signed import parse
+from epost.crypto.certificates import DeviceCert, recall_device
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import KeyBlock, key_block_handle, open_key_block
 from epost.foundation.errors import (
@@ -129,7 +128,7 @@ async def find_account(
         seed=keys.recovery_sealing_seed,
         sealing=sealing,
     )
-    certificates = [DEVICE_CERT.decode(parse(d, Kind.DEVICE).body) for d in identity.devices]
+    certificates = [recall_device(d) for d in identity.devices]
     gone = {device.device_key for device in identity.revoked}
     devices = [await _listed(c, blocks) for c in certificates if c.device_key not in gone]
     return AccountFound(block, identity, keyring, data_keys, tuple(devices))
@@ -272,6 +271,6 @@ class _Newcomer:
 
 def _certificate_of(found: AccountFound, device_key: bytes) -> bytes:
     for certificate in found.identity.devices:
-        if DEVICE_CERT.decode(parse(certificate, Kind.DEVICE).body).device_key == device_key:
+        if recall_device(certificate).device_key == device_key:
             return certificate
     raise AssertionError("a device that is listed has a certificate there")

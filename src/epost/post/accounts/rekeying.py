@@ -17,12 +17,11 @@ from epost.crypto.rekeying import REKEYINGS_MAX, Rekeying, sign_rekeying
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import KeyBlock, make_key_block
 from epost.foundation.codec import encode
-from epost.foundation.errors import LimitExceeded, RefusedError
+from epost.foundation.errors import LimitExceeded
 from epost.foundation.ports import Entropy, Sealing
-from epost.post.accounts.blocks import REVOKED_MAX
 from epost.post.accounts.device_changes import AccountFound, ListedDevice
 from epost.post.accounts.devices import AccountKeys
-from epost.post.accounts.keyring import EpochSecret, keyring_handle, make_keyring
+from epost.post.accounts.keyring import keyring_handle, make_keyring
 from epost.rings.enrolment import sealing_key_hash
 
 
@@ -57,18 +56,10 @@ def change_keys(
     """
     if following.generation > REKEYINGS_MAX:
         raise LimitExceeded(f"an account can have other keys {REKEYINGS_MAX} times; this one had")
-    leaving = [d for d in found.devices if d.certificate.number in revoked]
-    staying = [d for d in found.devices if d not in leaving]
-    if len(leaving) < len(set(revoked)):
-        raise RefusedError("the account has no such device, or has revoked it already")
-    gone = (*found.identity.revoked, *(device.revoked(now_ms) for device in leaving))
-    if len(gone) > REVOKED_MAX:
-        raise LimitExceeded(f"an account can lose {REVOKED_MAX} devices; this one has")
+    leaving, staying = found.parted(revoked)
+    gone = found.revoked_with(leaving, now_ms)
     recovery_key = sealing.public_key(following.recovery_sealing_seed)
-    data_keys = (
-        *found.data_keys,
-        EpochSecret(found.data_keys[-1].epoch + 1, entropy.token(32)),
-    )
+    data_keys = found.next_data_keys(entropy)
     ring = found.block.body.ring
     readers = (*(device.require_sealing_key() for device in staying), recovery_key)
     keyring = make_keyring(following.account_id, data_keys, readers, sealing)
