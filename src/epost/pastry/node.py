@@ -195,7 +195,7 @@ class PastryNode:
         except PeerError as error:
             self._observer.record(PacketRefused(self._me.id, sender.id, str(error)))
             return
-        self._join.advance(now)
+        self._advance(now)
 
     def on_request(self, caller: Caller, body: bytes, now: float) -> None:
         """Refuse: the overlay has no requests."""
@@ -228,7 +228,7 @@ class PastryNode:
                 self._notes.on_timer(now)
             case _:
                 raise AssertionError(f"no timer is called {name}")
-        self._join.advance(now)
+        self._advance(now)
 
     def on_loaded(self, purpose: object, body: bytes | None, now: float) -> None:
         """The overlay loads nothing."""
@@ -268,6 +268,11 @@ class PastryNode:
     def on_settled(self, node_id: bytes, now: float) -> None:
         """A suspicion ended."""
         self._router.on_settled(node_id, now)
+
+    def _advance(self, now: float) -> None:
+        """Go on with what may have waited for the news of this turn."""
+        self._join.advance(now)
+        self._secure.advance(now)
 
     def _on_packet(self, sender: NodeHandle, packet: Packet, now: float) -> None:
         match packet:
@@ -331,7 +336,7 @@ class PastryNode:
     def _on_ready(self, is_new: bool, now: float) -> None:
         self._notes.on_change(now)
         self._router.on_ready(now)
-        self._secure.on_ready(now)
+        self._secure.advance(now)
         if is_new:
             self._peers.upkeep.fill_constrained()
             self._secure.prove_place(now)

@@ -134,8 +134,10 @@ class SecureRouting:
         for search in self._searches.values():
             self._alarm.set_by(search.deadline, now)
 
-    def on_ready(self, now: float) -> None:
-        """This node is a member: searches that waited for that begin."""
+    def advance(self, now: float) -> None:
+        """Begin searches that waited until this node is a member, or its leaf set settled."""
+        if self._peers.standing is not Standing.READY:
+            return
         for nonce, search in list(self._searches.items()):
             if search.stage is _Stage.WAITING:
                 self._advance(nonce, search, now)
@@ -198,19 +200,34 @@ class SecureRouting:
     # The cheap way.
 
     def _begin(self, nonce: bytes, search: _Search, now: float) -> None:
+        patience = self._config.root_set_seconds
         if search.found is not None and self._peers.covers(search.key, search.size):
             # It waited for this node to be a member; nobody else would answer if that is the root.
             del self._searches[nonce]
             search.found(self._peers.leaf_set.closest(search.key, search.size, self._me))
-        elif self._peers.standing is Standing.READY:
+        elif self._peers.standing is not Standing.READY:
+            if not self._waits(search, 2 * patience, now):
+                self._finish(nonce, search, {}, now)
+        elif not self._is_root_of(search.key):
             search.stage = _Stage.PLAIN
-            search.deadline = now + self._config.root_set_seconds
+            search.deadline = now + patience
             self._ways.ask_root(search.key, FindRootSet(nonce, False), now)
             self._alarm.set_by(search.deadline, now)
-        elif search.deadline == 0.0:
-            search.deadline = now + 2 * self._config.root_set_seconds
-        else:
-            self._finish(nonce, search, {}, now)
+        elif not (self._peers.is_settling and self._waits(search, patience, now)):
+            # A question to the root would come back to us, who do not know all of the answer.
+            self._go_redundant(nonce, search, now)
+
+    def _waits(self, search: _Search, seconds: float, now: float) -> bool:
+        """Tell whether a search may still wait for a change here, `seconds` from its first look."""
+        if search.deadline == 0.0:
+            search.deadline = now + seconds
+            self._alarm.set_by(search.deadline, now)
+        return now < search.deadline
+
+    def _is_root_of(self, key: Id) -> bool:
+        leaf_set = self._peers.leaf_set
+        is_near = leaf_set.neighbourhood.contains(number(key))
+        return is_near and leaf_set.closest(key, 1, self._me)[0] is self._me
 
     def _judge(
         self,

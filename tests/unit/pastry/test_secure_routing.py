@@ -90,6 +90,25 @@ def test_what_the_own_leaf_set_covers_is_told_at_once() -> None:
     assert talk.said() == []
 
 
+def test_a_root_whose_leaf_set_settles_finds_the_roots_of_its_keys_as_soon_as_it_has() -> None:
+    ring, hosts = grown(6, seed=33)
+    newcomer = ring.start(ring.add(), [hosts[0]])
+    waited: list[float] = []
+    asked = 0
+    while not newcomer.node.is_ready:
+        ring.run(0.01)
+        for host in hosts:
+            if not host.node.covers(host.id, 3):
+                host.node.route_securely(
+                    host.id, 3, lambda _, asked_at=ring.now: waited.append(ring.now - asked_at)
+                )
+                ring.perform(host)
+                asked += 1
+    ring.run(5.0)
+    assert len(waited) == asked > 5
+    assert max(waited) < 0.5
+
+
 def test_without_credentials_nobody_far_is_proven() -> None:
     talk = member_of_ring(*NEAR)
     found: list[Sequence[NodeHandle]] = []
