@@ -6,10 +6,8 @@ from enum import Enum
 
 from epost.apps.mail.mailbox import MessageRow
 from epost.apps.mail.mime.addresses import GroupEnd, GroupStart, MailboxAddress, read_addresses
-from epost.apps.mail.mime.headers import HeaderFields, decode_words, read_fields
-from epost.servers.imap.opened_mail import chosen_fields
+from epost.apps.mail.mime.headers import decode_words, read_first_values
 from epost.servers.imap.subjects import base_subject, case_mapped
-from epost.servers.imap.syntax.fetch_items import HeaderChoice
 
 
 class SortKey(Enum):
@@ -36,21 +34,20 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Sortable:
-    """A message, and the header fields that its place depends on."""
+    """A message, and the values of the header fields that its place depends on."""
 
     row: MessageRow
-    fields: HeaderFields
+    fields: Mapping[str, str]
 
 
 _FIELDS = {
-    SortKey.CC: b"cc",
-    SortKey.DISPLAYFROM: b"from",
-    SortKey.DISPLAYTO: b"to",
-    SortKey.FROM: b"from",
-    SortKey.SUBJECT: b"subject",
-    SortKey.TO: b"to",
+    SortKey.CC: "cc",
+    SortKey.DISPLAYFROM: "from",
+    SortKey.DISPLAYTO: "to",
+    SortKey.FROM: "from",
+    SortKey.SUBJECT: "subject",
+    SortKey.TO: "to",
 }
-_NO_FIELDS = HeaderFields(())
 
 Value = int | str | tuple[int, int]
 
@@ -77,19 +74,14 @@ Place = tuple["Value | _Backwards", ...]
 """What messages are compared by; the uid at its end decides between equals."""
 
 
-def fields_needed(criteria: Iterable[Criterion]) -> frozenset[bytes]:
+def fields_needed(criteria: Iterable[Criterion]) -> frozenset[str]:
     """The header fields that the order depends on, in lower case."""
     return frozenset(_FIELDS[c.key] for c in criteria if c.key in _FIELDS)
 
 
-def sortable(row: MessageRow, header: bytes, names: frozenset[bytes]) -> Sortable:
+def sortable(row: MessageRow, header: bytes, names: frozenset[str]) -> Sortable:
     """Read as much of a header as is needed."""
-    return Sortable(row, fields_of(header, names) if names else _NO_FIELDS)
-
-
-def fields_of(header: bytes, names: frozenset[bytes]) -> HeaderFields:
-    """Read some fields of a header and skip the others."""
-    return read_fields(chosen_fields(header, HeaderChoice(names, is_excluding=False)))
+    return Sortable(row, read_first_values(header, names) if names else {})
 
 
 def place(message: Sortable, criteria: Sequence[Criterion]) -> Place:
@@ -115,7 +107,7 @@ def _first_address(name: str) -> Callable[[Sortable], str]:
     """The local part of the first address, or the name of the group it begins with."""
 
     def value(message: Sortable) -> str:
-        for item in read_addresses(message.fields.first(name) or ""):
+        for item in read_addresses(message.fields.get(name, "")):
             match item:
                 case MailboxAddress():
                     return case_mapped(item.local_part)
@@ -132,7 +124,7 @@ def _displayed(name: str) -> Callable[[Sortable], str]:
     """The name that programs show, or the address where there is none (RFC 5957 3)."""
 
     def value(message: Sortable) -> str:
-        for item in read_addresses(message.fields.first(name) or ""):
+        for item in read_addresses(message.fields.get(name, "")):
             match item:
                 case MailboxAddress():
                     address = f"{item.local_part}@{item.domain}"
@@ -147,7 +139,7 @@ def _displayed(name: str) -> Callable[[Sortable], str]:
 
 
 def _subject(message: Sortable) -> str:
-    return base_subject(decode_words(message.fields.first("subject") or "")).text
+    return base_subject(decode_words(message.fields.get("subject", ""))).text
 
 
 _VALUES: Mapping[SortKey, Callable[[Sortable], Value]] = {

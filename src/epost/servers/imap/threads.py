@@ -1,219 +1,237 @@
 """Threads of messages: ORDEREDSUBJECT and REFERENCES (RFC 5256 3).
 
-Iterative throughout: a thread may be as deep as a folder is long. What is made for every message is
-kept from the garbage collector (gc=False), which would stop the event loop for tenths of a second,
-also when the work is done on another thread.
+By columns, and iterative throughout: a folder may have a million messages, and a thread may be as
+deep as a folder is long. A message is its place among those that are threaded; greater numbers are
+dummies, which stand for messages that are not here.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 
-import msgspec
+from epost.servers.imap.threadables import Threadables
 
-from epost.servers.imap.subjects import BaseSubject
-
-
-class Threadable(msgspec.Struct, frozen=True, gc=False):
-    """What threading looks at."""
-
-    uid: int
-    sent: int  # seconds
-    subject: BaseSubject
-    message_id: str  # "" if there is none
-    references: tuple[str, ...] = ()  # oldest first
+NOBODY = -1
+"""In place of the number of the one above, or of the next one."""
+_CLOSE, _OPEN = -2, -3
+"""Brackets, among numbers that wait to be spelled."""
 
 
-class Node(msgspec.Struct, eq=False, gc=False):
-    """A message with those below it; a dummy (None) stands for one that is not here."""
+class Threads:
+    """Which message stands below which; those below one stand by the date of sending."""
 
-    message: Threadable | None
-    children: list["Node"] = []
-    parent: "Node | None" = None  # while replies are linked: no circle is left behind
-    order: tuple[int, int] = (0, 0)  # sent date and uid, of a dummy those of its first child
+    def __init__(self, messages: Threadables, above: "array[int]") -> None:
+        """`above` tells for each message the one above it, for the first ones NOBODY."""
+        self._above = above
+        self._by_date = messages.by_date()
+        self._first_below = array("i", (NOBODY,)) * (max(above, default=0) + len(above) + 1)
+        self._next_beside = array("i", (NOBODY,)) * len(above)
+        for place in reversed(self._by_date):
+            if (parent := above[place]) != NOBODY:
+                self._next_beside[place] = self._first_below[parent]
+                self._first_below[parent] = place
+
+    def roots(self) -> Iterator[int]:
+        """The first of each thread, in order; a dummy has the date of the first one below it."""
+        for place in self._by_date:
+            parent = self._above[place]
+            if parent == NOBODY:
+                yield place
+            elif parent >= len(self._above) and self._first_below[parent] == place:
+                yield parent
+
+    def below(self, number: int) -> list[int]:
+        """Those right below one, in order."""
+        found: list[int] = []
+        place = self._first_below[number]
+        while place != NOBODY:
+            found.append(place)
+            place = self._next_beside[place]
+        return found
 
 
-def ordered_by_subject(messages: Sequence[Threadable]) -> list[Node]:
+def ordered_by_subject(messages: Threadables) -> Threads:
     """Group by subject; below the first of a group all others are siblings (ORDEREDSUBJECT)."""
-    groups: dict[str, list[Threadable]] = {}
-    for message in sorted(messages, key=lambda message: (message.sent, message.uid)):
-        groups.setdefault(message.subject.text, []).append(message)
-    # Groups came into being by the date of their first messages: they are in order already.
-    return [
-        Node(first, [Node(message) for message in others]) for first, *others in groups.values()
-    ]
+    above = array("i", (NOBODY,)) * len(messages)
+    firsts: dict[int, int] = {}
+    for place in messages.by_date():
+        first = firsts.setdefault(messages.subjects[place], place)
+        if first != place:
+            above[place] = first
+    return Threads(messages, above)
 
 
-def by_references(messages: Sequence[Threadable]) -> list[Node]:
+def by_references(messages: Threadables) -> Threads:
     """Link replies to what they answer (REFERENCES)."""
-    nodes = list(_linked(messages))
-    roots = [node for node in nodes if node.parent is None]
-    for node in nodes:
-        node.parent = None
-    roots = _without_dummies(roots)
-    _sort(roots)
-    roots = _gathered_by_subject(roots)
-    _sort(roots)
-    return roots
+    forest = _Forest(len(messages))
+    _link(messages, forest)
+    forest.drop_dummies()
+    _gather_by_subject(messages, forest)
+    return Threads(messages, forest.messages_above())
 
 
-def spelled(roots: Sequence[Node], shown: dict[int, int]) -> Iterator[bytes]:
-    """The threads as THREAD sends them, `shown` being the number of each uid."""
-    for root in roots:
-        yield b"("
-        waiting: list[Node | None] = [root]
-        heads: set[int] = set()  # the first messages of branches
-        needs_space = False
+def spelled(threads: Threads, numbers: Sequence[int]) -> bytes:
+    """The threads as THREAD sends them, `numbers` being what the messages are called."""
+    line = bytearray()
+    for root in threads.roots():
+        waiting, is_after_number = [root], False
+        line += b"("
         while waiting:
             node = waiting.pop()
-            if node is None:
-                yield b")"
-                needs_space = False
+            if node < 0:
+                line += b"(" if node == _OPEN else b")"
+                is_after_number = False
                 continue
-            if id(node) in heads:
-                yield b"("
-                waiting.append(None)
-                needs_space = False
-            if node.message is not None:
-                yield b"%s%d" % (b" " if needs_space else b"", shown[node.message.uid])
-                needs_space = True
-            if node.message is not None and len(node.children) > 1:
-                yield b" "
-            waiting += reversed(node.children)
-            if len(node.children) > 1:
-                heads.update(map(id, node.children))
-        yield b")"
-
-
-def _linked(messages: Sequence[Threadable]) -> Iterator[Node]:
-    """Step 1: a node for every message and every id that some message names."""
-    nodes: dict[str, Node] = {}
-    unnamed: list[Node] = []
-    for message in messages:
-        node = nodes.get(message.message_id) if message.message_id else None
-        if node is None or node.message is not None:  # no id, or one that was seen already
-            node = Node(message)
-            if message.message_id and message.message_id not in nodes:
-                nodes[message.message_id] = node
+            is_message = node < len(numbers)
+            if is_message:
+                line += b" %d" % numbers[node] if is_after_number else b"%d" % numbers[node]
+                is_after_number = True
+            below = threads.below(node)
+            if len(below) > 1:
+                line += b" " * is_message
+                for child in reversed(below):
+                    waiting += (_CLOSE, child, _OPEN)
             else:
-                unnamed.append(node)
-        node.message = message
-        above: Node | None = None
-        for reference in message.references:
-            below = nodes.setdefault(reference, Node(None))
-            if above is not None and below.parent is None:
-                _put_below(above, below)
+                waiting += below
+        line += b")"
+    return bytes(line)
+
+
+class _Forest:
+    """Messages and dummies while replies are linked: who is above whom."""
+
+    def __init__(self, messages: int) -> None:
+        self._messages = messages
+        self._above = array("i", (NOBODY,)) * messages
+        self._count_below = array("I", (0,)) * messages
+
+    def __len__(self) -> int:
+        return len(self._above)
+
+    def is_dummy(self, number: int) -> bool:
+        return number >= self._messages
+
+    def above(self, number: int) -> int:
+        return self._above[number]
+
+    def add_dummy(self) -> int:
+        """Return its number."""
+        self._above.append(NOBODY)
+        self._count_below.append(0)
+        return len(self._above) - 1
+
+    def put_below(self, above: int, below: int) -> None:
+        """Make one the parent of another that has none, unless that closes a circle."""
+        # Only what has something below it can be above anything: so no long way up for a new mail.
+        ancestor = above if self._count_below[below] or above == below else NOBODY
+        while ancestor != NOBODY:
+            if ancestor == below:
+                return
+            ancestor = self._above[ancestor]
+        self._above[below] = above
+        self._count_below[above] += 1
+
+    def take_out(self, number: int) -> None:
+        """Leave one, and all below it, below nobody."""
+        above = self._above[number]
+        if above != NOBODY:
+            self._above[number] = NOBODY
+            self._count_below[above] -= 1
+
+    def drop_dummies(self) -> None:
+        """Step 3: dummies give way to those below them, but for roots with more than one."""
+        self._count_below = array("I", (0,)) * len(self._above)
+        for place in range(self._messages):
+            above = self._above[place] = self._visibly_above(place)
+            if above != NOBODY:
+                self._count_below[above] += 1
+        for place in range(self._messages):
+            above = self._above[place]
+            if above != NOBODY and self.is_dummy(above) and self._count_below[above] == 1:
+                self._above[place] = NOBODY
+
+    def messages_above(self) -> "array[int]":
+        """What is above each message: another one, NOBODY, or a dummy that is a root."""
+        return array("i", map(self._visibly_above, range(self._messages)))
+
+    def _visibly_above(self, number: int) -> int:
+        """The next message on the way up, or the dummy at its end."""
+        passed: list[int] = []
+        above = self._above[number]
+        while above != NOBODY and self.is_dummy(above) and self._above[above] != NOBODY:
+            passed.append(above)
+            above = self._above[above]
+        for dummy in passed:  # nobody goes the same way twice
+            self._above[dummy] = above
+        return above
+
+
+def _link(messages: Threadables, forest: _Forest) -> None:
+    """Step 1: what messages say of whom they answer, and of whom those answered."""
+    numbers: dict[int, int] = {}  # of ids; of messages with the same id the first one has it
+    for place, name in enumerate(messages.ids):
+        if name:
+            numbers.setdefault(name, place)
+    for place in range(len(messages)):
+        above = NOBODY
+        for reference in messages.references(place):
+            below = numbers.get(reference, NOBODY)
+            if below == NOBODY:
+                below = numbers[reference] = forest.add_dummy()
+            if above != NOBODY and forest.above(below) == NOBODY:
+                forest.put_below(above, below)
             above = below
-        if above is not node.parent or above is None:
-            _move_below(above, node)
-    yield from nodes.values()
-    yield from unnamed
+        if above != forest.above(place):  # what it says itself counts more than what others say
+            forest.take_out(place)
+            if above != NOBODY:
+                forest.put_below(above, place)
 
 
-def _move_below(above: Node | None, node: Node) -> None:
-    """What a message itself says of its parent counts more than what others say."""
-    if node.parent is not None:
-        node.parent.children.remove(node)
-        node.parent = None
-    if above is not None:
-        _put_below(above, node)
-
-
-def _put_below(above: Node, below: Node) -> None:
-    """Make one the parent of the other, unless that closes a circle."""
-    # Only what has something below it can be above anything: so no long way up for a new mail.
-    ancestor = above if below.children or above is below else None
-    while ancestor is not None:
-        if ancestor is below:
-            return
-        ancestor = ancestor.parent
-    below.parent = above
-    above.children.append(below)
-
-
-def _without_dummies(roots: Sequence[Node]) -> list[Node]:
-    """Step 3: dummies give way to their children, but for roots with more than one."""
-    for node in _deepest_first(roots):
-        kept: list[Node] = []
-        for child in node.children:
-            kept += [child] if child.message is not None else child.children
-        node.children = kept
-    found: list[Node] = []
-    for root in roots:
-        if root.message is not None or len(root.children) > 1:
-            found.append(root)
-        else:
-            found += root.children
-    return found
-
-
-def _sort(roots: list[Node]) -> None:
-    """Steps 4 and 6: by date, everywhere."""
-    for node in _deepest_first(roots):
-        node.children.sort(key=_order)
-        if node.message is not None:
-            node.order = (node.message.sent, node.message.uid)
-        else:
-            node.order = node.children[0].order
-    roots.sort(key=_order)
-
-
-def _order(node: Node) -> tuple[int, int]:
-    return node.order
-
-
-def _gathered_by_subject(roots: Sequence[Node]) -> list[Node]:
+def _gather_by_subject(messages: Threadables, forest: _Forest) -> None:
     """Step 5: threads of one subject become one."""
-    table: dict[str, Node] = {}
-    for root in roots:
-        subject = _subject(root)
-        if not subject.text:
-            continue
-        known = table.get(subject.text)
-        is_better = known is not None and (
-            (root.message is None and known.message is not None)
-            or (
-                known.message is not None
-                and root.message is not None
-                and _subject(known).is_reply
-                and not subject.is_reply
-            )
-        )
-        if known is None or is_better:
-            table[subject.text] = root
-    gathered: dict[int, Node] = {}
-    for root in roots:
-        known = table.get(_subject(root).text)
-        if known is None or known is root:
-            gathered[id(root)] = root
-        else:
-            _merge(known, root)
-    return list(gathered.values())
+    roots, firsts = _roots(messages, forest)
+    table: dict[int, int] = {}  # subjects: which thread takes in the others
+    for root, first in zip(roots, firsts, strict=True):
+        known = table.get(messages.subjects[first])
+        if messages.subjects[first] and (
+            known is None or _is_better(messages, forest, root, than=known)
+        ):
+            table[messages.subjects[first]] = root
+    for root, first in zip(roots, firsts, strict=True):
+        known = table.get(messages.subjects[first])
+        if known is not None and known != root and forest.above(root) == NOBODY:
+            table[messages.subjects[first]] = _merged(messages, forest, known, root)
 
 
-def _merge(known: Node, root: Node) -> None:
-    """Put a thread to another one of its subject."""
-    if known.message is None:
-        known.children += root.children if root.message is None else [root]
-    elif root.message is not None and _subject(root).is_reply and not _subject(known).is_reply:
-        known.children.append(root)
-    else:  # siblings below a new dummy, which takes the place of the one that was first
-        first = Node(known.message, known.children)
-        known.message, known.children = None, [first, root]
+def _roots(messages: Threadables, forest: _Forest) -> tuple["array[int]", "array[int]"]:
+    """The first of each thread in order, and the first message in it, whose subject it has."""
+    roots, firsts = array("I"), array("I")
+    is_found = bytearray(len(forest))
+    for place in messages.by_date():
+        above = forest.above(place)
+        if above == NOBODY or (forest.is_dummy(above) and not is_found[above]):
+            root = place if above == NOBODY else above
+            is_found[root] = True
+            roots.append(root)
+            firsts.append(place)
+    return roots, firsts
 
 
-def _subject(root: Node) -> BaseSubject:
-    """The subject of a thread: of a dummy, that of its first child."""
-    node = root
-    while node.message is None:
-        node = node.children[0]
-    return node.message.subject
+def _is_better(messages: Threadables, forest: _Forest, root: int, *, than: int) -> bool:
+    """A dummy is better than a message, and one that is no reply better than a reply."""
+    if forest.is_dummy(root) or forest.is_dummy(than):
+        return forest.is_dummy(root) and not forest.is_dummy(than)
+    return bool(messages.replies[than] and not messages.replies[root])
 
 
-def _deepest_first(roots: Sequence[Node]) -> Iterator[Node]:
-    """Every node, after all that are below it."""
-    found: list[Node] = []
-    waiting = list(roots)
-    while waiting:
-        node = waiting.pop()
-        found.append(node)
-        waiting += node.children
-    return reversed(found)
+def _merged(messages: Threadables, forest: _Forest, known: int, root: int) -> int:
+    """Put a thread to another one of its subject; return which one takes in the next."""
+    is_answer = not forest.is_dummy(known) and (
+        messages.replies[root] and not messages.replies[known]
+    )
+    if forest.is_dummy(known) or is_answer:
+        forest.put_below(known, root)
+        return known
+    both = forest.add_dummy()
+    forest.put_below(both, known)
+    forest.put_below(both, root)
+    return both

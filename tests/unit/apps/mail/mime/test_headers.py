@@ -14,6 +14,7 @@ from epost.apps.mail.mime.headers import (
     read_content_fields,
     read_date,
     read_fields,
+    read_first_values,
     read_message_ids,
     unfold,
 )
@@ -50,6 +51,17 @@ def test_fields_and_values_are_bounded() -> None:
 def test_content_fields_are_read_alone() -> None:
     fields = read_content_fields(b"Subject: x\nCONTENT-Type: text/html\nContent: x\n")
     assert list(fields) == [HeaderField("content-type", "text/html")]
+
+
+def test_few_fields_are_read_as_among_all_of_them() -> None:
+    block = (
+        b"Subject-Line: no\r\nSUBJECT :  long\r\n\tand  folded \r\nX: subject: no\r\n"
+        b" message-id: no\r\nSubject: second\r\nMessage-ID:<1@x>\r\nFrom: a\0\xff\n\r\n"
+    )
+    names = frozenset({"subject", "message-id", "references", "from"})
+    fields, few = read_fields(block), read_first_values(block, names)
+    assert few == {name: v for name in names if (v := fields.first(name)) is not None}
+    assert (few["subject"], few["message-id"]) == ("long\tand  folded", "<1@x>")
 
 
 @pytest.mark.parametrize(
