@@ -25,8 +25,8 @@ from epost.past.blocks import handle_of
 from epost.post.accounts.blocks import decode_identity
 from epost.post.accounts.contacts import Accounts
 from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.finding import find_account
 from epost.post.accounts.keyring import open_keyring
-from epost.post.accounts.recovery import find_account
 from epost.rings.enrolment import sealing_key_hash
 from epost.simulation.clock import run
 from epost.simulation.world import EPOCH_MS

@@ -11,7 +11,7 @@ from epost.daemon.account.certified_alarm import keys_in_ring
 from epost.daemon.account.own_keys import keys_advice
 from epost.foundation.ids import BlockKind
 from epost.post.accounts.devices import AccountKeys
-from epost.post.accounts.recovery import find_account
+from epost.post.accounts.finding import find_account
 from epost.post.accounts.rekeying import change_keys
 from epost.rings.renewal import Renewed
 from epost.simulation.clock import run

@@ -47,8 +47,9 @@ from epost.past.log_format import (
 from epost.past.pending import FINAL_STATUSES, claimed_receipt
 from epost.past.versions import Verdict, judge_fresh
 from epost.post.accounts.devices import AccountKeys, Device, DeviceSecrets, PrekeySecret
+from epost.post.accounts.finding import find_account
 from epost.post.accounts.new_devices import NewAccount, create_account
-from epost.post.accounts.recovery import add_device, find_account
+from epost.post.accounts.recovery import add_device
 from epost.post.accounts.rekeying import change_keys
 from epost.post.assembly import Layers, Post, make_delegation
 from epost.post.config import PostConfig

@@ -91,7 +91,7 @@ class Settled(msgspec.Struct, tag=2, frozen=True, array_like=True, forbid_unknow
 
 
 class Differs(msgspec.Struct, tag=3, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Something that is not older is stored: the newest block, and its rival if there are two.
+    """Something that is not older is stored: the block that is, and its rival if there are two.
 
     For a cluster it is the head. In a conflict the offered block does not follow the stored one;
     otherwise it is older.

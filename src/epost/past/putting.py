@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from epost.crypto.signing import Kind
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
 from epost.foundation.errors import EpostError, UnavailableError
@@ -24,6 +25,9 @@ from epost.past.shelf import Shelf
 from epost.past.space.elsewhere import Elsewhere
 from epost.past.surroundings import Surroundings
 from epost.past.versions import Verdict, judge_fresh, order
+
+IDENTITY_PROOF = bytes((Kind.IDENTITY,))
+"""What is kept beside a public-key block whose purpose is an account's identity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,11 @@ class Putting:
             self._differ(caller, admitted, b"")
 
     def on_loaded(self, purpose: Differing, body: bytes | None) -> None:
-        """Show the writer what she did not know of; of two bodies of one version keep both."""
+        """Show the writer what she did not know of; of two bodies of one version keep both.
+
+        An identity block, whose writers merge, stays as it is: who wrote it may have been told of
+        success. Of what has one writer the later body in the order counts, wherever it came first.
+        """
         proven = purpose.admitted.proven
         entry = self._vault.entry(proven.handle)
         if body is None or entry is None:
@@ -121,7 +129,7 @@ class Putting:
         is_fork = verdict is Verdict.CONFLICT and entry.version == proven.version
         if not is_fork:
             differs = Differs(verdict is Verdict.CONFLICT, (body,))
-        elif order(proven) > order(entry):
+        elif order(proven) > order(entry) and entry.proof != IDENTITY_PROOF:
             self._shelf.store(purpose.admitted, purpose.block)
             self._rivals.keep(entry, loser=body, winner=purpose.block)
             differs = Differs(True, (purpose.block, body))

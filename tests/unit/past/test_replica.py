@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from epost.crypto.certificates import NodeRole
+from epost.crypto.signing import Kind
 from epost.crypto.versioned import open_key_block
 from epost.foundation.codec import encode
 from epost.foundation.errors import NoSuchBlock, UnavailableError
@@ -157,6 +158,22 @@ def test_a_fork_is_kept_and_told_whichever_body_came_first(bigger_first: bool) -
         log = Log(key_of("forked"))
         log.append(bytes([n]))
         return log.head()
+
+    in_ring(story, NAMES)
+
+
+@pytest.mark.parametrize("bigger_first", [True, False])
+def test_of_two_identities_of_one_version_the_first_stays(bigger_first: bool) -> None:
+    async def story(ring: PastRing) -> None:
+        made = [key_block(key_of("account"), bytes([n]), purpose=Kind.IDENTITY) for n in range(2)]
+        first, second = sorted(made, key=lambda block: block.order, reverse=bigger_first)
+        mal = Attacker(ring)
+        at = mal.target(first.handle)
+        await mal.put(first.handle, first.data)
+        assert await mal.put(first.handle, second.data) == Differs(True, (first.data, second.data))
+        vault = ring.hosts[at].vault
+        assert vault.entry(first.handle).body_hash == first.body_hash, "its writer was told so"
+        assert vault.note(RIVAL_NOTES, encode(first.handle)) == second.data
 
     in_ring(story, NAMES)
 

@@ -23,11 +23,13 @@ from epost.daemon.pairing.host import Compare, Desk, PairingHost, PairingLimits
 from epost.daemon.pairing.messages import Grant, Offer
 from epost.daemon.tls import listening
 from epost.foundation.errors import ConfigError, RefusedError
-from epost.foundation.ids import Address, BlockKind
-from epost.post.accounts.device_changes import AccountFound, Change, change_devices
+from epost.foundation.ids import Address
+from epost.post.accounts.amending import Amendment, amend_account
+from epost.post.accounts.device_amendments import Admission, Revocation, Signing
+from epost.post.accounts.device_changes import AccountFound, Change
 from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.finding import find_account
 from epost.post.accounts.new_devices import DevicePublic
-from epost.post.accounts.recovery import find_account
 from epost.rings.enrolment import DeviceRequest, sign_for_account
 from epost.rings.invite import Invite
 
@@ -91,11 +93,18 @@ class Owner:
         enrolment = self._enrolment(authority)
         await self.find()  # complain before a code is shown
 
-        async def admit(offer: Offer) -> Grant:
-            return self._grant(offer, await self._admit(offer), enrolment)
+        admitted: list[tuple[Admission, Change]] = []
 
-        async def publish(grant: Grant) -> None:
-            await self._publish(grant.keyring, grant.identity)
+        async def admit(offer: Offer) -> Grant:
+            public = DevicePublic(offer.device_key, offer.sealing_key, offer.root_log_key)
+            admission = Admission(self._signing(), public)
+            change = admission.signed(await self.find())
+            admitted[:] = [(admission, change)]
+            return self._grant(offer, change, enrolment)
+
+        async def publish(_: Grant) -> None:
+            admission, change = admitted[0]
+            await self._amend(admission, change)
 
         async with PairingHost(
             self._listening(listen), self._advertised, self.world, limits
@@ -110,16 +119,7 @@ class Owner:
         `name` is its number, or the start of its node id. Raises RefusedError, ConfigError.
         """
         number = number_of(name, await self.devices())
-        change = change_devices(
-            self.keys,
-            await self.find(),
-            revoked=[number],
-            ring=self._account.ring,
-            now_ms=self.world.clock.wall_ms(),
-            sealing=self.world.sealing,
-            entropy=self.world.entropy,
-        )
-        await self._publish(change.keyring, change.identity.data)
+        await self._amend(Revocation(self._signing(), number))
         return await self.devices()
 
     async def devices(self) -> dict[str, Any]:
@@ -130,15 +130,21 @@ class Owner:
         """Return what the ring has of the account; raises as `find_account`."""
         return await find_account(self.keys, self.blocks, self.world.sealing)
 
-    async def _admit(self, offer: Offer) -> Change:
-        return change_devices(
+    def _signing(self) -> Signing:
+        world = self.world
+        return Signing(
+            self.keys, self._account.ring, world.clock.wall_ms(), world.sealing, world.entropy
+        )
+
+    async def _amend(self, amendment: Amendment, begun: Change | None = None) -> None:
+        world = self.world
+        await amend_account(
             self.keys,
-            await self.find(),
-            admitted=DevicePublic(offer.device_key, offer.sealing_key, offer.root_log_key),
-            ring=self._account.ring,
-            now_ms=self.world.clock.wall_ms(),
-            sealing=self.world.sealing,
-            entropy=self.world.entropy,
+            self.blocks,
+            amendment,
+            begun=begun,
+            sealing=world.sealing,
+            entropy=world.entropy,
         )
 
     def _grant(self, offer: Offer, change: Change, enrolment: tuple[Address, ...]) -> Grant:
@@ -165,10 +171,6 @@ class Owner:
             keyring=change.keyring,
             identity=change.identity.data,
         )
-
-    async def _publish(self, keyring: bytes, identity: bytes) -> None:
-        await self.blocks.insert(BlockKind.CONTENT, keyring)
-        await self.blocks.insert(BlockKind.KEY, identity)
 
     # Addresses.
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from epost.crypto.versioned import key_block_handle, open_key_block
 from epost.daemon.control import Command, ask
-from epost.foundation.errors import NoSuchUser, RefusedError, UnavailableError
+from epost.foundation.errors import NoSuchUser, UnavailableError
 from epost.foundation.ids import BlockKind, Handle
 from epost.node.assembly import Node
 from epost.node.issuing_daemons import AskingConfig, ask_issuing_daemons
+from epost.past.blocks import handle_of
 from epost.past.client import Answered, Conflict, Reading
 from epost.post.accounts.contacts import ContactDevice
 from epost.post.assembly import Post
@@ -37,6 +38,7 @@ class AccountDoor:
             "devices": self._devices,
             "lookup": self._lookup,
             "lookup-latest": self._lookup_latest,
+            "lookup-copies": self._lookup_copies,
             "insert": self._insert,
             "ask-issuers": self._ask_issuers,
         }
@@ -83,19 +85,18 @@ class AccountDoor:
         answered = reading.answered.value
         return {"block": block, "answered": answered, "confirmed": reading.confirmed}
 
+    async def _lookup_copies(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        copies = await self._node.blocks.lookup_copies(_handle(request))
+        return {"blocks": [_text(copy) for copy in copies]}
+
     async def _insert(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         post = self._post()
         block = _bytes(request["block"])
         kind = BlockKind(request["kind"])
-        try:  # not mirrored: after a conflict the next reading must find the ring's version
-            insertion = await self._node.blocks.insert(
-                kind, block, mirror=kind is BlockKind.CONTENT
-            )
-        except Conflict as error:
-            raise RefusedError(
-                "the account is being changed from another machine at this moment, and nothing was "
-                "changed here: say it again in a minute"
-            ) from error
+        try:
+            insertion = await self._node.blocks.insert(kind, block, mirror=request["mirror"])
+        except Conflict as conflict:
+            return {"rival": _text(conflict.block)}
         if insertion.handle.kind is BlockKind.KEY:  # the identity block: others may be new, or gone
             post.services.accounts.forget(post.services.accounts.me.name)
             post.siblings.wake()
@@ -127,9 +128,16 @@ class BlocksOfDaemon:
         block = None if answer["block"] is None else _bytes(answer["block"])
         return Reading(block, Answered(answer["answered"]), bool(answer["confirmed"]))
 
-    async def insert(self, kind: BlockKind, block: bytes) -> bool:
-        """Insert a block; is it ring-durable? Raises as `lookup`."""
-        answer = await self._ask("insert", kind=int(kind), block=_text(block))
+    async def lookup_copies(self, handle: Handle) -> Sequence[bytes]:
+        """Return the different authentic copies of a block; raises as `lookup`."""
+        answer = await self._ask("lookup-copies", **_named(handle))
+        return [_bytes(copy) for copy in answer["blocks"]]
+
+    async def insert(self, kind: BlockKind, block: bytes, *, mirror: bool = True) -> bool:
+        """Insert a block; is it ring-durable? Raises Conflict, and as `lookup`."""
+        answer = await self._ask("insert", kind=int(kind), block=_text(block), mirror=mirror)
+        if rival := answer.get("rival"):
+            raise Conflict(handle_of(kind, block), _bytes(rival))
         return bool(answer["ring_durable"])
 
     async def ask_issuers(self, request: bytes) -> bytes:

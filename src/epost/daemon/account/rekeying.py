@@ -21,8 +21,9 @@ from epost.daemon.renewal import asking_at_the_port
 from epost.foundation.errors import ConfigError, EpostError, RefusedError, UnavailableError
 from epost.foundation.ids import BlockKind
 from epost.foundation.ports import Entropy
+from epost.past.client import Conflict
 from epost.post.accounts.devices import SEED_BYTES, AccountKeys
-from epost.post.accounts.recovery import newest_block
+from epost.post.accounts.finding import newest_block
 from epost.post.accounts.rekeying import NewKeys, change_keys
 from epost.rings.rekeying import check_rekeyed, sign_rekey_request
 
@@ -88,7 +89,14 @@ class KeyChange:
         )
 
     async def _bring(self, kind: BlockKind, block: bytes) -> None:
-        if not await self._owner.blocks.insert(kind, block):
+        try:
+            is_durable = await self._owner.blocks.insert(kind, block, mirror=False)
+        except Conflict as error:
+            raise RefusedError(
+                "the account is given other keys from another machine at this moment, and nothing "
+                "was changed here: say it again in a minute"
+            ) from error
+        if not is_durable:
             raise UnavailableError(
                 "too few machines take it now, and nothing was changed: start more of them, then "
                 "say it again"

@@ -33,8 +33,9 @@ from epost.foundation.errors import (
 from epost.foundation.ids import Bytes32
 from epost.post.accounts.device_changes import AccountFound
 from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.finding import find_account
 from epost.post.accounts.keyring import EpochSecret
-from epost.post.accounts.recovery import NewDevice, enter_device, find_account
+from epost.post.accounts.recovery import NewDevice, enter_device
 from epost.rings.enrolment import DeviceRequest, Enrolled, sign_device_request
 from epost.rings.invite import Invite, parse_invite
 

@@ -69,6 +69,8 @@ class AccountFound:
     devices: tuple[ListedDevice, ...]
     version_min: int = 1
     """Of the next identity block, as in `make_key_block`."""
+    revoked_elsewhere: tuple[RevokedDevice, ...] = ()
+    """Devices that another copy of the identity block revokes: the next one does, too."""
 
     def parted(
         self, revoked: Collection[int]
@@ -83,7 +85,8 @@ class AccountFound:
         self, leaving: Sequence[ListedDevice], now_ms: int
     ) -> tuple[RevokedDevice, ...]:
         """Return all devices that are revoked once these are; raises LimitExceeded."""
-        revoked = (*self.identity.revoked, *(device.revoked(now_ms) for device in leaving))
+        known = (*self.identity.revoked, *self.revoked_elsewhere)
+        revoked = (*known, *(device.revoked(now_ms) for device in leaving))
         if len(revoked) > REVOKED_MAX:
             raise LimitExceeded(f"an account can lose {REVOKED_MAX} devices; this one has")
         return revoked
@@ -119,16 +122,15 @@ def change_devices(
 ) -> Change:
     """Sign the next identity block, with one more device and without those of these numbers.
 
-    Raises LimitExceeded; RefusedError if a number is none of a listed device, or one that stays
-    cannot be given the new data key since it has not published its block.
+    Raises LimitExceeded; RefusedError if a number is none of a listed device, one that stays cannot
+    be given the new data key since it has not published its block, or the number of the admitted
+    one, which is certified already, was given to another.
     """
     leaving, staying = found.parted(revoked)
-    certificate = b""
-    if admitted is not None:
-        certificate = certify_device(keys, _free_number(found), admitted, now_ms)
+    certificate = b"" if admitted is None else _certified(keys, found, admitted, now_ms)
     newcomer = () if admitted is None else (admitted.sealing_key,)
     data_keys = found.data_keys
-    if leaving:
+    if leaving or found.revoked_elsewhere:
         data_keys = found.next_data_keys(entropy)
         recovery = found.identity.recovery_sealing_key
         readers = (*newcomer, *(device.require_sealing_key() for device in staying), recovery)
@@ -151,10 +153,24 @@ def change_devices(
     return Change(certificate, keyring, data_keys, block)
 
 
+def _certified(
+    keys: AccountKeys, found: AccountFound, admitted: DevicePublic, now_ms: int
+) -> bytes:
+    if not admitted.certificate:
+        return certify_device(keys, _free_number(found), admitted, now_ms)
+    if recall_device(admitted.certificate).number in _taken(found):
+        raise RefusedError("another machine was added at this moment: add this one once more")
+    return admitted.certificate
+
+
+def _taken(found: AccountFound) -> set[int]:
+    """Return the numbers that were ever given, as far as is known."""
+    taken = {device.certificate.number for device in found.devices}
+    return taken | {d.number for d in (*found.identity.revoked, *found.revoked_elsewhere)}
+
+
 def _free_number(found: AccountFound) -> int:
-    taken = [device.certificate.number for device in found.devices]
-    taken += [device.number for device in found.identity.revoked]
-    number = max(taken, default=0) + 1
+    number = max(_taken(found), default=0) + 1
     if number > NUMBER_MAX:
         raise LimitExceeded(f"an account can have {NUMBER_MAX} devices in its life; this one had")
     return number

@@ -40,11 +40,15 @@ class DeviceSeeds(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 
 @dataclass(frozen=True, slots=True)
 class DevicePublic:
-    """The public half of a device that asks to be certified."""
+    """The public half of a device that asks to be certified.
+
+    `certificate` is the account's, if it was given one before it could be listed.
+    """
 
     device_key: bytes
     sealing_key: bytes
     root_log_key: bytes
+    certificate: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

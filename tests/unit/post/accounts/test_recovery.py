@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from epost.crypto.certificates import DEVICE_CERT
 from epost.crypto.names import ring_of
@@ -66,6 +66,9 @@ class Blocks:
         copies = [d for d in (self._own.get(handle), self._ring.blocks.get(handle)) if d]
         newest = max(copies, key=lambda data: open_key_block(data).order, default=None)
         return Reading(newest, Answered.ALL, True)
+
+    async def lookup_copies(self, handle: Handle) -> Sequence[bytes]:
+        return [d for d in (self._own.get(handle), self._ring.blocks.get(handle)) if d]
 
     async def insert(self, kind: BlockKind, block: bytes, *, mirror: bool = True) -> Insertion:
         handle = handle_of(kind, block)

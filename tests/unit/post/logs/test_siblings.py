@@ -12,7 +12,7 @@ from epost.foundation.codec import encode
 from epost.foundation.errors import NoSuchUser, RefusedError
 from epost.foundation.ids import BlockKind
 from epost.post.accounts.devices import AccountKeys
-from epost.post.accounts.recovery import find_account
+from epost.post.accounts.finding import find_account
 from epost.post.app_ids import AppId
 from epost.post.logs.device_log import Origin
 from epost.post.logs.entries import Entry
