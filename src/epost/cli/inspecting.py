@@ -22,7 +22,10 @@ EXIT_LACKING = 1
 
 EveryCopy = Annotated[
     bool,
-    typer.Option("--every-copy", help="Read every copy: finds rotten ones, takes several times."),
+    typer.Option(
+        "--every-copy",
+        help="Read every copy: finds rotten ones, and machines that lie; takes several times.",
+    ),
 ]
 
 
@@ -71,7 +74,7 @@ def _show(report: Mapping[str, Any], *, repair: bool) -> None:
     if report["findings"]:
         table = Table("what", "block", "problem", "copies", "")
         for row in report["findings"]:
-            end = "repaired" if row["repaired"] else row["reason"]
+            end = "repaired" if row["repaired"] else _why(row)
             name = f"{row['kind']} {row['handle'][:16]}…"
             table.add_row(row["of"], name, row["problem"], str(row["copies"]), end)
         console.print(table)
@@ -83,3 +86,14 @@ def _show(report: Mapping[str, Any], *, repair: bool) -> None:
         console.print(f"[red]It could not be finished: {report['failure']}[/]")
     elif report["lacking"] and not repair:
         console.print("Most of this heals by itself. To have it done now: epost repair.")
+    elif any(row["without"] and not row["repaired"] for row in report["findings"]):
+        console.print(
+            "A machine that gives no good copy although it is there and was brought one is broken "
+            "or lies: have the administrator look at it (epost org revoke-node)."
+        )
+
+
+def _why(row: Mapping[str, Any]) -> str:
+    """Return what is known of a block that is not repaired."""
+    without = ", ".join(node[:8] for node in row["without"])
+    return "; ".join(part for part in (row["reason"], f"not at {without}" * bool(without)) if part)

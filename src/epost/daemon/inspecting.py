@@ -120,4 +120,5 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "copies": finding.copies,
         "reason": finding.reason,
         "repaired": finding.is_repaired,
+        "without": [node.hex() for node in finding.without],
     }

@@ -269,6 +269,10 @@ class BlockStore:
         """Return the same after reading every copy; costs as many times the block."""
         return await self._readings.proven_holders(handle)
 
+    async def keepers(self, handle: Handle) -> Sequence[NodeId]:
+        """Return the k live nodes closest to a block; where they are away others stand in."""
+        return await self._readings.keepers(handle)
+
     async def statements(self, handle: Handle) -> Sequence[tuple[NodeId, Statement]]:
         """Return which version of a mutable block each other replica signs now that it keeps."""
         return await self._readings.statements(handle)

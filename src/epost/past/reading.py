@@ -154,6 +154,11 @@ class Readings:
         current = {node for node, copy in copies.items() if order(copy.proven) == newest_of_all}
         return [node.id for node in nodes if node.id in current]
 
+    async def keepers(self, handle: Handle) -> Sequence[NodeId]:
+        """Return the k nodes of those that should hold a block whose it is, closest first."""
+        nodes, _ = await self._responsible(handle)
+        return [node.id for node in nodes[: self._around.issuers.replication_factor()]]
+
     async def copies(self, handle: Handle) -> Sequence[bytes]:
         """Return what each other node that should hold a block gives, authentic, each once."""
         _, others = await self._responsible(handle)

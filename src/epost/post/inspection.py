@@ -49,6 +49,8 @@ class Finding:
     copies: int
     reason: str = ""
     is_repaired: bool = False
+    without: tuple[NodeId, ...] = ()
+    """The machines that should have a copy, and gave none that is good."""
 
 
 class InspectedBlocks(Protocol):
@@ -80,6 +82,10 @@ class InspectedBlocks(Protocol):
 
     async def proven_holders(self, handle: Handle) -> Sequence[NodeId]:
         """Return the same by reading every copy."""
+        ...
+
+    async def keepers(self, handle: Handle) -> Sequence[NodeId]:
+        """Return the k live nodes whose the block is."""
         ...
 
 
@@ -127,7 +133,8 @@ class Inspection:
         reads_every_copy: bool,
     ) -> None:
         """Without `reads_every_copy` one copy is read, and the machines are asked whether they
-        have theirs; with it, all are read, which costs k times the account's size.
+        have theirs; with it, all are read, which costs k times the account's size. Of blocks that
+        have versions, which are small, all are read anyway: who has an old one says that he has it.
         """
         self._blocks = blocks
         self._replicas_wanted = replicas_wanted
@@ -175,27 +182,30 @@ class Inspection:
         """Return what is wrong with a block."""
         try:
             await self._read(piece.handle)
-            copies = await self._copies(piece.handle)
+            holding = await self._copies(piece.handle)
+            if len(holding) >= self._replicas_wanted():
+                return None
+            keepers = await self._blocks.keepers(piece.handle)
         except NotFoundError as error:
             return Finding(piece, Problem.MISSING, 0, piece.error or str(error))
         except TROUBLES as error:
             return Finding(piece, Problem.UNREACHABLE, 0, piece.error or str(error))
-        if copies < self._replicas_wanted():
-            return Finding(piece, Problem.TOO_FEW, copies)
-        return None
+        without = tuple(node for node in keepers if node not in holding)
+        return Finding(piece, Problem.TOO_FEW, len(holding), without=without)
 
-    async def _copies(self, handle: Handle) -> int:
+    async def _copies(self, handle: Handle) -> Sequence[NodeId]:
         looks = 1 if handle.kind is BlockKind.CONTENT else LOOKS_AT_GROWING
         return await self._enough_copies(handle, looks=looks)
 
-    async def _enough_copies(self, handle: Handle, *, looks: int) -> int:
-        """Return how many copies there are, after so many looks if it is not enough."""
-        ask = self._blocks.proven_holders if self._reads_every_copy else self._blocks.holders
+    async def _enough_copies(self, handle: Handle, *, looks: int) -> Sequence[NodeId]:
+        """Return who has a copy, after so many looks if these are not enough."""
+        reads = self._reads_every_copy or handle.kind in MUTABLE_KINDS
+        ask = self._blocks.proven_holders if reads else self._blocks.holders
         while True:
-            copies = len(await ask(handle))
+            holding = await ask(handle)
             looks -= 1
-            if copies >= self._replicas_wanted() or looks <= 0:
-                return copies
+            if len(holding) >= self._replicas_wanted() or looks <= 0:
+                return holding
             await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _read(self, handle: Handle) -> tuple[bytes, bytes]:
@@ -216,12 +226,14 @@ class Inspection:
         try:
             await self._put(handle, *await self._read(handle))
         except (RefusedError, *TROUBLES) as error:
-            return Finding(finding.piece, finding.problem, finding.copies, str(error))
-        copies = await self._enough_copies(handle, looks=LOOKS_AFTER_REPAIR)
-        if copies >= self._replicas_wanted():
-            return Finding(finding.piece, finding.problem, copies, is_repaired=True)
-        reason = "not enough machines take it now"
-        return Finding(finding.piece, finding.problem, copies, reason)
+            return replace(finding, reason=str(error))
+        holding = await self._enough_copies(handle, looks=LOOKS_AFTER_REPAIR)
+        finding = replace(finding, copies=len(holding))
+        if len(holding) >= self._replicas_wanted():
+            return replace(finding, is_repaired=True)
+        keepers = await self._blocks.keepers(handle)
+        without = tuple(node for node in keepers if node not in holding)
+        return replace(finding, reason="not enough machines take it now", without=without)
 
     async def _put(self, handle: Handle, block: bytes, head: bytes) -> None:
         if handle.kind is BlockKind.CLUSTER:

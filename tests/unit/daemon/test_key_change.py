@@ -32,7 +32,7 @@ class Ring:
     async def lookup_latest(self, handle: Handle) -> Reading:
         return Reading(None, Answered.ALL, confirmed=True)
 
-    async def insert(self, kind: BlockKind, block: bytes) -> bool:
+    async def insert(self, kind: BlockKind, block: bytes, *, mirror: bool) -> bool:
         self.taken.append(kind)
         return self.takes
 
