@@ -121,6 +121,7 @@ class Admission:
         """
         if len(block) > SIZE_MAX[handle.kind]:
             raise LimitExceeded(f"a {handle.kind.name.lower()} block of {len(block)} bytes")
+        self._take_checks(handle.kind, voucher, inserter)
         vouched = self._vouch(handle, len(block), voucher, inserter)
         now_ms = self._clock.wall_ms()
         fresh = inserter is not None
@@ -130,6 +131,7 @@ class Admission:
         verdict = self.judge(proven, fresh=fresh)
         if verdict is Verdict.STORE and stored and handle.kind is BlockKind.CLUSTER:
             verdict = _judge_chain(stored, proven, block, fresh=fresh)
+        self._take_update(handle, verdict, inserter)
         admitted = Admitted(proven, verdict, vouched.inserter, voucher)
         return admitted if self._has_room(admitted, stored) else replace(admitted, fits=False)
 
@@ -147,7 +149,9 @@ class Admission:
         """
         records = split_records(suffix)
         stored = self._vault.entry(cluster)
-        if stored is None:
+        if stored is not None:
+            self._take_checks(cluster.kind, voucher, inserter)
+        else:
             if not records or cluster_handle(records[0]) != cluster:
                 return None
             return self.admit(cluster, suffix, proof=head, voucher=voucher, inserter=inserter)
@@ -170,6 +174,7 @@ class Admission:
                 return None
             with _blaming():
                 check_extension(cluster, held, suffix, opened)
+            self._take_update(cluster, verdict, inserter)
         admitted = Admitted(proven, verdict, vouched.inserter, voucher)
         self._has_room(admitted, stored)
         return admitted
@@ -186,15 +191,36 @@ class Admission:
         held = RECEIPT_MARK.decode(receipt.proof)
         return held.account_id == mark.to_account and held.status in FINAL_STATUSES
 
+    def require_vouched(self, handle: Handle, voucher: bytes) -> None:
+        """Verify that a member of this ring inserted a block; raises as `admit`."""
+        vouched = self._vouchers.open(voucher)
+        if all(block.handle != handle for block in vouched.ticket.blocks):
+            raise NotPermitted("the ticket is for other blocks")
+        require_scope(vouched.inserter, handle.kind, self._issuers.trust.ring)
+
+    def _take_checks(
+        self, kind: BlockKind, voucher: bytes, inserter: tuple[NodeId, float] | None
+    ) -> None:
+        """Charge the signature checks to come to whoever puts the block; raises Overloaded."""
+        if inserter is not None:
+            node, now = inserter
+            checks = _CHECKS[kind] + (0 if self._vouchers.is_known(voucher) else 1)
+            self._checks.take(node, now, checks)
+
+    def _take_update(
+        self, handle: Handle, verdict: Verdict, inserter: tuple[NodeId, float] | None
+    ) -> None:
+        """Charge a key with a version that it has signed and that is new here; raises Overloaded.
+
+        Not before: whoever offers anything under somebody else's key would use up her updates.
+        """
+        of_key = handle.kind in {BlockKind.KEY, BlockKind.CLUSTER}
+        if of_key and verdict is Verdict.STORE and inserter is not None:
+            self._updates.take(handle, inserter[1])
+
     def _vouch(
         self, handle: Handle, size: int, voucher: bytes, inserter: tuple[NodeId, float] | None
     ) -> Vouched:
-        if inserter is not None:
-            node, now = inserter
-            if handle.kind in {BlockKind.KEY, BlockKind.CLUSTER}:
-                self._updates.take(handle, now)
-            checks = _CHECKS[handle.kind] + (0 if self._vouchers.is_known(voucher) else 1)
-            self._checks.take(node, now, checks)
         vouched = self._vouchers.open(voucher)
         vouched.require(handle, size)
         require_scope(vouched.inserter, handle.kind, self._issuers.trust.ring)
@@ -259,7 +285,7 @@ class Admission:
         growth = proven.size - (stored.size if stored else 0)
         if proven.handle.kind is BlockKind.PENDING:
             mark = PENDING_MARK.decode(proven.proof)
-            self.pending_allowances.require(admitted.inserter.ring, mark, proven.size)
+            self.pending_allowances.require(admitted.inserter, mark, proven.size)
         else:
             is_of_log = proven.handle.kind in _OF_LOGS
             self.allowances.require(admitted.inserter, growth, is_of_log=is_of_log)

@@ -125,28 +125,40 @@ class Allowances:
 
 
 class PendingAllowances:
-    """Bounds the pending notices of one origin for one recipient; refilled at each start."""
+    """Bounds the pending notices of one origin for one recipient; refilled at each start.
+
+    Of that, a member may use as much as is left for the others: so a single one half of it, and
+    whoever floods a recipient with notices does not keep everybody else's away from her.
+    """
 
     def __init__(self, config: PastConfig) -> None:
         self._config = config
         self._held: dict[tuple[bytes, bytes], tuple[int, int]] = {}
+        """Count and octets by ring (or member) and recipient."""
 
-    def require(self, origin: bytes, mark: PendingMark, size: int) -> None:
-        """Raise QuotaExceeded if the recipient has too many from this ring already."""
-        count, held = self._held.get((origin, mark.to_account), (0, 0))
-        config = self._config
-        if count >= config.pending_count_max or held + size > config.pending_bytes_max:
+    def require(self, inserter: NodeCert, mark: PendingMark, size: int) -> None:
+        """Raise QuotaExceeded if the recipient has too many from this ring or member already."""
+        count, held = self._of(inserter.ring, mark)
+        count_of_member, held_of_member = self._of(inserter.member_tag, mark)
+        count_left = self._config.pending_count_max - count
+        bytes_left = self._config.pending_bytes_max - held
+        if count_of_member >= count_left or held_of_member + size > bytes_left:
             raise QuotaExceeded("too much is waiting for this recipient")
 
-    def add(self, origin: bytes, mark: PendingMark, size: int) -> None:
+    def add(self, inserter: NodeCert, mark: PendingMark, size: int) -> None:
         """Count a notice that is held."""
-        count, held = self._held.get((origin, mark.to_account), (0, 0))
-        self._held[origin, mark.to_account] = (count + 1, held + size)
+        for origin in (inserter.ring, inserter.member_tag):
+            count, held = self._of(origin, mark)
+            self._held[origin, mark.to_account] = (count + 1, held + size)
 
-    def remove(self, origin: bytes, mark: PendingMark, size: int) -> None:
+    def remove(self, inserter: NodeCert, mark: PendingMark, size: int) -> None:
         """Count a notice no longer."""
-        count, held = self._held.get((origin, mark.to_account), (0, 0))
-        if count <= 1:
-            self._held.pop((origin, mark.to_account), None)
-        else:
-            self._held[origin, mark.to_account] = (count - 1, max(0, held - size))
+        for origin in (inserter.ring, inserter.member_tag):
+            count, held = self._of(origin, mark)
+            if count <= 1:
+                self._held.pop((origin, mark.to_account), None)
+            else:
+                self._held[origin, mark.to_account] = (count - 1, max(0, held - size))
+
+    def _of(self, origin: bytes, mark: PendingMark) -> tuple[int, int]:
+        return self._held.get((origin, mark.to_account), (0, 0))

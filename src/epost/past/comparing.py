@@ -157,8 +157,8 @@ class Comparisons:
             return
         if have.serial != opened.question.serial:
             return
-        offered = {row.handle for row in opened.question.rows}
-        confirmed = [handle for handle in have.handles if handle in offered]
+        held, offered = set(have.handles), [row.handle for row in opened.question.rows]
+        confirmed = [handle for handle in offered if handle in held]
         for handle in confirmed:
             self._findings.on_confirmed(handle, sender.id)
         opened.lacking += len(offered) - len(confirmed)

@@ -85,6 +85,9 @@ class PastConfig:
     broken_claims_max: int = 8
     broken_claims_seconds: float = 60.0
     unreliable_seconds: float = 300.0
+    # So is one that stays silent so often, and gives nothing between: a lost message or a slow
+    # line is no lie, but whoever claims much and says nothing would keep all others waiting.
+    silences_max: int = 16
     repair_bytes_per_second: int = 8 * MEBIBYTE
     # Surplus of a shifted replica set is kept so long after all k members confirmed (design 4).
     surplus_kept_seconds: float = 14 * 86_400.0

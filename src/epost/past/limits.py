@@ -51,6 +51,10 @@ class Distrust:
         if len(recent) < self._invalid_max:
             self._invalid.put(node, recent)
             return False
+        self.refuse(node, now)
+        return True
+
+    def refuse(self, node: NodeId, now: float) -> None:
+        """Refuse a node for a while from now on."""
         self._invalid.remove(node)
         self._until.put(node, now + self._refuse_seconds)
-        return True

@@ -164,10 +164,10 @@ def split_records(body: bytes) -> list[bytes]:
         start = at + _LENGTH_BYTES
         at = start + int.from_bytes(body[at:start], "big")
         records.append(body[start:at])
+        if len(records) > RECORDS_PER_CLUSTER_MAX:  # before a million empty ones are cut
+            raise LimitExceeded(f"a cluster has at most {RECORDS_PER_CLUSTER_MAX} records")
     if at != len(body) or not all(records):
         raise MalformedPacket("a cluster cut off in a record")
-    if len(records) > RECORDS_PER_CLUSTER_MAX:
-        raise LimitExceeded(f"a cluster has at most {RECORDS_PER_CLUSTER_MAX} records")
     return records
 
 

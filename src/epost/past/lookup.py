@@ -153,9 +153,21 @@ class Lookups:
     async def fetch(self, handle: Handle, *, version_min: int = 0) -> Fetched:
         """Return an authentic copy from any other node: the first on the way, or a replica.
 
-        Raises NoSuchBlock if every node that should hold it says that it does not, else
-        UnavailableError.
+        What comes proves itself; that nothing comes does not, so it is asked for once more where
+        liars have no say. Raises NoSuchBlock if every node that should hold it says that it does
+        not, else UnavailableError.
         """
+        place, size = handle.place, self._size_asked
+        try:
+            return await self._fetch_cheaply(handle, version_min)
+        except (NoSuchBlock, UnavailableError):
+            if self._around.overlay.covers(place, size):
+                raise
+        nodes = await self.proven_replica_set(place, size)
+        return await self._fetch_any(nodes, handle, version_min=version_min)
+
+    async def _fetch_cheaply(self, handle: Handle, version_min: int) -> Fetched:
+        """Ask whom one route leads to."""
         if handle.kind is not BlockKind.CONTENT or version_min:
             return await self.fetch_replica(handle, version_min=version_min)
         if self._around.is_near(handle):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from epost.crypto.hashing import u64
 from epost.foundation.codec import encode
-from epost.foundation.errors import EpostError
+from epost.foundation.errors import DiskFull, EpostError, QuotaExceeded
 from epost.foundation.ids import RING_SIZE, BlockKind, Handle, NodeHandle, NodeId
 from epost.foundation.ports import DeleteNote, PutNote, Role, SetRoles
 from epost.foundation.wire import Application
@@ -320,6 +320,10 @@ class Maintenance:
             admitted = self._admission.admit(
                 give.handle, give.block, proof=give.proof, voucher=give.voucher, inserter=None
             )
+        except (DiskFull, QuotaExceeded) as error:  # no fault of who gives it
+            self._observer.record(BlockRefused(sender.id, give.handle, str(error)))
+            self._pulls.done(give.handle, len(give.block))
+            return
         except EpostError as error:
             self._observer.record(BlockRefused(sender.id, give.handle, str(error)))
             self._pulls.failed(give.handle, sender.id)

@@ -13,7 +13,8 @@ from epost.foundation.codec import encode
 from epost.foundation.effects import Outbox
 from epost.foundation.ids import Handle, NodeHandle, NodeId
 from epost.foundation.wire import Application
-from epost.past.config import PULLS_WAITING_MAX, PastConfig
+from epost.past.bounded import BoundedDict
+from epost.past.config import KEYS_LIMITED_MAX, PULLS_WAITING_MAX, PastConfig
 from epost.past.limits import Distrust
 from epost.past.messages import WANTED_MAX, Want
 
@@ -43,6 +44,8 @@ class Pulls:
         self._unreliable = Distrust(
             config.broken_claims_max, config.broken_claims_seconds, config.unreliable_seconds
         )
+        self._silences: BoundedDict[NodeId, int] = BoundedDict(KEYS_LIMITED_MAX)
+        """How often a source has not answered since it last gave something."""
         self._open: Counter[NodeId] = Counter()
         self._now = 0.0
         self._budget = float(config.repair_bytes_per_second)
@@ -104,7 +107,7 @@ class Pulls:
     def _choose(self, pull: _Pull) -> NodeHandle | None:
         """Take a source that is not to be avoided and has little to give at the moment."""
         limit = self._config.pulls_open_per_source_max
-        pull.sources = [s for s in pull.sources if not self._unreliable.is_refused(s.id, self._now)]
+        pull.sources = self._reliable(pull)
         for source in pull.sources:
             if self._open[source.id] < limit:
                 pull.sources.remove(source)
@@ -123,14 +126,17 @@ class Pulls:
         return pull is not None and pull.asked == sender
 
     def done(self, handle: Handle, size: int) -> None:
-        """A block that was asked for has come."""
-        self._end(handle)
+        """A block that was asked for has come, whether or not there is room for it here."""
+        pull = self._end(handle)
+        if pull.asked is not None:
+            self._silences.remove(pull.asked)
         self._budget -= size
 
     def failed(self, handle: Handle, sender: NodeId) -> None:
         """The node asked cannot give the block, or gave a bad one: ask the next."""
         if self.is_expected(handle, sender):
-            self._unreliable.blame(sender, self._now)  # unlike silence, which the network may cause
+            if self._unreliable.blame(sender, self._now):
+                self._give_up_on_unreliable()
             self._ask_next(handle, self._end(handle))
 
     def _end(self, handle: Handle) -> _Pull:
@@ -144,12 +150,34 @@ class Pulls:
     def _expire(self, now: float) -> None:
         late = [handle for handle, pull in self._asked.items() if now >= pull.deadline]
         for handle in late:
-            self._ask_next(handle, self._end(handle))
+            pull = self._end(handle)
+            if pull.asked is not None:
+                self._was_silent(pull.asked, now)
+            self._ask_next(handle, pull)
+
+    def _was_silent(self, source: NodeId, now: float) -> None:
+        """Once may be the network; again and again, and nothing between, it is the source."""
+        times = (self._silences.get(source) or 0) + 1
+        self._silences.put(source, times)
+        if times >= self._config.silences_max:
+            self._silences.remove(source)
+            self._unreliable.refuse(source, now)
+            self._give_up_on_unreliable()
 
     def _ask_next(self, handle: Handle, pull: _Pull) -> None:
         pull.asked = None
         if pull.sources:
             self._waiting[handle] = pull
+
+    def _give_up_on_unreliable(self) -> None:
+        """Want nothing more that only they claim to have: it leaves no room for what others do."""
+        for handle, pull in list(self._waiting.items()):
+            pull.sources = self._reliable(pull)
+            if not pull.sources:
+                del self._waiting[handle]
+
+    def _reliable(self, pull: _Pull) -> list[NodeHandle]:
+        return [s for s in pull.sources if not self._unreliable.is_refused(s.id, self._now)]
 
     def _refill(self, now: float) -> None:
         per_second = self._config.repair_bytes_per_second

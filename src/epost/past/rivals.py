@@ -23,6 +23,8 @@ class Rivals:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
+        self._kept: int | None = None
+        """How many there are; counted once, since all bodies are read for it."""
 
     def keep(self, entry: VaultEntry, *, loser: bytes, winner: bytes) -> None:
         """Keep the body that is not stored as the block, and tell of an equivocation."""
@@ -30,6 +32,10 @@ class Rivals:
             evidence = Equivocated(entry.handle, entry.version, (winner, loser))
             self._around.observer.record(evidence)
         vault, key = self._around.vault, encode(entry.handle)
-        is_known = vault.note(NOTES, key) is not None
-        if is_known or len(vault.notes(NOTES)) < RIVALS_MAX:
-            self._around.outbox.write(PutNote(NOTES, key, loser))
+        if vault.note(NOTES, key) is None:
+            if self._kept is None:
+                self._kept = len(vault.notes(NOTES))
+            if self._kept >= RIVALS_MAX:
+                return
+            self._kept += 1
+        self._around.outbox.write(PutNote(NOTES, key, loser))

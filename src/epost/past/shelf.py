@@ -95,6 +95,8 @@ class Shelf:
         stored, view = self._vault.entry(handle), self._membership.view
         if stored is None or not is_pointer(stored) or handle.place not in view.own_arc:
             return False
+        if stored.stand_in_for in view.replicas(handle.place):
+            return False  # that copy is the holder's own, and must not count twice
         return any(node.node_id == stored.stand_in_for for node in view.live)
 
     def take(self, admitted: Admitted, block: bytes, *, repaired: bool = False) -> None:
@@ -110,10 +112,12 @@ class Shelf:
 
     def require_signer_in_force(self, handle: Handle, block: bytes) -> None:
         """Raise NotPermitted for a receipt by a device that its account has revoked."""
-        if handle.kind is not BlockKind.RECEIPT or self._delegation is None:
-            return
-        if self._delegation.is_device_revoked(claimed_device(block)):
+        if handle.kind is BlockKind.RECEIPT and self._is_signer_revoked(block):
             raise NotPermitted("a receipt by a device that was revoked")
+
+    def _is_signer_revoked(self, receipt: bytes) -> bool:
+        delegation = self._delegation
+        return delegation is not None and delegation.is_device_revoked(claimed_device(receipt))
 
     def renew(self, handle: Handle, voucher: bytes) -> None:
         """Note a longer lease of a block that is here already; it is charged to the last ticket."""
@@ -199,7 +203,7 @@ class Shelf:
         if entry is None:
             return
         mark = PENDING_MARK.decode(entry.proof)
-        self._admission.pending_allowances.add(recall_inserter(entry.ticket).ring, mark, entry.size)
+        self._admission.pending_allowances.add(recall_inserter(entry.ticket), mark, entry.size)
         if self._delegation:
             self._delegation.on_pending_held(handle, envelope)
 
@@ -244,7 +248,7 @@ class Shelf:
         allowances.charge(inserter, entry.size, **_one(entry, +1))
         if entry.handle.kind is BlockKind.PENDING and not was_held:
             mark = PENDING_MARK.decode(entry.proof)
-            self._admission.pending_allowances.add(inserter.ring, mark, entry.size)
+            self._admission.pending_allowances.add(inserter, mark, entry.size)
 
     def _uncharge(self, entry: VaultEntry) -> None:
         if not is_held(entry) or is_pointer(entry) or not entry.ticket:
@@ -254,7 +258,7 @@ class Shelf:
         if entry.handle.kind is not BlockKind.PENDING:
             return
         mark = PENDING_MARK.decode(entry.proof)
-        self._admission.pending_allowances.remove(inserter.ring, mark, entry.size)
+        self._admission.pending_allowances.remove(inserter, mark, entry.size)
         if self._delegation:
             self._delegation.on_pending_gone(entry.handle)
 
@@ -262,8 +266,9 @@ class Shelf:
         digest = entry.handle.digest
         if entry.handle.kind is BlockKind.RECEIPT:
             pending = self._vault.entry(Handle(BlockKind.PENDING, digest))
-            if pending and RECEIPT_MARK.decode(entry.proof).status in FINAL_STATUSES:
-                self.drop_pending(pending)
+            is_final = RECEIPT_MARK.decode(entry.proof).status in FINAL_STATUSES
+            if pending and is_final and not self._is_signer_revoked(block):
+                self.drop_pending(pending)  # else it came as a repair: a put of it is refused
         elif entry.handle.kind is BlockKind.PENDING:
             receipt = self._vault.entry(Handle(BlockKind.RECEIPT, digest))
             mark = PENDING_MARK.decode(entry.proof)

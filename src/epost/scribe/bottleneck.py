@@ -29,7 +29,8 @@ class Bottleneck:
         excess = self._forest.child_count - self._around.config.children_limit
         if excess <= 0:
             return
-        for tree in sorted(self._forest, key=lambda tree: -len(tree.children)):
+        large = [tree for tree in self._forest if len(tree.children) >= HAND_OVER_CHILDREN_MIN]
+        for tree in sorted(large, key=lambda tree: -len(tree.children)):
             leaving = sum(self._is_leaving(child, now) for child in tree.children.values())
             excess -= leaving
             staying = len(tree.children) - leaving

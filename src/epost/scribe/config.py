@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 GROUPS_MAX = 4096
-"""Trees that one node takes part in, as a member or for others."""
+"""Trees that one node takes part in for others; and as many as a member, whoever floods it."""
+
+GROUPS_OF_CHILD_MAX = GROUPS_MAX // 4
+"""Trees in which one node may be the child of another: in other trees it finds other parents."""
 
 CHILDREN_MAX = 512
 """Children of one node in one tree; a join request beyond it goes on towards the root."""

@@ -118,7 +118,7 @@ class Family:
         tree = self._forest.get(group)
         if tree is None:
             return
-        tree.children.pop(sender.node_id, None)
+        self._forest.part_from_child(tree, sender.node_id)
         if not tree.is_needed:
             self._forest.tend_at(tree, now, now)
 
@@ -229,7 +229,7 @@ class Family:
         for node_id in sorted(tree.children):
             child = tree.children[node_id]
             if not self.may_join(group, child.node, child.permit):
-                del tree.children[node_id]
+                self._forest.part_from_child(tree, node_id)
         me = self._around.me
         if tree.is_member and not self._terms.is_permit_of(group, me.node_id, tree.permit):
             tree.is_member = False

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from epost.foundation.codec import encode
 from epost.foundation.ids import Id, NodeHandle
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
-from epost.scribe.config import GROUPS_MAX, REFRESH_GROUPS_MAX
+from epost.scribe.config import GROUPS_MAX, GROUPS_OF_CHILD_MAX, REFRESH_GROUPS_MAX
 from epost.scribe.messages import JoinGroup, LeaveGroups, Refresh
 from epost.scribe.observed import ParentLost
 from epost.scribe.surroundings import Surroundings
@@ -17,7 +18,7 @@ from epost.scribe.tree import Tree
 
 
 class Forest:
-    """At most GROUPS_MAX trees; each is tended when it is due."""
+    """At most GROUPS_MAX trees for others, and those of the own groups; each is tended when due."""
 
     TIMER = "tend"
 
@@ -26,6 +27,8 @@ class Forest:
         self._config = around.config
         self._alarm = Alarm(around.outbox, Application.SCRIBE, self.TIMER)
         self._trees: dict[Id, Tree] = {}
+        self._places: Counter[bytes] = Counter()
+        """In how many trees each node is a child of this one."""
         self.terms = TermsBook(is_in_use=self._trees.__contains__)
 
     def __iter__(self) -> Iterator[Tree]:
@@ -39,7 +42,7 @@ class Forest:
     @property
     def child_count(self) -> int:
         """How many children this node has in all trees together."""
-        return sum(len(tree.children) for tree in self._trees.values())
+        return self._places.total()
 
     def plant(self, group: Id) -> Tree | None:
         """Return the tree of a group, new if need be; None beyond GROUPS_MAX."""
@@ -48,16 +51,40 @@ class Forest:
             tree = self._trees[group] = Tree(group)
         return tree
 
+    def plant_own(self, group: Id) -> Tree | None:
+        """Return the tree of a group that this node is to be a member of; None beyond GROUPS_MAX.
+
+        What others have planted here takes no room from it.
+        """
+        tree = self._trees.get(group)
+        if tree is None and sum(tree.is_member for tree in self._trees.values()) < GROUPS_MAX:
+            tree = self._trees[group] = Tree(group)
+        return tree
+
     def adopt(self, group: Id, child: NodeHandle, permit: bytes, now: float) -> Tree | None:
         """Enter a node as child, or keep it for longer; None if that may not be."""
+        tree = self._trees.get(group)
+        is_new = tree is None or child.node_id not in tree.children
+        if is_new and self._places[child.node_id] >= GROUPS_OF_CHILD_MAX:
+            return None
         tree = self.plant(group)
         if tree is None or not tree.may_adopt(child.node_id):
             return None
-        if child.node_id not in tree.children and tree.is_root:
-            tree.tend_at = min(tree.tend_at, now + self._config.heirs_seconds)
+        if is_new:
+            self._places[child.node_id] += 1
+            if tree.is_root:
+                tree.tend_at = min(tree.tend_at, now + self._config.heirs_seconds)
         tree.adopt(child, now + self._config.child_kept_seconds, permit)
         self._alarm.set_by(max(tree.tend_at, now), now)
         return tree
+
+    def part_from_child(self, tree: Tree, node_id: bytes) -> None:
+        """Forget a child; unknown ones are ignored."""
+        if tree.children.pop(node_id, None) is None:
+            return
+        self._places[node_id] -= 1
+        if not self._places[node_id]:
+            del self._places[node_id]
 
     def tend_at(self, tree: Tree, at: float, now: float) -> None:
         """Tend a tree at another time."""
@@ -127,7 +154,8 @@ class Forest:
 
     def _tend(self, tree: Tree, now: float) -> None:
         """Prune, then see to it that somebody is above us; a root, that it still is one."""
-        tree.drop_silent(now)
+        for node_id in tree.silent(now):
+            self.part_from_child(tree, node_id)
         if not tree.is_needed:
             self.part_from_parent(tree)
             del self._trees[tree.group]

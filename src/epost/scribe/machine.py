@@ -112,14 +112,14 @@ class Scribe:
         """Become a member, and stay one through all failures, until `leave` or the next start.
 
         Membership also ends when a charter comes that wants another permit: join again with it.
-        Raises Overloaded if this node is in GROUPS_MAX trees already, NotPermitted if the group's
-        charter is known and asks for another permit.
+        Raises Overloaded if this node is a member of GROUPS_MAX groups already, NotPermitted if the
+        group's charter is known and asks for another permit.
         """
         if not self._forest.terms.is_permit_of(group, self._around.me.node_id, permit):
             raise NotPermitted("the group's charter wants a permit for this node")
-        tree = self._forest.plant(group)
+        tree = self._forest.plant_own(group)
         if tree is None:
-            raise Overloaded(f"this node takes part in {GROUPS_MAX} groups already")
+            raise Overloaded(f"this node is a member of {GROUPS_MAX} groups already")
         tree.is_member, tree.permit = True, permit
         self._forest.tend_next(tree)
 

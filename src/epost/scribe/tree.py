@@ -67,10 +67,9 @@ class Tree:
             child.node, child.expires_at = node, expires_at
             child.permit = permit or child.permit
 
-    def drop_silent(self, now: float) -> None:
-        """Forget the children that do not refresh any more."""
-        for node_id in [k for k, child in self.children.items() if child.expires_at < now]:
-            del self.children[node_id]
+    def silent(self, now: float) -> Sequence[bytes]:
+        """Return the children that do not refresh any more."""
+        return [node_id for node_id, child in self.children.items() if child.expires_at < now]
 
     def offspring(self) -> Sequence[NodeHandle]:
         """Return the children by id."""

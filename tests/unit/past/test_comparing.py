@@ -235,3 +235,16 @@ def test_the_largest_honest_answer_fits_its_limits() -> None:
     answer = Compared(1, (), tuple(Listing(n, rows) for n in range(8)))
     assert UPKEEP.decode(encode(answer)) == answer
     assert len(encode(answer)) < 20_000
+
+
+def test_who_says_twice_that_it_has_a_block_has_it_once() -> None:
+    async def story() -> None:
+        asking, answering = (make_side(name, [entry(n) for n in range(3)]) for name in (b"a", b"b"))
+        asking.comparisons.begin(answering.node, [], [WHOLE_RING], 0.0)
+        (offer,) = asking.messages()
+        assert isinstance(offer, Offer)
+        asking.take(Have(offer.serial, (offer.rows[0].handle,) * 9), answering.node)
+        assert asking.confirmed == [offer.rows[0].handle]
+        assert [done.lacking for done in asking.done] == [2]
+
+    run(story())

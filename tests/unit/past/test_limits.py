@@ -125,23 +125,40 @@ def test_usage_is_remembered_and_no_quota_is_no_limit() -> None:
 
 
 def test_notices_from_one_ring_for_one_recipient_are_bounded() -> None:
-    config = PastConfig(pending_count_max=2, pending_bytes_max=100)
+    config = PastConfig(pending_count_max=4, pending_bytes_max=100)
     pending = PendingAllowances(config)
     mark, other = PendingMark(b"r" * 32, 0), PendingMark(b"o" * 32, 0)
-    pending.add(b"ring", mark, 40)
+    ann, ben = (node(member_tag=tag * 16) for tag in (b"a", b"b"))
+    pending.add(ann, mark, 40)
     with pytest.raises(QuotaExceeded):
-        pending.require(b"ring", mark, 61)
-    pending.require(b"ring", mark, 60)
-    pending.add(b"ring", mark, 10)
+        pending.require(ben, mark, 61)
+    pending.require(ben, mark, 60)
+    pending.add(ben, mark, 10)
+    pending.add(ann, mark, 10)
+    pending.require(node(member_tag=b"c" * 16), mark, 40)
+    pending.add(node(member_tag=b"c" * 16), mark, 10)
     with pytest.raises(QuotaExceeded):
-        pending.require(b"ring", mark, 1)
-    pending.require(b"other ring", mark, 1)
-    pending.require(b"ring", other, 1)
-    pending.remove(b"ring", mark, 10)
-    pending.require(b"ring", mark, 1)
-    pending.remove(b"ring", mark, 40)
-    pending.remove(b"ring", mark, 40)
-    pending.require(b"ring", mark, 100)
+        pending.require(node(member_tag=b"d" * 16), mark, 1)
+    pending.require(node(ring=b"o" * 20, member_tag=b"d" * 16), mark, 1)
+    pending.require(ann, other, 1)
+    pending.remove(ann, mark, 10)
+    pending.require(node(member_tag=b"d" * 16), mark, 1)
+    for inserter in (ann, ann, ben, node(member_tag=b"c" * 16)):
+        pending.remove(inserter, mark, 10)
+    pending.require(ann, mark, 100)
+
+
+def test_one_member_leaves_half_of_a_recipient_s_notices_to_the_others() -> None:
+    pending = PendingAllowances(PastConfig(pending_count_max=100, pending_bytes_max=10_000))
+    mark, flooder = PendingMark(b"r" * 32, 0), node(member_tag=b"f" * 16)
+    for _ in range(50):
+        pending.require(flooder, mark, 1)
+        pending.add(flooder, mark, 1)
+    with pytest.raises(QuotaExceeded):
+        pending.require(flooder, mark, 1)
+    for n in range(20):
+        pending.require(node(member_tag=bytes([n]) * 16), mark, 1)
+        pending.add(node(member_tag=bytes([n]) * 16), mark, 1)
 
 
 def test_durability_is_that_of_the_weakest_part() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from epost.crypto.versioned import open_key_block
@@ -57,6 +59,15 @@ def test_clusters_are_bounded() -> None:
         split_records(bytes(CLUSTER_SIZE_MAX + 1))
     with pytest.raises(MalformedPacket):
         split_records(bytes(4))
+
+
+def test_a_million_empty_records_are_not_even_cut() -> None:
+    body = bytes(CLUSTER_SIZE_MAX)
+    tracemalloc.start()
+    with pytest.raises(LimitExceeded):
+        split_records(body)
+    assert tracemalloc.get_traced_memory()[1] < 64 * 1024
+    tracemalloc.stop()
 
 
 def test_the_chain_is_followed_record_by_record() -> None:

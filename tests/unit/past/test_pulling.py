@@ -4,7 +4,7 @@ from epost.foundation.effects import Outbox, Send
 from epost.foundation.ids import Handle, NodeHandle
 from epost.foundation.wire import unpack
 from epost.past.blocks import content_handle
-from epost.past.config import PastConfig
+from epost.past.config import PULLS_WAITING_MAX, PastConfig
 from epost.past.messages import UPKEEP, Want
 from epost.past.pulling import Pulls
 
@@ -70,4 +70,40 @@ def test_silence_is_no_lie_and_the_next_source_is_asked() -> None:
     assert asked(outbox) == {HONEST: wanted}
     pulls.add(handles(1, "more")[0], LIAR)
     pulls.pump(3.0 + CONFIG.pull_timeout_seconds)
+    assert LIAR in asked(outbox)
+
+
+def test_who_claims_much_and_stays_silent_leaves_room_for_what_others_have() -> None:
+    outbox = Outbox()
+    pulls = Pulls(outbox, CONFIG)
+    for handle in handles(PULLS_WAITING_MAX, "claimed"):
+        pulls.add(handle, LIAR)
+    assert pulls.is_crowded
+    pulls.pump(1.0)
+    for times in range(1, 3):
+        pulls.pump(1.0 + times * CONFIG.pull_timeout_seconds)
+    assert len(pulls) == 0
+    pulls.add(handles(1, "real")[0], HONEST)
+    pulls.add(handles(1, "more")[0], LIAR)
+    pulls.pump(2.0 + 2 * CONFIG.pull_timeout_seconds)
+    assert asked(outbox)[HONEST] == handles(1, "real")
+    assert handles(1, "more")[0] not in pulls
+
+
+def test_who_gives_something_now_and_then_is_only_slow() -> None:
+    outbox = Outbox()
+    pulls = Pulls(outbox, CONFIG)
+    now = 1.0
+    for round_ in range(CONFIG.silences_max + 1):
+        pulls.add(handles(1, f"late {round_}")[0], LIAR)
+        pulls.pump(now)
+        now += 1.0 + CONFIG.pull_timeout_seconds
+        pulls.pump(now)
+        (given,) = handles(1, f"given {round_}")
+        pulls.add(given, LIAR)
+        pulls.pump(now)
+        pulls.done(given, 1)
+    assert LIAR in asked(outbox)
+    pulls.add(handles(1, "more")[0], LIAR)
+    pulls.pump(now)
     assert LIAR in asked(outbox)

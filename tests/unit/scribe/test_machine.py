@@ -202,6 +202,31 @@ def test_groups_and_bodies_are_bounded(monkeypatch) -> None:
     assert len(groups.ring.observed.of(GroupPacketRefused)) == 1
 
 
+def test_sec_47_who_floods_a_node_with_groups_takes_no_room_from_it_and_little_from_others(
+    monkeypatch,
+) -> None:
+    monkeypatch.setattr(forest_module, "GROUPS_MAX", 200)
+    monkeypatch.setattr(forest_module, "GROUPS_OF_CHILD_MAX", 50)
+    groups, _leaf, root, group = pair()
+
+    def crowd(flooder: NodeHandle, first: int) -> int:
+        """Refresh as a child in a hundred groups nobody has; return in how many it is one."""
+        for part in (range(first, first + 50), range(first + 50, first + 100)):
+            names = tuple(Id(n.to_bytes(20, "big")) for n in part)
+            groups.hear(root, flooder, Refresh(names))
+        trees = groups.scribe(root).children_by_group
+        return sum(int.from_bytes(name, "big") in range(first, first + 100) for name in trees)
+
+    assert crowd(STRANGER, 0) == 50
+    assert crowd(peer(0.2), 100) == 50
+    assert sum(crowd(peer(0.3 + n / 100), 200 + 100 * n) for n in range(4)) == 100
+    groups.scribe(root).join(group)
+    assert groups.scribe(root).groups == [group]
+    groups.ring.run(120.0)
+    assert list(groups.scribe(root).children_by_group) == [group]
+    assert crowd(STRANGER, 0) == 50, "what a child has left is counted no longer"
+
+
 def test_leaving_what_was_never_joined_is_nothing() -> None:
     groups, leaf, root, group = pair()
     groups.leave(group, leaf)

@@ -24,10 +24,9 @@ def test_children_that_stop_asking_are_forgotten() -> None:
     tree.adopt(peer(0.2), 10.0)
     tree.adopt(peer(0.1), 20.0)
     assert list(tree.offspring()) == [peer(0.1), peer(0.2)]
-    tree.drop_silent(15.0)
-    assert list(tree.relatives()) == [peer(0.1)]
-    tree.drop_silent(25.0)
-    assert not tree.is_needed
+    assert tree.silent(5.0) == []
+    assert tree.silent(15.0) == [peer(0.2).node_id]
+    assert sorted(tree.silent(25.0)) == [peer(0.1).node_id, peer(0.2).node_id]
 
 
 def test_a_node_seeks_unless_it_is_the_root_or_has_a_parent() -> None:

@@ -22,7 +22,6 @@ from epost.past.ring_view import Membership
 from epost.past.shelf import Shelf, is_held
 from epost.past.space.words import Check, Divert, Diverted, Lost, Point, Room, SpaceWord
 from epost.past.surroundings import Surroundings
-from epost.past.tickets import recall_inserter
 from epost.past.versions import Verdict
 
 PAGE_ROWS = HANDLES_MAX
@@ -86,6 +85,8 @@ class Keeping:
             return False
         if stored is not None and is_held(stored):
             return bool(stored.roles & Role.DIVERTED) and stored.stand_in_for == sender.node_id
+        if all(node.id != sender.id for node in view.live):
+            return False  # who has no room asks its leaf set, so it is in ours
         if view.knows_replicas(handle.place) and sender.id not in view.replicas(handle.place):
             return False
         try:
@@ -103,12 +104,16 @@ class Keeping:
     # Pointers.
 
     def on_point(self, sender: NodeHandle, word: Point) -> None:
-        """Remember where a replica lies that this node will answer for if the sender goes."""
-        view = self._membership.view
-        is_theirs = sender.id in view.replicas(word.handle.place)
+        """Remember where a replica lies that this node will answer for if the sender goes.
+
+        What this node should hold itself, it holds: nobody else can say where its copy lies.
+        Raises PeerError, AuthenticityError, NotPermitted.
+        """
+        view, place = self._membership.view, word.handle.place
+        is_theirs = sender.id in view.replicas(place) and place not in view.own_arc
         if word.handle.kind is not BlockKind.CONTENT or not is_theirs or self._is_here(word.handle):
             return
-        recall_inserter(word.voucher)  # raises PeerError if it is none
+        self._admission.require_vouched(word.handle, word.voucher)
         self._shelf.point(word.handle, word.voucher, word.holder, is_primary=False)
 
     def on_lost(self, sender: NodeHandle, word: Lost) -> None:
@@ -153,6 +158,9 @@ class Keeping:
                 self._drop(entry)
                 continue
             if entry.handle.place not in view.own_arc:
+                continue
+            if entry.stand_in_for in view.replicas(entry.handle.place):
+                self._drop(entry)  # that copy is the holder's own, and must not count twice
                 continue
             if not entry.roles & Role.REPLICA:
                 self._around.outbox.write(SetRoles(entry.handle, add=Role.REPLICA))
