@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -158,10 +159,11 @@ SyncState *
 """
 
 
-def synchronise(account: Account, directory: Path) -> bool:
-    """Run mbsync once; return whether it is installed."""
+def synchronise(account: Account, directory: Path) -> Said | None:
+    """Run mbsync once; return what it took itself, None if it is not installed."""
     if shutil.which("mbsync") is None:
-        return False
+        return None
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     directory.mkdir(exist_ok=True)
     for security in ("TLSType", "SSLType"):  # its name changed in version 1.5
         settings = MBSYNC.format(
@@ -176,7 +178,9 @@ def synchronise(account: Account, directory: Path) -> bool:
         command = ["mbsync", "-q", "-c", str(directory.parent / "mbsyncrc"), "all"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode == 0:
-            return True
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+            return Said(f", CPU of mbsync {cpu:.2f} s", {"mbsync_cpu_seconds": cpu})
     raise SystemExit(f"mbsync: {result.stderr[-500:]}")
 
 
@@ -215,7 +219,7 @@ def experiment(
             return Said(f", {number:,} mails, {octets / GIGABYTE:.2f} GB", figures)
 
         def synchronised(_: Memory) -> Said | None:
-            return Said() if sync and synchronise(account, directory / "maildir") else None
+            return synchronise(account, directory / "maildir") if sync else None
 
         steps.take(f"CREATE of {folders:,} folders", lambda _: create(account, folders))
         steps.take("import by APPEND", imported)
@@ -225,7 +229,8 @@ def experiment(
         for number in ("first", "second"):
             steps.take(f"login and LIST with counters, {number}", lambda _: listing(account))
         steps.take("mbsync fetches everything", synchronised)
-        steps.take("mbsync with nothing to do", synchronised)
+        for number in ("first", "second"):
+            steps.take(f"mbsync with nothing to do, {number}", synchronised)
         data = Path(demo.node("alice")["data_dir"])
         on_disk = sum(path.stat().st_size for path in data.rglob("*") if path.is_file())
         report.row("on disk", f"{on_disk / GIGABYTE:.2f} GB", octets=on_disk)

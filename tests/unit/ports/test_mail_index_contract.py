@@ -168,12 +168,13 @@ def test_a_place_whose_mail_is_unknown_shows_nowhere(index: MailIndex) -> None:
 
 def test_flags_change_without_anything_else(index: MailIndex) -> None:
     fill(index, place(1, 1), place(2, 2))
-    index.commit(Batch(STATE, flagged=[(place(1, 1, flags=SEEN), 9)]))
+    read = place(1, 1, flags=SEEN)
+    index.commit(Batch(STATE, flagged=[(read, 9)], seen=[read]))
     (seen, unseen) = index.folder_rows(INBOX, 0, 10)
     assert seen.placement.set_flags == {SEEN}
     assert (seen.modseq, unseen.modseq) == (9, 2)
     assert index.first_unseen(INBOX) == 2
-    index.commit(Batch(STATE, flagged=[(place(1, 1), 10)]))
+    index.commit(Batch(STATE, flagged=[(place(1, 1), 10)], seen=[place(1, 1)]))
     assert index.first_unseen(INBOX) == 1
 
 

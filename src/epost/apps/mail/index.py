@@ -119,6 +119,8 @@ class Batch:
     shows."""
     flagged: list[tuple[Placement, int]] = field(default_factory=list)
     """Known ones that changed in nothing but their flags."""
+    seen: list[Placement] = field(default_factory=list)
+    r"""Those of them whose flag \Seen went on or off."""
     numbered: list[tuple[Placement, int]] = field(default_factory=list)
     """Known ones, of mails that are known, that changed in nothing but their number."""
     folders: list[FolderRow] = field(default_factory=list)

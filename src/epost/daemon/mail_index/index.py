@@ -167,7 +167,7 @@ class SqliteMailIndex:
             # Far cheaper: these touch none of the indexes that are ordered by names.
             self._db.executemany(PUT_NUMBER, map(number_row, batch.numbered))
             self._db.executemany(PUT_FLAGS, map(flags_row, batch.flagged))
-            self._db.executemany(PUT_UNSEEN, map(unseen_row, batch.flagged))
+            self._db.executemany(PUT_UNSEEN, map(unseen_row, batch.seen))
             self._db.executemany(
                 "INSERT OR REPLACE INTO folder VALUES (?, ?)",
                 ((row.state.folder, encode(row)) for row in batch.folders),

@@ -61,7 +61,5 @@ def flags_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
     return modseq, encode(placement), placement.name
 
 
-def unseen_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
-    placement, _ = entry
-    is_unseen = SEEN not in placement.set_flags
-    return is_unseen, placement.name, is_unseen
+def unseen_row(placement: Placement) -> tuple[apsw.SQLiteValue, ...]:
+    return SEEN not in placement.set_flags, placement.name

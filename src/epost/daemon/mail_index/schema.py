@@ -64,7 +64,7 @@ ON CONFLICT (name) DO UPDATE SET
 PUT_NUMBER = """
 UPDATE placement SET uid = ?, is_waiting = ?, modseq = ?, value = ? WHERE name = ?"""
 PUT_FLAGS = "UPDATE placement SET modseq = ?, value = ? WHERE name = ?"
-PUT_UNSEEN = "UPDATE placement SET is_unseen = ? WHERE name = ? AND is_unseen != ?"
+PUT_UNSEEN = "UPDATE placement SET is_unseen = ? WHERE name = ?"
 PLACED = """
 SELECT uid, value, modseq, email FROM placement
 WHERE folder = ? AND uid > ? ORDER BY uid LIMIT ?"""

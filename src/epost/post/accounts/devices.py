@@ -26,6 +26,7 @@ from epost.crypto.signing import SigningKey
 from epost.foundation.codec import Format
 from epost.foundation.ids import U8, U63, AccountId, Bytes16, Bytes32
 from epost.foundation.ports import Sealing
+from epost.past.bounded import BoundedDict
 from epost.post.accounts.blocks import Prekey
 from epost.post.accounts.keyring import DataKeys, EpochSecret
 
@@ -33,6 +34,8 @@ SEED_BYTES = 32
 PREKEYS_KEPT_MAX = 1000
 """Private prekeys; one a week, so this bounds twenty years of an unattended device."""
 ORGANISATION_SECRETS_MAX = 8
+LOG_DATA_KEYS_REMEMBERED = 64
+"""Asked for at each record of a log, and there are few: of each device, in each epoch."""
 
 
 class AccountKeys:
@@ -131,6 +134,9 @@ class Device:
         self._sealing = sealing
         self._secrets = secrets
         self._prekeys: dict[bytes, bytes] = {}
+        self._log_data_keys: BoundedDict[tuple[bytes, int], bytes] = BoundedDict(
+            LOG_DATA_KEYS_REMEMBERED
+        )
         self.signing = SigningKey(secrets.signing_seed)
         self._changing = asyncio.Lock()
         self.use(secrets)
@@ -163,6 +169,7 @@ class Device:
     def use(self, secrets: DeviceSecrets) -> None:
         """Go on with secrets that are durable already."""
         self._secrets = secrets
+        self._log_data_keys.clear()
         self.certificate: DeviceCert = recall_device(secrets.certificate)
         assert self.certificate.device_key == self.signing.public, "the certificate of another key"
         known = {seed: name for name, seed in self._prekeys.items()}
@@ -220,9 +227,13 @@ class Device:
 
     def log_data_key(self, log_key: bytes, epoch: int) -> bytes | None:
         """Return the key that encrypts a log's records in an epoch, None for unknown epochs."""
-        for known in reversed(self._secrets.data_keys):
-            if known.epoch == epoch:
-                return derive(known.secret, "key/log-data", log_key).key
+        if (known := self._log_data_keys.get((log_key, epoch))) is not None:
+            return known
+        for data_key in reversed(self._secrets.data_keys):
+            if data_key.epoch == epoch:
+                key = derive(data_key.secret, "key/log-data", log_key).key
+                self._log_data_keys.put((log_key, epoch), key)
+                return key
         return None
 
     @property

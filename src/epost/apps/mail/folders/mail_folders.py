@@ -81,6 +81,7 @@ class MailFolders:
         """Sums that the index keeps; raises NoSuchFolder."""
         folder = self._writer.folder_named(name)
         row = self._ledger.folders[folder]
+        has_recent = row.recent_from < row.uid_next
         return FolderCounters(
             folder_id=folder.hex(),
             uid_validity=row.uid_validity,
@@ -88,10 +89,10 @@ class MailFolders:
             highest_modseq=row.highest_modseq,
             messages=row.messages,
             unseen=row.unseen,
-            recent=self._index.count_from(folder, row.recent_from),
+            recent=self._index.count_from(folder, row.recent_from) if has_recent else 0,
             deleted=row.deleted,
             size=row.size,
-            first_unseen_uid=self._index.first_unseen(folder),
+            first_unseen_uid=self._index.first_unseen(folder) if row.unseen else None,
         )
 
     async def open(self, name: str) -> OpenFolder:
