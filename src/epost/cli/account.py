@@ -38,7 +38,8 @@ def account_rekey(
 ) -> None:
     """Give your account other keys and 24 other words, since somebody may know the present ones.
 
-    Address, mail and machines stay; the daemon must be running, and the authority's too.
+    Address, mail and machines stay; the daemon must be running, and the authority's too. Machines
+    of yours with an ePOST that does not know this command do not follow: update these first.
     """
     from epost.daemon.account.devices import Owner
     from epost.daemon.account.rekeying import KeyChange, new_words
@@ -63,7 +64,8 @@ def account_rekey(
     console.print(
         "The old ones bring nothing back any more, but whoever has them may have read your mail "
         "until now. Backups that were made before open by the old words: keep these apart, and "
-        "make a new one. Your other machines follow by themselves when they run."
+        "make a new one. Your other machines follow by themselves when they run; one whose ePOST "
+        "does not know this command yet does not follow until it is updated."
     )
 
 

@@ -22,6 +22,7 @@ from epost.node.assembly import Node
 from epost.node.issuing_daemons import AskingConfig, ask_issuing_daemons
 from epost.past.blocks import handle_of
 from epost.past.client import Answered, Conflict, Reading
+from epost.past.durability import Durability
 from epost.post.accounts.contacts import ContactDevice
 from epost.post.assembly import Post
 
@@ -100,7 +101,8 @@ class AccountDoor:
         if insertion.handle.kind is BlockKind.KEY:  # the identity block: others may be new, or gone
             post.services.accounts.forget(post.services.accounts.me.name)
             post.siblings.wake()
-        return {"ring_durable": insertion.durability.ring_durable}
+        durability = insertion.durability
+        return {"acked": durability.acked, "wanted": durability.wanted}
 
     async def _ask_issuers(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         asked = _bytes(request["request"])
@@ -133,12 +135,13 @@ class BlocksOfDaemon:
         answer = await self._ask("lookup-copies", **_named(handle))
         return [_bytes(copy) for copy in answer["blocks"]]
 
-    async def insert(self, kind: BlockKind, block: bytes, *, mirror: bool = True) -> bool:
-        """Insert a block; is it ring-durable? Raises Conflict, and as `lookup`."""
+    async def insert(self, kind: BlockKind, block: bytes, *, mirror: bool = True) -> Durability:
+        """Insert a block; raises Conflict, and as `lookup`."""
         answer = await self._ask("insert", kind=int(kind), block=_text(block), mirror=mirror)
         if rival := answer.get("rival"):
             raise Conflict(handle_of(kind, block), _bytes(rival))
-        return bool(answer["ring_durable"])
+        acked, wanted = int(answer["acked"]), int(answer["wanted"])
+        return Durability(acked, wanted, acked >= wanted)
 
     async def ask_issuers(self, request: bytes) -> bytes:
         """Return what a daemon that issues answers, by way of the ring; raises as `lookup`."""

@@ -14,16 +14,22 @@ from contextlib import suppress
 from mnemonic import Mnemonic
 
 from epost.crypto.signing import SigningKey
-from epost.crypto.versioned import key_block_handle
 from epost.daemon.account.devices import Owner, number_of
 from epost.daemon.joining.recovery import seed_of_words
 from epost.daemon.renewal import asking_at_the_port
-from epost.foundation.errors import ConfigError, EpostError, RefusedError, UnavailableError
+from epost.foundation.errors import (
+    ConfigError,
+    EpostError,
+    NoSuchUser,
+    RefusedError,
+    UnavailableError,
+)
 from epost.foundation.ids import BlockKind
 from epost.foundation.ports import Entropy
 from epost.past.client import Conflict
+from epost.post.accounts.device_changes import AccountFound
 from epost.post.accounts.devices import SEED_BYTES, AccountKeys
-from epost.post.accounts.finding import newest_block
+from epost.post.accounts.finding import find_account
 from epost.post.accounts.rekeying import NewKeys, change_keys
 from epost.rings.rekeying import check_rekeyed, sign_rekey_request
 
@@ -76,31 +82,42 @@ class KeyChange:
 
     async def _signed(self, revoked: Sequence[int]) -> NewKeys:
         owner, world = self._owner, self._owner.world
-        handle = key_block_handle(self._following.account.public)
         return change_keys(
             owner.keys,
             self._following,
             await owner.find(),
             revoked=revoked,
-            previous=await newest_block(owner.blocks, handle),
+            previous=await self._begun_before(),
             now_ms=world.clock.wall_ms(),
             sealing=world.sealing,
             entropy=world.entropy,
         )
 
+    async def _begun_before(self) -> AccountFound | None:
+        owner = self._owner
+        try:
+            return await find_account(self._following, owner.blocks, owner.world.sealing)
+        except NoSuchUser:
+            return None
+
     async def _bring(self, kind: BlockKind, block: bytes) -> None:
         try:
-            is_durable = await self._owner.blocks.insert(kind, block, mirror=False)
+            durability = await self._owner.blocks.insert(
+                kind, block, mirror=kind is BlockKind.CONTENT
+            )
         except Conflict as error:
             raise RefusedError(
                 "the account is given other keys from another machine at this moment, and nothing "
                 "was changed here: say it again in a minute"
             ) from error
-        if not is_durable:
+        acked, wanted = durability.acked, durability.wanted
+        if 2 * acked <= wanted:
             raise UnavailableError(
                 "too few machines take it now, and nothing was changed: start more of them, then "
                 "say it again"
             )
+        if acked < wanted:  # this machine keeps it as well, and brings it to those that return
+            self._say(f"It is on {acked} of {wanted} machines, and comes to the others later.")
 
     async def _certified(self, statement: bytes) -> bytes:
         owner = self._owner

@@ -19,6 +19,7 @@ from epost.crypto.versioned import KeyBlock, make_key_block
 from epost.foundation.codec import encode
 from epost.foundation.errors import LimitExceeded
 from epost.foundation.ports import Entropy, Sealing
+from epost.post.accounts.blocks import RevokedDevice
 from epost.post.accounts.device_changes import AccountFound, ListedDevice
 from epost.post.accounts.devices import AccountKeys
 from epost.post.accounts.keyring import keyring_handle, make_keyring
@@ -44,26 +45,29 @@ def change_keys(
     found: AccountFound,
     *,
     revoked: Collection[int] = (),
-    previous: KeyBlock | None = None,
+    previous: AccountFound | None = None,
     now_ms: int,
     sealing: Sealing,
     entropy: Entropy,
 ) -> NewKeys:
     """Sign the account over to the `following` keys, without the devices of these numbers.
 
-    `previous` is what the ring has of the following key, if this was begun before. Raises
-    LimitExceeded; RefusedError as `change_devices`.
+    `previous` is what the ring has under the following keys, if this was begun before: that is
+    returned if it says the same, since machines may use its data key by now. Raises LimitExceeded;
+    RefusedError as `change_devices`.
     """
     if following.generation > REKEYINGS_MAX:
         raise LimitExceeded(f"an account can have other keys {REKEYINGS_MAX} times; this one had")
     leaving, staying = found.parted(revoked)
     gone = found.revoked_with(leaving, now_ms)
     recovery_key = sealing.public_key(following.recovery_sealing_seed)
-    data_keys = found.next_data_keys(entropy)
     ring = found.block.body.ring
+    statement = _statement(former, following, recovery_key, ring)
+    if previous is not None and _says(previous, staying, gone, statement):
+        return NewKeys(statement, previous.keyring, previous.block)
+    data_keys = (previous or found).next_data_keys(entropy)
     readers = (*(device.require_sealing_key() for device in staying), recovery_key)
     keyring = make_keyring(following.account_id, data_keys, readers, sealing)
-    statement = _statement(former, following, recovery_key, ring)
     identity = msgspec.structs.replace(
         found.identity,
         generation=following.generation,
@@ -77,11 +81,29 @@ def change_keys(
         following.account,
         Kind.IDENTITY,
         ring=ring,
-        previous=previous,
+        previous=None if previous is None else previous.block,
         issued_at=now_ms,
         content=encode(identity),
+        version_min=1 if previous is None else previous.version_min,
     )
     return NewKeys(statement, keyring, block)
+
+
+def _says(
+    known: AccountFound,
+    staying: Collection[ListedDevice],
+    gone: Collection[RevokedDevice],
+    statement: bytes,
+) -> bool:
+    """Does an account list just these devices, and has it lost those that are gone?"""
+    listed = {device.certificate.device_key for device in known.devices}
+    revoked = {device.device_key for device in known.identity.revoked}
+    return (
+        known.identity.public_references[-1:] == (statement,)
+        and not known.revoked_elsewhere
+        and listed == {device.certificate.device_key for device in staying}
+        and revoked >= {device.device_key for device in gone}
+    )
 
 
 def _certified(devices: Sequence[ListedDevice], keys: AccountKeys) -> tuple[bytes, ...]:

@@ -43,9 +43,9 @@ ALL = (0, 1, 2)
 class Replicas:
     """Three replicas of an account, each judging for itself; `reachable` is whom puts come to."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: bytes = bytes(32)) -> None:
         self.account: NewAccount = create_account(
-            bytes(32),
+            seed,
             contact=CONTACT,
             now_ms=EPOCH_MS,
             sealing=SEALING,
@@ -74,7 +74,8 @@ class Replicas:
         return Reading(newest.data, Answered.ALL, True)
 
     async def lookup_copies(self, handle: Handle) -> Sequence[bytes]:
-        assert handle == self.handle
+        if handle != self.handle:
+            return [block for block in (self.others.get(handle),) if block]
         return sorted({block.data for block in self.identities})
 
     async def insert(self, kind: BlockKind, block: bytes, *, mirror: bool = True) -> object:

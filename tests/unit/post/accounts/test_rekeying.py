@@ -15,7 +15,7 @@ from epost.crypto.versioned import open_key_block
 from epost.foundation.errors import BadSeal, LimitExceeded, RefusedError
 from epost.past.log_format import NO_RECORD
 from epost.post.accounts.blocks import REVOKED_MAX, RevokedDevice, decode_identity
-from epost.post.accounts.device_changes import AccountFound
+from epost.post.accounts.device_changes import AccountFound, ListedDevice
 from epost.post.accounts.devices import AccountKeys
 from epost.post.accounts.keyring import keyring_handle, open_keyring
 from epost.post.accounts.rekeying import NewKeys, change_keys
@@ -77,12 +77,34 @@ def test_a_machine_may_end_with_the_former_keys() -> None:
         changed(replace(known, devices=(unseen,)))
 
 
-def test_what_was_begun_goes_on_with_the_next_version() -> None:
+def as_found(made: NewKeys, *devices: ListedDevice) -> AccountFound:
+    """What the ring has of an account whose change was begun."""
+    seed = NEXT.recovery_sealing_seed
+    data_keys = open_keyring(
+        made.keyring, KEYS.account_id, public_key=SEALING.public_key(seed), seed=seed,
+        sealing=SEALING,
+    )  # fmt: skip
+    block = open_key_block(made.identity.data)
+    return AccountFound(
+        block, decode_identity(block.body.content), made.keyring, data_keys, devices
+    )
+
+
+def test_what_was_begun_is_not_signed_again() -> None:
     known = found()
     first = changed(known)
-    again = changed(known, previous=open_key_block(first.identity.data))
+    again = changed(known, previous=as_found(first, *known.devices))
+    assert again == first, "machines may have taken its data key"
+
+
+def test_what_was_begun_otherwise_goes_on_and_keeps_the_data_keys_that_were_given() -> None:
+    known = found()
+    first = changed(known)
+    begun = as_found(first, *known.devices)
+    again = changed(known, revoked=[1], previous=begun)
     assert again.identity.body.version == first.identity.body.version + 1
     assert again.statement == first.statement, "which the authority answers as before"
+    assert as_found(again).data_keys[:-1] == begun.data_keys
 
 
 def test_the_number_of_changes_and_of_lost_machines_is_bounded() -> None:
