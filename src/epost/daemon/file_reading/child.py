@@ -1,8 +1,8 @@
 """The process that reads attached files: `python -m epost.daemon.file_reading.child`.
 
 It loads what it needs, then gives up everything else: it can open no file and no connection, start
-no process, and gets so much memory and, for each file, so much time. Whoever takes it over with a
-hostile file holds two pipes.
+no process, and gets so much memory and, for each file, so much time; on Linux it can do nothing but
+compute (`confinement`). Whoever takes it over with a hostile file holds two pipes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from epost.apps.mail.attached.kinds import FILE_CHARACTERS_MAX, FileKind
 from epost.apps.mail.attached.reading import read_pieces
+from epost.daemon.file_reading.confinement import take_away
 from epost.daemon.file_reading.frames import (
     PIECE_BYTES_MAX,
     READY,
@@ -78,6 +79,7 @@ def confine() -> None:
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_AS, MEMORY_BYTES_MAX)
     _limit(resource.RLIMIT_NPROC, 0)
+    take_away()
     _limit(resource.RLIMIT_NOFILE, 0)  # what is open stays open
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
 

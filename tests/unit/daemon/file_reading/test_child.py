@@ -48,10 +48,14 @@ def test_it_is_able_to_read() -> None:
 
 def test_limits_are_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     limits: dict[int, tuple[int, int]] = {}
+    given_up: list[dict[int, tuple[int, int]]] = []
     monkeypatch.setattr(child.resource, "setrlimit", limits.__setitem__)
     monkeypatch.setattr(child.os, "nice", lambda _: 0)
     monkeypatch.setattr(child, "Path", lambda _: Unwritable())
+    monkeypatch.setattr(child, "take_away", lambda: given_up.append(dict(limits)))
     child.confine()
+    (before,) = given_up
+    assert resource.RLIMIT_NOFILE not in before, "the kernel hands a descriptor out for it"
     assert limits[resource.RLIMIT_NOFILE] == (0, 0)
     assert limits[resource.RLIMIT_AS] == (child.MEMORY_BYTES_MAX,) * 2
     answered(request(FileKind.PDF, b""))
