@@ -9,7 +9,15 @@ from itertools import islice
 
 import msgspec
 
-from epost.apps.mail.index import Batch, FolderRow, IndexState, MailFacts, PlacedMail, Rendition
+from epost.apps.mail.index import (
+    Batch,
+    FolderRow,
+    IndexState,
+    MailFacts,
+    PlacedMail,
+    Rendition,
+    RowColumns,
+)
 from epost.apps.mail.log.fold import Annotation, Placement, Subscription
 from epost.apps.mail.log.records import Content
 from epost.apps.mail.mailbox import SEEN, TextMatch
@@ -113,6 +121,9 @@ class SimulatedMailIndex:
             if placement.email in self._facts
         )
         return list(islice(known, limit))
+
+    def folder_columns(self, folder: bytes, after_uid: int, limit: int) -> RowColumns:
+        return RowColumns.of(self.folder_rows(folder, after_uid, limit))
 
     def contents(self, positions: Collection[int]) -> Mapping[int, Content]:
         known = ((position, self._emails.get(position, b"")) for position in positions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import msgspec
@@ -16,6 +16,7 @@ from epost.apps.mail.index import (
     MailFacts,
     MailIndex,
     Rendition,
+    RowColumns,
 )
 from epost.apps.mail.log.fold import (
     FIRST,
@@ -24,6 +25,7 @@ from epost.apps.mail.log.fold import (
     FolderState,
     Number,
     Placement,
+    Saved,
     Subscription,
 )
 from epost.apps.mail.log.records import Inline, Stamp, Stored
@@ -240,6 +242,18 @@ def test_a_rendition_gives_its_forms_and_when_the_mail_was_sent(index: MailIndex
     assert index.headers([1, 2]) == {1: b"Header: 1\r\n\r\n"}
     assert index.facts([name(1)])[name(1)].sent == MailTime(5, -90)
     assert [row.facts.sent for row in index.folder_rows(INBOX, 0, 9)] == [MailTime(5, -90), None]
+
+
+def test_columns_of_a_folder_say_what_its_rows_say(index: MailIndex) -> None:
+    unset = FlagState(Stamp(3, 1), False, SEEN)
+    unseen = msgspec.structs.replace(place(4, 7), flags=(unset,), saved=Saved(FIRST, INBOX, 5))
+    fill(index, place(1, 1), place(2, 2, flags=SEEN), place(3, 5, flags="x"), unseen)
+    index.commit(Batch(STATE, renditions=[(name(1), rendition())]))
+    for after, limit in ((0, 10), (0, 2), (2, 2), (7, 1)):
+        columns = index.folder_columns(INBOX, after, limit)
+        rows = RowColumns.of(index.folder_rows(INBOX, after, limit))
+        assert [*map(list, astuple(columns))] == [*map(list, astuple(rows))]
+    assert list(index.folder_columns(INBOX, 0, 10).flags) == [set(), {SEEN}, {"x"}, set()]
 
 
 def test_a_long_header_and_an_unreadable_date_are_kept_as_missing(index: MailIndex) -> None:

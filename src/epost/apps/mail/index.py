@@ -104,6 +104,45 @@ class PlacedMail(msgspec.Struct, frozen=True, gc=False):
     facts: MailFacts
 
 
+@dataclass(frozen=True, slots=True)
+class RowColumns:
+    """Rows of a folder column by column, by UID: a large folder is read without a value for each.
+
+    `flags` are those that are set; of a mail that does not say when it was sent `sent_seconds` is
+    None.
+    """
+
+    uids: Sequence[int] = ()
+    names: Sequence[bytes] = ()
+    modseqs: Sequence[int] = ()
+    flags: Sequence[frozenset[str]] = ()
+    emails: Sequence[bytes] = ()
+    sizes: Sequence[int] = ()
+    seconds: Sequence[int] = ()
+    zones: Sequence[int] = ()
+    sent_seconds: Sequence[int | None] = ()
+    sent_zones: Sequence[int | None] = ()
+    positions: Sequence[int] = ()
+
+    @classmethod
+    def of(cls, mails: Sequence[PlacedMail]) -> RowColumns:
+        """Return rows that are at hand as values."""
+        facts = [mail.facts for mail in mails]
+        return cls(
+            [mail.placement.uid for mail in mails],
+            [mail.placement.name for mail in mails],
+            [mail.modseq for mail in mails],
+            [mail.placement.set_flags for mail in mails],
+            [fact.email for fact in facts],
+            [fact.size for fact in facts],
+            [fact.date.seconds for fact in facts],
+            [fact.date.zone_minutes for fact in facts],
+            [fact.sent.seconds if fact.sent else None for fact in facts],
+            [fact.sent.zone_minutes if fact.sent else None for fact in facts],
+            [fact.position for fact in facts],
+        )
+
+
 @dataclass(slots=True)
 class Batch:
     """What one transaction writes: every entry replaces what the index had under its name."""
@@ -170,6 +209,10 @@ class ViewIndex(Protocol):
 
     def folder_rows(self, folder: bytes, after_uid: int, limit: int) -> Sequence[PlacedMail]:
         """Return numbered mails of a folder by UID, behind `after_uid`."""
+        ...
+
+    def folder_columns(self, folder: bytes, after_uid: int, limit: int) -> RowColumns:
+        """Return the same by columns."""
         ...
 
     def content(self, email: bytes) -> Content | None:

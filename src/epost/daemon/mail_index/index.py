@@ -24,6 +24,7 @@ from epost.apps.mail.index import (
     MailIndexDamaged,
     PlacedMail,
     Rendition,
+    RowColumns,
 )
 from epost.apps.mail.log.fold import Annotation, Placement, Subscription
 from epost.apps.mail.log.records import Content
@@ -196,6 +197,10 @@ class SqliteMailIndex:
     def folder_rows(self, folder: bytes, after_uid: int, limit: int) -> Sequence[PlacedMail]:
         with self._errors():
             return self._places.after(folder, after_uid, limit)
+
+    def folder_columns(self, folder: bytes, after_uid: int, limit: int) -> RowColumns:
+        with self._errors():
+            return self._places.columns(folder, after_uid, limit)
 
     def content(self, email: bytes) -> Content | None:
         query = "SELECT c.value FROM mail m JOIN content c USING (key) WHERE m.email = ?"

@@ -13,13 +13,17 @@ from typing import Any
 import apsw
 import msgspec
 
-from epost.apps.mail.index import MailFacts, PlacedMail
+from epost.apps.mail.index import PlacedMail, RowColumns
 from epost.apps.mail.log.fold import Placement
-from epost.daemon.mail_index.rows import mail_facts
+from epost.daemon.mail_index.rows import flags_that_are_set, mail_facts
 from epost.daemon.mail_index.schema import FACTS, PLACED, POSITION
 
 OTHERS_READ_MAX = 2
 """So many mails of other folders may be read along for each one that is wanted."""
+
+_Row = tuple[Any, ...]
+"""Columns of our own schema."""
+_EMAIL = 3
 
 _placement = msgspec.msgpack.Decoder(Placement)
 
@@ -32,33 +36,41 @@ class FolderPlaces:
 
     def after(self, folder: bytes, uid: int, limit: int) -> Sequence[PlacedMail]:
         """Return numbered mails of a folder by UID, behind this one."""
-        found: list[PlacedMail] = []
+        return [
+            PlacedMail(_placement.decode(value), modseq, mail_facts(*facts))
+            for (_, value, modseq, *_), facts in self._found(folder, uid, limit)
+        ]
+
+    def columns(self, folder: bytes, uid: int, limit: int) -> RowColumns:
+        """Return the same by columns, for which of a place only its flags are decoded."""
+        rows = [
+            (uid, name, modseq, flags_that_are_set(value), *facts)
+            for (uid, value, modseq, _, name), facts in self._found(folder, uid, limit)
+        ]
+        return RowColumns(*zip(*rows, strict=True)) if rows else RowColumns()
+
+    def _found(self, folder: bytes, uid: int, limit: int) -> Sequence[tuple[_Row, _Row]]:
+        """Return (UID, encoded place, MODSEQ, mail, name) with the facts of the mail."""
+        found: list[tuple[_Row, _Row]] = []
         while len(found) < limit:
             wanted = limit - len(found)
-            placed = self._placed(folder, uid, wanted)
-            facts = self._facts([email for *_, email in placed])
-            found += [
-                PlacedMail(_placement.decode(value), modseq, facts[email])
-                for _, value, modseq, email in placed
-                if email in facts  # else another device's log, which brings it, is still to be read
-            ]
+            placed: list[_Row] = self._db.execute(PLACED, (folder, uid, wanted)).fetchall()
+            facts = self._facts([row[_EMAIL] for row in placed])
+            # Of others another device's log, which brings the mail, is still to be read.
+            found += [(row, facts[row[_EMAIL]]) for row in placed if row[_EMAIL] in facts]
             if len(placed) < wanted:
                 break
             uid = placed[-1][0]
         return found
 
-    def _placed(self, folder: bytes, uid: int, limit: int) -> Sequence[tuple[Any, ...]]:
-        """Return UIDs, encoded places, MODSEQs and mails; the columns are of our own schema."""
-        return self._db.execute(PLACED, (folder, uid, limit)).fetchall()
-
-    def _facts(self, emails: Sequence[bytes]) -> Mapping[bytes, MailFacts]:
+    def _facts(self, emails: Sequence[bytes]) -> Mapping[bytes, _Row]:
         facts = self._facts_between(emails)
         missing = [email for email in emails if email not in facts]
         places = ",".join("?" * len(missing))
         rows = self._db.execute(f"{FACTS} email IN ({places})", missing) if missing else ()
-        return {**facts, **{row[0]: mail_facts(*row) for row in rows}}
+        return {**facts, **{row[0]: row for row in rows}} if missing else facts
 
-    def _facts_between(self, emails: Sequence[bytes]) -> Mapping[bytes, MailFacts]:
+    def _facts_between(self, emails: Sequence[bytes]) -> Mapping[bytes, _Row]:
         """Return those of the mails between the first and the last one, if those are not many."""
         if len(emails) < 2:
             return {}
@@ -68,4 +80,4 @@ class FolderPlaces:
         if not 0 <= last - first <= (1 + OTHERS_READ_MAX) * len(emails):
             return {}
         rows = self._db.execute(f"{FACTS} key BETWEEN ? AND ?", (first, last))
-        return {row[0]: mail_facts(*row) for row in rows}
+        return {row[0]: row for row in rows}

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import apsw
+import msgspec
 
 from epost.apps.mail.index import MailFacts
-from epost.apps.mail.log.fold import Placement
+from epost.apps.mail.log.fold import FLAGS_REMEMBERED, FlagState, Placement
 from epost.apps.mail.log.records import Content
 from epost.apps.mail.mailbox import SEEN, MailTime
 from epost.foundation.codec import encode
+
+
+class _Flagged(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The beginning of an encoded `Placement`, as far as its flags; what follows is passed over."""
+
+    name: msgspec.Raw
+    email: msgspec.Raw
+    folder: msgspec.Raw
+    since: msgspec.Raw
+    flags: msgspec.Raw = msgspec.Raw(b"\x90")
+
+
+_flagged = msgspec.msgpack.Decoder(_Flagged)
+_flag_states = msgspec.msgpack.Decoder(tuple[FlagState, ...])
+
+
+def flags_that_are_set(value: bytes) -> frozenset[str]:
+    """Return `set_flags` of an encoded `Placement`, at a third of the work."""
+    return _flags_of(bytes(_flagged.decode(value).flags))
+
+
+@lru_cache(maxsize=FLAGS_REMEMBERED)
+def _flags_of(states: bytes) -> frozenset[str]:
+    return frozenset([flag.name for flag in _flag_states.decode(states) if flag.is_set])
 
 
 def mail_facts(

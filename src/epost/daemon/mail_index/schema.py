@@ -66,7 +66,7 @@ UPDATE placement SET uid = ?, is_waiting = ?, modseq = ?, value = ? WHERE name =
 PUT_FLAGS = "UPDATE placement SET modseq = ?, value = ? WHERE name = ?"
 PUT_UNSEEN = "UPDATE placement SET is_unseen = ? WHERE name = ?"
 PLACED = """
-SELECT uid, value, modseq, email FROM placement
+SELECT uid, value, modseq, email, name FROM placement
 WHERE folder = ? AND uid > ? ORDER BY uid LIMIT ?"""
 POSITION = "SELECT key FROM mail WHERE email = ?"
 FACTS = "SELECT email, size, seconds, zone, sent_seconds, sent_zone, key FROM mail WHERE "

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from epost.apps.mail.folders.row_table import RowTable
-from epost.apps.mail.index import ROWS_SLICE, PlacedMail, ViewIndex
+from epost.apps.mail.index import ROWS_SLICE, PlacedMail, RowColumns, ViewIndex
 from epost.apps.mail.log.difference import FolderChange
 from epost.apps.mail.log.folding import UID_MAX
 from epost.apps.mail.mailbox import (
@@ -41,15 +41,15 @@ class FolderRows:
     async def load(self, index: ViewIndex) -> None:
         """Read all rows, some at a time; changes meanwhile are taken in as they come."""
         while self._loaded_to < UID_MAX:
-            placed = index.folder_rows(self.folder, self._loaded_to, ROWS_SLICE)
-            self._load(placed)
-            is_last = len(placed) < ROWS_SLICE
-            self._loaded_to = UID_MAX if is_last else placed[-1].placement.uid
+            rows = index.folder_columns(self.folder, self._loaded_to, ROWS_SLICE)
+            self._load(rows)
+            is_last = len(rows.uids) < ROWS_SLICE
+            self._loaded_to = UID_MAX if is_last else rows.uids[-1]
             await asyncio.sleep(0)
 
-    def _load(self, placed: Sequence[PlacedMail]) -> None:
+    def _load(self, rows: RowColumns) -> None:
         self._uids = None
-        self._table.extend(placed, self._all_shown_flags(placed))
+        self._table.extend(rows, list(map(self._shown_flags, rows.flags)))
 
     # Reading.
 

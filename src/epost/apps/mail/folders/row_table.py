@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from epost.apps.mail.folders.ascending import picker, places_of
-from epost.apps.mail.index import PlacedMail
+from epost.apps.mail.index import PlacedMail, RowColumns
 from epost.apps.mail.mailbox import EMAIL_ID_BYTES, MailTime, MessageColumns, MessageRow
 
 NAME_BYTES = 16
@@ -41,22 +41,20 @@ class RowTable:
         place = bisect_left(self.uids, uid)
         return place if place < len(self.uids) and self.uids[place] == uid else None
 
-    def extend(self, mails: Sequence[PlacedMail], flags: Sequence[int]) -> None:
+    def extend(self, rows: RowColumns, flags: Sequence[int]) -> None:
         """Enter mails with ascending UIDs, greater than all there are."""
-        facts = [mail.facts for mail in mails]
-        sent = [fact.sent for fact in facts]
-        self.uids.extend([mail.placement.uid for mail in mails])
-        self._modseqs.extend([mail.modseq for mail in mails])
+        self.uids.extend(rows.uids)
+        self._modseqs.extend(rows.modseqs)
         self._make_room_for(max(flags, default=0))
         self._flags.extend(flags)
-        self._sizes.extend([fact.size for fact in facts])
-        self._seconds.extend([fact.date.seconds for fact in facts])
-        self._zones.extend([fact.date.zone_minutes for fact in facts])
-        self._sent_seconds.extend([time.seconds if time else _UNKNOWN for time in sent])
-        self._sent_zones.extend([time.zone_minutes if time else 0 for time in sent])
-        self._positions.extend([fact.position for fact in facts])
-        self._emails += b"".join([fact.email for fact in facts])
-        self._names += b"".join([mail.placement.name for mail in mails])
+        self._sizes.extend(rows.sizes)
+        self._seconds.extend(rows.seconds)
+        self._zones.extend(rows.zones)
+        self._sent_seconds.extend([_UNKNOWN if s is None else s for s in rows.sent_seconds])
+        self._sent_zones.extend([zone or 0 for zone in rows.sent_zones])
+        self._positions.extend(rows.positions)
+        self._emails += b"".join(rows.emails)
+        self._names += b"".join(rows.names)
 
     def put(self, mail: PlacedMail, flags: int) -> None:
         """Enter a mail, or what became of it."""

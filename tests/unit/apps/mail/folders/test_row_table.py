@@ -9,7 +9,7 @@ import pytest
 
 from epost.apps.mail.folders.ascending import LOOKUPS_PER_PASS
 from epost.apps.mail.folders.row_table import RowTable
-from epost.apps.mail.index import MailFacts, PlacedMail
+from epost.apps.mail.index import MailFacts, PlacedMail, RowColumns
 from epost.apps.mail.log.fold import FIRST, Number, Placement
 from epost.apps.mail.mailbox import MailTime, MessageRow
 
@@ -35,7 +35,7 @@ def row(mail: PlacedMail, flags: int) -> MessageRow:
 
 def table_of(*uids: int) -> RowTable:
     table = RowTable(SETS)
-    table.extend([placed(uid) for uid in uids], [uid % 3 for uid in uids])
+    table.extend(RowColumns.of([placed(uid) for uid in uids]), [uid % 3 for uid in uids])
     return table
 
 
@@ -96,7 +96,7 @@ def test_what_ends_the_table_may_be_removed_and_added_again() -> None:
 def test_more_sets_of_flags_than_fit_into_an_octet() -> None:
     sets = [frozenset({f"$k{number}"}) for number in range(300)]
     table = RowTable(sets)
-    table.extend([placed(1), placed(2)], [0, 255])
+    table.extend(RowColumns.of([placed(1), placed(2)]), [0, 255])
     table.put(placed(3), 256)
     table.change_flags([placed(1)], [299])
     assert [row.flags for row in table.rows([1, 2, 3])] == [sets[299], sets[255], sets[256]]
