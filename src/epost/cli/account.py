@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from epost.cli.devices import WordsFile, read_words
-from epost.cli.options import AsJson, DataDir, Yes, ask_first, print_json, stop
+from epost.cli.options import AsJson, DataDir, Yes, ask_first, print_json, read_text, stop
 from epost.cli.views import console, show_words
 
 account = typer.Typer(no_args_is_help=True, help="Your account as a whole.")
@@ -46,7 +46,7 @@ def account_rekey(
     from epost.daemon.authority.world import system_world
 
     owner = Owner(data_dir, read_words(words_file, "The 24 words that are in force"))
-    words = new_words_file.read_text() if new_words_file else new_words(system_world().entropy)
+    words = read_text(new_words_file) if new_words_file else new_words(system_world().entropy)
     change = KeyChange(owner, words, say=lambda text: sys.stderr.write(text + "\n"))
     if not as_json:
         show_words(words.split())

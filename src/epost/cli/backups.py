@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from epost.cli.options import AsJson, AuthorityDir, DataDir, print_json, stop
+from epost.cli.options import AsJson, AuthorityDir, DataDir, print_json, read_text, stop
 from epost.cli.views import console
 
 PassphraseFile = Annotated[
@@ -75,7 +75,7 @@ def restore(
     secret: str | bytes
     if saved.opened_by == WORDS:
         words = (
-            secret_file.read_text()
+            read_text(secret_file)
             if secret_file
             else typer.prompt(f"The 24 words of {saved.name}", hide_input=True)
         )
@@ -93,6 +93,6 @@ def restore(
 
 def _passphrase(file: Path | None, *, confirm: bool) -> str:
     if file is not None:
-        return file.read_text().rstrip("\n")
+        return read_text(file).rstrip("\n")
     text: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm)
     return text or stop("A backup needs a passphrase: it holds keys.")

@@ -25,6 +25,7 @@ from epost.cli.options import (
     Site,
     open_authority,
     print_json,
+    read_text,
     standing_at,
     stop,
 )
@@ -167,7 +168,7 @@ def recover(
     from epost.daemon.joining.new_machine import NewMachine
     from epost.daemon.joining.recovery import recover_account
 
-    words = words_file.read_text() if words_file else typer.prompt("The 24 words", hide_input=True)
+    words = read_text(words_file) if words_file else typer.prompt("The 24 words", hide_input=True)
     machine = NewMachine(data_dir, listen, advertise or (), standing_at(site))
     joined = asyncio.run(
         recover_account(invitation, words, machine, revoke=not keep_machines, say=_say)
@@ -287,9 +288,12 @@ def demo_restart_node(
     ] = Path("demo-state"),
 ) -> None:
     """Start a daemon of a running demo again that was killed."""
-    from epost.daemon.control import ask
+    from epost.daemon.control import NoDaemon, ask
 
-    answer = ask(directory, "restart-node", name=name)
+    try:
+        answer = ask(directory, "restart-node", name=name)
+    except NoDaemon:
+        stop(f"no demo runs on {directory}. Start it: epost demo --dir {directory}")
     console.print(answer["text"])
 
 

@@ -15,7 +15,7 @@ import segno
 import typer
 from rich.table import Table
 
-from epost.cli.options import AsJson, DataDir, Yes, ask_first, print_json
+from epost.cli.options import AsJson, DataDir, Yes, ask_first, print_json, read_text
 from epost.cli.views import console
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ async def compare_digits(digits: str) -> bool:
 def read_words(words_file: Path | None, prompt: str = "The 24 words") -> str:
     """Return the words of a file, or ask for them."""
     if words_file is not None:
-        return words_file.read_text()
+        return read_text(words_file)
     return str(typer.prompt(prompt, hide_input=True))
 
 

@@ -64,6 +64,14 @@ def ask_first(question: str, *, yes: bool) -> None:
         typer.confirm(question, abort=True)
 
 
+def read_text(path: Path) -> str:
+    """Return what somebody wrote to a file; raises ConfigError if it is no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        stop(f"{path}: this is not a text file")
+
+
 def open_authority(directory: Path) -> Authority:
     """Return the authority of a folder, to be used as a context; raises ConfigError."""
     from epost.daemon.authority.authority import Authority

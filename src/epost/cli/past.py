@@ -37,9 +37,9 @@ def _milliseconds(at: str) -> int:
     """Return a time as ms since 1970."""
     try:
         moment = datetime.datetime.fromisoformat(at) if at else datetime.datetime.now(datetime.UTC)
-    except ValueError:
+        return round(1000 * moment.timestamp())
+    except (ValueError, OverflowError):  # the latter at the ends of the calendar
         stop(f"{at!r} is no time: write it as 2026-11-22T17:30 or 2026-11-22T17:30:00+01:00")
-    return round(1000 * moment.timestamp())
 
 
 def _show(answer: Mapping[str, Any]) -> None:

@@ -115,11 +115,13 @@ def load_config(path: Path) -> NodeConfig:
     Raises ConfigError naming the file, the key and what is allowed.
     """
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return NodeConfig()
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: this is not a text in UTF-8") from error
     try:
         config = msgspec.convert(tomllib.loads(text), NodeConfig)
     except tomllib.TOMLDecodeError as error:

@@ -98,25 +98,45 @@ class ControlServer:
             return {"error": str(error)}
 
 
+class NoDaemon(ConfigError):  # noqa: N818 - as the errors of foundation are named
+    """Nobody serves a data folder."""
+
+
 def ask(data_dir: Path, command: str, **arguments: Any) -> dict[str, Any]:
-    """Ask the daemon of a data folder; raises ConfigError if none runs or it refuses."""
+    """Ask the daemon of a data folder; raises NoDaemon, or ConfigError if it refuses."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(ANSWER_TIMEOUT_SECONDS)
         try:
             connection.connect(str(socket_path(data_dir)))
-            connection.sendall(json.dumps({"command": command, **arguments}).encode() + b"\n")
-            with connection.makefile("rb") as file:
-                line = file.readline()
-        except OSError as error:
+        except PermissionError as error:
             raise ConfigError(
+                f"{data_dir} is another user's: only she may ask its daemon"
+            ) from error
+        except OSError as error:
+            raise NoDaemon(
                 f"no daemon runs on {data_dir}. Start it: epost run --data-dir {data_dir}"
             ) from error
+        line = _answer_to(connection, {"command": command, **arguments}, data_dir)
     if not line:
         raise ConfigError(f"the daemon on {data_dir} closed without an answer; see its log")
     answer: dict[str, Any] = json.loads(line)
     if "error" in answer:
         raise ConfigError(answer["error"])
     return answer
+
+
+def _answer_to(connection: socket.socket, request: Mapping[str, Any], data_dir: Path) -> bytes:
+    try:
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        with connection.makefile("rb") as file:
+            return file.readline()
+    except TimeoutError as error:
+        raise ConfigError(
+            f"the daemon on {data_dir} runs, but has not answered within "
+            f"{ANSWER_TIMEOUT_SECONDS:.0f} s; see its log"
+        ) from error
+    except OSError:
+        return b""  # it has ended meanwhile
 
 
 def _answers(path: Path) -> bool:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from epost.foundation.errors import ConfigError
@@ -52,6 +55,25 @@ def replace_secret(path: Path, data: bytes) -> None:
         os.fsync(former)
     finally:
         os.close(former)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep every other process off a folder, by a file in it; raises ConfigError if one is there.
+
+    The kernel ends it with the process, however that ends.
+    """
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(
+                f"{path}: another epost works with this folder. Stop that one first."
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(path: Path) -> None:

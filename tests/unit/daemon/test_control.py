@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from epost.daemon.control import ControlServer, ask, socket_path
+from epost.daemon.control import ControlServer, NoDaemon, ask, socket_path
 from epost.foundation.errors import ConfigError, NoSuchBlock
 
 
@@ -70,6 +70,21 @@ def test_garbage_closes_the_connection_and_disturbs_nobody(tmp_path: Path) -> No
 def test_without_a_daemon_the_error_says_how_to_start_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="epost run --data-dir"):
         ask(tmp_path, "status")
+
+
+def test_a_daemon_that_is_too_slow_is_not_said_to_be_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("epost.daemon.control.ANSWER_TIMEOUT_SECONDS", 0.01)
+    socket_path(tmp_path).parent.mkdir()
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(socket_path(tmp_path)))
+        silent.listen()
+        with pytest.raises(ConfigError, match="runs, but has not answered"):
+            ask(tmp_path, "status")
+        silent.close()
+        with pytest.raises(NoDaemon):
+            ask(tmp_path, "status")
 
 
 def test_a_second_daemon_on_one_folder_is_refused_but_a_dead_socket_is_not(

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from epost.daemon.authority.authority import Authority
+from epost.crypto.names import canonical
+from epost.daemon.authority.authority import PUBLIC_FILE, Authority
 from epost.daemon.authority.service import EnrolmentService
 from epost.daemon.authority.world import system_world
 from epost.daemon.config import (
@@ -41,6 +42,8 @@ from epost.foundation.ids import Address, NodeHandle
 
 DOMAIN = "example.org"
 CONTRIBUTED_BYTES = 2 * GIB
+STORAGE_ONLY = "storage-"
+"""With a number, the name of a machine without a user."""
 
 
 class DemoOrganisation:
@@ -81,13 +84,18 @@ class DemoOrganisation:
         if self._state is None:
             self._state = _plan(nodes, users)
             save_state(self._directory, self._state)
-            address = Address(HOST, self._state.enrolment_port)
-            Authority.create(self.authority_dir, DOMAIN, address, system_world()).close()
+        if not any(node.node_id for node in self._state.nodes):
+            self._found(self._state)
         total = len(self.state.nodes)
         for done, node in enumerate(self.state.nodes, 1):
             if not node.node_id:
                 self._enrol_node(node)
             yield done, total, node.name
+
+    def _found(self, state: DemoState) -> None:
+        if not (self.authority_dir / PUBLIC_FILE).exists():
+            address = Address(HOST, state.enrolment_port)
+            Authority.create(self.authority_dir, DOMAIN, address, system_world()).close()
 
     def startable(self) -> Sequence[DemoNode]:
         """Return the nodes whose folders are whole, after re-enrolling erased storage nodes."""
@@ -195,9 +203,20 @@ def _security() -> Security:
     return "plain" if LoopbackOwnerCheck.is_available() else "tls"
 
 
+def _accounts(users: Sequence[str]) -> Sequence[str]:
+    """Return the local parts of the users' addresses, which name their folders as well."""
+    names = [canonical(f"{user}@{DOMAIN}").partition("@")[0] for user in users]
+    if not names:
+        raise ConfigError("a demo needs at least one user: --users alice")
+    for name in names:
+        if name.startswith((".", STORAGE_ONLY)) or names.count(name) > 1:
+            raise ConfigError(f"--users: {name!r} is there twice, or cannot name a machine")
+    return names
+
+
 def _plan(count: int, users: Sequence[str]) -> DemoState:
-    named = list(users[:count])
-    names = [*named, *(f"storage-{n}" for n in range(1, count - len(named) + 1))]
+    named = _accounts(users)[:count]
+    names = [*named, *(f"{STORAGE_ONLY}{n}" for n in range(1, count - len(named) + 1))]
     ports = iter(free_ports(5 * count + 1))
     nodes = [
         DemoNode(

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from epost.daemon.demo.check import MailCheck, check_mail
 from epost.daemon.demo.organisation import DemoOrganisation
 from epost.daemon.demo.processes import Daemons
 from epost.daemon.demo.state import DemoNode, node_folder, write_demo_json
-from epost.daemon.files import make_private_folder
+from epost.daemon.files import locked, make_private_folder
 from epost.foundation.errors import ConfigError, EpostError, UnavailableError
 from epost.pastry.config import PastryConfig
 
@@ -27,6 +28,7 @@ WHOLE_TIMEOUT_SECONDS = 90.0
 WHOLE_SECONDS_PER_NODE = 4.0
 STARTING_AT_ONCE_MAX = 6
 POLL_SECONDS = 0.2
+LOCK_FILE = "demo.lock"
 SETTLED_LOGS = ("ring-durable", "no user's log on this node")
 
 
@@ -43,19 +45,20 @@ def run_demo(
     make_private_folder(directory)
     demo = Demo(directory.resolve(), console)
     try:
-        demo.set_up(nodes, users, repair_delay_seconds)
-        demo.start()
-        demo.check()
-        if not once:
-            asyncio.run(demo.stay_up())
+        # Without the lock another demo here would stop our daemons and start its own.
+        with locked(directory / LOCK_FILE), ExitStack() as stack:
+            stack.callback(demo.stop)
+            demo.set_up(nodes, users, repair_delay_seconds)
+            demo.start()
+            demo.check()
+            if not once:
+                asyncio.run(demo.stay_up())
         return 0
     except EpostError as error:
         console.print(f"\n[bold red]The demo failed:[/] {error}", soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         return 130
-    finally:
-        demo.stop()
 
 
 class Demo:

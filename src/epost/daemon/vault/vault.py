@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
-import os
 import shutil
 from collections import deque
 from collections.abc import Sequence
@@ -18,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from epost.daemon.files import locked
 from epost.daemon.vault.bodies import BodyFiles, next_body
 from epost.daemon.vault.database import DATABASE_FILE, config_errors, open_to_read, open_to_write
 from epost.daemon.vault.index import Index
@@ -25,7 +24,7 @@ from epost.daemon.vault.planning import Planner
 from epost.daemon.vault.reader import BodyReader
 from epost.daemon.vault.rows import Row
 from epost.daemon.vault.writer import Change, Commit, Writer, stored_totals
-from epost.foundation.errors import ConfigError, DiskFull
+from epost.foundation.errors import DiskFull
 from epost.foundation.ids import Handle, Id
 from epost.foundation.ports import Fingerprint, Observer, Role, VaultCounts, VaultEntry, Write
 from epost.node.fingerprints import Fingerprints
@@ -85,7 +84,7 @@ class SqliteVault:
         path = self._folder / DATABASE_FILE
         with config_errors(path):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            opened.callback(os.close, _lock(self._folder / "vault.lock"))
+            opened.enter_context(locked(self._folder / "vault.lock"))
             connection = open_to_write(path)
             opened.callback(connection.close)
             files = BodyFiles(self._folder / "bodies")
@@ -270,19 +269,6 @@ class SqliteVault:
             self._submit(self._planner.mark_damaged(self._number, now))
             self._observer.record(BlockDamaged(handle))
         self._load(handle, body)
-
-
-def _lock(path: Path) -> int:
-    """Return a descriptor that keeps every other process off the folder until it is closed."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise ConfigError(
-            f"{path}: another epost works with this folder. Stop that one first."
-        ) from error
-    return descriptor
 
 
 def _closed() -> OSError:

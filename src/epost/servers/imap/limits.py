@@ -38,7 +38,7 @@ SENT_BYTES_PER_SLICE = 1 << 18  # of what is too large to be in memory
 LISTED_BYTES_PER_SLICE = 1 << 24  # mails whose headers are held in memory together
 READ_BYTES = 64 * 1024
 
-SEARCH_DEPTH_MAX = 32
+SEARCH_DEPTH_MAX = 128  # of keys within keys; a chain of ORs is as deep as one
 KEYWORD_LENGTH_MAX = 100
 SECTION_DEPTH_MAX = 100  # as deep as a mail's structure is read
 FETCH_ITEMS_MAX = 100

@@ -5,7 +5,7 @@ for last, among the few that are left, by the mail application.
 """
 
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import compress
 from typing import assert_never
@@ -69,10 +69,9 @@ class Search:
             case OnDay(Moment.SAVED):
                 return await self._saved(uids, key)
             case Not(inner):
-                excluded = frozenset(await self.among(uids, inner))
-                return await self._kept(uids, lambda uid: uid not in excluded)
-            case Either((first, second)):
-                return await self._among_either(uids, first, second)
+                return await self._without(uids, frozenset(await self.among(uids, inner)))
+            case Either(keys):
+                return await self._among_either(uids, keys)
             case _:
                 raise AssertionError("every other key is decided by the row")
 
@@ -95,11 +94,15 @@ class Search:
             uids = await self.among(uids, key)
         return uids
 
-    async def _among_either(self, uids: Uids, first: SearchKey, second: SearchKey) -> Uids:
-        found = frozenset(await self.among(uids, first))
-        others = await self._kept(uids, lambda uid: uid not in found)
-        either = found.union(await self.among(others, second))
-        return await self._kept(uids, either.__contains__)
+    async def _among_either(self, uids: Uids, keys: Sequence[SearchKey]) -> Uids:
+        """Each key is looked for only in what those before it have not found."""
+        found: set[int] = set()
+        others = uids
+        for key in keys:
+            hits = frozenset(await self.among(others, key))
+            found |= hits
+            others = await self._without(others, hits)
+        return await self._kept(uids, found.__contains__)
 
     async def _flagged(self, uids: Uids, test: FlagTest) -> Uids:
         """Those whose flags pass a test: many messages share few sets of flags."""
@@ -147,6 +150,9 @@ class Search:
     async def _pause(self, done: int, goal: int) -> None:
         self._session.tell_progress(done, goal)
         await self._session.client.breathe()
+
+    async def _without(self, uids: Uids, excluded: Collection[int]) -> Uids:
+        return await self._kept(uids, lambda uid: uid not in excluded)
 
     async def _kept(self, uids: Uids, test: Callable[[int], bool]) -> Uids:
         kept = array("I")

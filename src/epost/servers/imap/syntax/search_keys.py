@@ -102,7 +102,9 @@ class Not:
 
 @dataclass(frozen=True, slots=True)
 class Either:
-    keys: tuple["SearchKey", "SearchKey"]
+    """At least one of some keys."""
+
+    keys: tuple["SearchKey", ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,10 +228,21 @@ def _key_of_keys(name: bytes, cursor: Cursor, depth: int) -> SearchKey:
     if name == b"NOT":
         return Not(_key(cursor, depth + 1))
     if name == b"OR":
-        first = _key(cursor, depth + 1)
-        cursor.space()
-        return Either((first, _key(cursor, depth + 1)))
+        return _either(cursor, depth)
     raise ImapSyntaxError("Unknown search key")
+
+
+def _either(cursor: Cursor, depth: int) -> SearchKey:
+    """OR, which clients chain for as many senders or folders as they like: OR a OR b OR c d."""
+    keys = [_key(cursor, depth + 1)]
+    cursor.space()
+    while cursor.at_word(b"OR"):
+        cursor.word()
+        cursor.space()
+        keys.append(_key(cursor, depth + 1))
+        cursor.space()
+    keys.append(_key(cursor, depth + 1))
+    return Either(tuple(keys))
 
 
 def _header(cursor: Cursor) -> SearchKey:

@@ -186,8 +186,21 @@ def test_wrong_searches_are_refused() -> None:
     )
 
 
+def test_an_or_takes_as_many_keys_as_a_client_chains() -> None:
+    senders = " OR ".join(f"FROM nobody-{number}" for number in range(500))
+    assert found(f"OR {senders} OR SUBJECT dinner OR FROM carol BODY one") == [1, 3, 5]
+    assert found(f"NOT (OR {senders} OR SEEN DELETED)") == [2, 4]
+    assert found("OR OR OR SEEN SEEN DELETED ALL") == [1, 2, 3, 4, 5]
+
+
+def test_keys_nested_fifty_deep_are_searched() -> None:
+    assert found("NOT (" * 50 + "SUBJECT lunch" + ")" * 50) == [1, 3]
+    assert found("OR (" * 50 + "SUBJECT lunch" + ") DELETED" * 50) == [1, 3]
+    assert found("(NOT " * 50 + "SEEN" + ")" * 50) == [1, 5]
+
+
 def test_nesting_is_bounded() -> None:
-    depth = 32
+    depth = 128
     fits, too_deep = "(" * (depth - 1), "(" * depth
     play(
         f"""
