@@ -94,17 +94,23 @@ def invite(
     as_json: AsJson = False,
 ) -> None:
     """Make an invitation, good for one machine and 72 hours."""
+    from epost.daemon.tls.listening import is_loopback
+
     if (name is None) != storage_only:
-        stop("Say whom to invite (bob@example.org), or --storage-only, not both.")
+        stop("say whom to invite (bob@example.org), or --storage-only, not both")
+    if storage_only and another_machine:
+        stop("a machine without a user is nobody's other machine: say --storage-only alone")
     with open_authority(authority_dir) as authority:
         if another_machine and name is not None:
             text = authority.invite_device(name)
         else:
             text = authority.invite(name)
+        enrolment = authority.enrolment_address
     if as_json:
         print_json({"invite": text, "name": name})
     else:
-        show_invitation(text, command="recover" if another_machine else "join")
+        command = "recover" if another_machine else "join"
+        show_invitation(text, command=command, is_local=is_loopback(enrolment))
 
 
 @app.command()
@@ -120,8 +126,11 @@ def join(
     site: Site = "",
     as_json: AsJson = False,
 ) -> None:
-    """Join an organisation with an invitation, which shows the 24 recovery words once; or make
-    this one more machine of your account, with the code that another one shows."""
+    """Make this machine a member of an organisation, or one more machine of your account.
+
+    With an invitation it shows the 24 recovery words of the new account, once; with the code that
+    epost device add shows on another machine of yours, it becomes one of these.
+    """
     from epost.daemon.joining.membership import join_organisation
     from epost.daemon.joining.new_machine import NewMachine
     from epost.daemon.pairing.code import is_device_code

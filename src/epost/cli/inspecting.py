@@ -30,8 +30,9 @@ EveryCopy = Annotated[
 
 
 def verify(data_dir: DataDir, every_copy: EveryCopy = False, as_json: AsJson = False) -> None:
-    """Look whether everything of your account is there, proves itself, and has all its copies,
-    and whether the newest snapshot of this machine's log says what the log says.
+    """Look whether everything of your account is there, proves itself, and has all its copies.
+
+    And whether the newest snapshot of this machine's log says what the log says.
 
     Exit code 0 if so, 1 if something lacks.
     """
@@ -39,8 +40,9 @@ def verify(data_dir: DataDir, every_copy: EveryCopy = False, as_json: AsJson = F
 
 
 def repair(data_dir: DataDir, every_copy: EveryCopy = False, as_json: AsJson = False) -> None:
-    """Do the same, put what has too few copies on other machines again, and make a snapshot of the
-    log anew that is wrong.
+    """Do what verify does, and put what has too few copies on other machines again.
+
+    A snapshot of the log that is wrong is made anew.
 
     Exit code 0 if everything is whole in the end, 1 if something could not be repaired.
     """

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from epost.cli.options import AsJson, DataDir, print_json
+from epost.cli.options import AsJson, DataDir, print_json, stop
 from epost.cli.views import console, show_password
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def password_list(data_dir: DataDir, as_json: AsJson = False) -> None:
         print_json({"passwords": [{"application": a, "scope": s.value} for a, s in scopes]})
         return
     for application, scope in scopes:
-        console.print(f"{application}  [dim]{scope.value}[/]")
+        console.print(f"{escape(application)}  [dim]{scope.value}[/]")
 
 
 @password.command("revoke")
@@ -86,7 +86,7 @@ def password_revoke(
     from epost.daemon.mail_programs.passwords import PasswordFile
 
     PasswordFile(data_dir).remove(application)
-    console.print(f"{application} can no longer log in.")
+    console.print(f"{escape(application)} can no longer log in.")
 
 
 def client_settings(
@@ -104,6 +104,8 @@ def client_settings(
     """Show where a mail program connects, also in the forms that programs read."""
     from epost.daemon.mail_programs import client_settings as forms
 
+    if as_json and form is not Form.TEXT:
+        stop(f"say --json or --format {form.value}, not both")
     section, settings = _settings(data_dir, lan)
     match Form.TEXT if as_json else form:
         case Form.TEXT:
@@ -178,6 +180,6 @@ def _show_code(code: str, application: str | None) -> None:
     else:
         console.print(
             f"It holds a password: let nobody else see it. To take it back: "
-            f"epost password revoke {application}",
+            f"epost password revoke {escape(application)}",
             soft_wrap=True,
         )

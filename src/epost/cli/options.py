@@ -29,6 +29,7 @@ DataDir = Annotated[
         "--data-dir",
         help="The folder of this machine's node.",
         default_factory=lambda: home() / "node",
+        show_default="~/.local/share/epost/node",
     ),
 ]
 AuthorityDir = Annotated[
@@ -37,6 +38,7 @@ AuthorityDir = Annotated[
         "--authority-dir",
         help="The folder with the authority's keys.",
         default_factory=lambda: home() / "authority",
+        show_default="~/.local/share/epost/authority",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]

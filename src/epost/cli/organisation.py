@@ -51,8 +51,10 @@ def org_init(  # noqa: PLR0913, PLR0917 - the options of a command
     as_json: AsJson = False,
 ) -> None:
     """Found an organisation: its authority, and this machine as its first member."""
+    from epost.daemon.config import parse_address
     from epost.daemon.joining.membership import found_organisation
     from epost.daemon.joining.new_machine import NewMachine
+    from epost.daemon.tls.listening import is_loopback
 
     everybody = parse_mebibytes(quota)
     joined = asyncio.run(
@@ -68,7 +70,8 @@ def org_init(  # noqa: PLR0913, PLR0917 - the options of a command
     if as_json:
         print_json(joined.as_dict())
     else:
-        show_joined(joined.as_dict(), data_dir, is_founder=True)
+        is_local = any(is_loopback(parse_address(at)) for at in (listen, enrol_listen))
+        show_joined(joined.as_dict(), data_dir, is_founder=True, is_local=is_local)
 
 
 @org.command("nodes")

@@ -21,7 +21,10 @@ def folder(
     ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """List what a folder of yours held at a time, by what all of your machines had logged then."""
+    """List what a folder of yours held at a time, by what all of your machines had logged then.
+
+    To the minute: what was logged in that minute may be there already.
+    """
     from epost.daemon.control import ask
     from epost.daemon.folder import NodeFolder
 

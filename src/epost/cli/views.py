@@ -25,7 +25,9 @@ def of_others(text: str) -> Text:
     return Text("".join(character if character.isprintable() else " " for character in text))
 
 
-def show_joined(joined: Mapping[str, Any], data_dir: Path, *, is_founder: bool) -> None:
+def show_joined(
+    joined: Mapping[str, Any], data_dir: Path, *, is_founder: bool, is_local: bool = False
+) -> None:
     """Greet a new member: recovery words, first password, what to do next."""
     console.print(f"\nThis machine is now {joined['name']} of {joined['domain']}.\n", style="bold")
     if joined["recovery_words"]:
@@ -36,9 +38,20 @@ def show_joined(joined: Mapping[str, Any], data_dir: Path, *, is_founder: bool) 
         )
     console.print("Now start the daemon, and keep it running:\n", style="bold")
     console.print(f"  epost run --data-dir {data_dir}\n", soft_wrap=True)
+    if is_local:
+        show_loopback_only()
     if is_founder:
         console.print("While it runs, others can join. Invite them, one by one:\n", style="bold")
         console.print(f"  epost invite bob@{joined['domain']}\n", soft_wrap=True)
+
+
+def show_loopback_only() -> None:
+    """Say that an organisation cannot be joined from elsewhere, before somebody tries."""
+    console.print(
+        "[yellow]This organisation listens on loopback: only machines on this very computer can "
+        "join it. For others, found it with an address of this computer that they reach: epost org "
+        "init … --listen 192.168.1.5:4510 --enrol-listen 192.168.1.5:4511[/]\n"
+    )
 
 
 def show_words(words: list[str]) -> None:
@@ -71,8 +84,10 @@ def show_recovered(recovered: Mapping[str, Any], data_dir: Path, *, is_only_mach
         )
 
 
-def show_invitation(text: str, *, command: str = "join") -> None:
-    """Show what to send to the new member."""
+def show_invitation(text: str, *, command: str = "join", is_local: bool = False) -> None:
+    """Show what to send to the new member; `is_local`: only this computer reaches the authority."""
+    if is_local:
+        show_loopback_only()
     console.print("On the new machine, within 72 hours:\n", style="bold")
     console.print(f"  epost {command} {text}\n", soft_wrap=True)
     console.print("The invitation works once. Whoever has it can join: send it privately.")
@@ -275,7 +290,7 @@ def show_withdrawn(answer: Mapping[str, Any]) -> None:
 
 def show_password(application: str, token: str) -> None:
     """Show a new password, once."""
-    console.print(f"Password for {application}, shown only now:\n\n  [bold]{token}[/]\n")
+    console.print(f"Password for {escape(application)}, shown only now:\n\n  [bold]{token}[/]\n")
 
 
 def _count(number: int, one: str, many: str = "") -> str:

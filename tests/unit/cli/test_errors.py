@@ -62,6 +62,20 @@ def test_a_time_outside_the_calendar_is_refused(
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("bob@example.org", "--storage-only"), ("--storage-only", "--another-machine")],
+)
+def test_an_invitation_is_for_one_kind_of_machine(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+) -> None:
+    at = ("--authority-dir", str(tmp_path))
+    assert "--storage-only" in said(capsys, monkeypatch, "invite", *arguments, *at)
+
+
 def test_without_a_demo_restart_node_says_how_to_start_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

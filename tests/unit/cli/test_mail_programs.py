@@ -13,6 +13,7 @@ from epost.daemon.config import MailSection, NodeConfig
 from epost.daemon.folder import NodeFolder
 from epost.daemon.mail_programs.lan_tls import lan_server_context
 from epost.daemon.mail_programs.passwords import PasswordFile
+from epost.foundation.errors import ConfigError
 
 
 @pytest.fixture
@@ -48,6 +49,21 @@ def test_a_password_that_takes_the_place_of_another_says_so(folder: Path) -> Non
     assert (
         "The former password for phone has ended." in say(folder, "password", "add", "phone").output
     )
+
+
+def test_a_name_is_shown_as_it_was_given(folder: Path) -> None:
+    assert "Password for [bold]phone," in say(folder, "password", "add", "[bold]phone").output
+    assert "[bold]phone  mail" in say(folder, "password", "list").output
+    assert "[bold]phone can no longer" in say(folder, "password", "revoke", "[bold]phone").output
+
+
+def test_one_form_is_asked_for_at_a_time(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="not both"):
+        CliRunner().invoke(
+            app,
+            ["client-settings", "--json", "--format", "srv", "--data-dir", str(folder)],
+            catch_exceptions=False,
+        )
 
 
 def test_settings_are_shown_to_people_and_programs(folder: Path) -> None:

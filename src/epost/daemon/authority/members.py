@@ -53,6 +53,9 @@ class Member:
         return asdict(self)
 
 
+_ALREADY = {State.HELD: "held already", State.MEMBER: "not held"}
+
+
 class Members:
     """Reads and changes the standing of members; each change is one transaction."""
 
@@ -200,7 +203,7 @@ class Members:
             account = self.require_member(name)
             standing = self._register.standing(account.name)
             if (standing.state if standing else State.MEMBER) is state:
-                raise RefusedError(f"{account.name} is {state.name.lower()} already")
+                raise RefusedError(f"{account.name} is {_ALREADY[state]}")
             now = self._world.clock.wall_ms()
             self._register.put_standing(Standing(account.name, state, now, None))
             self._word.publish()

@@ -106,5 +106,8 @@ def show_settings(console: Console, directory: Path, state: DemoState) -> None:
     console.print(
         "\nPasswords and recovery words are in demo-secrets.json (mode 0600: a demo only; "
         "`epost join` shows the words once).\nKill a daemon if you like; "
-        "`epost demo restart-node NAME` brings it back. Ctrl-C stops the demo.\n"
+        f"`epost demo restart-node NAME --dir {directory}` brings it back. "
+        "Ctrl-C stops the demo.\n",
+        soft_wrap=True,
+        highlight=False,
     )

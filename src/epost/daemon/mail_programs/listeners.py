@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import os
 import pwd
 import secrets
@@ -25,6 +24,7 @@ from epost.daemon.mail_programs.loopback import LoopbackOwnerCheck
 from epost.daemon.mail_programs.loopback_tls import end_point, server_certificate, server_context
 from epost.daemon.mail_programs.passwords import PasswordFile
 from epost.daemon.offload import ThreadOffload
+from epost.daemon.tls.listening import is_loopback
 from epost.foundation.errors import ConfigError
 from epost.foundation.ports import Clock
 from epost.servers.access import (
@@ -143,14 +143,14 @@ def _for_phones(section: MailSection, data_dir: Path) -> Place:
 def _autoconfig(section: MailSection, account: str) -> AutoconfigServer:
     """Serve programs of this machine what is on loopback, and others what is for phones."""
     address = parse_address(section.autoconfig)
-    find = settings_on_loopback if is_loopback(address.host) else settings_for_phones
+    find = settings_on_loopback if is_loopback(address) else settings_for_phones
     return AutoconfigServer(address, find(section, account))
 
 
 def peer_check(section: MailSection, executor: ThreadPoolExecutor) -> PeerCheck:
     """Return who may connect to the mail listeners; raises ConfigError for unsafe settings."""
-    hosts = [parse_address(a).host for a in (section.smtp, section.imap, section.pop3) if a]
-    on_loopback = all(is_loopback(host) for host in hosts)
+    listeners = [parse_address(a) for a in (section.smtp, section.imap, section.pop3) if a]
+    on_loopback = all(map(is_loopback, listeners))
     if on_loopback and LoopbackOwnerCheck.is_available():
         uids = [uid_of(user) for user in section.allowed_users]
         return LoopbackOwnerCheck(executor, allowed_uids=(os.getuid(), 0, *uids))
@@ -168,11 +168,3 @@ def uid_of(user: str) -> int:
         return pwd.getpwnam(user).pw_uid
     except KeyError as error:
         raise ConfigError(f"[mail] allowed_users: there is no local user {user!r}") from error
-
-
-def is_loopback(host: str) -> bool:
-    """Is this an address that only programs of this machine reach?"""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -18,6 +18,8 @@ from epost.servers.access.passwords import PASSWORDS_PER_ACCOUNT_MAX, ScramRecor
 
 FILE_NAME = "passwords"
 FORMER_NAMES_MAX = 64
+NAME_LENGTH_MAX = 100
+"""Of a mail program, as its user calls it."""
 REMEDY = "This folder is not a user's node: epost join makes one."
 
 
@@ -55,12 +57,17 @@ class PasswordFile:
     def add(self, application: str, scope: Scope = Scope.MAIL) -> str:
         """Make a password for a program and return it; a second one replaces the first.
 
-        `scope` is MAIL, READ_ONLY or SUBMIT. Raises ConfigError if there are too many.
+        `scope` is MAIL, READ_ONLY or SUBMIT. Raises ConfigError if there are too many, or for what
+        is no name that a list can show.
         """
+        if not application.strip() or len(application) > NAME_LENGTH_MAX:
+            raise ConfigError(f"name the program in 1 to {NAME_LENGTH_MAX} letters: thunderbird")
+        if not application.isprintable():
+            raise ConfigError(f"{application!r} cannot be shown: name the program in plain letters")
         file = self._read()
         rows = tuple(r for r in file.rows if r.application != application)
         if len(rows) >= PASSWORDS_PER_ACCOUNT_MAX:
-            raise ConfigError("too many passwords; remove one: epost password remove NAME")
+            raise ConfigError("too many passwords; remove one: epost password revoke NAME")
         issued = issue_app_password(
             entropy=secrets.token_bytes,
             server_secret=file.server_secret,

@@ -20,6 +20,14 @@ def is_wildcard(address: Address) -> bool:
         return False
 
 
+def is_loopback(address: Address) -> bool:
+    """Is this an address that only programs of this machine reach?"""
+    try:
+        return ipaddress.ip_address(address.host).is_loopback
+    except ValueError:
+        return False
+
+
 def reachable_address(listening: Address, peer: Address) -> Address:
     """Return where a peer reaches a listener: of a wildcard, the address that leads to the peer.
 

@@ -32,6 +32,7 @@ class Reply:
 
 
 OK = Reply(250, "2.0.0", "ok")
+HELP = Reply(214, "2.0.0", "EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP VRFY QUIT")
 SENDER_OK = Reply(250, "2.1.0", "sender ok")
 RECIPIENT_OK = Reply(250, "2.1.5", "recipient ok")
 RECIPIENT_UNRESOLVED = Reply(

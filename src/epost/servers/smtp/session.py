@@ -75,6 +75,10 @@ class SubmissionSession(LoginConnection):
         except BadParameters as error:
             await self._reply(error.reply)
 
+    async def smtp_HELP(self, arg: str | None) -> None:  # noqa: N802
+        """Name the commands (RFC 5321 section 4.1.1.8)."""
+        await self._reply(replies.HELP)
+
     async def smtp_VRFY(self, arg: str | None) -> None:  # noqa: N802
         """Tell nobody who exists."""
         await self._reply(replies.CANNOT_VERIFY if arg else replies.BAD_ARGUMENT)

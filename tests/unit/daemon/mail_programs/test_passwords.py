@@ -39,6 +39,10 @@ def test_mistakes_say_what_to_do(tmp_path: Path) -> None:
     file.create("alice@example.org")
     with pytest.raises(ConfigError, match="epost password list"):
         file.remove("mutt")
+    for name in ("", "  ", "x" * 101, "two\nlines"):
+        with pytest.raises(ConfigError, match="name the program"):
+            file.add(name)
+    assert file.applications() == []
     (tmp_path / "passwords").write_bytes(b"garbage")
     with pytest.raises(ConfigError, match="damaged"):
         PasswordFile(tmp_path).applications()

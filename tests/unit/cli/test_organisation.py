@@ -1,4 +1,4 @@
-"""The commands that say how much members may store, as they are typed."""
+"""The commands of an organisation, as they are typed: quotas, invitations."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from epost.cli.commands import app
 from epost.cli.organisation import org
 from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.world import system_world
@@ -45,3 +46,16 @@ def test_a_stranger_and_a_strange_amount_are_refused_in_words(folder: Path) -> N
         said(folder, "set-quota", "dave@example.org", "5G")
     with pytest.raises(RefusedError, match="'plenty' is no amount"):
         said(folder, "set-quota", "dave@example.org", "plenty")
+
+
+def test_an_invitation_to_an_authority_on_loopback_says_that_nobody_else_reaches_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    def invited(authority_dir: Path) -> str:
+        line = ["invite", "bob@example.org", "--authority-dir", str(authority_dir)]
+        return CliRunner().invoke(app, line, catch_exceptions=False).stdout
+
+    assert "only machines on this very computer" in invited(folder)
+    world, reachable = system_world(), tmp_path / "reachable"
+    Authority.create(reachable, "example.org", Address("192.168.1.5", 4511), world).close()
+    assert "this very computer" not in invited(reachable)
