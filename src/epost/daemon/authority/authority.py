@@ -83,7 +83,10 @@ class Authority:
         """Found an organisation; raises ConfigError if the folder holds one already."""
         make_private_folder(directory)
         if (directory / PUBLIC_FILE).exists():
-            raise ConfigError(f"{directory} holds the authority of an organisation already")
+            raise ConfigError(
+                f"{directory} holds the authority of an organisation already. Choose another "
+                "folder for a new one; if its founding was cut off and it has no member, remove it."
+            )
         keys = make_keys(directory, world.entropy)
         public = found(canonical_domain(domain), keys, enrolment, world.clock.wall_ms())
         write_private(directory / PUBLIC_FILE, encode(public))

@@ -97,7 +97,9 @@ def _require_foundable(machine: NewMachine, enrolment: Address) -> None:
     if listening.is_wildcard(enrolment):
         raise ConfigError("invitations name the enrolment address: say one that others can reach")
     machine.require_free()
-    listening.listen(enrolment, purpose="enrolment").close()
+    machine.site()
+    listening.listen(parse_address(machine.listen), purpose="--listen").close()
+    listening.listen(enrolment, purpose="--enrol-listen").close()
 
 
 async def join_organisation(
