@@ -352,7 +352,11 @@ class NodeStore:
         if not await self._reach():
             return []
         self._world.hold_pending(handle, envelope)
+        self._world.depositors[handle] = self._machine.node
         return [b"signed"] * self._world.replicas
+
+    async def depositor(self, handle: Handle) -> NodeHandle | None:
+        return self._world.depositors.get(handle) if await self._reach() else None
 
     async def _reach(self) -> bool:
         await asyncio.sleep(HOP_SECONDS)
@@ -560,6 +564,7 @@ class World:
         self.machines: dict[str, Machine] = {}
         self.groups: dict[Id, dict[str, Machine]] = {}
         self.pending: dict[Handle, bytes] = {}
+        self.depositors: dict[Handle, NodeHandle] = {}
         self.delegates: list[Machine] = []
 
     def enrol(self, name: str) -> Machine:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from epost.crypto.versioned import open_key_block
 from epost.foundation.calls import Calls
 from epost.foundation.errors import DiskFull
-from epost.foundation.ids import BlockKind, Handle, NodeId
+from epost.foundation.ids import BlockKind, Handle, NodeHandle, NodeId
 from epost.foundation.ports import Entropy, PutBlock, Role, SetRoles
 from epost.past.attestations import Statement
 from epost.past.blocks import Proven, handle_of, proven_key
@@ -32,7 +32,7 @@ from epost.past.reading import Answered, Reading, Readings
 from epost.past.replica import Replica
 from epost.past.shelf import is_held, is_pointer
 from epost.past.surroundings import Surroundings
-from epost.past.tickets import BLOCKS_MAX
+from epost.past.tickets import BLOCKS_MAX, recall_inserter
 from epost.past.versions import Verdict, judge_repair, order
 from epost.past.witness import Witness
 
@@ -183,6 +183,18 @@ class BlockStore:
         voucher = self._insertions.voucher([(proven.handle, proven.size)])
         pushed = await self._insert(proven, envelope, voucher, mirror=False)
         return [ack.attestation for ack in pushed.acks if ack.attestation]
+
+    async def depositor(self, handle: Handle) -> NodeHandle | None:
+        """Return the node that left what is kept here, if it can be reached now.
+
+        Raises UnavailableError, PeerError.
+        """
+        entry = self._vault.entry(handle)
+        if entry is None or not entry.ticket:
+            return None
+        wanted = recall_inserter(entry.ticket)
+        nodes = await self._lookups.replica_set(wanted.id, 1)  # nobody is closer to it
+        return next((node for node in nodes if node.id == wanted.id), None)
 
     async def push_for_ever(self) -> None:
         """Push what is held locally, whenever the ring can be reached; to be run as a story."""

@@ -21,7 +21,7 @@ class Deliver(msgspec.Struct, tag=1, frozen=True, array_like=True, forbid_unknow
 
 class Settle(msgspec.Struct, tag=2, frozen=True, array_like=True, forbid_unknown_fields=True):
     """Notification to a sender's device: the receipt for one of its envelopes, which came by way
-    of delegates."""
+    of delegates; from the recipient's device or, if it must be sealed anew, from a delegate."""
 
     receipt: Annotated[bytes, msgspec.Meta(max_length=RECEIPT_SIZE_MAX)]
 

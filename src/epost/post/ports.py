@@ -126,6 +126,13 @@ class Delegates(Protocol):
         """
         ...
 
+    async def depositor(self, handle: Handle) -> NodeHandle | None:
+        """Return the node that left a notice here, if it can be reached now.
+
+        Raises UnavailableError, PeerError.
+        """
+        ...
+
 
 class Directory(Protocol):
     """The organisation's word on who is who."""

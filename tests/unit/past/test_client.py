@@ -80,6 +80,19 @@ def test_what_is_held_waits_on_the_own_disk_until_it_is_inserted() -> None:
     in_ring(story)
 
 
+def test_who_keeps_a_block_finds_the_node_that_left_it_here_while_it_is_there() -> None:
+    async def story(ring: PastRing) -> None:
+        writer, *_ = reversed(ring.closest(HANDLE))
+        keeper = ring.node(ring.closest(HANDLE)[0]).store
+        assert await keeper.depositor(HANDLE) is None
+        await ring.node(writer).store.insert(CONTENT, BLOCK)
+        assert await keeper.depositor(HANDLE) == ring.members[writer].handle
+        ring.fail(writer)
+        assert await keeper.depositor(HANDLE) is None
+
+    in_ring(story)
+
+
 def test_what_is_held_is_still_told_of_a_rival_when_it_is_inserted() -> None:
     first, second = (key_block(key_of("somebody"), content) for content in (b"1", b"2"))
 

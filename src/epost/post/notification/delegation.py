@@ -25,7 +25,7 @@ from epost.foundation.wire import Application
 from epost.past.pending import ENVELOPE, FINAL_STATUSES, ReceiptStatus
 from epost.post.accounts.contacts import Accounts
 from epost.post.config import PostConfig
-from epost.post.messages import ANSWERED, Deliver
+from epost.post.messages import ANSWERED, Deliver, Settle
 from epost.post.notification.presence import PresenceCheck, VerifiedPresence, group_of
 from epost.post.notification.receipts import Receipts
 from epost.post.observed import PresenceIgnored, ReceiptIgnored
@@ -34,6 +34,7 @@ from epost.post.ports import Layers, NodePorts
 PRESENCES_AT_ONCE_MAX = 64
 TOLD_TO_THE_RING = FINAL_STATUSES | {ReceiptStatus.RESEAL}
 """What the sender must learn even if she and the recipient are never there together."""
+TELL_TIMEOUT_SECONDS = 5.0
 
 
 class Delegation:
@@ -49,6 +50,7 @@ class Delegation:
     ) -> None:
         self._accounts = accounts
         self._blocks = layers.blocks
+        self._delegates = layers.delegates
         self._groups = layers.groups
         self._requests = layers.requests
         self._ports = ports
@@ -61,6 +63,8 @@ class Delegation:
         """Groups in which this node will listen, and from when on, in this order."""
         self._is_joining = False
         self._offering: set[Id] = set()
+        self._told: set[Handle] = set()
+        """Of which of the notices kept here the sender's node knows that it must seal anew."""
         self._checking = 0
 
     # Upcalls of PAST.
@@ -76,6 +80,7 @@ class Delegation:
 
     def on_pending_gone(self, handle: Handle) -> None:
         """A notice was settled, or its time is over."""
+        self._told.discard(handle)
         group = self._group_of.pop(handle, None)
         if group is None:
             return
@@ -162,3 +167,22 @@ class Delegation:
         if verified.status in TOLD_TO_THE_RING:
             # For a final one the replicas drop the notice, this node among them.
             await self._blocks.insert(BlockKind.RECEIPT, receipt, mirror=False)
+        if verified.status is ReceiptStatus.RESEAL and handle not in self._told:
+            await self._tell_the_sender(handle, receipt)
+
+    async def _tell_the_sender(self, handle: Handle, receipt: bytes) -> None:
+        """Have the sender seal anew now, not when she offers again, which may be in an hour.
+
+        The recipient cannot: who sent it is inside what she has no key for.
+        """
+        with suppress(PeerError, RefusedError, UnavailableError):  # or at the next presence
+            sender = await self._delegates.depositor(handle)
+            if sender is not None:
+                await self._requests.call(
+                    sender,
+                    Application.POST,
+                    encode(Settle(receipt)),
+                    timeout_seconds=TELL_TIMEOUT_SECONDS,
+                )
+                if handle in self._group_of:
+                    self._told.add(handle)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
@@ -13,7 +14,7 @@ from epost.post.config import PostConfig
 from epost.post.logs.device_log import DeviceLog
 from epost.post.logs.entries import Entry
 from epost.post.notification.delivered import Delivered
-from epost.post.notification.dispatch import Dispatch, Letter, Outcome
+from epost.post.notification.dispatch import Dispatch, Letter, Outcome, SealedToLostKey
 from epost.post.notification.handlers import Dispatched
 from epost.post.notification.ledger import Ledger, entry_of
 from epost.post.notification.outbox import OpenMessage
@@ -29,6 +30,9 @@ from epost.post.ports import NodePorts
 
 ATTEMPTS_AT_ONCE = 64
 OFFERS_PER_TICK_MAX = 64
+RESEALED_AT_ONCE_MAX = 3
+"""So often a notice is sealed anew as soon as its recipient asks for it, in one run; then with the
+next offer: she might ask for ever."""
 HELD_LOOK_SECONDS_MAX = 300.0
 """Held messages are looked at this often: the timer sleeps with the machine, the date does not."""
 _TICK_SECONDS = 1.0
@@ -74,6 +78,7 @@ class Delivery:
         self._planned: dict[Key, float] = {}
         self._is_planned = asyncio.Event()
         self._pauses: dict[Key, float] = {}
+        self._resealed: Counter[Key] = Counter()
         self._withdrawn: set[bytes] = set()
         self._serials = count()
         self._steps: list[Step] = []
@@ -145,15 +150,26 @@ class Delivery:
 
     async def on_receipt(self, pending: bytes, receipt: bytes) -> None:
         """A recipient sent a receipt of her own accord: her envelope came by way of delegates, or
-        she has read what was in it."""
+        she has read what was in it; or a delegate passes on that she has no key for it."""
         delivered = self._ledger.delivered.find(pending)
         found = self._ledger.outbox.delegated(pending)
         if delivered is not None:
             await self._on_read(delivered, pending, receipt)
         elif found is not None:
             letter = await self._letter(*found)
-            outcome = await self._dispatch.judge_for(letter.name, receipt, pending)
-            await self.on_outcome(letter, outcome)
+            try:
+                outcome = await self._dispatch.judge_for(letter.name, receipt, pending)
+            except SealedToLostKey:
+                self._seal_anew(letter)
+            else:
+                await self.on_outcome(letter, outcome)
+
+    def _seal_anew(self, letter: Letter) -> None:
+        key = (letter.message_key, letter.index)
+        if key in self._running or self._resealed[key] >= RESEALED_AT_ONCE_MAX:
+            return
+        self._resealed[key] += 1
+        self.start(replace(letter, pending=b""))
 
     async def _on_read(self, delivered: Delivered, pending: bytes, receipt: bytes) -> None:
         """Log that a delivered notice was read, if the receipt says so; raises as `judge`."""
@@ -201,6 +217,7 @@ class Delivery:
         message = self._ledger.outbox.message(message_key)
         if message is None or message.progress[index].state in SETTLED or key in self._running:
             self._pauses.pop(key, None)
+            self._resealed.pop(key, None)
             return
         if self._is_held(message):
             seconds = (message.sent_at - self._ports.clock.wall_ms()) / 1000

@@ -13,6 +13,7 @@ from epost.post.app_ids import AppId
 from epost.post.logs.entries import Entry
 from epost.post.messages import Answered
 from epost.post.notification import notifications, receipts
+from epost.post.notification.delivery import RESEALED_AT_ONCE_MAX
 from epost.post.notification.outbox import Outbox
 from epost.post.notification.received import ReceivedNotices
 from epost.post.notification.records import (
@@ -320,6 +321,42 @@ def test_what_delegates_keep_under_a_lost_key_is_sealed_and_left_anew() -> None:
         inbox = await start(bob)
         await settle(10)
         assert [n.content for n in inbox.received] == [b"hello"]
+        await world.stop()
+
+    run(story())
+
+
+def test_a_delegate_tells_the_sender_that_a_key_is_lost() -> None:
+    async def story() -> None:
+        world = World(offer_again_seconds_min=3600.0)
+        alice, bob, carol = (world.enrol(name) for name in ("alice", "bob", "carol"))
+        await start(alice)
+        await start(carol)
+        world.delegates.remove(alice)
+        await send(alice, b"hello", "bob")
+        await settle(3)
+        laptop = await world.recover(bob, revoke=True)
+        inbox = await start(laptop)
+        await settle(130)
+        assert [n.content for n in inbox.received] == [b"hello"], "not in an hour"
+        await world.stop()
+
+    run(story())
+
+
+def test_who_never_has_the_key_is_sealed_to_at_once_only_a_few_times() -> None:
+    async def story() -> None:
+        world = World(offer_again_seconds_min=3600.0)
+        alice, bob, carol = (world.enrol(name) for name in ("alice", "bob", "carol"))
+        await start(alice)
+        await start(carol)
+        world.delegates.remove(alice)
+        await send(alice, b"hello", "bob")
+        inbox = await start(bob)
+        bob.device._prekeys.clear()
+        await settle(1800)
+        assert len(world.depositors) == 1 + RESEALED_AT_ONCE_MAX
+        assert inbox.received == []
         await world.stop()
 
     run(story())
