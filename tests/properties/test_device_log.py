@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from epost.simulation.clock import run
@@ -24,6 +24,9 @@ OPERATIONS = st.one_of(
     st.tuples(st.just("backup"), st.just(0)),
     st.tuples(st.just("restore"), st.just(0)),
 )
+
+RELOGGED = [("append", 1), ("restore", 0), ("append", 50), ("restore", 0)]
+"""More than a cluster is logged again while it is waited for."""
 
 
 class Life:
@@ -105,6 +108,8 @@ class Life:
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+@example(operations=RELOGGED, tail_in_head=True)
+@example(operations=RELOGGED, tail_in_head=False)
 @given(operations=st.lists(OPERATIONS, min_size=1, max_size=14), tail_in_head=st.booleans())
 def test_whatever_happens_nothing_acknowledged_is_lost_and_no_version_is_signed_twice(
     operations: list[tuple[str, int]], tail_in_head: bool

@@ -16,6 +16,8 @@ _DOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9]([a-z0-
 
 def canonical(name: str) -> str:
     """Return the canonical form (NFKC, lower case, IDNA A-label domain); raises RefusedError."""
+    if len(name) > NAME_LENGTH_MAX:  # before the normal form, which costs the square of the length
+        raise RefusedError(f"a name of {len(name)} characters")
     text = unicodedata.normalize("NFKC", name).strip().lower()
     local, at, domain = text.rpartition("@")
     try:

@@ -9,7 +9,7 @@ for, stops the node; what was not yet durable is then never acknowledged.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -49,6 +49,8 @@ BYTES_HELD_MAX = 128 * 1024 * 1024
 """Bytes of peers' messages that wait for their turn, its commit, or the end of its story."""
 LOADS_WAITING_MAX = 4096
 HANDLERS_RUNNING_MAX = 512
+HANDLERS_OF_PEER_MAX = 64
+"""Of these; a sender offers as many notices at once."""
 
 Event = Callable[[float], None]
 
@@ -103,6 +105,7 @@ class Driver:
         self._heard: dict[NodeId, NodeHandle] = {}
         self._stories = Background(self._loop, observer, on_bug=self._fail)
         self._answers = Background(self._loop, observer, on_bug=self._fail)
+        self._answers_to: Counter[NodeId] = Counter()
         self._timers = Timers(self._loop, self._enqueue_timer)
         self._events: deque[Event] = deque()
         self._commits = Commits(
@@ -294,8 +297,10 @@ class Driver:
             machine.on_request(_caller(sender, message), message.body, now)
 
     def _answer_later(self, handler: AsyncHandler, sender: NodeHandle, message: Message) -> None:
-        if len(self._answers) >= HANDLERS_RUNNING_MAX:
+        is_greedy = self._answers_to[sender.id] >= HANDLERS_OF_PEER_MAX
+        if is_greedy or len(self._answers) >= HANDLERS_RUNNING_MAX:
             raise Overloaded("too many requests are being answered")
+        self._answers_to[sender.id] += 1
         self._bytes_in_turn = 0
         self._answers.run(self._answer(handler, sender, message))
 
@@ -310,6 +315,9 @@ class Driver:
             self._reject(sender, message, error)
         finally:
             self._bytes_held -= len(message.body)
+            self._answers_to[sender.id] -= 1
+            if not self._answers_to[sender.id]:
+                del self._answers_to[sender.id]
         self.wake()
 
     def _reject(self, sender: NodeHandle, message: Message, error: EpostError) -> None:

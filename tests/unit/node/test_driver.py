@@ -487,6 +487,25 @@ def test_handlers_beyond_the_bound_are_refused(monkeypatch: pytest.MonkeyPatch) 
     in_world(story)
 
 
+def test_one_peer_leaves_handlers_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver_module, "HANDLERS_OF_PEER_MAX", 3)
+
+    async def story(world: World) -> None:
+        pair, _ = serving(world)
+        flooder = node_handle("flooder")
+        for n in range(20):
+            pair.driver.on_message(flooder, pack(POST, Form.REQUEST, b"%d" % n, n + 1))
+        assert await pair.ask(b"of another", POST) == b"OF ANOTHER"
+        await settle(5)
+        rejected = [event.sender for event in pair.seen(MessageRejected)]
+        assert rejected == [flooder] * 17
+        pair.driver.on_message(flooder, pack(POST, Form.NOTIFY, b"later", 0))
+        await settle()
+        assert len(pair.seen(MessageRejected)) == 17, "what was answered counts no longer"
+
+    in_world(story)
+
+
 def test_a_bug_in_a_handler_or_a_story_stops_the_node() -> None:
     async def broken() -> None:
         raise ZeroDivisionError

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from epost.foundation.errors import EpostError, Overloaded, RefusedError
@@ -336,7 +336,8 @@ class DeviceLog:
         """Go on under a fresh key behind the ring's newest record; one commit decides it."""
         async with self._writing:
             old = self._writer
-            entries = await self._forks.entries_to_repeat(fork, old)
+            repeated = await self._forks.entries_to_repeat(fork, old)
+            entries = [entry for _, entry in repeated]
             base = self._forks.base_behind(fork, old, self._ports.entropy.token(16))
             adopted = self._forks.adopted(fork, old)
             writer = self._new_writer(StoredLog(adopted, base, [], None))
@@ -346,11 +347,19 @@ class DeviceLog:
                 writer.adopt(old.announced)
             await self._disk.durable([*writes, *writer.sign()])
             self._writer, self._writes_due = writer, []
+            numbers = enumerate((number for number, _ in repeated), base.sequence + 1)
+            self._renumber({former: number for number, former in numbers if former})
             await self._tell_of_the_rings(fork)
             self._tell(base.sequence + 1, entries, writer)
         self._ports.observer.record(
             DeviceExistsTwice(old.base.incarnation, base.incarnation, fork.common)
         )
+
+    def _renumber(self, numbers: Mapping[int, int]) -> None:
+        """Whoever waits for entries that were logged again waits for where they are now."""
+        for append in self._unpublished:
+            former = append.first_sequence
+            append.first_sequence = numbers.get(former, former)
 
     async def _tell_of_the_rings(self, fork: Fork) -> None:
         origin = Origin(self._device.number, fork.ring.content.incarnation)

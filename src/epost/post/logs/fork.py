@@ -137,13 +137,17 @@ class Forks:
         common = _last_common(ring.content.tail, own, common)
         return Fork(ring, tuple(clusters), common)
 
-    async def entries_to_repeat(self, fork: Fork, writer: LogWriter) -> list[Entry]:
+    async def entries_to_repeat(self, fork: Fork, writer: LogWriter) -> list[tuple[int, Entry]]:
         """Return what the next incarnation must log again: what only we hold, and what only the
-        ring's head holds, which nobody will read any more; but what either log says of itself."""
+        ring's head holds, which nobody will read any more; but what either log says of itself.
+
+        Each with the number that it had in our log, 0 if it was not there.
+        """
+        tail = [self._reader.open(record) for record in fork.ring.content.tail]
+        theirs = [(number if number <= fork.common else 0, entry) for number, entry in tail]
         own = self._reader.own_records(writer, fork.common)
-        records = [*fork.ring.content.tail, *[record async for record in own]]
-        entries = [self._reader.open(record)[1] for record in records]
-        return [entry for entry in entries if entry.app != AppId.LOG]
+        ours = [self._reader.open(record) async for record in own]
+        return [(number, entry) for number, entry in [*theirs, *ours] if entry.app != AppId.LOG]
 
     def base_behind(self, fork: Fork, writer: LogWriter, incarnation: bytes) -> Base:
         """Return where the next incarnation begins: behind the ring's newest record.

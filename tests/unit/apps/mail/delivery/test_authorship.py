@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
+from typing import Literal
+
 import pytest
 
 from epost.apps.mail.delivery.authorship import (
@@ -10,6 +13,12 @@ from epost.apps.mail.delivery.authorship import (
     require_own_names,
     require_unreserved,
     without_blind_copies,
+)
+from epost.apps.mail.delivery.notice import (
+    SUBJECT_BYTES_MAX,
+    InNotice,
+    make_notice,
+    read_notice,
 )
 from epost.apps.mail.mime.headers import FIELDS_READ_MAX, HEADER_BYTES_READ_MAX
 from epost.apps.mail.mime.structure import parse_structure
@@ -96,3 +105,25 @@ def test_only_bcc_is_taken_out_and_nothing_else_changes(header: bytes, remaining
     octets = header + body if header.endswith(b"\n") else header
     expected = remaining + body if header.endswith(b"\n") else remaining
     assert without_blind_copies(octets, parse_structure(octets)) == expected
+
+
+def test_sec_49_combining_characters_of_a_stranger_are_not_sorted_by_the_ten_thousand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Their normal form takes the square of their number: seconds, for one mail."""
+    lengths: list[int] = []
+    normalize = unicodedata.normalize
+
+    def watched(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
+        lengths.append(len(text))
+        return normalize(form, text)
+
+    monkeypatch.setattr(unicodedata, "normalize", watched)
+    marks = "a\u0301\u0316" * 20_000
+    with pytest.raises(NotPermitted):
+        check(f"From: {marks}@example.org".encode())
+    octets = f"From: {marks}@example.org\r\nSubject: {marks}\r\n\r\n".encode()
+    fields = read_checked_header(octets, parse_structure(octets))
+    notice = make_notice(fields, InNotice(octets[:10]))
+    read_notice(notice)
+    assert max(lengths, default=0) <= SUBJECT_BYTES_MAX
