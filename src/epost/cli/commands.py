@@ -131,6 +131,7 @@ def join(
     With an invitation it shows the 24 recovery words of the new account, once; with the code that
     epost device add shows on another machine of yours, it becomes one of these.
     """
+    from epost.daemon.folder import NodeFolder
     from epost.daemon.joining.membership import join_organisation
     from epost.daemon.joining.new_machine import NewMachine
     from epost.daemon.pairing.code import is_device_code
@@ -150,6 +151,7 @@ def join(
         show_recovered(joined.as_dict(), data_dir, is_only_machine=False)
     else:
         show_joined(joined.as_dict(), data_dir, is_founder=False)
+    NodeFolder(data_dir).forget_enrolment()
 
 
 @app.command()

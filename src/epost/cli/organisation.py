@@ -52,6 +52,7 @@ def org_init(  # noqa: PLR0913, PLR0917 - the options of a command
 ) -> None:
     """Found an organisation: its authority, and this machine as its first member."""
     from epost.daemon.config import parse_address
+    from epost.daemon.folder import NodeFolder
     from epost.daemon.joining.membership import found_organisation
     from epost.daemon.joining.new_machine import NewMachine
     from epost.daemon.tls.listening import is_loopback
@@ -72,6 +73,7 @@ def org_init(  # noqa: PLR0913, PLR0917 - the options of a command
     else:
         is_local = any(is_loopback(parse_address(at)) for at in (listen, enrol_listen))
         show_joined(joined.as_dict(), data_dir, is_founder=True, is_local=is_local)
+    NodeFolder(data_dir).forget_enrolment()
 
 
 @org.command("nodes")

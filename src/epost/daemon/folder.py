@@ -6,6 +6,7 @@ device.keys and account blocks (users only), passwords, vault/, index.db, contro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -115,8 +116,15 @@ class NodeFolder:
         except PeerError as error:
             raise ConfigError(f"{path}: damaged: {error}. {REMEDY}") from error
 
+    def enrolments(self) -> Sequence[bytes]:
+        """Return what enrolments have kept here."""
+        return [path.read_bytes() for path in sorted(self.path.glob(PENDING_PREFIX + "*"))]
+
     def forget_enrolment(self) -> None:
-        """Remove what an enrolment kept to repeat its request: it holds a recovery seed."""
+        """Remove what an enrolment kept to repeat its request: it holds a recovery seed.
+
+        Once its words were shown, or the machine is in use.
+        """
         for pending in self.path.glob(PENDING_PREFIX + "*"):
             pending.unlink()
 

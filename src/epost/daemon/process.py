@@ -89,6 +89,8 @@ def run_daemon(data_dir: Path) -> int:
     try:
         folder = NodeFolder(data_dir.resolve())
         config = folder.read_config()
+        if folder.is_enrolled:
+            folder.forget_enrolment()  # if whoever joined died before that
         start_logging(config.log.level, as_json=config.log.format == "json")
         return run(_serve(folder, config))
     except EpostError as error:

@@ -159,6 +159,7 @@ class DemoOrganisation:
             node.password = joined.password
             node.recovery_words = joined.recovery_words
         save_state(self._directory, self.state)
+        NodeFolder(node_folder(self._directory, node.name)).forget_enrolment()
 
     async def _join(self, node: DemoNode) -> Joined:
         world = system_world()

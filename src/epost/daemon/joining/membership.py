@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 from mnemonic import Mnemonic
 
-from epost.crypto.certificates import OrganisationTrust
+from epost.crypto.certificates import OrganisationTrust, recall_account, recall_node
 from epost.crypto.hashing import derive
 from epost.crypto.names import canonical
 from epost.crypto.signing import Kind, SigningKey
@@ -25,10 +25,16 @@ from epost.daemon.config import AuthoritySection, NodeConfig, parse_address
 from epost.daemon.enrolment.begun import enrol
 from epost.daemon.folder import FirstBlock, NodeFolder
 from epost.daemon.joining.new_machine import NewMachine
-from epost.daemon.joining.settling import Joined, settle_storage, settle_user
+from epost.daemon.joining.settling import (
+    FIRST_APPLICATION,
+    Joined,
+    settle_storage,
+    settle_user,
+)
+from epost.daemon.mail_programs.passwords import PasswordFile
 from epost.daemon.tls import listening
 from epost.foundation.codec import Format, encode
-from epost.foundation.errors import ConfigError, RefusedError, UntrustedCertificate
+from epost.foundation.errors import ConfigError, PeerError, RefusedError, UntrustedCertificate
 from epost.foundation.ids import Address, BlockKind, Bytes32, NodeHandle
 from epost.foundation.ports import Sealing
 from epost.post.accounts.blocks import decode_device_info
@@ -76,8 +82,10 @@ async def found_organisation(
 ) -> Joined:
     """Make an authority and enrol this machine as the first member and founder of the ring.
 
-    `quota_mib` is how much each member may store, 0 for no limit.
+    `quota_mib` is how much each member may store, 0 for no limit. As `join_organisation`.
     """
+    if (unseen := unseen_words(machine.data_dir)) is not None:
+        return unseen
     world = system_world()
     address = parse_address(enrol_listen)
     name = canonical(user if "@" in user else f"{user}@{domain}")
@@ -107,9 +115,13 @@ async def join_organisation(
 ) -> Joined:
     """Enrol a machine with an invitation and write its data folder.
 
+    The recovery words are in the folder until they were shown: say so by `forget_enrolment`. Until
+    then the same call returns them again, with another first password, and does nothing else.
     Raises RefusedError (a bad invitation), ConfigError (a folder in use), UnavailableError (the
     authority cannot be reached), AuthenticityError (it is not the authority of the invitation).
     """
+    if (unseen := unseen_words(machine.data_dir)) is not None:
+        return unseen
     world = system_world()
     invite = parse_invite(invitation, world.clock.wall_ms())
     folder = machine.make_folder()
@@ -123,6 +135,33 @@ async def join_organisation(
     )
     config = machine.settings(invite, addresses, enrolled, founder=founder)
     return _settle(folder, config, enrolled, pending, addresses, world)
+
+
+def unseen_words(data_dir: Path) -> Joined | None:
+    """Return what a new member was not told because the machine died right then; None if she was.
+
+    Raises ConfigError if the folder is damaged.
+    """
+    folder = NodeFolder(data_dir)
+    for pending in folder.enrolments() if folder.is_enrolled else ():
+        membership = folder.read_membership()
+        node = recall_node(membership.node)
+        try:
+            begun = _PENDING.decode(pending)
+        except PeerError:
+            continue  # of another kind, or a later version's
+        if begun.recovery_seed and SigningKey(begun.node_seed).public == node.node_key:
+            account, mail = recall_account(membership.account), folder.read_config().mail
+            return Joined(
+                name=account.name,
+                domain=account.name.partition("@")[2],
+                node_id=node.node_id.hex(),
+                recovery_words=Mnemonic("english").to_mnemonic(begun.recovery_seed),
+                password=PasswordFile(data_dir).add(FIRST_APPLICATION),
+                imap=mail.imap,
+                smtp=mail.smtp,
+            )
+    return None
 
 
 def _begin(

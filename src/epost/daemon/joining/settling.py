@@ -40,7 +40,8 @@ class Joined:
 
 def settle_storage(folder: NodeFolder, mail: MailSection, enrolled: Enrolled) -> Joined:
     """Write what makes the folder that of a machine which only stores."""
-    _settle(folder, enrolled, ())
+    folder.write_membership(membership_of(enrolled, ()))
+    folder.forget_enrolment()
     return _joined("a storage machine", mail, enrolled)
 
 
@@ -55,6 +56,7 @@ def settle_user(
     """Write what makes the folder a user's.
 
     The node's key and its settings are there already. The daemon brings the blocks into the ring.
+    What the enrolment kept is the caller's to forget: it may have words that nobody has seen yet.
     """
     assert enrolled.account is not None, "check_answer has seen to it"
     folder.write_device_secrets(secrets, entropy)
@@ -62,7 +64,8 @@ def settle_user(
     passwords = PasswordFile(folder.path)
     passwords.create(name)
     password = passwords.add(FIRST_APPLICATION)
-    _settle(folder, enrolled, first_blocks)
+    # The membership last, since it says that the folder is whole.
+    folder.write_membership(membership_of(enrolled, first_blocks))
     return _joined(name, mail, enrolled, password)
 
 
@@ -83,7 +86,9 @@ def settle_device(
         FirstBlock(BlockKind.KEY, device.device_block.data),
         FirstBlock(BlockKind.KEY, device.identity.data),
     )
-    return settle_user(folder, mail, enrolled, secrets, first_blocks, entropy)
+    joined = settle_user(folder, mail, enrolled, secrets, first_blocks, entropy)
+    folder.forget_enrolment()
+    return joined
 
 
 def membership_of(enrolled: Enrolled, first_blocks: Sequence[FirstBlock]) -> Membership:
@@ -101,12 +106,6 @@ def membership_of(enrolled: Enrolled, first_blocks: Sequence[FirstBlock]) -> Mem
         answer.issuer_blocks,
         tuple(first_blocks),
     )
-
-
-def _settle(folder: NodeFolder, enrolled: Enrolled, first_blocks: Sequence[FirstBlock]) -> None:
-    # The membership last, since it says that the folder is whole.
-    folder.write_membership(membership_of(enrolled, first_blocks))
-    folder.forget_enrolment()
 
 
 def _joined(name: str, mail: MailSection, enrolled: Enrolled, password: str = "") -> Joined:
