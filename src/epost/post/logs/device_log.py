@@ -97,6 +97,8 @@ class DeviceLog:
         self._is_ended = False
         self._running: set[str] = set()
         self._durable_sequence = self._writer.base.sequence
+        self.told_sequence = self._writer.position.sequence
+        """The number of the newest record that listeners know, as they know all before it."""
         self._patience = RingPatience(ports, config)
 
     @property
@@ -202,6 +204,7 @@ class DeviceLog:
                 await self._durable(writes, batch)
             for append in batch:
                 self._tell(append.first_sequence, append.entries, writer)
+            self.told_sequence = writer.position.sequence
         self._await_publication(batch)
 
     def _take_batch(self) -> list[Append]:
@@ -351,6 +354,7 @@ class DeviceLog:
             self._renumber({former: number for number, former in numbers if former})
             await self._tell_of_the_rings(fork)
             self._tell(base.sequence + 1, entries, writer)
+            self.told_sequence = writer.position.sequence
         self._ports.observer.record(
             DeviceExistsTwice(old.base.incarnation, base.incarnation, fork.common)
         )

@@ -112,7 +112,8 @@ def _read(grammar: re.Pattern[bytes], block: bytes, fields_max: int) -> HeaderFi
 def unfold(value: bytes) -> str:
     """Return a field's value as one line of bounded length (RFC 5322 section 2.2.3)."""
     text = value[:VALUE_CHARACTERS_MAX].decode("utf-8", "surrogateescape")
-    return _LINE_ENDS.sub("", text).strip(" \t")
+    text = text.strip(" \t\r\n\0")
+    return text if text.isprintable() else _LINE_ENDS.sub("", text)  # as a rule none is within
 
 
 def decode_words(text: str) -> str:
