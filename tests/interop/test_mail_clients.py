@@ -1,6 +1,7 @@
 """Unmodified mail programs against the demo: send, read, flag, move, delete, see each other."""
 
 import contextlib
+import email
 import imaplib
 import os
 import subprocess
@@ -48,30 +49,50 @@ set hostname = example.org
 
 
 @needs("mutt")
-def test_mutt_sends_and_keeps_a_copy_and_flags_and_deletes(
+def test_mutt_sends_an_attachment_reads_searches_flags_moves_deletes_and_has_nothing_to_do(
     demo: RunningDemo, tmp_path: Path
 ) -> None:
     settings = mutt_settings(demo, "alice", tmp_path)
+    (tmp_path / "numbers.bin").write_bytes(bytes(range(256)) * 100)
     run(
         "mutt", "-n", "-F", str(settings), "-s", "sent by mutt", "-e", "set copy=yes",
-        "bob@example.org",
+        "-a", str(tmp_path / "numbers.bin"), "--", "bob@example.org",
         home=tmp_path, stdin="Hello from mutt.\n",
     )  # fmt: skip
     with demo.imap("bob") as bob:
         eventually(lambda: uids(bob, "INBOX", "SUBJECT", "mutt"), "mutt's mail at bob")
+        assert (tmp_path / "numbers.bin").read_bytes() in _parts(bob, "SUBJECT", "mutt")
     with demo.imap("alice") as alice:
         assert uids(alice, "Sent", "SUBJECT", "mutt")
     reading = mutt_settings(demo, "bob", tmp_path)
-    keys = "push '<limit>~s mutt<enter><flag-message><sync-mailbox><quit>'"
-    _mutt_screen(reading, keys, tmp_path)
+    search = "<limit>=b mutt.<enter>"  # the server looks in the bodies
+    _mutt_screen(
+        reading,
+        f"push '{search}<display-message><exit><flag-message><sync-mailbox><quit>'",
+        tmp_path,
+    )
     with demo.imap("bob") as bob:
-        eventually(
-            lambda: uids(bob, "INBOX", "SUBJECT", "mutt", "FLAGGED"), "the flag that mutt set"
-        )
-    keys = "push '<limit>~s mutt<enter><delete-message><sync-mailbox><quit>'"
-    _mutt_screen(reading, keys, tmp_path)
+        criteria = ("SUBJECT", "mutt", "FLAGGED", "SEEN")
+        eventually(lambda: uids(bob, "INBOX", *criteria), "the flags that mutt set")
+        assert len(uids(bob, "INBOX", "FLAGGED")) == 1, "none but what the search found"
+    _mutt_screen(reading, f"push '{search}<save-message>+Archive<enter><quit>'", tmp_path)
     with demo.imap("bob") as bob:
-        eventually(lambda: not uids(bob, "INBOX", "SUBJECT", "mutt"), "the mail to be gone")
+        eventually(lambda: uids(bob, "Archive", *criteria), "the mail that mutt moved")
+        eventually(lambda: not uids(bob, "INBOX", "SUBJECT", "mutt"), "it to be gone from here")
+        before = bob.status("Archive", "(MESSAGES UIDNEXT HIGHESTMODSEQ)")
+        in_archive = "push '<change-folder>+Archive<enter>"
+        _mutt_screen(reading, f"{in_archive}<sync-mailbox><quit>'", tmp_path)
+        assert bob.status("Archive", "(MESSAGES UIDNEXT HIGHESTMODSEQ)") == before
+        keys = f"{in_archive}<limit>~s mutt<enter><delete-message><sync-mailbox><quit>'"
+        _mutt_screen(reading, keys, tmp_path)
+        eventually(lambda: not uids(bob, "Archive", "SUBJECT", "mutt"), "the mail to be gone")
+
+
+def _parts(client: imaplib.IMAP4, *criteria: str) -> list[bytes | None]:
+    """The decoded parts of the newest mail of the INBOX that a search finds."""
+    uid = uids(client, "INBOX", *criteria)[-1].decode()
+    mail = email.message_from_bytes(client.uid("FETCH", uid, "(BODY.PEEK[])")[1][0][1])
+    return [part.get_payload(decode=True) for part in mail.walk() if not part.is_multipart()]
 
 
 def _mutt_screen(settings: Path, keys: str, home: Path) -> None:
@@ -92,6 +113,7 @@ def _mutt_screen(settings: Path, keys: str, home: Path) -> None:
 def test_mbsync_copies_a_mailbox_carries_changes_both_ways_and_then_has_nothing_to_do(
     demo: RunningDemo, tmp_path: Path
 ) -> None:
+    """Reads, flags, moves; mbsync neither sends nor searches by itself."""
     sent = []
     for number in range(5):
         message_id, octets = compose(
@@ -120,6 +142,13 @@ def test_mbsync_copies_a_mailbox_carries_changes_both_ways_and_then_has_nothing_
     run("mbsync", "-c", str(settings), "carol", home=tmp_path)
     with demo.imap("carol") as carol:
         assert uids(carol, "INBOX", "ANSWERED")
+    name = target.name.partition(",U=")[0] + ":2,RS"
+    target.rename(tmp_path / "mail" / "Archive" / "cur" / name)  # as a program moves it here
+    run("mbsync", "-c", str(settings), "carol", home=tmp_path)
+    with demo.imap("carol") as carol:
+        assert uids(carol, "Archive", "SUBJECT", '"to be synced"', "ANSWERED")
+        assert not uids(carol, "INBOX", "ANSWERED")
+    run("mbsync", "-c", str(settings), "carol", home=tmp_path)  # the moved one gets its name
     before = sorted(p.name for p in (tmp_path / "mail").rglob("*"))
     run("mbsync", "-c", str(settings), "carol", home=tmp_path)
     assert sorted(p.name for p in (tmp_path / "mail").rglob("*")) == before
@@ -160,7 +189,7 @@ SyncState *
 
 
 @needs("curl")
-def test_curl_sends_lists_and_fetches(demo: RunningDemo, tmp_path: Path) -> None:
+def test_curl_sends_searches_fetches_flags_and_moves(demo: RunningDemo, tmp_path: Path) -> None:
     alice, bob = demo.node("alice"), demo.node("bob")
     message_id, octets = compose(alice["user"], [bob["user"]], subject="sent by curl")
     mail = tmp_path / "mail.eml"
@@ -185,6 +214,30 @@ def test_curl_sends_lists_and_fetches(demo: RunningDemo, tmp_path: Path) -> None
         home=tmp_path,
     )  # fmt: skip
     assert output.read_bytes() == octets
+    flag, move = f"STORE {number} +FLAGS.SILENT (\\Flagged)", f"MOVE {number} Archive"
+    for command in (flag, move, "NOOP"):
+        run("curl", "-sS", f"{base}/INBOX", "--user", login, "-X", command, home=tmp_path)
+    with demo.imap("bob") as client:
+        assert uids(client, "Archive", "HEADER", "Message-ID", message_id, "FLAGGED")
+        assert not uids(client, "INBOX", "HEADER", "Message-ID", message_id)
+
+
+@needs("curl")
+def test_curl_sends_an_attachment(demo: RunningDemo, tmp_path: Path) -> None:
+    alice, bob = demo.node("alice"), demo.node("bob")
+    (tmp_path / "numbers.bin").write_bytes(bytes(range(256)) * 100)
+    run(
+        "curl", "-sS", f"smtp://{alice['smtp']['host']}:{alice['smtp']['port']}/client.example.org",
+        "--user", f"{alice['username']}:{alice['password']}",
+        "--mail-from", alice["user"], "--mail-rcpt", bob["user"],
+        "-H", f"From: {alice['user']}", "-H", f"To: {bob['user']}", "-H", "Subject: form of curl",
+        "-F", "=Hello.;type=text/plain", "-F", f"=@{tmp_path}/numbers.bin;encoder=base64",
+        home=tmp_path,
+    )  # fmt: skip
+    with demo.imap("bob") as client:
+        eventually(lambda: uids(client, "INBOX", "SUBJECT", '"form of curl"'), "curl's mail")
+        parts = _parts(client, "SUBJECT", '"form of curl"')
+        assert (tmp_path / "numbers.bin").read_bytes() in parts
 
 
 def test_the_standard_library_moves_deletes_and_another_session_hears_it_by_idle(

@@ -1,4 +1,7 @@
-"""fetchmail and getmail take mail away, by POP3 and by IMAP, and then find nothing to do."""
+"""fetchmail and getmail take mail away, by POP3 and by IMAP, and then find nothing to do.
+
+They neither send, search, flag nor move by themselves, but that fetchmail's mail counts as seen.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""offlineimap against the demo: folders and flags both ways, and then nothing to do."""
+"""offlineimap against the demo: folders and flags both ways, and then nothing to do.
+
+It neither sends nor searches by itself.
+"""
 
 from __future__ import annotations
 

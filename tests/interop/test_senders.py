@@ -1,4 +1,7 @@
-"""msmtp and swaks submit: plainly, pipelined, with reports, with an attachment, refused."""
+"""msmtp and swaks submit: plainly, pipelined, with reports, with an attachment, refused.
+
+They read no mail: what they sent is read by others.
+"""
 
 import email
 from pathlib import Path
@@ -35,7 +38,9 @@ def test_msmtp_submits_octet_for_octet_and_gets_the_report_that_it_asks_for(
     demo: RunningDemo, tmp_path: Path
 ) -> None:
     settings = msmtp_settings(demo, "alice", tmp_path)
-    message_id, octets = compose("alice@example.org", ["bob@example.org"], subject="by msmtp")
+    message_id, octets = compose(  # with an attachment
+        "alice@example.org", ["bob@example.org"], size=40_000, subject="by msmtp"
+    )
     run(
         "msmtp", "-C", str(settings), "-a", "epost",
         "--dsn-notify=success,failure", "--dsn-return=headers", "bob@example.org",

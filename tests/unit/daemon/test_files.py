@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 import msgspec
+import pytest
 
-from epost.daemon.files import replace_secret
+from epost.daemon.files import replace_secret, write_private
 from epost.daemon.folder import NodeFolder
 from epost.daemon.world import SystemEntropy
 from epost.post.accounts.devices import PrekeySecret, with_new_prekey
@@ -21,6 +22,12 @@ def test_a_secret_file_is_replaced_and_its_former_content_overwritten(tmp_path: 
     replace_secret(path, b"new")
     assert path.read_bytes() == b"new"
     assert former.read_bytes() == bytes(len(b"old secret"))
+
+
+def test_a_file_that_cannot_be_written_is_named_itself(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as error:
+        write_private(tmp_path / "missing" / "file", b"")
+    assert error.value.filename == str(tmp_path / "missing" / "file")
 
 
 def test_a_destroyed_prekey_is_in_no_file_of_the_folder(tmp_path: Path) -> None:

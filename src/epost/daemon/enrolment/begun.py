@@ -38,13 +38,18 @@ async def enrol(
     kept: Format[B],
     begin: Callable[[OrganisationTrust], B],
     clock: Clock,
+    *,
+    goes_on: Callable[[B], bool] = lambda _: True,
 ) -> tuple[Enrolled, B]:
     """Enrol with an invitation; `begin` makes the request, unless an earlier run has made it.
 
+    `goes_on` tells whether what that run asked for is still what is wanted; else it is replaced.
     Raises RefusedError (by the authority), UnavailableError, AuthenticityError, PeerError.
     """
     path = folder.path / _name(invite)
     begun: B | None = _read(path, kept)
+    if begun is not None and not goes_on(begun):
+        begun = None
 
     def build(trust: OrganisationTrust) -> bytes:
         nonlocal begun

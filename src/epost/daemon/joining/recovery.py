@@ -36,7 +36,7 @@ from epost.post.accounts.devices import AccountKeys
 from epost.post.accounts.finding import find_account
 from epost.post.accounts.keyring import EpochSecret
 from epost.post.accounts.recovery import NewDevice, enter_device
-from epost.rings.enrolment import DeviceRequest, Enrolled, sign_device_request
+from epost.rings.enrolment import DeviceRequest, Enrolled, open_request, sign_device_request
 from epost.rings.invite import Invite, parse_invite
 
 WORDS = 24
@@ -95,7 +95,12 @@ async def recover_account(
     addresses, site = machine.addresses(invite), machine.site()
     say("Asking the authority for a place in the ring ...")
     enrolled, begun = await enrol(
-        folder, invite, _BEGUN, lambda _: _begin(invite, keys, site, world), world.clock
+        folder,
+        invite,
+        _BEGUN,
+        lambda _: _begin(invite, keys, site, world),
+        world.clock,
+        goes_on=lambda begun: _is_signed_with(keys, begun),
     )
     config = machine.settings(invite, addresses, enrolled)
     secret = organisation_secret(enrolled, begun.request, begun.sealing_seed, world.sealing)
@@ -118,6 +123,12 @@ def _begin(invite: Invite, keys: AccountKeys, site: bytes, world: World) -> _Beg
     node = SigningKey(node_seed)
     signed = sign_device_request(request, account=keys.account, node=node, site=site)
     return _Begun(1, signed, node_seed, sealing_seed)
+
+
+def _is_signed_with(keys: AccountKeys, begun: _Begun) -> bool:
+    """Whether a recovery was begun with these words; with others it was refused."""
+    request = open_request(begun.request)
+    return isinstance(request, DeviceRequest) and request.account_key == keys.account.public
 
 
 class _Recovery:

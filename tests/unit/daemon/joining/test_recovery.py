@@ -39,11 +39,15 @@ async def epost(*arguments: str) -> dict[str, str]:
 
 async def recover(org: Organisation, name: str, folder: str) -> None:
     address, paper = f"{name}@example.org", org.path / "paper"
-    paper.write_text(org.words[name])
+    paper.write_text(WORDS)
     where = ("--authority-dir", str(org.authority_dir))
     invitation = (await epost("invite", address, "--another-machine", *where))["invite"]
     here = ("--data-dir", str(org.path / folder), "--listen", f"127.0.0.1:{next(org.ports)}")
-    joined = await epost("recover", invitation, *here, "--words-file", str(paper))
+    command = ("recover", invitation, *here, "--words-file", str(paper))
+    refused = await asyncio.to_thread(CliRunner().invoke, app, command)
+    assert isinstance(refused.exception, RefusedError), "words of another account"
+    paper.write_text(org.words[name])
+    joined = await epost(*command)
     assert joined["name"] == address
     org.passwords[name] = joined["password"]
     org.set_mail_ports(folder)
