@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from epost.cli.devices import WordsFile, read_words
-from epost.cli.options import AsJson, DataDir, Yes, ask_first, print_json, read_text, stop
+from epost.cli.options import AsJson, DataDir, Yes, ask_first, print_line, read_text, stop
 from epost.cli.views import console, show_words
 
 account = typer.Typer(no_args_is_help=True, help="Your account as a whole.")
@@ -39,7 +39,8 @@ def account_rekey(
     """Give your account other keys and 24 other words, since somebody may know the present ones.
 
     Address, mail and machines stay; the daemon must be running, and the authority's too. Machines
-    of yours with an ePOST that does not know this command do not follow: update these first.
+    of yours with an ePOST that does not know this command do not follow: update these first. With
+    --json two lines are printed: the words before anything is changed, and what came of it.
     """
     from epost.daemon.account.devices import Owner
     from epost.daemon.account.rekeying import KeyChange, new_words
@@ -48,7 +49,9 @@ def account_rekey(
     owner = Owner(data_dir, read_words(words_file, "The 24 words that are in force"))
     words = read_text(new_words_file) if new_words_file else new_words(system_world().entropy)
     change = KeyChange(owner, words, say=lambda text: sys.stderr.write(text + "\n"))
-    if not as_json:
+    if as_json:  # words that were never shown would be lost if the command is cut off
+        print_line({"recovery_words": " ".join(words.split())})
+    else:
         show_words(words.split())
     if not yes:
         if new_words_file is None:
@@ -56,7 +59,7 @@ def account_rekey(
         ask_first("End the present words, and put these in force?", yes=False)
     is_followed = asyncio.run(change.run(revoked=revoke or []))
     if as_json:
-        print_json({"recovery_words": " ".join(words.split()), "followed": is_followed})
+        print_line({"recovery_words": " ".join(words.split()), "followed": is_followed})
         return
     console.print("Done: the new words are in force.", style="bold")
     if not is_followed:

@@ -86,7 +86,11 @@ def restore(
     where = data_dir, authority_dir.absolute()
     node, authority = asyncio.run(restore_backup(saved, secret, *where, moved))
     if node:
-        console.print(f"{data_dir} is a machine again: epost run. (A passphrase: epost protect.)")
+        console.print(
+            f"{data_dir} is a machine again. Start it: epost run --data-dir {data_dir} (A "
+            "passphrase: epost protect.)",
+            soft_wrap=True,
+        )
     if authority:
         console.print(f"{authority_dir} is the authority again; it catches up with the ring.")
 

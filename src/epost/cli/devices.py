@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import io
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ import segno
 import typer
 from rich.table import Table
 
-from epost.cli.options import AsJson, DataDir, Yes, ask_first, print_json, read_text
+from epost.cli.options import AsJson, DataDir, Yes, ask_first, print_json, print_line, read_text
 from epost.cli.views import console
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ def device_add(
         )
     )
     if as_json:
-        _print_line(said)
+        print_line(said)
     else:
         console.print("Done: the new machine is one of yours.", style="bold")
         _show_devices(said)
@@ -81,10 +80,12 @@ def device_revoke(
     as_json: AsJson = False,
 ) -> None:
     """End a machine's part in your account, for good: it reads no new mail and signs nothing."""
-    from epost.daemon.account.devices import Owner
+    from epost.daemon.account.devices import Owner, ask_devices, is_this_machine
 
+    is_this = is_this_machine(name, ask_devices(data_dir))
     owner = Owner(data_dir, read_words(words_file))
-    ask_first(f"Revoke machine {name} for good?", yes=yes)
+    which = "this machine, where you are," if is_this else f"machine {name}"
+    ask_first(f"Revoke {which} for good?", yes=yes)
     said = asyncio.run(owner.revoke_device(name))
     if as_json:
         print_json(said)
@@ -112,7 +113,7 @@ def read_words(words_file: Path | None, prompt: str = "The 24 words") -> str:
 
 
 def _print_code(code: DeviceCode) -> None:
-    _print_line({"code": str(code), "address": _address(code)})
+    print_line({"code": str(code), "address": _address(code)})
 
 
 def _show_code(code: DeviceCode) -> None:
@@ -155,9 +156,3 @@ def _time(milliseconds: int | None) -> str:
         return ""
     moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
     return moment.astimezone().strftime("%Y-%m-%d %H:%M")
-
-
-def _print_line(value: object) -> None:
-    """Print a line for scripts at once: more follow when something has happened."""
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()

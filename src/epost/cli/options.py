@@ -55,6 +55,12 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
+def print_line(value: object) -> None:
+    """Print a line for scripts at once: more follow when something has happened."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
 def stop(text: str) -> NoReturn:
     """End with a message for people."""
     raise ConfigError(text)

@@ -14,7 +14,7 @@ from mnemonic import Mnemonic
 
 from epost.crypto.certificates import AccountCert
 from epost.crypto.versioned import KeyBlock, key_block_handle, open_key_block
-from epost.daemon.account.devices import Owner
+from epost.daemon.account.devices import Owner, is_this_machine
 from epost.daemon.account.rekeying import KeyChange, new_words
 from epost.daemon.authority.service import EnrolmentService
 from epost.daemon.authority.world import World
@@ -89,6 +89,22 @@ def test_the_present_words_are_no_new_ones() -> None:
 def test_the_machine_that_one_is_at_stays() -> None:
     with pytest.raises(RefusedError, match="one that stays"):
         asyncio.run(change(Bob(takes=True)).run(revoked=["1"]))
+
+
+class Stolen(Bob):
+    """She is at a machine that was revoked: the account has another."""
+
+    async def devices(self) -> dict[str, Any]:
+        said = await super().devices()
+        return {**said, "devices": [{**said["devices"][0], "this": False}]}
+
+
+def test_a_machine_that_was_revoked_changes_nothing() -> None:
+    with pytest.raises(RefusedError, match="this machine was revoked"):
+        asyncio.run(change(Stolen(takes=True)).run())
+    said = asyncio.run(Bob(takes=True).devices())
+    assert is_this_machine("1", said)
+    assert not is_this_machine("1", asyncio.run(Stolen(takes=True).devices()))
 
 
 def test_the_authority_is_not_asked_before_enough_machines_have_the_account() -> None:

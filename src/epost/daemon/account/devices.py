@@ -221,3 +221,9 @@ def number_of(name: str, said: dict[str, Any]) -> int:
         how_many = "more than one machine" if found else "no machine"
         raise RefusedError(f"{how_many} of {said['name']} is {name}: see epost device list")
     return found[0]
+
+
+def is_this_machine(name: str, said: dict[str, Any]) -> bool:
+    """Whether a number or the start of a node id means the machine that one is at."""
+    number = number_of(name, said)
+    return any(device["this"] and device["number"] == number for device in said["devices"])

@@ -76,6 +76,8 @@ class KeyChange:
     async def _numbers(self, names: Sequence[str]) -> list[int]:
         said = await self._owner.devices()
         numbers = [number_of(name, said) for name in names]
+        if not any(device["this"] for device in said["devices"]):
+            raise RefusedError("this machine was revoked: say it on one that is not")
         if any(device["this"] and device["number"] in numbers for device in said["devices"]):
             raise RefusedError("this is the machine that you are at: say it on one that stays")
         return numbers

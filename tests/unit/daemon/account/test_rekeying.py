@@ -30,7 +30,9 @@ async def rekey(org: Organisation, machine: str, words: str, *options: str) -> d
     said = ["account", "rekey", *where, *options]
     done = await asyncio.to_thread(CliRunner().invoke, app, said)
     assert done.exit_code == 0, done.output + repr(done.exception)
-    answer: dict[str, object] = json.loads(done.stdout)
+    first, last = map(json.loads, done.stdout.splitlines())
+    assert first == {"recovery_words": last["recovery_words"]}, "said before anything is changed"
+    answer: dict[str, object] = last
     return answer
 
 
