@@ -101,11 +101,11 @@ class RelayedLink:
     # Link.
 
     def attach(self, events: LinkEvents) -> None:
-        self._events = events
         if self._lost is not None:
             events.on_lost(self._lost)
-        else:
-            self._loop.call_soon(self._advance)
+            return
+        self._events = events
+        self._loop.call_soon(self._advance)
 
     def write(self, data: bytes) -> None:
         if self._lost is None and data:
@@ -185,5 +185,6 @@ class RelayedLink:
         if not self.secured.done():
             self.secured.set_exception(Unreachable(text))
             self.secured.exception()  # whoever waits hears it; if nobody does, that is all right
-        if self._events is not None:
-            self._loop.call_soon(self._events.on_lost, text)
+        events, self._events = self._events, None  # or each holds the other, and the state of TLS
+        if events is not None:
+            self._loop.call_soon(events.on_lost, text)

@@ -80,10 +80,11 @@ class TlsLink(asyncio.BufferedProtocol):
     # Link.
 
     def attach(self, events: LinkEvents) -> None:
-        self._events = events
         if self._lost is not None:
             events.on_lost(self._lost)
-        elif self._transport is not None:
+            return
+        self._events = events
+        if self._transport is not None:
             self._transport.resume_reading()
 
     def write(self, data: bytes) -> None:
@@ -150,8 +151,11 @@ class TlsLink(asyncio.BufferedProtocol):
         self._lost = str(exc) if exc else "closed by the other side"
         self._tail = b""
         self._links.remove(self)
-        if self._events is not None:
-            self._events.on_lost(self._lost)
+        # Else the state of TLS, some 100 KB, would wait for the collector, which comes seldom where
+        # much is in memory: a machine whose peers come and go would hold tens of dead links.
+        events, self._events, self._transport = self._events, None, None
+        if events is not None:
+            events.on_lost(self._lost)
 
 
 def _peer_leaf(transport: asyncio.Transport) -> bytes:

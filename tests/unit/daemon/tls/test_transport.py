@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import ssl
 from dataclasses import replace
 
 import pytest
@@ -573,6 +575,27 @@ def test_a_refused_node_is_cut_off_and_kept_out_for_a_while() -> None:
             await linked(anna, bert)
 
     run(story())
+
+
+def test_the_state_of_a_link_that_is_over_does_not_wait_for_the_collector() -> None:
+    def kept() -> int:
+        return sum(isinstance(found, ssl.SSLObject) for found in gc.get_objects())
+
+    async def story() -> None:
+        async with office() as place:
+            anna, bert = place.start(1), place.start(2)
+            gc.collect()
+            gc.disable()
+            before = kept()
+            await linked(bert, anna)
+            assert kept() == before + 2
+            anna.transport.refuse(bert.node.id, "sent three invalid blocks")
+            await bert.events.until(lambda: bert.events.unreachable and kept() == before)
+
+    try:
+        run(story())
+    finally:
+        gc.enable()
 
 
 def test_a_revoked_node_loses_its_open_links() -> None:
