@@ -7,18 +7,32 @@ from dataclasses import replace
 
 import pytest
 
+from epost.crypto.signing import Kind
+from epost.crypto.versioned import KeyBlock
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
 from epost.foundation.errors import PeerRefused
 from epost.foundation.ids import BlockKind, Handle, Id, NodeHandle
 from epost.foundation.ports import DeleteBlock, PutBlock, Role
 from epost.foundation.wire import Application, RefusalCode
+from epost.node.observed import NodeFailed
 from epost.past.blocks import content_handle
 from epost.past.log_format import join_records
-from epost.past.messages import Candidates, Extend, Offer, Put, Renewal, Row, Upkeep, read_routed
+from epost.past.messages import (
+    Candidates,
+    Extend,
+    Give,
+    Offer,
+    Put,
+    Renewal,
+    Row,
+    Upkeep,
+    read_routed,
+)
 from epost.past.pending import pending_handle, receipt_handle
 from epost.past.space.words import Divert, Point, SpaceWord
 from epost.past.tickets import Ticketing, recall_inserter
+from epost.simulation.vault import DiskConfig
 from tests.support.logs import Log
 from tests.support.notices import envelope_for, receipt_by
 from tests.support.organisation import DAY_MS, START_MS, key_of
@@ -211,3 +225,37 @@ def test_sec_46_a_root_that_names_others_hides_no_block() -> None:
         assert await ring.node(reader).store.lookup(HANDLE) == BLOCK
 
     in_ring(story, [f"node-{n:02}" for n in range(20)], config=QUICK, reach=4)
+
+
+def test_sec_46_a_key_of_two_purposes_stops_no_node() -> None:
+    """A repair brings the other one between a put's judgement and the load of what it met."""
+
+    async def story(ring: PastRing) -> None:
+        failed: list[object] = []
+        ring.world.trace.listen(
+            lambda seen: failed.append(seen.event) if isinstance(seen.event, NodeFailed) else None
+        )
+        key = key_of("mal")
+        one, other = (key_block(key, content) for content in (b"one", b"other"))
+        head = key_block(key, b"two", previous=one, purpose=Kind.HEAD)
+        victim, liar, *_ = ring.closest(one.handle)
+        driver, to = ring.node(liar).driver, ring.members[victim].handle
+
+        def put(block: KeyBlock) -> bytes:
+            ticket = voucher(ring, liar, block.handle, len(block.data))
+            return encode(Put(block.handle, block.data, b"", ticket))
+
+        await driver.calls.call(to, Application.PAST, put(one), timeout_seconds=2.0)
+        silence(ring, liar)
+        tell(ring, liar, victim, Offer(1, (Row(head.handle, 2, head.body_hash[:8]),)))
+        await ring.world.run_for(2.0)
+        ticket = voucher(ring, liar, head.handle, len(head.data))
+        driver.outbox.request(to, Application.PAST, 7, put(other))
+        tell(ring, liar, victim, Give(head.handle, head.data, b"", ticket))
+        await ring.world.run_for(2.0)
+        stored = ring.hosts[victim].vault.entry(head.handle)
+        assert stored is not None
+        assert stored.version == 2, "both met"
+        assert failed == []
+
+    in_ring(story, NAMES, config=QUICK, disk=DiskConfig(load_seconds_max=1.0))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from epost.crypto.signing import Kind
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
-from epost.foundation.errors import EpostError, UnavailableError
+from epost.foundation.errors import EpostError, NotPermitted, UnavailableError
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.wire import Application, RefusalCode
 from epost.past.admission import Admission, Admitted, InvalidBlock
@@ -125,7 +125,11 @@ class Putting:
             self._on_rotten(proven.handle)
             self._outbox.refuse(purpose.caller, RefusalCode.LATER, "the stored block is damaged")
             return
-        verdict = judge_fresh(entry, proven)
+        try:
+            verdict = judge_fresh(entry, proven)
+        except NotPermitted as error:  # a repair has brought another purpose of the key meanwhile
+            self._outbox.refuse(purpose.caller, RefusalCode.NOT_PERMITTED, str(error))
+            return
         is_fork = verdict is Verdict.CONFLICT and entry.version == proven.version
         if not is_fork:
             differs = Differs(verdict is Verdict.CONFLICT, (body,))
