@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from epost.daemon.control import ask
 from epost.daemon.demo.mail import compose, read_back, submit
 from epost.daemon.demo.state import DemoNode, DemoState, mail_services, node_folder
+from epost.foundation.errors import UnavailableError
 
 READ_TIMEOUT_SECONDS = 60.0
 COPIES_WANTED = 3
@@ -56,9 +57,16 @@ class MailCheck:
         return not self.reason
 
 
-def check_mail(directory: Path, state: DemoState, step: Callable[[str], None]) -> MailCheck:
-    """Send the demo's mail from the first account to all others (alone: to itself)."""
-    users = [n for n in state.nodes if n.user]
+def check_mail(
+    directory: Path, state: DemoState, lost: Sequence[DemoNode], step: Callable[[str], None]
+) -> MailCheck:
+    """Send the demo's mail from the first account to all others (alone: to itself).
+
+    Machines that are `lost` take no part. Raises UnavailableError.
+    """
+    users = [n for n in state.nodes if n.user and n not in lost]
+    if not users:
+        raise UnavailableError("no machine of a user is left: choose another --dir")
     sender, readers = users[0], users[1:] or users[:1]
     message_id, octets = compose(_address(sender), [_address(r) for r in readers])
     check = MailCheck(sender=_address(sender), size=len(octets))

@@ -98,17 +98,22 @@ class DemoOrganisation:
             Authority.create(self.authority_dir, DOMAIN, address, system_world()).close()
 
     def startable(self) -> Sequence[DemoNode]:
-        """Return the nodes whose folders are whole, after re-enrolling erased storage nodes."""
-        ready = []
-        for node in self.state.nodes:
-            try:
-                self.make_startable(node)
-            except ConfigError:
-                if node.user is None:
-                    raise
-                continue
-            ready.append(node)
+        """Return the nodes whose folders are whole, after re-enrolling erased storage nodes.
+
+        Those of users that were erased are left out: see `lost`. Raises ConfigError.
+        """
+        ready = [node for node in self.state.nodes if not self._is_lost(node)]
+        for node in ready:
+            self.make_startable(node)
         return ready
+
+    def lost(self) -> Sequence[DemoNode]:
+        """Return the users' nodes whose folders were erased: only their words bring them back."""
+        return [node for node in self.state.nodes if self._is_lost(node)]
+
+    def _is_lost(self, node: DemoNode) -> bool:
+        is_there = NodeFolder(node_folder(self._directory, node.name)).is_enrolled
+        return node.user is not None and not is_there
 
     def make_startable(self, node: DemoNode) -> str:
         """Make sure a node's folder is whole and return what was done.

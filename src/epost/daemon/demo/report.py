@@ -10,6 +10,7 @@ from rich.table import Table
 
 from epost.daemon.demo.check import MailCheck
 from epost.daemon.demo.state import DemoNode, DemoState, mail_services
+from epost.daemon.folder import RECOVERY_REMEDY
 
 SECURITY_WORDS = {
     "plain": "none (loopback, only your own programs are served)",
@@ -41,6 +42,12 @@ def show_resumed(console: Console, state: DemoState, nodes: int) -> None:
             f"started as it is (asked for: {nodes}). Choose another --dir for a new one.[/]"
         )
     console.print()
+
+
+def show_lost(console: Console, nodes: Sequence[DemoNode]) -> None:
+    """Say whose machines are not started, and what brings them back."""
+    for node in nodes:
+        console.print(f"[yellow]{node.name} is not started. {RECOVERY_REMEDY}[/]", soft_wrap=True)
 
 
 def show_ring(console: Console, state: DemoState, pids: Mapping[str, int]) -> None:

@@ -85,6 +85,7 @@ class Demo:
     def start(self) -> None:
         """Start every daemon, wait until the ring is whole, publish demo.json."""
         nodes = self.organisation.startable()
+        report.show_lost(self._console, self.organisation.lost())
         with _progress(self._console) as progress:
             task = progress.add_task("Starting daemons", total=len(nodes))
             for rank, node in enumerate(nodes):
@@ -107,7 +108,8 @@ class Demo:
             def step(text: str) -> None:
                 progress.update(task, description=text)
 
-            check: MailCheck = check_mail(self._directory, self.organisation.state, step)
+            lost = self.organisation.lost()
+            check: MailCheck = check_mail(self._directory, self.organisation.state, lost, step)
         report.show_check(self._console, check)
         if not check.passed:
             raise UnavailableError(check.reason)
@@ -180,8 +182,10 @@ class Demo:
             if whole == len(nodes):
                 return
             time.sleep(POLL_SECONDS)
+        lost = ", ".join(node.name for node in self.organisation.lost())
+        without = f" without {lost}" if lost else ""
         raise UnavailableError(
-            f"the ring was not whole after {seconds:.0f} s: see the logs in "
+            f"the ring was not whole after {seconds:.0f} s{without}: see the logs in "
             f"{self._directory / 'logs'}"
         )
 
