@@ -12,7 +12,7 @@ SEEDS ?= 20
 MINUTES ?= 60
 WORKERS ?= 4
 
-.PHONY: run test test-long bench soak figures clients clean lint types
+.PHONY: run test checked compiled test-long bench soak figures clients clean lint types
 
 $(VENV)/.run: requirements/run.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ePOST needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": say make PYTHON=/path/to/python3.11")'
@@ -41,10 +41,19 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# Hundreds of processes are started: none should compile the sources anew, whatever the environment says.
-# Tests run in the order in which tests/conftest.py puts them.
-test: $(VENV)/.dev clients lint types
+# Hundreds of processes are started: none should compile anything anew, whatever the environment says.
+export PYTHONDONTWRITEBYTECODE :=
+
+# Types take one core for long: the sources are compiled beside, and the tests, whose asserts pytest rewrites, so
+# that not every worker does it. What is wrong with a test is told when it is run.
+checked: types lint compiled
+compiled: $(VENV)/.dev
 	@$(BIN)/python -m compileall -q src
+	@$(BIN)/python -m pytest -n 0 --collect-only -qq >/dev/null 2>&1 || true
+
+# Tests run in the order in which tests/conftest.py puts them.
+test: $(VENV)/.dev clients
+	@$(MAKE) --no-print-directory -j 2 checked
 	EPOST_SIMULATED_MINUTES=$(MINUTES) $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder -m "not long" --durations=25 --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 test-long: $(VENV)/.dev clients

@@ -34,6 +34,7 @@ class LeafSet:
         self._half = size_max // 2
         self._members: dict[bytes, NodeHandle] = {}
         self._offsets: list[tuple[int, bytes]] = []
+        self._clockwise: tuple[NodeHandle, ...] = ()
         self._seam: int | None = None
         self._neighbourhood = Neighbourhood(number(owner), (), None)
 
@@ -45,7 +46,7 @@ class LeafSet:
 
     def __iter__(self) -> Iterator[NodeHandle]:
         """Members clockwise from the owner."""
-        return (self._members[node_id] for _, node_id in self._offsets)
+        return iter(self._clockwise)
 
     @property
     def is_full(self) -> bool:
@@ -65,12 +66,12 @@ class LeafSet:
     @property
     def successor(self) -> NodeHandle | None:
         """The next node clockwise, None alone."""
-        return self._members[self._offsets[0][1]] if self._offsets else None
+        return self._clockwise[0] if self._clockwise else None
 
     @property
     def predecessor(self) -> NodeHandle | None:
         """The next node counterclockwise, None alone."""
-        return self._members[self._offsets[-1][1]] if self._offsets else None
+        return self._clockwise[-1] if self._clockwise else None
 
     def ids(self) -> Set[bytes]:
         """Return the ids of the members."""
@@ -136,12 +137,13 @@ class LeafSet:
         if self._members.get(node.node_id, node) == node:
             return False
         self._members[node.node_id] = node
+        self._put_in_order()
         return True
 
     def neighbours(self, reach: int = 1) -> Sequence[NodeHandle]:
         """Return the nearest members, `reach` on each side if there are as many."""
-        nearest = [*self._offsets[:reach], *self._offsets[-reach:]]
-        return [self._members[node_id] for node_id in dict.fromkeys(name for _, name in nearest)]
+        nearest = (*self._clockwise[:reach], *self._clockwise[-reach:])
+        return list({node.node_id: node for node in nearest}.values())
 
     def adviser(self, lost: bytes | None = None) -> NodeHandle | None:
         """Return whom to ask who replaces a lost member; None if nobody is left.
@@ -192,7 +194,11 @@ class LeafSet:
         """How many members lie before the seam."""
         return 0 if self._seam is None else bisect_left(self._offsets, (self._seam, b""))
 
+    def _put_in_order(self) -> None:
+        self._clockwise = tuple(self._members[node_id] for _, node_id in self._offsets)
+
     def _renew(self) -> None:
+        self._put_in_order()
         if self.is_full:
             self._seam = (self._offsets[self._half - 1][0] + self._offsets[self._half][0]) // 2 + 1
         own, leaves = number(self._owner), tuple(number(name) for _, name in self._offsets)

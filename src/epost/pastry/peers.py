@@ -145,9 +145,10 @@ class Peers:
         if self.prober.on_heard(node):
             self._observer.record(SuspicionCleared(self._me.id, node.id))
             self._listener.on_settled(node_id, now)
-        for table in (self.table, self.constrained):
-            if node_id in table:
-                table.offer(node)
+        if node_id in self.table:
+            self.table.offer(node)
+        if node_id in self.constrained:
+            self.constrained.offer(node)
         return self.leaf_set.refresh(node) if node_id in self.leaf_set else False
 
     def met(self, node: NodeHandle, standing: Standing) -> None:
@@ -197,6 +198,8 @@ class Peers:
         if sender.node_id in self.leaf_set:
             self.confirmed.add(sender.node_id)
         self.consider(sender, reply.leaves, now)
+        if not self.leaf_set.lacks_members:
+            return
         known = {sender.node_id, *(leaf.node_id for leaf in reply.leaves)}
         named = {leaf.node_id for leaf in reply.leaves if self._is_askable(sender, leaf, now)}
         if self._repair.takes_for_whole(probe, known, named):
@@ -224,7 +227,11 @@ class Peers:
 
     def consider(self, sender: NodeHandle, nodes: Iterable[NodeHandle], now: float) -> None:
         """Ask nodes that others have in their leaf sets and that would belong into ours."""
-        askable = {n.node_id: n for n in nodes if self._is_askable(sender, n, now)}
+        # Most are members already, since neighbours have nearly the same leaf sets.
+        strange = [n for n in nodes if n.node_id not in self.leaf_set]
+        askable = {n.node_id: n for n in strange if self._is_askable(sender, n, now)}
+        if not askable:
+            return
         for node_id in sorted(self.leaf_set.missing_of(askable)):
             self.prober.probe(askable[node_id], Reason.CANDIDATE, now)
 
@@ -308,12 +315,15 @@ class Peers:
         """
         config, is_full = self._config, self.leaf_set.is_full
         soon = config.exchange_seconds * len(self.leaf_set) / config.leaf_set_size
+        late = soon * FAR_EXCHANGE_FACTOR if is_full else soon
+        often, seldom = (
+            min(max(wait, now - self.changed_at), config.exchange_quiet_seconds)
+            for wait in (soon, late)
+        )
         near = {node.node_id for node in self.leaf_set.neighbours(reach=2)}
         for node in self.leaf_set:
-            can_wait = is_full and node.node_id not in near
-            wait = soon * FAR_EXCHANGE_FACTOR if can_wait else soon
-            period = min(max(wait, now - self.changed_at), config.exchange_quiet_seconds)
-            if now - self._exchanged[node.node_id] >= period:
+            node_id = node.node_id
+            if now - self._exchanged[node_id] >= (often if node_id in near else seldom):
                 self.prober.probe(node, Reason.ROUTINE, now)
 
     def _enter(self, node: NodeHandle, standing: Standing, now: float) -> None:

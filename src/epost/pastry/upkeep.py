@@ -8,7 +8,6 @@ so long are pinged, and one that failed makes us ask its row-mates for a replace
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
 
 from epost.foundation.codec import encode
 from epost.foundation.effects import Outbox
@@ -72,12 +71,10 @@ class TableUpkeep:
         the period, so that every other round would pass an entry over.
         """
         before = now - self._config.table_upkeep_seconds
-        silent = {
-            node.node_id: node
-            for node in chain(self._constrained, self._table)
-            if not self._heard_since(node.node_id, before)
-        }
-        for _, node in sorted(silent.items()):
+        entries = self._table.ids() | self._constrained.ids()
+        for node_id in sorted(i for i in entries if not self._heard_since(i, before)):
+            node = self._table.get(node_id) or self._constrained.get(node_id)
+            assert node is not None, "it is an entry of one of them"
             self._prober.probe(node, Reason.TABLE, now)
 
     def fill_constrained(self) -> None:

@@ -100,6 +100,8 @@ class Issuers:
         self._revoked: frozenset[bytes] = frozenset()
         self._held: frozenset[bytes] = frozenset()
         self._compared_last = b""
+        self._numbers: bytes | None = None
+        """What all neighbours are told: encoded once, until it changes."""
         self._is_silence_told = False
         kept = dict(notes.notes(NOTES))
         root_key = pinned.organisation.organisation_key
@@ -238,6 +240,8 @@ class Issuers:
 
     def on_notify(self, sender: NodeHandle, body: bytes, now: float) -> None:
         """Answer a neighbour's numbers with a question or with ours, take its news."""
+        if body == self._own_numbers():
+            return  # as nearly always: it holds what we hold
         match RINGS_MESSAGE.decode(body):
             case Numbers(held):
                 self._compare(sender, held)
@@ -286,8 +290,13 @@ class Issuers:
             self._tell_numbers(node)
 
     def _tell_numbers(self, node: NodeHandle) -> None:
-        held = [Held(key, version) for key, version in self._versions().items()]
-        self._send(node, Numbers(tuple(held)))
+        self._outbox.notify(node, Application.RINGS, self._own_numbers())
+
+    def _own_numbers(self) -> bytes:
+        if self._numbers is None:
+            held = [Held(key, version) for key, version in self._versions().items()]
+            self._numbers = encode(Numbers(tuple(held)))
+        return self._numbers
 
     def _versions(self) -> dict[bytes, int]:
         """Return the version held for each key that counts, root first; 0 for none."""
@@ -325,7 +334,7 @@ class Issuers:
         if is_new:
             self._gossip()
 
-    def _send(self, to: NodeHandle, message: Numbers | Ask | News) -> None:
+    def _send(self, to: NodeHandle, message: Ask | News) -> None:
         self._outbox.notify(to, Application.RINGS, encode(message))
 
     def _recall(self, data: bytes) -> None:
@@ -352,6 +361,7 @@ class Issuers:
             is_new = self._believe_issuer(block)
         if not is_new:
             return None
+        self._numbers = None
         listed = self._listed()
         self._revoked = frozenset(r.certificate for r in listed if r.reason != Reason.HELD)
         self._held = frozenset(r.certificate for r in listed if r.reason == Reason.HELD)

@@ -45,7 +45,8 @@ class SimulatedTransport:
 
     def __init__(self, network: SimulatedNetwork, me: NodeHandle, certificate: bytes) -> None:
         self._network = network
-        self._links: dict[bytes, SimulatedTransport] = {}
+        self.links: dict[bytes, SimulatedTransport] = {}
+        """Where messages have passed, with the process at the other end."""
         self.me = me
         self.my_id = me.node_id
         self.my_certificate = certificate
@@ -68,7 +69,7 @@ class SimulatedTransport:
 
     def certificate(self, node: NodeId) -> bytes | None:
         """Return the certificate of a node that this one has had a link to."""
-        other = self if node == self.me.node_id else self._links.get(node)
+        other = self if node == self.me.node_id else self.links.get(node)
         return None if other is None else other.my_certificate
 
     async def close(self) -> None:
@@ -79,18 +80,17 @@ class SimulatedTransport:
         """Stop at once, as in a crash; the machine resets the links, so the other ends notice."""
         if self.events is not None:
             self.events = None
-            self._network.unplug(self, list(self._links.values()))
+            self._network.unplug(self, list(self.links.values()))
 
     @property
     def linked(self) -> Sequence[bytes]:
         """The nodes this one has had links with."""
-        return list(self._links)
+        return list(self.links)
 
     def link_to(self, other: SimulatedTransport) -> None:
-        """Remember whom this node has a link to; when it comes up, hear the other's clock."""
-        is_new = self._links.get(other.my_id) is not other
-        self._links[other.my_id] = other
-        if is_new and self.on_peer_clock is not None and other.clock is not None:
+        """A link comes up: remember whom it leads to, hear the other's clock."""
+        self.links[other.my_id] = other
+        if self.on_peer_clock is not None and other.clock is not None:
             self.on_peer_clock(other.me.id, other.clock.wall_ms())
 
 
@@ -210,8 +210,7 @@ class SimulatedNetwork:
         path.queued_bytes -= len(message)
         if receiver.events is None or not self.detours.holds(path.sender, detour, path.receiver):
             return
-        sender.link_to(receiver)
-        receiver.link_to(sender)
+        _link(sender, receiver)
         self._deliver(sender, receiver, message)
 
     def _reach_each_other(self, one: bytes, other: bytes) -> bool:
@@ -269,8 +268,7 @@ class SimulatedNetwork:
         path.queued_bytes -= len(message)
         if receiver.events is None or not self._is_open(path):
             return  # the process that had this link is gone, or the cable is
-        sender.link_to(receiver)
-        receiver.link_to(sender)
+        _link(sender, receiver)
         self._deliver(sender, receiver, message)
 
     def _deliver(
@@ -291,3 +289,11 @@ class SimulatedNetwork:
         if sender.events is not None:
             self._trace.absorb(b"unreachable", sender.my_id, to.node_id)
             sender.events.on_unreachable(to.id)
+
+
+def _link(one: SimulatedTransport, other: SimulatedTransport) -> None:
+    """A message passes: if it is the first one, a link has come up."""
+    if one.links.get(other.my_id) is not other:
+        one.link_to(other)
+    if other.links.get(one.my_id) is not one:
+        other.link_to(one)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from random import Random
+from struct import pack
 
 import msgspec
 
@@ -120,8 +121,8 @@ class Trace:
 
     def absorb(self, *facts: bytes) -> None:
         """Let frequent facts (messages) count in the hash only."""
-        sizes = f"{self._loop.time()!r} {[*map(len, facts)]}"
-        self._hash.update(b"".join((sizes.encode(), *facts)))
+        sizes = pack(f">d{len(facts)}I", self._loop.time(), *map(len, facts))
+        self._hash.update(b"".join((sizes, *facts)))
         self.count += 1
 
     def digest(self) -> str:
