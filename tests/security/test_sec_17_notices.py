@@ -23,7 +23,7 @@ from epost.foundation.errors import (
     ReplayedNotification,
     UntrustedCertificate,
 )
-from epost.foundation.ids import BlockKind, Handle
+from epost.foundation.ids import BlockKind, Handle, NodeHandle
 from epost.foundation.wire import Application
 from epost.past.pending import (
     ENVELOPE,
@@ -36,7 +36,7 @@ from epost.past.pending import (
 )
 from epost.post.accounts.blocks import RevokedDevice, decode_identity
 from epost.post.app_ids import AppId
-from epost.post.messages import ANSWERED, Answered, Deliver, Settle
+from epost.post.messages import ANSWERED, POST_MESSAGE, Answered, Deliver, Kept, Settle
 from epost.post.notification import receipts
 from epost.post.notification.notices import (
     NoKey,
@@ -425,6 +425,35 @@ async def test_a_recipient_that_answers_with_anothers_receipt_is_not_believed(tr
 
 
 # Presence
+
+
+@attack
+async def test_only_the_recipients_own_machine_ends_the_wait_and_settles_nothing(
+    trio: Trio,
+) -> None:
+    async def never(_sender: NodeHandle, _body: bytes) -> bytes:
+        await asyncio.sleep(3600)
+        return b""
+
+    assert trio.alice.post is not None
+    assert trio.bob.post is not None
+    trio.bob.post.endpoint.on_request = never  # type: ignore[method-assign]
+    sending = asyncio.ensure_future(send(trio.alice, b"for bob", "bob"))
+    await settle(0.1)
+    message = POST_MESSAGE.decode(trio.bob.requests_seen[-1][1])
+    assert isinstance(message, Deliver)
+    pending = pending_handle(message.envelope).digest
+    for node, digest in ((trio.mallory.node, pending), (trio.bob.node, bytes(32))):
+        await trio.alice.post.endpoint.on_notify(node, encode(Kept(digest)))
+        await settle(0.05)
+        assert not sending.done()
+    await trio.alice.post.endpoint.on_notify(trio.bob.node, encode(Kept(pending)))
+    sent = await sending
+    assert sent.durability.ring_durable
+    assert [s.state for s in sent.states] == [DeliveryState.STORED]
+    await settle(3)
+    outbox = trio.alice.post.ledger.outbox
+    assert [m.progress[0].state for m in outbox.messages()] == [DeliveryState.DELEGATED]
 
 
 def presence_of(machine: Machine, **changes: Any) -> bytes:

@@ -521,6 +521,18 @@ class Caller:
         await asyncio.sleep(HOP_SECONDS)
         return answer
 
+    def tell(self, to: NodeHandle, application: Application, body: bytes) -> None:
+        assert application is Application.POST
+        self.machine.stories.run_story(self._tell(to, body))
+
+    async def _tell(self, to: NodeHandle, body: bytes) -> None:
+        await asyncio.sleep(HOP_SECONDS)
+        there = self.machine.world.by_node(to)
+        if there is None or not self.machine.is_online or not there.is_online:
+            return
+        if there.post is not None:
+            await there.post.endpoint.on_notify(self.machine.node, body)
+
 
 def following_certificate(present: AccountCert, statement: bytes) -> AccountCert:
     """Return what an authority certifies once the present key has signed this."""

@@ -36,7 +36,7 @@ from epost.past.pending import ENVELOPE, Envelope
 from epost.past.space.words import NOTIFICATION, SpaceWord
 from epost.pastry import messages as pastry
 from epost.post.app_ids import AppId
-from epost.post.messages import ANSWERED, POST_MESSAGE, Deliver, Grew, Settle
+from epost.post.messages import ANSWERED, POST_MESSAGE, Deliver, Grew, Kept, Settle
 from epost.post.notification.records import POST_RECORD, PostRecord
 from epost.rings.enrolment import open_request
 from epost.rings.invite import parse_invite
@@ -101,7 +101,7 @@ def test_every_number_that_travels_is_in_the_document() -> None:
     [
         *(pastry.Packet, scribe.Packet, RingsMessage, past.Request, past.Reply),
         *(past.Upkeep, SpaceWord),
-        *(Deliver | Settle | Grew, Certificate, PostRecord, Record),
+        *(Deliver | Settle | Grew | Kept, Certificate, PostRecord, Record),
     ],
 )
 def test_every_message_and_record_is_in_the_document(union: object) -> None:

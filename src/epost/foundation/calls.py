@@ -80,6 +80,11 @@ class Calls:
         answer = await self.expect(send, timeout_seconds=timeout_seconds, tries=tries)
         return answer.body
 
+    def tell(self, to: NodeHandle, application: Application, body: bytes) -> None:
+        """Send one node a one-way message, best effort."""
+        self._outbox.notify(to, application, body)
+        self._wake()
+
     async def expect(
         self, send: Callable[[int], None], *, timeout_seconds: float, tries: int = 1
     ) -> Answer:

@@ -23,6 +23,8 @@ class PostConfig:
     """How often the own log's head is compared with the ring's though nothing is logged."""
     contact_cache_seconds: float = 60.0
     """Burst cache of device lists (crypto 2.2)."""
+    gather_seconds: float = 0.05
+    """Records of the log that nobody waits for go to the ring with those that follow so soon."""
     direct_patience_seconds: float = 0.3
     """How long a recipient's device may take before delegates are asked as well."""
     listening_delay_seconds: float = 2.0

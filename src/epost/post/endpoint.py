@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import assert_never
 
 from epost.foundation.codec import encode
-from epost.foundation.errors import UnexpectedPacket
 from epost.foundation.ids import NodeHandle
 from epost.past.pending import claimed_receipt
 from epost.post.logs.siblings import Siblings
-from epost.post.messages import POST_MESSAGE, Answered, Deliver, Grew, Settle
+from epost.post.messages import POST_MESSAGE, POST_NOTIFICATION, Answered, Deliver, Grew, Settle
 from epost.post.notification.notifications import Notifications
 from epost.post.notification.reception import Reception
 
@@ -40,5 +39,5 @@ class PostEndpoint:
         assert_never(message)
 
     async def on_notify(self, sender: NodeHandle, body: bytes) -> None:
-        """Refuse: POST knows requests only."""
-        raise UnexpectedPacket("POST knows no one-way messages")
+        """Take a one-way message; raises PeerError for one of another version."""
+        self._notifications.on_kept(sender, POST_NOTIFICATION.decode(body).pending)

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from epost.foundation.codec import Format
-from epost.foundation.ids import U8
+from epost.foundation.ids import U8, Bytes32
 from epost.past.pending import PENDING_SIZE_MAX, RECEIPT_SIZE_MAX
 
 MESSAGE_BYTES_MAX = PENDING_SIZE_MAX + 1024
@@ -35,6 +35,17 @@ class Grew(msgspec.Struct, tag=3, frozen=True, array_like=True, forbid_unknown_f
     device: U8
 
 
+class Kept(msgspec.Struct, tag=4, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Notification to the sender's device that brought an envelope: its notice is accepted and on
+    the disk of the recipient's device.
+
+    It settles nothing, and so is not signed: the link says which node it is from, and the signed
+    receipt follows when k machines have the record.
+    """
+
+    pending: Bytes32
+
+
 class Answered(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The recipient's signed receipt."""
 
@@ -44,4 +55,5 @@ class Answered(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
 POST_MESSAGE: Format[Deliver | Settle | Grew] = Format(
     Deliver | Settle | Grew, size_max=MESSAGE_BYTES_MAX
 )
+POST_NOTIFICATION: Format[Kept] = Format(Kept, size_max=64)
 ANSWERED: Format[Answered] = Format(Answered, size_max=MESSAGE_BYTES_MAX)

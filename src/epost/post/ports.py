@@ -157,7 +157,7 @@ class Directory(Protocol):
 
 
 class Requests(Protocol):
-    """Asks other nodes (`Calls`)."""
+    """Asks other nodes, and tells them (`Calls`)."""
 
     async def call(
         self,
@@ -170,6 +170,9 @@ class Requests(Protocol):
     ) -> bytes:
         """Return the answer; raises CallTimedOut, PeerRefused, Overloaded."""
         ...
+
+    def tell(self, to: NodeHandle, application: Application, body: bytes) -> None:
+        """Send a one-way message, best effort."""
 
 
 class Groups(Protocol):

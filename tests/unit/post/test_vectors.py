@@ -27,7 +27,15 @@ from epost.post.accounts.new_devices import create_account
 from epost.post.app_ids import AppId
 from epost.post.logs.chain import Position, SealedNote, sign_head
 from epost.post.logs.entries import Entry, open_record, seal_record
-from epost.post.messages import POST_MESSAGE, Answered, Deliver, Grew, Settle
+from epost.post.messages import (
+    POST_MESSAGE,
+    POST_NOTIFICATION,
+    Answered,
+    Deliver,
+    Grew,
+    Kept,
+    Settle,
+)
 from epost.post.notification import receipts
 from epost.post.notification.notices import (
     Notice,
@@ -147,6 +155,7 @@ def fixed() -> dict[str, bytes]:
         "message deliver": encode(Deliver(b"envelope")),
         "message settle": encode(Settle(b"receipt")),
         "message grew": encode(Grew(2)),
+        "message kept": encode(Kept(b"e" * 32)),
         "message answered": encode(Answered(b"receipt")),
     }
 
@@ -216,3 +225,5 @@ def test_golden_blocks_verify_and_decode(golden: dict[str, bytes]) -> None:
         assert encode(POST_RECORD.decode(golden[name])) == golden[name]
     for name in ("message deliver", "message settle"):
         assert encode(POST_MESSAGE.decode(golden[name])) == golden[name]
+    kept = golden["message kept"]
+    assert encode(POST_NOTIFICATION.decode(kept)) == kept

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from epost.foundation.errors import Overloaded
 from epost.past.durability import Durability
 from epost.post.logs.entries import Entry
+
+ENTRIES_WAITING_MAX = 10_000
+ENTRIES_PER_COMMIT_MAX = 256
+
+OnItsWay = Callable[[], None] | None
+"""Called when the own disk has the entries and the ring is in reach; None if somebody waits until
+the ring has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,7 @@ class Append:
 
     entries: Sequence[Entry]
     done: asyncio.Future[Appended]
+    on_its_way: OnItsWay = None
     first_sequence: int = 0
     deadline: asyncio.TimerHandle | None = None
 
@@ -38,3 +48,31 @@ class Append:
             self.deadline.cancel()  # it would keep the entries in memory until then
         if not self.done.done():
             self.done.set_result(Appended(self.first_sequence, durability))
+
+
+class WaitingAppends:
+    """Appends that wait for the disk, in order, and not too many."""
+
+    def __init__(self) -> None:
+        self._appends: deque[Append] = deque()
+        self._entries = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._appends)
+
+    def add(self, append: Append) -> None:
+        """Let an append wait; raises Overloaded."""
+        if self._entries + len(append.entries) > ENTRIES_WAITING_MAX:
+            raise Overloaded("too many log entries wait for the disk")
+        self._appends.append(append)
+        self._entries += len(append.entries)
+
+    def take_batch(self) -> list[Append]:
+        """Return those that share the next commit: at least one, if any waits."""
+        batch: list[Append] = []
+        room = ENTRIES_PER_COMMIT_MAX
+        while self._appends and (not batch or len(self._appends[0].entries) <= room):
+            batch.append(self._appends.popleft())
+            room -= len(batch[-1].entries)
+            self._entries -= len(batch[-1].entries)
+        return batch

@@ -2,8 +2,9 @@
 
 Appends that come together share one commit and one head. In this order: records and signed head on
 the own disk; then the listeners are told; then cluster, then head to the ring; then the append
-returns. While one head is on its way, further records gather on the disk for the next. Until the
-ring's head was compared with ours nothing is signed: appends stay local.
+returns. While one head is on its way, further records gather on the disk for the next; so do, for
+a moment, those that nobody waits for. Until the ring's head was compared with ours nothing is
+signed: appends stay local.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from epost.foundation.errors import EpostError, Overloaded, RefusedError
+from epost.foundation.errors import EpostError, RefusedError
 from epost.foundation.ports import Write
 from epost.past.client import Conflict
 from epost.past.durability import Durability
@@ -22,7 +23,7 @@ from epost.post.accounts.devices import Device
 from epost.post.app_ids import AppId
 from epost.post.config import PostConfig
 from epost.post.logs import notes
-from epost.post.logs.appending import Append, Appended
+from epost.post.logs.appending import Append, Appended, OnItsWay, WaitingAppends
 from epost.post.logs.archive import LogArchive
 from epost.post.logs.entries import Entry
 from epost.post.logs.fork import Fork, Forks
@@ -37,11 +38,6 @@ from epost.post.ring_patience import RingPatience
 
 LOOK_TICKS = 60
 """Pauses between two looks: they do not count the time that the machine sleeps, its clock does."""
-ENTRIES_WAITING_MAX = 10_000
-ENTRIES_PER_COMMIT_MAX = 256
-TURNS_BEFORE_COMMIT = 3
-"""Of the loop: a notice that goes beside the record of it leaves first, since its way is the longer
-one; and what is appended in the same moment shares the commit."""
 MAIL_BYTES_MIN = 1024
 """Shorter entries (flags, moves, receipts) are taken as long as the disk takes anything."""
 
@@ -86,15 +82,15 @@ class DeviceLog:
         """What of the log does not change any more."""
         self._clock = LogClock(ports.clock, config.time_mark_seconds)
         self._writing = asyncio.Lock()
-        self._waiting: deque[Append] = deque()
+        self._waiting = WaitingAppends()
         self._unpublished: deque[Append] = deque()
-        self._entries_waiting = 0
         self._writes_due: list[Write] = []
         self._rival: bytes | None = None
         self._is_confirmed = False
         self._is_doubted = False
         self._is_away = False
         self._is_ended = False
+        self._is_hurried = True
         self._running: set[str] = set()
         self._durable_sequence = self._writer.base.sequence
         self.told_sequence = self._writer.position.sequence
@@ -136,15 +132,17 @@ class DeviceLog:
         """Is the record of this number known to be on k machines?"""
         return sequence <= self._durable_sequence
 
-    async def append(self, entries: Sequence[Entry]) -> Appended:
+    async def append(self, entries: Sequence[Entry], on_its_way: OnItsWay = None) -> Appended:
         """Append entries, all or none; returns when they are ring-durable, or held locally.
 
         Held locally means: on the own disk, and not on k machines within
         `append_deadline_seconds`. Raises MessageTooLarge, Overloaded, DiskFull.
         """
-        return await self.submit(entries)
+        return await self.submit(entries, on_its_way)
 
-    def submit(self, entries: Sequence[Entry]) -> asyncio.Future[Appended]:
+    def submit(
+        self, entries: Sequence[Entry], on_its_way: OnItsWay = None
+    ) -> asyncio.Future[Appended]:
         """Begin to append; the future is done as `append` is.
 
         Raises MessageTooLarge, Overloaded, RefusedError (a revoked device) at once: then nothing
@@ -156,11 +154,8 @@ class DeviceLog:
         require_size(entries)
         if (largest := max(len(entry.payload) for entry in entries)) >= MAIL_BYTES_MIN:
             self._ports.disk.require_room(largest)
-        if self._entries_waiting + len(entries) > ENTRIES_WAITING_MAX:
-            raise Overloaded("too many log entries wait for the disk")
-        append = Append(entries, asyncio.get_running_loop().create_future())
-        self._waiting.append(append)
-        self._entries_waiting += len(entries)
+        append = Append(entries, asyncio.get_running_loop().create_future(), on_its_way)
+        self._waiting.add(append)
         self._run_once("commit", self._commit)
         return append.done
 
@@ -179,24 +174,27 @@ class DeviceLog:
     # Committing.
 
     async def _commit(self) -> None:
-        for _ in range(TURNS_BEFORE_COMMIT):
-            await asyncio.sleep(0)
         while self._waiting:
             await self._commit_batch()
-            self._run_once("publish", self._publish)
+            if not self._writer.is_head_in_ring:
+                self._run_once("publish", self._publish)
+            if not self._writer.is_signed:
+                self._run_once("gather", self._gather)
 
     async def _commit_batch(self) -> None:
         """Write what waits, and sign if the ring has all that was signed so far."""
         async with self._writing:
-            writer, batch = self._writer, self._take_batch()
+            writer, batch = self._writer, self._waiting.take_batch()
             writes, self._writes_due = self._writes_due, []
             if batch:
                 writes += writer.add(self._clock.due())
             for append in batch:
                 append.first_sequence = writer.position.sequence + 1
                 writes += writer.add(append.entries)
-            if self._is_confirmed and writer.is_head_in_ring:
+            self._is_hurried |= any(append.on_its_way is None for append in batch)
+            if self._is_confirmed and writer.is_head_in_ring and self._is_hurried:
                 newest, signed = writer.head, writer.sign()
+                self._is_hurried = not writer.is_signed
                 if writer.head is not newest:
                     self._publication.hold(writer.step())
                 writes += signed
@@ -207,14 +205,13 @@ class DeviceLog:
             self.told_sequence = writer.position.sequence
         self._await_publication(batch)
 
-    def _take_batch(self) -> list[Append]:
-        batch: list[Append] = []
-        room = ENTRIES_PER_COMMIT_MAX
-        while self._waiting and (not batch or len(self._waiting[0].entries) <= room):
-            batch.append(self._waiting.popleft())
-            room -= len(batch[-1].entries)
-            self._entries_waiting -= len(batch[-1].entries)
-        return batch
+    async def _gather(self) -> None:
+        """Let records that nobody waits for go to the ring under one head."""
+        await asyncio.sleep(self._config.gather_seconds)
+        if not self._writer.is_signed:
+            self._is_hurried = True
+            await self._commit_batch()
+            self._run_once("publish", self._publish)
 
     async def _durable(self, writes: Sequence[Write], batch: Sequence[Append]) -> None:
         try:
@@ -231,6 +228,8 @@ class DeviceLog:
             if self._is_away:
                 append.finish(self._held())
             else:
+                if append.on_its_way is not None and self._is_confirmed:
+                    append.on_its_way()
                 self._unpublished.append(append)
                 append.deadline = loop.call_later(
                     self._config.append_deadline_seconds, append.finish, self._held()
@@ -319,7 +318,7 @@ class DeviceLog:
                 self._hold_everything(error)
                 await self._patience.pause()
             else:
-                self._is_confirmed, self._is_away = True, False
+                self._is_confirmed, self._is_away, self._is_hurried = True, False, True
                 self._patience.on_reached()
         if not was_in_reach:
             self._tell_reached()

@@ -83,6 +83,12 @@ class LogWriter:
         """The place after the newest record."""
         return self.clusters[-1].end if self.clusters else self.base.position
 
+    @property
+    def is_signed(self) -> bool:
+        """Does a signed head cover every record?"""
+        signed = self.base.sequence if self.head is None else self.head.content.sequence
+        return signed >= self.position.sequence
+
     def add(self, entries: Sequence[Entry]) -> list[Write]:
         """Append records; raises MessageTooLarge before anything is changed."""
         require_size(entries)

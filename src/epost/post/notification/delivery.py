@@ -7,6 +7,7 @@ import heapq
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 
 from epost.foundation.errors import EpostError, Overloaded, RefusedError
@@ -36,6 +37,8 @@ next offer: she might ask for ever."""
 HELD_LOOK_SECONDS_MAX = 300.0
 """Held messages are looked at this often: the timer sleeps with the machine, the date does not."""
 _TICK_SECONDS = 1.0
+KEPT = Outcome(DeliveryState.STORED, is_kept=True)
+"""Of a notice that her device has, while its receipt is on the way."""
 
 Telling = Callable[[int, Dispatched], Awaitable[Sequence[Entry]]]
 """Asks an application what to log about a notice."""
@@ -85,7 +88,8 @@ class Delivery:
         self._is_logging = False
 
     def start(self, letter: Letter) -> asyncio.Future[Outcome]:
-        """Attempt now, in the background; the future is done with the first outcome."""
+        """Attempt now, in the background; the future is done with the first outcome, or once her
+        device keeps the notice: a stage before the outcome, which nothing is logged about."""
         done: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._running.add((letter.message_key, letter.index))
         self._ports.stories.run_story(self._attempt(letter, done))
@@ -200,14 +204,13 @@ class Delivery:
         key = (letter.message_key, letter.index)
         try:
             async with self._slots:
-                outcome = await self._dispatch.attempt(letter, self.on_outcome)
+                on_kept = partial(_set_result, done, KEPT)
+                outcome = await self._dispatch.attempt(letter, self.on_outcome, on_kept)
             await self.on_outcome(letter, outcome)
-            if not done.done():
-                done.set_result(outcome)
+            _set_result(done, outcome)
         except EpostError as error:
             self._plan(key, self._next_pause(key))
-            if not done.done():
-                done.set_result(Outcome(DeliveryState.HELD, reason=str(error)))
+            _set_result(done, Outcome(DeliveryState.HELD, reason=str(error)))
             raise
         finally:
             self._running.discard(key)
@@ -315,6 +318,11 @@ class Delivery:
         pause = self._pauses.get(key, self._config.offer_again_seconds_min)
         self._pauses[key] = min(pause * 2, self._config.offer_again_seconds_max)
         return pause
+
+
+def _set_result(done: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not done.done():
+        done.set_result(outcome)
 
 
 def _step(letter: Letter, outcome: Outcome, at_ms: int) -> Step:

@@ -61,7 +61,8 @@ class Letter:
 class Outcome:
     """How far an attempt took a notice; `reason` is for people.
 
-    `is_read`: what is delivered, by its receipt, was even read.
+    `is_read`: what is delivered, by its receipt, was even read. `is_kept`: her device has it on its
+    disk, and its receipt has not come yet.
     """
 
     state: DeliveryState
@@ -69,6 +70,7 @@ class Outcome:
     receipt: bytes = b""
     reason: str = ""
     is_read: bool = False
+    is_kept: bool = False
 
 
 class SealedToLostKey(UnavailableError):  # noqa: N818 - reads better without "Error"
@@ -76,6 +78,19 @@ class SealedToLostKey(UnavailableError):  # noqa: N818 - reads better without "E
 
 
 OnLate = Callable[[Letter, Outcome], Awaitable[None]]
+OnKept = Callable[[], None]
+
+
+@dataclass(slots=True)
+class _Offer:
+    """An envelope that a recipient's devices were offered and have not answered.
+
+    `is_kept`: one of them has said that the notice is on its disk.
+    """
+
+    contact: Contact
+    on_kept: OnKept
+    is_kept: bool = False
 
 
 class Dispatch:
@@ -101,9 +116,13 @@ class Dispatch:
         self._config = config
         self._unknown_since: OrderedDict[str, float] = OrderedDict()
         self._sealed: OrderedDict[bytes, tuple[tuple[bytes, ...], Sealed]] = OrderedDict()
+        self._offered: dict[bytes, _Offer] = {}
 
-    async def attempt(self, letter: Letter, on_late: OnLate) -> Outcome:
-        """Try once; `on_late` is awaited if her device answers after delegates took the notice."""
+    async def attempt(self, letter: Letter, on_late: OnLate, on_kept: OnKept) -> Outcome:
+        """Try once; `on_late` is awaited if her device answers after delegates took the notice.
+
+        `on_kept` is called if her device says before its receipt that it has the notice.
+        """
         try:
             contact = await self._accounts.resolve(letter.name)
         except NobodyFound as error:
@@ -123,7 +142,8 @@ class Dispatch:
                 if settled is not None:
                     return settled
         sealed = self._sealed_for(letter, contact)
-        outcome = await self._send(letter, contact, sealed, on_late)
+        offer = self._offered[sealed.digest] = _Offer(contact, on_kept)
+        outcome = await self._send(letter, offer, sealed, on_late)
         if outcome.state is not DeliveryState.HELD:
             self._sealed.pop(letter.notice_id, None)
         return outcome
@@ -145,13 +165,14 @@ class Dispatch:
     async def _send(
         self,
         letter: Letter,
-        contact: Contact,
+        offer: _Offer,
         sealed: Sealed,
         on_late: OnLate,
     ) -> Outcome:
-        direct = asyncio.ensure_future(self._offer(contact, sealed))
+        direct = asyncio.ensure_future(self._offer(offer.contact, sealed))
+        direct.add_done_callback(lambda _: self._offered.pop(sealed.digest, None))
         try:
-            if settled := await self._within_patience(direct):
+            if settled := await self._within_patience(direct, offer):
                 return settled
             if not letter.pending and await self._deposit(sealed):
                 self._ports.stories.run_story(self._finish(direct, letter, on_late))
@@ -163,12 +184,21 @@ class Dispatch:
         waiting = DeliveryState.DELEGATED if letter.pending else DeliveryState.HELD
         return settled or Outcome(waiting, letter.pending, reason="her device did not answer")
 
-    async def _within_patience(self, direct: asyncio.Future[Outcome | None]) -> Outcome | None:
-        try:
-            async with asyncio.timeout(self._config.direct_patience_seconds):
-                return await asyncio.shield(direct)
-        except TimeoutError:
-            return None
+    async def _within_patience(
+        self, direct: asyncio.Future[Outcome | None], offer: _Offer
+    ) -> Outcome | None:
+        """Wait for the answer, and as long again for the receipt of a device that has the notice.
+
+        Then delegates get it too: else it would arrive only for as long as one of the two lives.
+        """
+        for _ in range(2):
+            try:
+                async with asyncio.timeout(self._config.direct_patience_seconds):
+                    return await asyncio.shield(direct)
+            except TimeoutError:
+                if not offer.is_kept:
+                    break
+        return None
 
     async def _finish(
         self,
@@ -246,6 +276,13 @@ class Dispatch:
             timeout_seconds=self._config.direct_timeout_seconds,
         )
         return await self.judge(ANSWERED.decode(answer).receipt, contact, sealed.digest)
+
+    def on_kept(self, sender: NodeHandle, pending: bytes) -> None:
+        """A node says that it keeps a notice: heard if we offered it there and have no answer."""
+        offer = self._offered.get(pending)
+        if offer is not None and sender in offer.contact.addresses:
+            offer.is_kept = True
+            offer.on_kept()
 
     async def judge_for(self, name: str, receipt: bytes, pending: bytes) -> Outcome:
         """Return what a receipt settles for the account of a name; raises as `judge`."""

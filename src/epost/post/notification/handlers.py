@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from epost.post.logs.entries import Entry
@@ -28,15 +28,24 @@ class Notification:
     is_vouched: bool = True
 
 
+Tell = Callable[[], None]
+
+
+def _at_once(tell: Tell) -> None:
+    tell()
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """These entries go to the device log before the sender gets a receipt.
+    """These entries go to the device log before the sender hears of it.
 
     `tag` is the application's name for it, by which it says later that it was read; or empty.
+    `when_shown` is given, once they are in the log, what to call when its user can see them.
     """
 
     entries: Sequence[Entry]
     tag: bytes = b""
+    when_shown: Callable[[Tell], None] = field(default=_at_once, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from epost.crypto.names import canonical
 from epost.foundation.errors import MessageTooLarge, NoSuchMail, Overloaded, RefusedError
+from epost.foundation.ids import NodeHandle
 from epost.past.durability import Durability
 from epost.post.app_ids import AppId
 from epost.post.config import PostConfig
@@ -70,6 +71,7 @@ class Notifications:
     ) -> None:
         self._ledger = ledger
         self._log = log
+        self._dispatch = dispatch
         self._reception = reception
         self._ports = ports
         self._config = config
@@ -135,7 +137,7 @@ class Notifications:
             for notice, offer in zip(outgoing.notices, offers, strict=True)
         )
         durability = appended.durability
-        if any(state.state <= DeliveryState.STORED for state in states):
+        if not all(map(_is_with_recipient_or_delegates, offers)):
             held = Durability(1, self._ports.replicas_wanted(), ring_durable=False)
             durability = durability.combine(held)
         return Sent(outgoing.message_key, durability, states)
@@ -167,6 +169,10 @@ class Notifications:
             RecipientState(notice.name, max(progress.state, least))
             for notice, progress in zip(message.notices, message.progress, strict=True)
         ]
+
+    def on_kept(self, sender: NodeHandle, pending: bytes) -> None:
+        """Take a node's word that it keeps a notice; it ends waiting, and settles nothing."""
+        self._dispatch.on_kept(sender, pending)
 
     async def on_settle(self, pending: bytes, receipt: bytes) -> None:
         """Take a receipt that a recipient's device sent of its own accord."""
@@ -245,6 +251,13 @@ def letters_of(outgoing: Outgoing) -> list[Letter]:
         )
         for index, notice in enumerate(outgoing.notices)
     ]
+
+
+def _is_with_recipient_or_delegates(offer: asyncio.Future[Outcome]) -> bool:
+    if not offer.done() or offer.cancelled():
+        return False
+    outcome = offer.result()
+    return outcome.is_kept or outcome.state > DeliveryState.STORED
 
 
 def _state_of(name: str, offer: asyncio.Future[Outcome]) -> RecipientState:

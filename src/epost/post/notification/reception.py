@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 
 from epost.crypto.certificates import DeviceCert, open_device_certificate
 from epost.foundation.codec import encode
@@ -23,7 +24,7 @@ from epost.post.accounts.devices import Device
 from epost.post.accounts.prekeys import Prekeys
 from epost.post.app_ids import AppId
 from epost.post.logs.device_log import DeviceLog
-from epost.post.messages import Settle
+from epost.post.messages import Kept, Settle
 from epost.post.notification import receipts
 from epost.post.notification.handlers import (
     Accepted,
@@ -122,7 +123,7 @@ class Reception:
         try:
             opened = await self._open(envelope)
             key = opened.notice.from_account, opened.notice.id
-            answer = await self._notices.run(key, self._handle(opened, pending))
+            answer = await self._notices.run(key, self._handle(opened, pending, carrier))
         except NoKey:
             return receipts.sign(self._device, pending, ReceiptStatus.RESEAL, now_ms)
         except UnavailableError:
@@ -156,7 +157,7 @@ class Reception:
         is_vouched = _is_vouched(sender, device, notice)
         return _Opened(notice, encoded, sender, is_vouched)
 
-    async def _handle(self, opened: _Opened, pending: bytes) -> Answer:
+    async def _handle(self, opened: _Opened, pending: bytes, carrier: NodeHandle) -> Answer:
         notice = opened.notice
         known = self._ledger.received.find(notice.from_account, notice.id)
         if known is not None:
@@ -168,12 +169,22 @@ class Reception:
             return ReceiptStatus.DEFERRED, now_ms
         is_accepted = isinstance(answer, Accepted)
         status = ReceiptStatus.ACCEPTED if is_accepted else ReceiptStatus.REFUSED
-        entries = answer.entries if isinstance(answer, Accepted) else ()
-        if isinstance(answer, Accepted):
-            await self._read_receipts.accepted(answer.tag, pending, opened.sender.name)
-        received = Received(notice.from_account, notice.id, status, now_ms, notice.expires_at)
-        appended = await self._log.append([*entries, entry_of(received)])
-        return self._answer(status, now_ms, appended.first_sequence + len(entries))
+        received = entry_of(
+            Received(notice.from_account, notice.id, status, now_ms, notice.expires_at)
+        )
+        if not isinstance(answer, Accepted):
+            appended = await self._log.append([received])
+            return self._answer(status, now_ms, appended.first_sequence)
+        await self._read_receipts.accepted(answer.tag, pending, opened.sender.name)
+        tell = partial(self._tell_kept, opened.sender, carrier, pending)
+        on_its_way = partial(answer.when_shown, tell)
+        appended = await self._log.append([*answer.entries, received], on_its_way)
+        return self._answer(status, now_ms, appended.first_sequence + len(answer.entries))
+
+    def _tell_kept(self, sender: Contact, carrier: NodeHandle, pending: bytes) -> None:
+        """Let the sender's device know as soon as a crash here loses nothing any more."""
+        if carrier in sender.addresses:
+            self._requests.tell(carrier, Application.POST, encode(Kept(pending)))
 
     async def _judge(self, opened: _Opened) -> Accepted | Refused | Deferred:
         handler = self._handlers.get(opened.notice.app)

@@ -107,6 +107,54 @@ def test_appends_that_come_together_share_one_commit_and_one_head(tail_in_head: 
 
 
 @BOTH
+def test_entries_that_nobody_waits_for_gather_until_somebody_waits(tail_in_head: bool) -> None:
+    async def story() -> None:
+        alice = World(tail_in_head=tail_in_head).enrol("alice")
+        log, told = await started(alice)
+        await settle()
+        heads, on_their_way = alice.world.ring.heads, list[int]()
+        before = len(heads)
+
+        async def append(number: int) -> bool:
+            appended = await log.append([mail(f"{number}")], lambda: on_their_way.append(number))
+            return appended.durability.ring_durable
+
+        appends = [asyncio.ensure_future(append(number)) for number in range(3)]
+        await settle(PostConfig().gather_seconds / 2)
+        appends.append(asyncio.ensure_future(append(3)))
+        await settle(PostConfig().gather_seconds / 4)
+        assert on_their_way == [0, 1, 2, 3]
+        assert told.texts == ["0", "1", "2", "3"]
+        assert len(heads) == before
+        assert all(await asyncio.gather(*appends))
+        assert len(heads) == before + 1
+        last = asyncio.ensure_future(append(4))
+        await settle(PostConfig().gather_seconds / 4)
+        assert (await log.append([mail("5")])).durability.ring_durable
+        assert len(heads) == before + 2
+        assert await last
+        assert await read_from_ring(alice) == ["0", "1", "2", "3", "4", "5"]
+        await alice.stop()
+
+    run(story())
+
+
+def test_what_does_not_reach_the_ring_is_not_said_to_be_on_its_way() -> None:
+    async def story() -> None:
+        alice = World().enrol("alice")
+        alice.is_online = False
+        log, _ = await started(alice)
+        await settle()
+        on_their_way: list[int] = []
+        appended = await log.append([mail("one")], lambda: on_their_way.append(1))
+        assert not appended.durability.ring_durable
+        assert on_their_way == []
+        await alice.stop()
+
+    run(story())
+
+
+@BOTH
 def test_a_long_log_is_cut_into_clusters_of_fifty_and_reads_back(tail_in_head: bool) -> None:
     async def story() -> None:
         alice = World(tail_in_head=tail_in_head).enrol("alice")

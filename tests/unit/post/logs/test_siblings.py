@@ -26,8 +26,8 @@ from epost.post.observed import (
     SiblingUnreadable,
 )
 from epost.simulation.clock import run
-from tests.support.post_world import Crash, Machine, World, settle
-from tests.unit.post.notification.test_notifications import Inbox, folder, send
+from tests.support.post_world import DOMAIN, Crash, Machine, World, settle
+from tests.unit.post.notification.test_notifications import Inbox, folder, send, unreachable
 
 
 @dataclass
@@ -83,7 +83,7 @@ def test_after_the_loss_of_a_machine_the_phrase_brings_everything_back() -> None
         await settle(30)
         assert notebook.texts() == written
         sent = await send(bob, b"hello again", "alice")
-        assert [s.state for s in sent.states] == [DeliveryState.DELIVERED]
+        assert sent.durability.ring_durable
         assert b"hello again" in await folder(again)
         await world.stop()
 
@@ -142,6 +142,35 @@ def test_what_a_lost_machine_had_sent_and_not_delivered_arrives_once() -> None:
         await start(again)
         await settle(120)
         assert not again.observer.of(OutboxInherited), "once is enough"
+        await world.stop()
+
+    run(story())
+
+
+@pytest.mark.parametrize("is_sender_lost", [False, True], ids=["hers", "both"])
+def test_a_mail_that_only_a_lost_disk_had_comes_again(*, is_sender_lost: bool) -> None:
+    async def story() -> None:
+        world = World()
+        alice, bob = world.enrol("alice"), world.enrol("bob")
+        await start(world.enrol("carol"))
+        await start(alice)
+        await start(bob)
+        await settle()
+        assert bob.post is not None
+        await bob.post.services.accounts.resolve(f"alice@{DOMAIN}")
+        bob.store._reach = unreachable  # type: ignore[method-assign]
+        sent = await send(alice, b"hello", "bob")
+        assert sent.durability.ring_durable
+        assert await folder(bob) == [b"hello"]
+        assert not world.pending, "delegates have not got it yet"
+        await bob.stop()
+        if is_sender_lost:
+            await alice.stop()
+            await start(await world.recover(alice, revoke=True))
+        again = await world.recover(bob, revoke=True)
+        await start(again)
+        await settle(3600)
+        assert await folder(again) == [b"hello"]
         await world.stop()
 
     run(story())

@@ -97,7 +97,8 @@ class MailInbox:
             self._observer.record(MailDeferred(UnavailableError("it takes too long to fetch")))
             return Deferred()
         self._observer.record(MailArrived(record.size))
-        return Accepted(arrival(record, self._clock), tag=record.email)
+        entries = arrival(record, self._clock)
+        return Accepted(entries, tag=record.email, when_shown=self._ledger.when_shown)
 
     async def delivered(self, notice: Dispatched) -> Sequence[Entry]:
         """Return the report that a mail has arrived, if its sender asked for it."""

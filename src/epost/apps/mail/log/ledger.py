@@ -82,6 +82,7 @@ class Ledger:
         self._observer = observer
         self._waiting = WaitingEntries()
         self._expected: dict[bytes, asyncio.Future[None]] = {}
+        self._to_be_told: list[Callable[[], None]] = []
         self._prepared = Prepared()
         self._audiences: WeakValueDictionary[bytes, Audience] = WeakValueDictionary()
         self.followers = Followers()
@@ -214,8 +215,16 @@ class Ledger:
         else:
             self._go_on()
 
+    def when_shown(self, tell: Callable[[], None]) -> None:
+        """Call this once the index has all that was taken so far, and open folders know."""
+        if self._waiting:
+            self._to_be_told.append(tell)
+        else:
+            tell()
+
     def drop_waiting(self) -> None:
         """Forget what is queued: the log is about to be read again."""
+        self._to_be_told.clear()
         self._waiting.forget(UnavailableError("this device's log is read again"))
 
     def expect(self, payload: bytes) -> asyncio.Future[None]:
@@ -247,6 +256,7 @@ class Ledger:
         """Take in some waiting entries; return whether more wait. Raises DiskFull and the like."""
         some = self._waiting.next_slice(self.state.applied)
         if not some:
+            self._tell_of_shown()
             return False
         try:
             folded = self._fold(some)
@@ -260,7 +270,14 @@ class Ledger:
         for logged in some:
             if future := self._expected.pop(logged.payload, None):
                 future.set_result(None)
+        if not self._waiting:
+            self._tell_of_shown()
         return bool(self._waiting)
+
+    def _tell_of_shown(self) -> None:
+        told, self._to_be_told = self._to_be_told, []
+        for tell in told:
+            tell()
 
     async def apply_all(self) -> None:
         """Take in everything that waits, a slice between two turns of the event loop."""

@@ -205,6 +205,27 @@ def test_a_waiter_is_told_when_its_record_shows() -> None:
     run(story())
 
 
+def test_who_asks_is_told_when_all_that_waits_shows() -> None:
+    async def story() -> None:
+        desk = Desk()
+        desk.release()
+        told: list[int] = []
+        desk.ledger.when_shown(lambda: told.append(0))
+        assert told == [0], "nothing waits"
+        desk.tell(NUMBERED, insertion(1))
+        desk.ledger.when_shown(lambda: told.append(desk.ledger.folders[INBOX_ID].messages))
+        assert told == [0]
+        await asyncio.sleep(1)
+        assert told == [0, 1]
+        desk.sequence -= 1
+        desk.tell(insertion(1))
+        desk.ledger.when_shown(lambda: told.append(2))
+        await asyncio.sleep(1)
+        assert told == [0, 1, 2], "the index has it already"
+
+    run(story())
+
+
 def test_numbers_and_renditions_that_are_missing_wake_the_backlog() -> None:
     async def story() -> None:
         desk = Desk()
