@@ -36,12 +36,25 @@ REROUTES_MAX = 10
 BURIED_MAX = 512
 """Silent nodes remembered, so that stale hints do not have them probed again at once."""
 
-FAR_EXCHANGE_FACTOR = 8
-"""How much longer a full leaf set that changed waits until it is compared with those beyond the
-nearest two on each side: comparing with all of them soon was half of the messages under churn."""
+SEEKS_AT_ONCE_MAX = 16
+"""Lost contacts that a node without company asks at one time: one that answers is enough."""
+
+SEEK_PAUSE_SECONDS = 0.5
+"""Until it asks the next ones."""
+
+HEALING_FACTOR_MAX = 10
+"""How much less often than every `healing_seconds` a node of a large ring asks a lost contact."""
 
 ABSENT_MAX = 64
 """Contacts remembered that do not answer at present."""
+
+COMPARISON_SECONDS_MIN = 300.0
+"""How often at most the answer about a hole serves to compare the rest of its row as well: each
+node in it that was never measured is pinged then, which was a fifth of the messages under churn."""
+
+FAR_CONTACTS_MAX = 2
+"""Contacts kept by a member although they would not be in its leaf set, in case they are in a ring
+that it does not know; what its neighbours lost leads there as well."""
 
 SEARCHES_MAX = 256
 """Keys whose replica roots are looked for securely at one time."""
@@ -76,9 +89,9 @@ class PastryConfig:
     suspect_after_seconds: float = 15.0
     probe_timeout_seconds: float = 1.0
     probe_tries: int = 3
-    # A full leaf set is compared with its nearest members so long after it changed (a smaller one
-    # earlier, at the same rate of messages), with the others FAR_EXCHANGE_FACTOR times later, and
-    # with each once in the quiet period while nothing changes.
+    # A full leaf set is compared with the next member on each side so long after it changed (a
+    # smaller one earlier, with all members, at the same rate of messages), and with each member
+    # once in the quiet period: comparing with all soon was half of the messages under churn.
     exchange_seconds: float = 60.0
     exchange_quiet_seconds: float = 900.0
     # Hints about a node that was found silent are ignored for so long: the time in which all its
@@ -100,7 +113,8 @@ class PastryConfig:
     seek_seconds_min: float = 1.0
     seek_seconds_max: float = 30.0
     # A node that has company asks only one contact in this time, in turn: it searches for a part of
-    # the ring that was cut off. All nodes of both parts do, so the first meeting comes much sooner.
+    # the ring that was cut off. All nodes of both parts do, so the first meeting comes much sooner;
+    # in a ring of n leaf sets each waits n times as long, so that meetings are as frequent.
     healing_seconds: float = 30.0
     absence_kept_seconds: float = 14 * 86_400.0
 

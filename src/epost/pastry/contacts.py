@@ -6,11 +6,11 @@ two rings that were cut off from each other, or resumed apart, find one another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from epost.foundation.ids import ADDRESSES_MAX, NodeHandle
-from epost.pastry.config import ABSENT_MAX
+from epost.pastry.config import ABSENT_MAX, FAR_CONTACTS_MAX
 
 
 @dataclass(slots=True)
@@ -21,6 +21,7 @@ class Contact:
     absent_since: float | None
     pause_seconds: float
     tried_at: float
+    is_heard: bool = False
 
     def due_at(self, pause_seconds_max: float) -> float:
         """When to ask again if pauses are limited so.
@@ -66,10 +67,17 @@ class Contacts:
         self._enter(Contact(node, now, self._pause_min, now))
 
     def refresh(self, node: NodeHandle) -> None:
-        """Take over the newest addresses of a node, if it is here."""
+        """Take over the newest addresses of a node that spoke, if it is here."""
         contact = self._contacts.get(node.node_id)
         if contact is not None:
-            contact.node = node
+            contact.node, contact.is_heard = node, True
+
+    def take_heard(self) -> Sequence[NodeHandle]:
+        """Return those that spoke since the last call, by id."""
+        heard = [contact for contact in self._contacts.values() if contact.is_heard]
+        for contact in heard:
+            contact.is_heard = False
+        return sorted((contact.node for contact in heard), key=lambda node: node.node_id)
 
     def remove(self, node_id: bytes) -> bool:
         """Forget a node, since it answered; True if it was here."""
@@ -106,6 +114,13 @@ class Contacts:
         """Return the members that fell silent at a time or later, by id."""
         absent = ((contact.node, contact.absent_since) for contact in self.absent())
         return [node for node, since in absent if since is not None and since >= time]
+
+    def keep_near(self, is_near: Callable[[bytes], bool]) -> None:
+        """Forget all but those that are near, and FAR_CONTACTS_MAX others (named ones first)."""
+        far = [c for c in self._contacts.values() if not is_near(c.node.node_id)]
+        far.sort(key=lambda contact: contact.absent_since is not None)
+        for contact in far[FAR_CONTACTS_MAX:]:
+            del self._contacts[contact.node.node_id]
 
     def expire(self, before: float) -> None:
         """Forget members that are absent since before a time."""

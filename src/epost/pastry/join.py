@@ -20,8 +20,13 @@ from epost.foundation.ports import Observer
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
 from epost.pastry.approach import Approach
-from epost.pastry.config import PastryConfig
-from epost.pastry.messages import Ping, Standing
+from epost.pastry.config import (
+    HEALING_FACTOR_MAX,
+    SEEK_PAUSE_SECONDS,
+    SEEKS_AT_ONCE_MAX,
+    PastryConfig,
+)
+from epost.pastry.messages import LeafSetReply, Ping, Standing
 from epost.pastry.observed import BecameReady, CeasedReady
 from epost.pastry.peers import Peers
 from epost.pastry.prober import Reason
@@ -56,9 +61,11 @@ class Join:
         self._approach = Approach(config, outbox, peers.round_trips)
         self._alarm = Alarm(outbox, Application.PASTRY, self.TIMER)
         self._bootstrap: list[NodeHandle] | None = None
+        self._asked_way_by = b""
         self._is_begun = False
         self._asked_way_at = -config.seek_seconds_min
         self._healed_at = -config.healing_seconds
+        self._sought_at = -SEEK_PAUSE_SECONDS
         self.epoch = 0
 
     @property
@@ -100,20 +107,41 @@ class Join:
         if not self._is_begun or due_at is None:
             return
         if self._has_company:
-            due_at = max(due_at, self._healed_at + self._config.healing_seconds)
+            due_at = max(due_at, self._healed_at + self._healing_seconds)
+        else:
+            due_at = max(due_at, self._sought_at + SEEK_PAUSE_SECONDS)
         self._alarm.set_by(due_at, now)
 
     def on_met(self, node: NodeHandle, standing: Standing, now: float) -> None:
         """A node that is no member of our leaf set spoke: a way into its ring, or a neighbour."""
         if not self._is_begun or node.node_id in self._peers.leaf_set:
             return
-        if self.is_ready:
-            self._heal(node, standing, now)
-        elif standing is Standing.READY:
+        peers = self._peers
+        if not self.is_ready and standing is Standing.READY:
             self._come_near(node, now)
             return
-        if self._peers.leaf_set.admits(node.node_id):
-            self._peers.prober.probe(node, Reason.CANDIDATE, now)
+        if standing is not Standing.READY:
+            peers.contacts.remove(node.node_id)  # it is back, and finds its way itself
+        if node.node_id in peers.contacts or peers.leaf_set.admits(node.node_id):
+            peers.prober.probe(node, Reason.CANDIDATE, now)
+
+    def on_leaf_set(self, node: NodeHandle, reply: LeafSetReply, now: float) -> None:
+        """A lost contact is back; if it is ready, perhaps with a ring that we do not know.
+
+        Whose leaf set has one of ours in it is in our ring, and what it lacks the comparison finds.
+        """
+        peers = self._peers
+        if not self.is_ready or node.node_id not in peers.contacts:
+            return
+        is_ours = any(leaf.node_id in peers.leaf_set for leaf in reply.leaves)
+        if is_ours or reply.standing is not Standing.READY or self._ask_way_in_time(node, now):
+            peers.contacts.remove(node.node_id)
+
+    def on_beat(self, now: float) -> None:
+        """Ask lost contacts that spoke of other things for their leaf sets."""
+        if self.is_ready:
+            for node in self._peers.contacts.take_heard():
+                self._peers.prober.probe(node, Reason.CANDIDATE, now)
 
     def on_hints(self, sender: NodeHandle, nodes: Sequence[NodeHandle], now: float) -> None:
         """A member on the way named others, perhaps nearer ones."""
@@ -165,8 +193,11 @@ class Join:
     def _seek(self, now: float) -> None:
         peers, config = self._peers, self._config
         if not self._has_company:
-            due = peers.contacts.take_due(now, config.seek_seconds_max)
-        elif now < self._healed_at + config.healing_seconds:
+            if now < self._sought_at + SEEK_PAUSE_SECONDS:
+                return
+            self._sought_at = now
+            due = peers.contacts.take_due(now, config.seek_seconds_max, SEEKS_AT_ONCE_MAX)
+        elif now < self._healed_at + self._healing_seconds:
             return
         else:
             peers.contacts.expire(now - config.absence_kept_seconds)
@@ -180,19 +211,11 @@ class Join:
                 if peers.standing_of(node.node_id) is not Standing.READY:
                     peers.prober.probe(node, Reason.ROUTINE, now)
 
-    def _heal(self, node: NodeHandle, standing: Standing, now: float) -> None:
-        """A lost contact is back; if it is ready, perhaps with a ring that we do not know."""
-        contacts = self._peers.contacts
-        if node.node_id in contacts and (
-            standing is not Standing.READY or self._ask_way_in_time(node, now)
-        ):
-            contacts.remove(node.node_id)
-
     def _come_near(self, contact: NodeHandle, now: float) -> None:
         """Newcomers look for a member nearby first; whoever was here before knows some."""
         if self._approach.is_under_way or now - self._asked_way_at < self._config.seek_seconds_min:
             return
-        self._asked_way_at = now
+        self._asked_way_at, self._asked_way_by = now, contact.node_id
         if self._peers.standing is Standing.FRESH and not len(self._peers.leaf_set):
             self._approach.begin(contact, now)
             self._alarm.set_by(self._approach.deadline, now)
@@ -211,6 +234,8 @@ class Join:
         self._peers.standing = Standing.READY
         self.epoch += 1
         self._observer.record(BecameReady(self._me.id, founded))
+        self._peers.contacts.remove(self._asked_way_by)
+        self._peers.contacts.keep_near(self._peers.leaf_set.admits)
         self._peers.announce_standing()
         self._on_ready(is_new, now)
 
@@ -228,6 +253,12 @@ class Join:
         if now < at:
             self._alarm.set_by(at, now)
         return now >= at
+
+    @property
+    def _healing_seconds(self) -> float:
+        """In a larger ring more nodes look for a part that was cut off: each may wait longer."""
+        crowd = self._peers.leaf_set.ring_size_estimate / self._config.leaf_set_size
+        return self._config.healing_seconds * min(max(1.0, crowd), HEALING_FACTOR_MAX)
 
     @property
     def _has_company(self) -> bool:

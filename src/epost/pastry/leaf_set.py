@@ -59,6 +59,14 @@ class LeafSet:
         return self._seam is not None and not self.is_full
 
     @property
+    def ring_size_estimate(self) -> float:
+        """How many nodes the ring has if they lie as densely everywhere as around the owner."""
+        if self._neighbourhood.span is None:
+            return len(self._offsets) + 1
+        leftmost, rightmost = self._neighbourhood.span
+        return len(self._offsets) * RING_SIZE / max(1, (rightmost - leftmost) % RING_SIZE)
+
+    @property
     def neighbourhood(self) -> Neighbourhood:
         """The members as numbers, for routing decisions."""
         return self._neighbourhood

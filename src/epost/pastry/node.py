@@ -209,6 +209,7 @@ class PastryNode:
                 self._outbox.set_timer(
                     Application.PASTRY, self.TIMER, self._config.heartbeat_seconds
                 )
+                self._join.on_beat(now)
                 self._peers.on_beat(now)
             case Peers.TIMER:
                 self._peers.on_watch_timer(now)
@@ -251,8 +252,6 @@ class PastryNode:
             return False
         if self._peers.heard_from(node, now):
             self._notes.on_change(now)
-        if self.is_ready and node.node_id in self._peers.contacts:
-            self._peers.prober.probe(node, Reason.TABLE, now)  # it is back: where does it stand?
         self._just_heard = node, now
         return True
 
@@ -282,6 +281,7 @@ class PastryNode:
                 self._peers.on_leaf_set_probe(sender, packet, now)
             case LeafSetReply():
                 self._peers.on_leaf_set_reply(sender, packet, now)
+                self._join.on_leaf_set(sender, packet, now)
             case FailureNotice():
                 self._peers.on_failure_notice(packet, now)
             case Leaving():
@@ -337,6 +337,7 @@ class PastryNode:
         self._notes.on_change(now)
         self._router.on_ready(now)
         self._secure.advance(now)
+        self._peers.upkeep.compare_rows(now)
         if is_new:
             self._peers.upkeep.fill_constrained()
             self._secure.prove_place(now)

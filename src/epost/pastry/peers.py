@@ -16,7 +16,7 @@ from epost.foundation.ids import Id, NodeHandle
 from epost.foundation.ports import Entropy, Observer
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
-from epost.pastry.config import BURIED_MAX, FAR_EXCHANGE_FACTOR, PastryConfig
+from epost.pastry.config import BURIED_MAX, PastryConfig
 from epost.pastry.contacts import Contacts
 from epost.pastry.leaf_set import LeafSet
 from epost.pastry.messages import (
@@ -165,7 +165,7 @@ class Peers:
         is_news = self._standings.get(node_id) is not standing
         self.met(sender, standing)
         if node_id not in self.leaf_set:
-            self.upkeep.on_hints((sender,), now)  # perhaps it is nearer than whom we have
+            self.upkeep.on_hints(sender, (sender,), now, is_new=True)  # it may be nearer
             return
         if is_news or node_id == self._successor_id:
             return
@@ -223,7 +223,8 @@ class Peers:
     def on_hints(self, sender: NodeHandle, nodes: Iterable[NodeHandle], now: float) -> None:
         """Look at nodes somebody names for the routing table."""
         nodes = [node for node in nodes if self._is_askable(sender, node, now)]
-        self.upkeep.on_hints(nodes, now)
+        is_new = self.standing is not Standing.READY
+        self.upkeep.on_hints(sender, nodes, now, is_new=is_new)
 
     def consider(self, sender: NodeHandle, nodes: Iterable[NodeHandle], now: float) -> None:
         """Ask nodes that others have in their leaf sets and that would belong into ours."""
@@ -310,20 +311,17 @@ class Peers:
     def _exchange_due(self, now: float) -> None:
         """A leaf set is compared soon after it changed, seldom while it stays the same.
 
-        Where it is full, the nearest two on each side know of all who belong into it: they put
-        right what a lost message left wrong, and the others can wait.
+        Where it is full, the next one on each side knows of all who belong into it: they put
+        right what a lost message left wrong, and the others can wait for a quiet period.
         """
-        config, is_full = self._config, self.leaf_set.is_full
+        config, seldom = self._config, self._config.exchange_quiet_seconds
         soon = config.exchange_seconds * len(self.leaf_set) / config.leaf_set_size
-        late = soon * FAR_EXCHANGE_FACTOR if is_full else soon
-        often, seldom = (
-            min(max(wait, now - self.changed_at), config.exchange_quiet_seconds)
-            for wait in (soon, late)
-        )
-        near = {node.node_id for node in self.leaf_set.neighbours(reach=2)}
+        often = min(max(soon, now - self.changed_at), seldom)
+        near = {node.node_id for node in self.leaf_set.neighbours()}
         for node in self.leaf_set:
             node_id = node.node_id
-            if now - self._exchanged[node_id] >= (often if node_id in near else seldom):
+            is_near = node_id in near or not self.leaf_set.is_full
+            if now - self._exchanged[node_id] >= (often if is_near else seldom):
                 self.prober.probe(node, Reason.ROUTINE, now)
 
     def _enter(self, node: NodeHandle, standing: Standing, now: float) -> None:

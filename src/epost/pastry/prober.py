@@ -154,7 +154,7 @@ class Prober:
         self._alarm.rang()
         silent = []
         for probe in [p for p in self._probes.values() if p.deadline <= now]:
-            if probe.tries < self._config.probe_tries:
+            if probe.tries < self._tries_max(probe.reason):
                 self._send(probe, now)
             elif heard_since(probe.node.node_id, probe.began_at):
                 probe.tries, probe.began_at = 0, now
@@ -165,6 +165,11 @@ class Prober:
         for probe in self._probes.values():
             self._alarm.set_by(probe.deadline, now)
         return silent
+
+    def _tries_max(self, reason: Reason) -> int:
+        """One less where a mistake costs little, or a neighbour has used up all tries before."""
+        is_lighter = reason in (Reason.TABLE, Reason.TOLD)
+        return max(1, self._config.probe_tries - is_lighter)
 
     def _send(self, probe: Probe, now: float) -> None:
         probe.tries += 1

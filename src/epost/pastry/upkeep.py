@@ -14,7 +14,7 @@ from epost.foundation.effects import Outbox
 from epost.foundation.ids import NodeHandle
 from epost.foundation.ports import Entropy
 from epost.foundation.wire import Application
-from epost.pastry.config import HANDLES_MAX, PastryConfig
+from epost.pastry.config import COMPARISON_SECONDS_MIN, HANDLES_MAX, PastryConfig
 from epost.pastry.leaf_set import LeafSet
 from epost.pastry.messages import Hints, RowRequest
 from epost.pastry.prober import Prober, Reason
@@ -51,6 +51,8 @@ class TableUpkeep:
         self._entropy = entropy
         self._heard_since = heard_since
         self._asked_at: dict[int, float] = {}
+        self._compared_at: dict[int, float] = {}
+        self._compared_with: set[bytes] = set()
 
     def start(self) -> None:
         """Begin the periodic upkeep, at a random phase."""
@@ -58,11 +60,16 @@ class TableUpkeep:
         self._arm(self._config.table_upkeep_seconds * (0.5 + phase / 2))
 
     def on_timer(self, now: float) -> None:
-        """Compare each row with one of its nodes."""
+        """Look after all rows."""
         self._arm(self._config.table_upkeep_seconds)
-        for row in self._table.rows():
-            self._ask_for(row, now)
+        self.compare_rows(now)
         self.fill_constrained()
+
+    def compare_rows(self, now: float) -> None:
+        """Compare each row with that of one of its nodes."""
+        self._compared_with.clear()  # of those who never answered
+        for row in self._table.rows():
+            self._compare(row, now)
 
     def on_beat(self, now: float) -> None:
         """Ping each entry that was silent for a period, so that within it all dead ones are found.
@@ -91,7 +98,10 @@ class TableUpkeep:
         if now - self._asked_at.get(row, -self._config.row_repair_seconds) >= (
             self._config.row_repair_seconds
         ):
-            self._ask_for(row, now)
+            if now - self._compared_at.get(row, 0.0) >= COMPARISON_SECONDS_MIN:
+                self._compare(row, now)
+            else:
+                self._ask_for(row, now)
 
     def on_row_request(self, sender: NodeHandle, request: RowRequest) -> None:
         """Hint at the entries of a row, of the deepest one if the table has fewer rows.
@@ -103,19 +113,27 @@ class TableUpkeep:
         hints = Hints(tuple(table.row(row)[-HANDLES_MAX:]))
         self._outbox.notify(sender, Application.PASTRY, encode(hints))
 
-    def on_hints(self, nodes: Iterable[NodeHandle], now: float) -> None:
-        """Ping those that one of the tables wants or may want; their answers enter them."""
+    def on_hints(
+        self, sender: NodeHandle, nodes: Iterable[NodeHandle], now: float, *, is_new: bool
+    ) -> None:
+        """Ping those that one of the tables wants; their answers enter them.
+
+        Who holds a slot is compared with others where a row is (`_compare`), by a newcomer, and if
+        a newcomer names itself: not with each answer about a hole.
+        """
+        compares = is_new or sender.node_id in self._compared_with
+        self._compared_with.discard(sender.node_id)
         for node in nodes:
-            if self._may_want(node.node_id):
+            if self._wants(node.node_id) or (compares and self._may_want(node.node_id)):
                 self._prober.probe(node, Reason.TABLE, now)
+
+    def _wants(self, node_id: bytes) -> bool:
+        return self._table.wants(node_id) or self._constrained.wants(node_id)
 
     def _may_want(self, node_id: bytes) -> bool:
         """Whoever was never measured may be nearer than the node that has its slot."""
-        return (
-            self._table.wants(node_id)
-            or self._constrained.wants(node_id)
-            or (self._round_trips.of(node_id) is None and self._table.rival_of(node_id) is not None)
-        )
+        is_measured = self._round_trips.of(node_id) is not None
+        return not is_measured and self._table.rival_of(node_id) is not None
 
     def help_joiner(self, joiner: NodeHandle, is_first_hop: bool) -> None:
         """Send a joiner the row it shares with us; the first hop sends the rows above it too."""
@@ -124,14 +142,23 @@ class TableUpkeep:
         nodes = [node for row in rows for node in self._table.row(row)]
         self._hint(joiner, [node for node in nodes if node.node_id != joiner.node_id])
 
-    def _ask_for(self, row: int, now: float) -> None:
-        self._asked_at[row] = now
-        self._ask(self._table.row(row), RowRequest(row, False))
+    def _compare(self, row: int, now: float) -> None:
+        """Ask for a row whose nodes may be nearer than ours."""
+        chosen = self._ask_for(row, now)
+        if chosen is not None:
+            self._compared_at[row] = now
+            self._compared_with.add(chosen.node_id)
 
-    def _ask(self, nodes: Sequence[NodeHandle], request: RowRequest) -> None:
-        if nodes:
-            chosen = nodes[int.from_bytes(self._entropy.token(2), "big") % len(nodes)]
-            self._outbox.notify(chosen, Application.PASTRY, encode(request))
+    def _ask_for(self, row: int, now: float) -> NodeHandle | None:
+        self._asked_at[row] = now
+        return self._ask(self._table.row(row), RowRequest(row, False))
+
+    def _ask(self, nodes: Sequence[NodeHandle], request: RowRequest) -> NodeHandle | None:
+        if not nodes:
+            return None
+        chosen = nodes[int.from_bytes(self._entropy.token(2), "big") % len(nodes)]
+        self._outbox.notify(chosen, Application.PASTRY, encode(request))
+        return chosen
 
     def _hint(self, to: NodeHandle, nodes: Sequence[NodeHandle]) -> None:
         if nodes:

@@ -111,3 +111,22 @@ def test_a_contact_may_move_and_is_forgotten_once_it_answers() -> None:
     assert contacts.remove(spot(0.1))
     assert not contacts.remove(spot(0.1))
     assert contacts.next_due_at(CAP) is None
+
+
+def test_a_member_keeps_near_contacts_and_two_others_named_ones_first() -> None:
+    contacts = Contacts(1.0)
+    contacts.add_stored([peer(share / 10) for share in (1, 2, 3, 4)], 0.0)
+    contacts.add_bootstraps([peer(0.5)], 0.0)
+    near = peer(0.4).node_id
+    contacts.keep_near(lambda node_id: node_id == near)
+    kept = {node.node_id for node in contacts.take_due(100.0, CAP)}
+    assert kept == {near, peer(0.5).node_id, peer(0.1).node_id}
+
+
+def test_contacts_that_spoke_are_told_once() -> None:
+    contacts = Contacts(1.0)
+    contacts.add_silent(peer(0.1), 0.0)
+    contacts.refresh(peer(0.1, port=5000))
+    contacts.refresh(peer(0.2))
+    assert list(contacts.take_heard()) == [peer(0.1, port=5000)]
+    assert list(contacts.take_heard()) == []

@@ -1,5 +1,7 @@
 """How a node becomes a member, resumes, and looks for what it lost."""
 
+import pytest
+
 from epost.foundation.wire import Application
 from epost.pastry.config import PastryConfig
 from epost.pastry.messages import (
@@ -218,7 +220,7 @@ def test_a_ring_that_shrank_to_one_node_stays_ready_and_asks_the_lost_ones() -> 
     assert talk.leaves == [A]
 
 
-def test_a_lost_node_that_returns_with_a_ring_is_asked_for_the_way_there() -> None:
+def test_a_lost_node_that_returns_with_a_ring_is_asked_who_is_around_it() -> None:
     talk = member_of_ring(A, B)
     for _ in range(25):
         talk.waits(1.0)
@@ -226,9 +228,33 @@ def test_a_lost_node_that_returns_with_a_ring_is_asked_for_the_way_there() -> No
     assert talk.leaves == [B]
     talk.said()
     talk.hears(A, Pong(0, Standing.READY))
-    said = talk.said()
-    assert [to for to, packet in said if isinstance(packet, Transit)] == [A]
-    assert [to for to, packet in said if isinstance(packet, LeafSetProbe)] == [A]
+    ((to, probe),) = talk.said(LeafSetProbe)
+    assert to == A
+    talk.hears(A, LeafSetReply(probe.nonce, Standing.READY, (C,)))
+    assert talk.leaves == [A, B]
+    assert [to for to, _ in talk.said(LeafSetProbe)] == [C]
+
+
+@pytest.mark.parametrize("is_ours", [False, True])
+def test_a_far_contact_is_asked_the_way_unless_it_is_in_our_ring(is_ours: bool) -> None:
+    near = [peer(0.5 + step / 100) for step in (*range(-8, 0), *range(1, 9))]
+    talk = member_of_ring(*near)
+    talk.joins(A)
+    talk.said()
+    talk.hears(A, Pong(0, Standing.READY))
+    ((to, probe),) = talk.said(LeafSetProbe)
+    assert to == A
+    talk.hears(A, LeafSetReply(probe.nonce, Standing.READY, (near[0] if is_ours else peer(0.11),)))
+    assert [to for to, _ in talk.said(Transit)] == ([] if is_ours else [A])
+
+
+def test_of_many_contacts_a_few_are_asked_at_a_time() -> None:
+    talk = Conversation(contacts=[peer(step / 100) for step in range(1, 33)])
+    talk.joins()
+    first = {to for to, _ in talk.said(Ping)}
+    talk.waits(0.5)
+    second = {to for to, _ in talk.said(Ping)}
+    assert (len(first), len(second), len(first | second)) == (16, 16, 32)
 
 
 def test_leaving_ends_it() -> None:

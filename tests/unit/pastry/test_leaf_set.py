@@ -151,3 +151,11 @@ def test_an_arc_holds_exactly_the_keys_for_which_the_node_is_among_the_k_closest
             is_within = 0 < offset % 2**160 <= reach % 2**160
             among = sorted(ids, key=lambda one, key=key: closeness(key, one))[:k]
             assert is_within == (node in among), (k, number(node), value)
+
+
+def test_the_size_of_the_ring_is_estimated_from_how_densely_it_lies_around() -> None:
+    leaf_set = LeafSet(peer(0.5).id, 16)
+    assert leaf_set.ring_size_estimate == 1
+    for step in (*range(-8, 0), *range(1, 9)):
+        leaf_set.add(peer(0.5 + step / 1000))
+    assert leaf_set.ring_size_estimate == pytest.approx(1000)

@@ -319,8 +319,8 @@ def test_a_lost_member_heard_by_another_application_is_asked_where_it_stands() -
     talk.waits(3.0)
     talk.said()
     talk.node.heard_from(B, talk.now)
-    talk.perform()
-    assert [to for to, _ in talk.said(Ping)] == [B]
+    talk.waits(10.0)
+    assert B in [to for to, _ in talk.said(LeafSetProbe)]
 
 
 def test_a_leaving_node_is_gone_at_once_and_hints_do_not_bring_it_back() -> None:
@@ -334,19 +334,19 @@ def test_a_leaving_node_is_gone_at_once_and_hints_do_not_bring_it_back() -> None
     assert talk.said() == []
 
 
-def test_full_leaf_sets_are_compared_with_near_members_soon_and_with_every_one_in_time() -> None:
+def test_full_leaf_sets_are_compared_with_the_next_members_soon_and_with_all_in_time() -> None:
     talk = member_of_ring(*SIXTEEN)
     talk.said()
     first_asked: dict[NodeHandle, float] = {}
     began = talk.now
-    for _ in range(520):
+    for _ in range(930):
         talk.waits(1.0)
         for to, packet in talk.unheard:
             if isinstance(packet, LeafSetProbe):
                 first_asked.setdefault(to, talk.now - began)
         talk.answers()
     soon = {node for node, seconds in first_asked.items() if seconds <= 80.0}
-    assert soon == set(talk.node.neighbours()[6:10])
+    assert soon == set(talk.node.neighbours()[7:9])
     assert set(first_asked) == set(SIXTEEN)
 
 

@@ -22,15 +22,16 @@ def node_with(*entries: float) -> Conversation:
     talk = member_of_ring(*NEAR)
     for share in entries:
         talk.hears(peer(share), Heartbeat(Standing.READY))
+    talk.waits(5.0)  # since it asked for rows when it became a member
     talk.said()
     return talk
 
 
 def test_hints_fill_holes_once_the_nodes_themselves_answered() -> None:
     talk = node_with(0.2)
-    talk.hears(NEAR[0], Hints((FAR, FARTHER, peer(0.21))))
+    talk.hears(peer(0.9), Hints((FAR, FARTHER, peer(0.21))))
     pings = dict(talk.said(Ping))
-    assert set(pings) == {FAR, peer(0.21)}, "a hole, and one that may be nearer than FARTHER"
+    assert set(pings) == {FAR}, "a hole; rivals of FARTHER are not measured each time"
     ping = pings[FAR]
     talk.hears(NEAR[0], RowRequest(0, False))
     assert FAR not in talk.said(Hints)[0][1].handles
@@ -64,7 +65,7 @@ def test_a_nearer_node_takes_the_slot_of_a_farther_one() -> None:
             talk.waits(seconds)
             talk.hears(node, LeafSetReply(ping.nonce, Standing.READY, ()))
         else:
-            talk.hears(NEAR[0], Hints((node,)))
+            talk.hears(node, Heartbeat(Standing.READY))
             ping = dict(talk.said(Ping))[node]
             talk.waits(seconds)
             talk.hears(node, Pong(ping.nonce, Standing.READY))
@@ -118,6 +119,21 @@ def test_every_row_is_compared_once_a_period_and_silent_entries_are_pinged() -> 
         talk.answers()
     assert 0 in asked
     assert FAR in pinged
+
+
+def test_a_row_that_is_compared_has_the_rivals_of_its_nodes_measured() -> None:
+    talk = node_with(0.2)
+    rival = peer(0.21)
+    asked: list[NodeHandle] = []
+    while not asked:
+        talk.answers()
+        talk.waits(1.0)
+        asked = [to for to, packet in talk.unheard if isinstance(packet, RowRequest)]
+    talk.said()
+    talk.hears(asked[0], Hints((rival,)))
+    assert [to for to, _ in talk.said(Ping)] == [rival]
+    talk.hears(asked[0], Hints((peer(0.22),)))
+    assert talk.said(Ping) == [], "it was asked once"
 
 
 def test_an_entry_that_dies_is_found_within_a_period_however_it_lies() -> None:
