@@ -246,9 +246,10 @@ def test_a_relay_that_pretends_to_bring_somebody_is_found_out() -> None:
 
 def test_a_full_relay_refuses_and_another_is_taken() -> None:
     async def story() -> None:
-        async with office(config=CONFIG) as place:
+        patient = replace(CONFIG, relay_seconds=10.0)  # for a relay that leads there, if slowly
+        async with office(config=patient) as place:
             anna, bert = place.start(1), place.start(10)
-            carl = place.start(11, config=replace(CONFIG, relayed_pairs_max=0))
+            carl = place.start(11, config=replace(patient, relayed_pairs_max=0))
             dora = place.start(12)
             for relay in (carl, dora):
                 await link(anna, relay)

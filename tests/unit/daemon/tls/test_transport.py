@@ -534,7 +534,8 @@ def test_whoever_finds_the_gate_full_comes_back_and_is_let_in() -> None:
         narrow = replace(QUICK, handshakes_per_source_max=1)
         async with office() as place:
             busy = place.start(1, config=narrow)
-            others = [place.start(number) for number in range(2, 8)]
+            patient = replace(QUICK, dial_rounds=14)  # handshakes may take seconds, and queue
+            others = [place.start(number, config=patient) for number in range(2, 8)]
             for other in others:
                 other.transport.send(busy.node, b"hello")
             await busy.events.until(lambda: len(busy.events.messages) == len(others))
