@@ -63,6 +63,14 @@ YEAR_MS = 365 * 24 * 3600 * 1000
 REPLICAS = 3
 HOP_SECONDS = 0.005
 FSYNC_SECONDS = 0.002
+FOR_DAYS = {
+    "log_look_seconds": 4 * 3600.0,
+    "snapshot_check_seconds": 3600.0,
+    "checkpoint_seconds": 3600.0,
+    "sibling_seconds": 3600.0,
+    "presence_seconds": 3600.0,
+}
+"""For a World that is to see days: what nodes do every few seconds takes nearly all of the time."""
 
 
 def seed_of(*names: str) -> bytes:

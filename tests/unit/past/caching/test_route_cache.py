@@ -84,13 +84,15 @@ def test_what_is_looked_up_twice_over_a_node_stays_there_and_answers_the_third_t
 
 @pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_interest_of_long_ago_does_not_count() -> None:
+    forgetful = replace(FAST, cache_interest_seconds=60.0)
+
     async def story(way: Way) -> None:
         await way.look_up()
-        await way.ring.world.run_for(FAST.cache_interest_seconds)
+        await way.ring.world.run_for(forgetful.cache_interest_seconds)
         await way.look_up()
         assert way.role() is None
 
-    on_a_way(story)
+    on_a_way(story, config=forgetful)
 
 
 def test_a_cached_copy_is_no_replica_to_anybody() -> None:

@@ -28,7 +28,7 @@ from epost.post.notification.notifications import Sent
 from epost.post.notification.records import DeliveryState
 from epost.simulation.clock import run
 from epost.simulation.world import EPOCH_MS
-from tests.support.post_world import DOMAIN, Machine, World, settle
+from tests.support.post_world import DOMAIN, FOR_DAYS, Machine, World, settle
 
 BOB = f"bob@{DOMAIN}"
 
@@ -447,7 +447,7 @@ def test_receipts_of_many_recipients_are_logged_together() -> None:
 @pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_a_notice_that_nobody_took_for_four_hours_is_reported_once_and_still_offered() -> None:
     async def story() -> None:
-        world = World()
+        world = World(**FOR_DAYS)
         alice, bob = world.enrol("alice"), world.enrol("bob")
         mine, inbox = await start(alice), await start(bob)
         alice.is_online = False
@@ -473,7 +473,7 @@ def test_a_notice_that_nobody_took_for_four_hours_is_reported_once_and_still_off
 @pytest.mark.no_cover
 def test_a_notice_that_delegates_keep_is_reported_after_three_days() -> None:
     async def story() -> None:
-        world = World()
+        world = World(**FOR_DAYS)
         alice, carol, _ = world.enrol("alice"), world.enrol("carol"), world.enrol("bob")
         mine, _ = await start(alice), await start(carol)
         sent = await send(alice, b"hello", "bob")

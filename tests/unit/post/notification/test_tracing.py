@@ -8,7 +8,7 @@ from epost.past.tickets import NodeCertificates
 from epost.post.notification.records import DeliveryState
 from epost.post.notification.tracing import Reached, TracedMessage
 from epost.simulation.clock import run
-from tests.support.post_world import Machine, World, settle
+from tests.support.post_world import FOR_DAYS, Machine, World, settle
 from tests.unit.post.notification.test_notifications import send, start
 
 BOB = "bob@example.org"
@@ -51,7 +51,7 @@ def test_a_delivered_message_shows_the_receipt_of_the_device_that_took_it() -> N
 @pytest.mark.no_cover  # tracing takes twice the time, and other tests run the same lines
 def test_a_late_message_shows_where_it_waits_and_that_its_sender_was_told() -> None:
     async def story() -> None:
-        world = World()
+        world = World(**FOR_DAYS)
         alice, carol = world.enrol("alice"), world.enrol("carol")
         world.enrol("bob")
         await start(alice)
