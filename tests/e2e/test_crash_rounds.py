@@ -222,8 +222,19 @@ def fill_disk(demo: RunningDemo, load: Load) -> None:
     """Once there is room again it goes on by itself, or says that it stopped."""
     with full_disk(folder_of(demo)):
         wait_for_refusals(load, 3)
-    if is_gone(demo.node("bob")["pid"]):
+    pid = demo.node("bob")["pid"]
+    eventually(lambda: is_gone(pid) or answers(demo), "bob to answer, or to have stopped", 60)
+    if is_gone(pid):
         restart(demo, "bob")
+
+
+def answers(demo: RunningDemo) -> bool:
+    """Can one log in at bob's daemon? One that is about to stop takes no connections."""
+    try:
+        with imap_wire(demo.node("bob")):
+            return True
+    except OSError:
+        return False
 
 
 def kill_while_full(demo: RunningDemo, load: Load) -> None:
