@@ -46,13 +46,18 @@ class ImapWire:
         return int(match[1]), expand(match[2])
 
     def fetch(self, uids: str) -> dict[int, bytes]:
-        """Return the octets of mails of the selected folder by UID."""
+        """Return the octets of mails of the selected folder by UID.
+
+        A FETCH response without BODY[] was not asked for: another session changed flags meanwhile
+        (RFC 3501 7: clients must be ready for any response at any time).
+        """
         found = {}
         for text, literals in self.command(b"UID FETCH %b (UID BODY.PEEK[])" % uids.encode()):
-            if b" FETCH (" in text:
+            if b" FETCH (" in text and b"BODY[] " in text:
                 match = _UID.search(text)
                 assert match is not None, text
-                found[int(match[1])] = literals[0] if literals else b""
+                assert literals, text
+                found[int(match[1])] = literals[0]
         return found
 
     def _response(self) -> tuple[bytes, list[bytes]]:
