@@ -10,7 +10,7 @@ from epost.crypto.certificates import AccountCert, recall_account
 from epost.daemon.account.certified_alarm import keys_in_ring
 from epost.daemon.account.own_keys import keys_advice
 from epost.foundation.ids import BlockKind
-from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.devices import AccountKeys, Signing
 from epost.post.accounts.finding import find_account
 from epost.post.accounts.rekeying import change_keys
 from epost.rings.renewal import Renewed
@@ -52,10 +52,8 @@ async def rekey(office: Office, bob: Machine, *revoked: int) -> None:
     former = AccountKeys(bob.account.recovery_seed).of(own(bob))
     following = former.followed_by(b"w" * 32)
     found = await find_account(former, node.blocks, node.sealing)
-    changed = change_keys(
-        former, following, found, revoked=revoked, now_ms=bob.host.clock.wall_ms(),
-        sealing=node.sealing, entropy=SimulatedEntropy(1, "rekey"),
-    )  # fmt: skip
+    by = Signing(former, bob.host.clock.wall_ms(), node.sealing, SimulatedEntropy(1, "rekey"))
+    changed = change_keys(by, following, found, revoked=revoked)
     await node.blocks.insert(BlockKind.CONTENT, changed.keyring, mirror=False)
     await node.blocks.insert(BlockKind.KEY, changed.identity.data, mirror=False)
     certificate = office.organisation.rekey(changed.statement)

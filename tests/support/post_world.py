@@ -46,10 +46,10 @@ from epost.past.log_format import (
 )
 from epost.past.pending import FINAL_STATUSES, claimed_receipt
 from epost.past.versions import Verdict, judge_fresh
-from epost.post.accounts.devices import AccountKeys, Device, DeviceSecrets, PrekeySecret
+from epost.post.accounts.devices import AccountKeys, Device, DeviceSecrets, PrekeySecret, Signing
 from epost.post.accounts.finding import find_account
 from epost.post.accounts.new_devices import NewAccount, create_account
-from epost.post.accounts.recovery import add_device
+from epost.post.accounts.recovery import enter_device
 from epost.post.accounts.rekeying import change_keys
 from epost.post.assembly import Layers, Post, make_delegation
 from epost.post.config import PostConfig
@@ -542,6 +542,11 @@ class Caller:
             await there.post.endpoint.on_notify(self.machine.node, body)
 
 
+def signing_by(keys: AccountKeys, *label: str) -> Signing:
+    """What the owner signs with, at her machine."""
+    return Signing(keys, SimulatedClock().wall_ms(), HpkeSealing(), SimulatedEntropy(1, *label))
+
+
 def following_certificate(present: AccountCert, statement: bytes) -> AccountCert:
     """Return what an authority certifies once the present key has signed this."""
     following = open_rekeying(statement)
@@ -615,14 +620,8 @@ class World:
         number = len(self.machines) + 1
         label = f"{lost.name}/{number}"
         node = NodeHandle(RING, seed_of("node", label)[:20], (Address("127.0.0.1", number),))
-        found = await find_account(keys, blocks, HpkeSealing())
-        device = add_device(
-            keys, found, contact=node, revoke=revoke, now_ms=SimulatedClock().wall_ms(),
-            sealing=HpkeSealing(), entropy=SimulatedEntropy(1, "recover", label),
-        )  # fmt: skip
-        self.publish(BlockKind.CONTENT, device.keyring)
-        self.publish(BlockKind.KEY, device.device_block.data)
-        self.publish(BlockKind.KEY, device.identity.data)
+        by = signing_by(keys, "recover", label)
+        device = await enter_device(by, blocks, node, revoke=revoke)
         machine = Machine(self, lost.name, lost.new, number, lost.certificate)
         machine.node, machine.secrets = node, device.secrets
         self.machines[label] = machine
@@ -638,11 +637,8 @@ class World:
         machine.recovery_seed = seed_of("words", words)
         following = former.followed_by(machine.recovery_seed)
         blocks = NodeStore(next(m for m in self.machines.values() if m.post is not None))
-        changed = change_keys(
-            former, following, await find_account(former, blocks, HpkeSealing()),
-            revoked=revoked, now_ms=SimulatedClock().wall_ms(), sealing=HpkeSealing(),
-            entropy=SimulatedEntropy(1, "rekey", words),
-        )  # fmt: skip
+        found = await find_account(former, blocks, HpkeSealing())
+        changed = change_keys(signing_by(former, "rekey", words), following, found, revoked=revoked)
         self.publish(BlockKind.CONTENT, changed.keyring)
         self.publish(BlockKind.KEY, changed.identity.data)
         certified = following_certificate(present, changed.statement)

@@ -35,7 +35,7 @@ from epost.foundation.ids import Address, BlockKind, NodeHandle, NodeId
 from epost.foundation.ports import Clock, Sealing
 from epost.node.settings import NodeMembership
 from epost.past.client import BlockStore
-from epost.post.accounts.devices import AccountKeys, DeviceSecrets
+from epost.post.accounts.devices import AccountKeys, DeviceSecrets, Signing
 from epost.post.accounts.keyring import EpochSecret
 from epost.post.accounts.new_devices import NewAccount, create_account
 from epost.post.accounts.recovery import enter_device
@@ -192,15 +192,9 @@ class SimulatedOrganisation:
 
         It is read and changed through `blocks`; with `revoke` the new machine is the only one.
         """
-        device = await enter_device(
-            AccountKeys(account.recovery_seed),
-            blocks,
-            contact=contact,
-            revoke=revoke,
-            now_ms=self._clock.wall_ms(),
-            sealing=self._sealing,
-            entropy=self._entropy,
-        )
+        keys = AccountKeys(account.recovery_seed)
+        by = Signing(keys, self._clock.wall_ms(), self._sealing, self._entropy)
+        device = await enter_device(by, blocks, contact, revoke=revoke)
         return replace(
             account,
             secrets=msgspec.structs.replace(device.secrets, organisation_secrets=(self._secret,)),

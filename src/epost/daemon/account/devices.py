@@ -25,9 +25,9 @@ from epost.daemon.tls import listening
 from epost.foundation.errors import ConfigError, RefusedError
 from epost.foundation.ids import Address
 from epost.post.accounts.amending import Amendment, amend_account
-from epost.post.accounts.device_amendments import Admission, Revocation, Signing
+from epost.post.accounts.device_amendments import Admission, Revocation
 from epost.post.accounts.device_changes import AccountFound, Change
-from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.devices import AccountKeys, Signing
 from epost.post.accounts.finding import find_account
 from epost.post.accounts.new_devices import DevicePublic
 from epost.rings.enrolment import DeviceRequest, sign_for_account
@@ -131,21 +131,10 @@ class Owner:
         return await find_account(self.keys, self.blocks, self.world.sealing)
 
     def _signing(self) -> Signing:
-        world = self.world
-        return Signing(
-            self.keys, self._account.ring, world.clock.wall_ms(), world.sealing, world.entropy
-        )
+        return self.world.signing(self.keys)
 
     async def _amend(self, amendment: Amendment, begun: Change | None = None) -> None:
-        world = self.world
-        await amend_account(
-            self.keys,
-            self.blocks,
-            amendment,
-            begun=begun,
-            sealing=world.sealing,
-            entropy=world.entropy,
-        )
+        await amend_account(self._signing(), self.blocks, amendment, begun=begun)
 
     def _grant(self, offer: Offer, change: Change, enrolment: tuple[Address, ...]) -> Grant:
         """Let the new machine enrol: the account's signature is its invitation."""

@@ -83,17 +83,9 @@ class KeyChange:
         return numbers
 
     async def _signed(self, revoked: Sequence[int]) -> NewKeys:
-        owner, world = self._owner, self._owner.world
-        return change_keys(
-            owner.keys,
-            self._following,
-            await owner.find(),
-            revoked=revoked,
-            previous=await self._begun_before(),
-            now_ms=world.clock.wall_ms(),
-            sealing=world.sealing,
-            entropy=world.entropy,
-        )
+        found, previous = await self._owner.find(), await self._begun_before()
+        by = self._owner.world.signing(self._owner.keys)
+        return change_keys(by, self._following, found, revoked=revoked, previous=previous)
 
     async def _begun_before(self) -> AccountFound | None:
         owner = self._owner

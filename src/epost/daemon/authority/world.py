@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from epost.crypto.sealing import HpkeSealing
 from epost.daemon.world import SystemClock, SystemEntropy
 from epost.foundation.ports import Clock, Entropy, Sealing
+from epost.post.accounts.devices import AccountKeys, Signing
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,10 @@ class World:
     clock: Clock
     entropy: Entropy
     sealing: Sealing
+
+    def signing(self, keys: AccountKeys) -> Signing:
+        """Return what these keys sign a change of their account with, now."""
+        return Signing(keys, self.clock.wall_ms(), self.sealing, self.entropy)
 
 
 def system_world() -> World:

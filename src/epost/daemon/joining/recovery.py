@@ -177,14 +177,9 @@ class _Recovery:
             found = await self._find(keys, daemon)
             numbers = ", ".join(str(device.certificate.number) for device in found.devices)
             self._say(f"Found it: its machines so far are number {numbers}.")
+            node = daemon.node
             return await enter_device(
-                keys,
-                daemon.node.blocks,
-                contact=daemon.node.me,
-                revoke=revoke,
-                now_ms=self._world.clock.wall_ms(),
-                sealing=self._world.sealing,
-                entropy=self._world.entropy,
+                self._world.signing(keys), node.blocks, node.me, revoke=revoke
             )
 
     async def _find(self, keys: AccountKeys, daemon: Daemon) -> AccountFound:

@@ -13,10 +13,9 @@ from typing import Protocol
 from epost.crypto.versioned import key_block_handle, open_key_block
 from epost.foundation.errors import UnavailableError
 from epost.foundation.ids import BlockKind
-from epost.foundation.ports import Entropy, Sealing
 from epost.past.client import Conflict
 from epost.post.accounts.device_changes import AccountFound, Change
-from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.devices import AccountKeys, Signing
 from epost.post.accounts.finding import Clash, MutableBlocks, find_account
 
 CHANGES_TRIED = 12
@@ -46,13 +45,11 @@ class Amendment(Protocol):
 
 
 async def amend_account(
-    keys: AccountKeys,
+    by: Signing,
     blocks: AccountBlocks,
     amendment: Amendment,
     *,
     begun: Change | None = None,
-    sealing: Sealing,
-    entropy: Entropy,
 ) -> None:
     """Change the account, and return when the ring is seen to say so, or cannot be read again now.
 
@@ -63,13 +60,13 @@ async def amend_account(
     change, clash = begun, None
     for _ in range(CHANGES_TRIED):
         if change is None:
-            change = amendment.signed(await find_account(keys, blocks, sealing, clash))
-        clash = await _refused(keys, blocks, change)
+            change = amendment.signed(await find_account(by.keys, blocks, by.sealing, clash))
+        clash = await _refused(by.keys, blocks, change)
         change, pause = None, CHANGE_PAUSE_SECONDS
         if clash is not None:
-            pause *= 1 + entropy.token(1)[0] / 256
+            pause *= 1 + by.entropy.token(1)[0] / 256
         await asyncio.sleep(pause)
-        if clash is None and await _is_seen(keys, blocks, amendment, sealing):
+        if clash is None and await _is_seen(by, blocks, amendment):
             return
     raise UnavailableError("others keep changing the account: try again in a minute")
 
@@ -86,10 +83,8 @@ async def _refused(keys: AccountKeys, blocks: AccountBlocks, change: Change) -> 
     return None
 
 
-async def _is_seen(
-    keys: AccountKeys, blocks: AccountBlocks, amendment: Amendment, sealing: Sealing
-) -> bool:
+async def _is_seen(by: Signing, blocks: AccountBlocks, amendment: Amendment) -> bool:
     try:
-        return amendment.is_in(await find_account(keys, blocks, sealing))
+        return amendment.is_in(await find_account(by.keys, blocks, by.sealing))
     except UnavailableError:
         return True  # a machine that is being added counts already, and does not answer yet

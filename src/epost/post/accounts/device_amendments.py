@@ -2,43 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from epost.foundation.ports import Entropy, Sealing
 from epost.post.accounts.device_changes import AccountFound, Change, change_devices
-from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.devices import Signing
 from epost.post.accounts.new_devices import DevicePublic
-
-
-@dataclass(frozen=True, slots=True)
-class Signing:
-    """What an owner signs a change of her account with."""
-
-    keys: AccountKeys = field(repr=False)
-    ring: bytes
-    now_ms: int
-    sealing: Sealing
-    entropy: Entropy
-
-    def change(
-        self,
-        found: AccountFound,
-        *,
-        admitted: DevicePublic | None = None,
-        revoked: Collection[int] = (),
-    ) -> Change:
-        """Sign the next identity block; raises as `change_devices`."""
-        return change_devices(
-            self.keys,
-            found,
-            admitted=admitted,
-            revoked=revoked,
-            ring=self.ring,
-            now_ms=self.now_ms,
-            sealing=self.sealing,
-            entropy=self.entropy,
-        )
 
 
 class Revocation:
@@ -54,9 +22,8 @@ class Revocation:
 
     def signed(self, found: AccountFound) -> Change:
         """Return the next identity block; somebody else may have revoked it at that moment."""
-        gone = (*found.identity.revoked, *found.revoked_elsewhere)
-        is_done = any(device.number == self._number for device in gone)
-        return self._signing.change(found, revoked=() if is_done else (self._number,))
+        is_done = any(device.number == self._number for device in found.revoked_anywhere)
+        return change_devices(self._signing, found, revoked=() if is_done else (self._number,))
 
 
 class Admission:
@@ -76,7 +43,7 @@ class Admission:
         Raises RefusedError if another device was given its number since the first time.
         """
         is_new = not self._public.certificate or not self.is_in(found)
-        change = self._signing.change(found, admitted=self._public if is_new else None)
+        change = change_devices(self._signing, found, admitted=self._public if is_new else None)
         if is_new:
             self._public = replace(self._public, certificate=change.certificate)
         return change

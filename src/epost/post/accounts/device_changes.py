@@ -17,9 +17,9 @@ from epost.crypto.signing import Kind
 from epost.crypto.versioned import KeyBlock, make_key_block
 from epost.foundation.codec import encode
 from epost.foundation.errors import LimitExceeded, RefusedError
-from epost.foundation.ports import Entropy, Sealing
+from epost.foundation.ports import Entropy
 from epost.post.accounts.blocks import DEVICES_MAX, REVOKED_MAX, Identity, RevokedDevice
-from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.devices import Signing
 from epost.post.accounts.keyring import EpochSecret, keyring_handle, make_keyring, with_reader
 from epost.post.accounts.new_devices import DevicePublic, certify_device
 
@@ -72,6 +72,11 @@ class AccountFound:
     revoked_elsewhere: tuple[RevokedDevice, ...] = ()
     """Devices that another copy of the identity block revokes: the next one does, too."""
 
+    @property
+    def revoked_anywhere(self) -> tuple[RevokedDevice, ...]:
+        """The devices that this or another copy of the identity block revokes."""
+        return (*self.identity.revoked, *self.revoked_elsewhere)
+
     def parted(
         self, revoked: Collection[int]
     ) -> tuple[Sequence[ListedDevice], Sequence[ListedDevice]]:
@@ -85,8 +90,7 @@ class AccountFound:
         self, leaving: Sequence[ListedDevice], now_ms: int
     ) -> tuple[RevokedDevice, ...]:
         """Return all devices that are revoked once these are; raises LimitExceeded."""
-        known = (*self.identity.revoked, *self.revoked_elsewhere)
-        revoked = (*known, *(device.revoked(now_ms) for device in leaving))
+        revoked = (*self.revoked_anywhere, *(device.revoked(now_ms) for device in leaving))
         if len(revoked) > REVOKED_MAX:
             raise LimitExceeded(f"an account can lose {REVOKED_MAX} devices; this one has")
         return revoked
@@ -110,15 +114,11 @@ class Change:
 
 
 def change_devices(
-    keys: AccountKeys,
+    by: Signing,
     found: AccountFound,
     *,
     admitted: DevicePublic | None = None,
     revoked: Collection[int] = (),
-    ring: bytes,
-    now_ms: int,
-    sealing: Sealing,
-    entropy: Entropy,
 ) -> Change:
     """Sign the next identity block, with one more device and without those of these numbers.
 
@@ -127,37 +127,36 @@ def change_devices(
     one, which is certified already, was given to another.
     """
     leaving, staying = found.parted(revoked)
-    certificate = b"" if admitted is None else _certified(keys, found, admitted, now_ms)
+    certificate = b"" if admitted is None else _certified(by, found, admitted)
     newcomer = () if admitted is None else (admitted.sealing_key,)
     data_keys = found.data_keys
     if leaving or found.revoked_elsewhere:
-        data_keys = found.next_data_keys(entropy)
+        data_keys = found.next_data_keys(by.entropy)
         recovery = found.identity.recovery_sealing_key
         readers = (*newcomer, *(device.require_sealing_key() for device in staying), recovery)
-        keyring = make_keyring(keys.account_id, data_keys, readers, sealing)
+        keyring = make_keyring(by.keys.account_id, data_keys, readers, by.sealing)
     else:
         keyring = found.keyring
+        newest = data_keys[-1].secret
         for reader in newcomer:
-            keyring = with_reader(keyring, keys.account_id, data_keys[-1].secret, reader, sealing)
-    gone = found.revoked_with(leaving, now_ms)
+            keyring = with_reader(keyring, by.keys.account_id, newest, reader, by.sealing)
+    gone = found.revoked_with(leaving, by.now_ms)
     identity = _next_identity(found.identity, gone, certificate, keyring)
     block = make_key_block(
-        keys.account,
+        by.keys.account,
         Kind.IDENTITY,
-        ring=ring,
+        ring=found.block.body.ring,
         previous=found.block,
-        issued_at=now_ms,
+        issued_at=by.now_ms,
         content=encode(identity),
         version_min=found.version_min,
     )
     return Change(certificate, keyring, data_keys, block)
 
 
-def _certified(
-    keys: AccountKeys, found: AccountFound, admitted: DevicePublic, now_ms: int
-) -> bytes:
+def _certified(by: Signing, found: AccountFound, admitted: DevicePublic) -> bytes:
     if not admitted.certificate:
-        return certify_device(keys, _free_number(found), admitted, now_ms)
+        return certify_device(by.keys, _free_number(found), admitted, by.now_ms)
     if recall_device(admitted.certificate).number in _taken(found):
         raise RefusedError("another machine was added at this moment: add this one once more")
     return admitted.certificate
@@ -166,7 +165,7 @@ def _certified(
 def _taken(found: AccountFound) -> set[int]:
     """Return the numbers that were ever given, as far as is known."""
     taken = {device.certificate.number for device in found.devices}
-    return taken | {d.number for d in (*found.identity.revoked, *found.revoked_elsewhere)}
+    return taken | {device.number for device in found.revoked_anywhere}
 
 
 def _free_number(found: AccountFound) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Annotated, Protocol
 
 import msgspec
@@ -25,7 +26,7 @@ from epost.crypto.sealing import key_id
 from epost.crypto.signing import SigningKey
 from epost.foundation.codec import Format
 from epost.foundation.ids import U8, U63, AccountId, Bytes16, Bytes32
-from epost.foundation.ports import Sealing
+from epost.foundation.ports import Entropy, Sealing
 from epost.past.bounded import BoundedDict
 from epost.post.accounts.blocks import Prekey
 from epost.post.accounts.keyring import DataKeys, EpochSecret
@@ -67,6 +68,16 @@ class AccountKeys:
     def followed_by(self, seed: bytes) -> AccountKeys:
         """Return the keys of another phrase, as those that follow these in the account."""
         return AccountKeys(seed, account_id=self.account_id, generation=self.generation + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """What an owner signs a change of her account with."""
+
+    keys: AccountKeys = field(repr=False)
+    now_ms: int
+    sealing: Sealing
+    entropy: Entropy
 
 
 class PrekeySecret(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -8,10 +8,9 @@ from epost.crypto.certificates import recall_device
 from epost.crypto.versioned import KeyBlock
 from epost.foundation.errors import RefusedError
 from epost.foundation.ids import BlockKind, NodeHandle
-from epost.foundation.ports import Entropy, Sealing
 from epost.post.accounts.amending import AccountBlocks, amend_account
 from epost.post.accounts.device_changes import AccountFound, Change, change_devices
-from epost.post.accounts.devices import AccountKeys, DeviceSecrets
+from epost.post.accounts.devices import DeviceSecrets, Signing
 from epost.post.accounts.new_devices import (
     DeviceSeeds,
     draw_seeds,
@@ -34,46 +33,19 @@ class NewDevice:
     identity: KeyBlock
 
 
-def add_device(
-    keys: AccountKeys,
-    found: AccountFound,
-    *,
-    contact: NodeHandle,
-    revoke: bool,
-    now_ms: int,
-    sealing: Sealing,
-    entropy: Entropy,
-) -> NewDevice:
-    """Make one more device; with `revoke` it is from now on the only one.
-
-    `contact` is the node that it runs on. Raises as `change_devices`.
-    """
-    newcomer = _Newcomer(keys, draw_seeds(entropy), contact, revoke, now_ms, sealing, entropy)
-    newcomer.signed(found)
-    assert newcomer.made is not None
-    return newcomer.made
-
-
 async def enter_device(
-    keys: AccountKeys,
-    blocks: AccountBlocks,
-    *,
-    contact: NodeHandle,
-    revoke: bool,
-    now_ms: int,
-    sealing: Sealing,
-    entropy: Entropy,
+    by: Signing, blocks: AccountBlocks, contact: NodeHandle, *, revoke: bool
 ) -> NewDevice:
-    """Make one more device, as `add_device`, and list it.
+    """Make one more device and list it; with `revoke` it is from now on the only one.
 
-    Where another change of the account is made at the same moment, the loser begins again with what
-    the winner has written. What is not ring-durable when this returns is for the device to insert
-    again. Raises as `find_account` and `change_devices`; RefusedError if the other change was to
-    have one device only, UnavailableError if others keep changing the account: then it is not
-    listed.
+    `contact` is the node that it runs on. Where another change of the account is made at the same
+    moment, the loser begins again with what the winner has written. What is not ring-durable when
+    this returns is for the device to insert again. Raises as `find_account` and `change_devices`;
+    RefusedError if the other change was to have one device only, UnavailableError if others keep
+    changing the account: then it is not listed.
     """
-    newcomer = _Newcomer(keys, draw_seeds(entropy), contact, revoke, now_ms, sealing, entropy)
-    await amend_account(keys, blocks, newcomer, sealing=sealing, entropy=entropy)
+    newcomer = _Newcomer(by, draw_seeds(by.entropy), contact, revoke)
+    await amend_account(by, blocks, newcomer)
     assert newcomer.made is not None, "it is listed"
     await blocks.insert(BlockKind.KEY, newcomer.made.device_block.data, mirror=False)
     return newcomer.made
@@ -83,13 +55,10 @@ async def enter_device(
 class _Newcomer:
     """A device that is drawn, and not listed yet, or by a version that others did not see."""
 
-    keys: AccountKeys
+    by: Signing
     seeds: DeviceSeeds
     contact: NodeHandle
     revoke: bool
-    now_ms: int
-    sealing: Sealing
-    entropy: Entropy
     made: NewDevice | None = None
     """As it was signed last."""
 
@@ -97,23 +66,18 @@ class _Newcomer:
         return self.made is not None and self.made.secrets.certificate in found.identity.devices
 
     def signed(self, found: AccountFound) -> Change:
-        public = public_half(self.seeds, self.sealing)
-        gone = (*found.identity.revoked, *found.revoked_elsewhere)
-        if any(revoked.device_key == public.device_key for revoked in gone):
+        public = public_half(self.seeds, self.by.sealing)
+        if any(gone.device_key == public.device_key for gone in found.revoked_anywhere):
             raise RefusedError("another machine was made the only one of the account just now")
         mine = [d for d in found.devices if d.certificate.device_key == public.device_key]
         others = [d for d in found.devices if d not in mine]
         # One that is listed already is not certified again: its number stays.
         known = [replace(device, sealing_key=public.sealing_key) for device in mine]
         change = change_devices(
-            self.keys,
+            self.by,
             replace(found, devices=(*others, *known)),
             admitted=None if mine else public,
             revoked=[device.certificate.number for device in others] if self.revoke else (),
-            ring=self.contact.ring,
-            now_ms=self.now_ms,
-            sealing=self.sealing,
-            entropy=self.entropy,
         )
         certificate = change.certificate or _certificate_of(found, public.device_key)
         self.made = self._made(change, certificate, found.identity.recovery_sealing_key)
@@ -125,12 +89,13 @@ class _Newcomer:
             certificate,
             recovery_sealing_key=recovery_sealing_key,
             data_keys=change.data_keys,
-            now_ms=self.now_ms,
+            now_ms=self.by.now_ms,
         )
+        by = self.by
         return NewDevice(
             secrets=secrets,
             keyring=change.keyring,
-            device_block=first_device_block(secrets, self.contact, self.now_ms, self.sealing),
+            device_block=first_device_block(secrets, self.contact, by.now_ms, by.sealing),
             identity=change.identity,
         )
 

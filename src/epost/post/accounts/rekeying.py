@@ -18,10 +18,9 @@ from epost.crypto.signing import Kind
 from epost.crypto.versioned import KeyBlock, make_key_block
 from epost.foundation.codec import encode
 from epost.foundation.errors import LimitExceeded
-from epost.foundation.ports import Entropy, Sealing
 from epost.post.accounts.blocks import RevokedDevice
 from epost.post.accounts.device_changes import AccountFound, ListedDevice
-from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.devices import AccountKeys, Signing
 from epost.post.accounts.keyring import keyring_handle, make_keyring
 from epost.rings.enrolment import sealing_key_hash
 
@@ -40,15 +39,12 @@ class NewKeys:
 
 
 def change_keys(
-    former: AccountKeys,
+    by: Signing,
     following: AccountKeys,
     found: AccountFound,
     *,
     revoked: Collection[int] = (),
     previous: AccountFound | None = None,
-    now_ms: int,
-    sealing: Sealing,
-    entropy: Entropy,
 ) -> NewKeys:
     """Sign the account over to the `following` keys, without the devices of these numbers.
 
@@ -59,15 +55,15 @@ def change_keys(
     if following.generation > REKEYINGS_MAX:
         raise LimitExceeded(f"an account can have other keys {REKEYINGS_MAX} times; this one had")
     leaving, staying = found.parted(revoked)
-    gone = found.revoked_with(leaving, now_ms)
-    recovery_key = sealing.public_key(following.recovery_sealing_seed)
+    gone = found.revoked_with(leaving, by.now_ms)
+    recovery_key = by.sealing.public_key(following.recovery_sealing_seed)
     ring = found.block.body.ring
-    statement = _statement(former, following, recovery_key, ring)
+    statement = _statement(by.keys, following, recovery_key, ring)
     if previous is not None and _says(previous, staying, gone, statement):
         return NewKeys(statement, previous.keyring, previous.block)
-    data_keys = (previous or found).next_data_keys(entropy)
+    data_keys = (previous or found).next_data_keys(by.entropy)
     readers = (*(device.require_sealing_key() for device in staying), recovery_key)
-    keyring = make_keyring(following.account_id, data_keys, readers, sealing)
+    keyring = make_keyring(following.account_id, data_keys, readers, by.sealing)
     identity = msgspec.structs.replace(
         found.identity,
         generation=following.generation,
@@ -82,7 +78,7 @@ def change_keys(
         Kind.IDENTITY,
         ring=ring,
         previous=None if previous is None else previous.block,
-        issued_at=now_ms,
+        issued_at=by.now_ms,
         content=encode(identity),
         version_min=1 if previous is None else previous.version_min,
     )

@@ -8,8 +8,8 @@ import json
 from epost.daemon.account.door import AccountDoor, BlocksOfDaemon
 from epost.node.assembly import Node
 from epost.post.accounts.amending import amend_account
-from epost.post.accounts.device_amendments import Admission, Revocation, Signing
-from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.device_amendments import Admission, Revocation
+from epost.post.accounts.devices import AccountKeys, Signing
 from epost.post.accounts.new_devices import draw_seeds, public_half
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND
@@ -38,12 +38,11 @@ def signing(machine: Machine, which: str) -> Signing:
     node = node_of(machine)
     keys = AccountKeys(machine.account.recovery_seed)
     entropy = SimulatedEntropy(1, "one more", which)
-    return Signing(keys, node.me.ring, SimulatedClock().wall_ms(), node.sealing, entropy)
+    return Signing(keys, SimulatedClock().wall_ms(), node.sealing, entropy)
 
 
 async def amend(machine: Machine, by: Signing, amendment: Admission | Revocation) -> None:
-    blocks = ByTheDoor(machine)
-    await amend_account(by.keys, blocks, amendment, sealing=by.sealing, entropy=by.entropy)
+    await amend_account(by, ByTheDoor(machine), amendment)
 
 
 async def add(machine: Machine, which: str) -> None:

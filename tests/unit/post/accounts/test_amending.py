@@ -17,8 +17,9 @@ from epost.past.client import Answered, Conflict, Reading
 from epost.past.versions import Verdict, judge_fresh
 from epost.post.accounts.amending import CHANGES_TRIED, amend_account
 from epost.post.accounts.blocks import Identity, decode_identity
-from epost.post.accounts.device_amendments import Admission, Revocation, Signing
-from epost.post.accounts.device_changes import Change
+from epost.post.accounts.device_amendments import Admission, Revocation
+from epost.post.accounts.device_changes import Change, change_devices
+from epost.post.accounts.devices import Signing
 from epost.post.accounts.finding import find_account
 from epost.post.accounts.keyring import DataKeys
 from epost.post.accounts.new_devices import (
@@ -121,7 +122,7 @@ class Owner:
         self.entropy = SimulatedEntropy(1, name)
         keys = ring.account.keys
         self.seeds = draw_seeds(self.entropy)
-        self.signing = Signing(keys, RING, EPOCH_MS + 1, SEALING, self.entropy)
+        self.signing = Signing(keys, EPOCH_MS + 1, SEALING, self.entropy)
 
     def admission(self) -> Admission:
         return Admission(self.signing, public_half(self.seeds, SEALING))
@@ -150,8 +151,7 @@ class Owner:
         await self.amend(Revocation(self.signing, number))
 
     async def amend(self, amendment: Admission | Revocation) -> None:
-        keys = self.ring.account.keys
-        await amend_account(keys, self.ring, amendment, sealing=SEALING, entropy=self.entropy)
+        await amend_account(self.signing, self.ring, amendment)
 
 
 async def leave_a_refused_version(
@@ -179,7 +179,7 @@ async def refused_again(ring: Replicas, dies: Owner, refused: Change) -> Change:
     alone = Replicas()
     alone.others, alone.identities = dict(ring.others), [refused.identity] * 3
     await alone.insert(BlockKind.CONTENT, refused.keyring)
-    return dies.signing.change(await find_account(ring.account.keys, alone, SEALING))
+    return change_devices(dies.signing, await find_account(ring.account.keys, alone, SEALING))
 
 
 def test_a_third_writer_keeps_what_was_told_though_the_newest_copy_is_a_refused_one() -> None:
@@ -251,9 +251,7 @@ def test_a_copy_of_long_ago_says_nothing() -> None:
         found = await find_account(ring.account.keys, ring, SEALING)
         refused = Revocation(Owner(ring, "dies").signing, 2).signed(found)
         late = Owner(ring, "late")
-        late.signing = Signing(
-            ring.account.keys, RING, EPOCH_MS + HEEDED_MS + 2, SEALING, late.entropy
-        )
+        late.signing = Signing(ring.account.keys, EPOCH_MS + HEEDED_MS + 2, SEALING, late.entropy)
         ring.reachable = (0, 1)
         await late.add()
         ring.identities[2] = refused.identity

@@ -16,7 +16,7 @@ from epost.foundation.ids import Address, NodeHandle
 from epost.past.log_format import NO_RECORD
 from epost.post.accounts.blocks import DEVICES_MAX, Identity, decode_identity
 from epost.post.accounts.device_changes import AccountFound, Change, ListedDevice, change_devices
-from epost.post.accounts.devices import AccountKeys
+from epost.post.accounts.devices import AccountKeys, Signing
 from epost.post.accounts.keyring import keyring_handle, open_keyring
 from epost.post.accounts.new_devices import DeviceSeeds, create_account, draw_seeds, public_half
 from epost.simulation.world import EPOCH_MS, SimulatedEntropy
@@ -26,6 +26,7 @@ KEYS = AccountKeys(SEED)
 RING = bytes(20)
 ENTROPY = SimulatedEntropy(1, "devices")
 SEALING = HpkeSealing()
+BY = Signing(KEYS, EPOCH_MS + 1, SEALING, ENTROPY)
 CONTACT = NodeHandle(RING, bytes(20), (Address("127.0.0.1", 1),))
 
 
@@ -49,8 +50,7 @@ def found() -> AccountFound:
 
 
 def change(known: AccountFound, **changes: object) -> Change:
-    said = {"ring": RING, "now_ms": EPOCH_MS + 1, "sealing": SEALING, "entropy": ENTROPY}
-    return change_devices(KEYS, known, **said, **changes)
+    return change_devices(BY, known, **changes)  # type: ignore[arg-type]
 
 
 def after(known: AccountFound, made: Change, *devices: ListedDevice) -> AccountFound:

@@ -13,7 +13,7 @@ from epost.foundation.ids import Address, BlockKind, Handle, NodeHandle, NodeId
 from epost.past.blocks import handle_of
 from epost.past.client import Answered, Conflict, Durability, Insertion, Reading
 from epost.post.accounts.blocks import decode_identity
-from epost.post.accounts.devices import DeviceSecrets
+from epost.post.accounts.devices import DeviceSecrets, Signing
 from epost.post.accounts.new_devices import NewAccount, create_account
 from epost.post.accounts.recovery import enter_device
 from epost.simulation.clock import run
@@ -90,15 +90,10 @@ class Blocks:
 
 
 async def enter(blocks: Blocks, account: NewAccount, number: int) -> DeviceSecrets:
-    device = await enter_device(
-        account.keys,
-        blocks,
-        contact=NodeHandle(RING, NodeId(bytes([number]) * 20), (Address("127.0.0.1", number),)),
-        revoke=False,
-        now_ms=EPOCH_MS,
-        sealing=SimulatedSealing(SimulatedEntropy(number, "sealing")),
-        entropy=SimulatedEntropy(number, "device"),
-    )
+    sealing = SimulatedSealing(SimulatedEntropy(number, "sealing"))
+    by = Signing(account.keys, EPOCH_MS, sealing, SimulatedEntropy(number, "device"))
+    contact = NodeHandle(RING, NodeId(bytes([number]) * 20), (Address("127.0.0.1", number),))
+    device = await enter_device(by, blocks, contact, revoke=False)
     return device.secrets
 
 

@@ -19,15 +19,13 @@ from epost.post.accounts.device_changes import AccountFound, ListedDevice
 from epost.post.accounts.devices import AccountKeys
 from epost.post.accounts.keyring import keyring_handle, open_keyring
 from epost.post.accounts.rekeying import NewKeys, change_keys
-from epost.simulation.world import EPOCH_MS
-from tests.unit.post.accounts.test_device_changes import ENTROPY, KEYS, SEALING, found
+from tests.unit.post.accounts.test_device_changes import BY, KEYS, SEALING, found
 
 NEXT = KEYS.followed_by(b"n" * 32)
 
 
 def changed(known: AccountFound, **options: object) -> NewKeys:
-    said = {"now_ms": EPOCH_MS + 1, "sealing": SEALING, "entropy": ENTROPY, **options}
-    return change_keys(KEYS, NEXT, known, **said)  # type: ignore[arg-type]
+    return change_keys(BY, NEXT, known, **options)  # type: ignore[arg-type]
 
 
 def test_the_devices_are_the_same_under_the_following_key() -> None:
@@ -111,7 +109,7 @@ def test_the_number_of_changes_and_of_lost_machines_is_bounded() -> None:
     known = found()
     many = AccountKeys(b"n" * 32, account_id=KEYS.account_id, generation=REKEYINGS_MAX + 1)
     with pytest.raises(LimitExceeded, match="64 times"):
-        change_keys(KEYS, many, known, now_ms=0, sealing=SEALING, entropy=ENTROPY)
+        change_keys(BY, many, known)
     lost = tuple(RevokedDevice(n, bytes(32), 0, 0, NO_RECORD) for n in range(2, 2 + REVOKED_MAX))
     identity = msgspec.structs.replace(known.identity, revoked=lost)
     with pytest.raises(LimitExceeded, match="can lose"):
