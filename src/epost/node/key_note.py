@@ -10,10 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from epost.crypto.certificates import (
-    recall_account,
-    recall_device,
-)
+from epost.crypto.certificates import recall_account, recall_device
 from epost.foundation.ports import PutNote
 
 NOTES = "node.account"

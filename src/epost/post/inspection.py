@@ -8,7 +8,7 @@ log says is told as well, and repair makes another.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
@@ -185,12 +185,11 @@ class Inspection:
             holding = await self._copies(piece.handle)
             if len(holding) >= self._replicas_wanted():
                 return None
-            keepers = await self._blocks.keepers(piece.handle)
+            without = await self._keepers_without(piece.handle, holding)
         except NotFoundError as error:
             return Finding(piece, Problem.MISSING, 0, piece.error or str(error))
         except TROUBLES as error:
             return Finding(piece, Problem.UNREACHABLE, 0, piece.error or str(error))
-        without = tuple(node for node in keepers if node not in holding)
         return Finding(piece, Problem.TOO_FEW, len(holding), without=without)
 
     async def _copies(self, handle: Handle) -> Sequence[NodeId]:
@@ -231,9 +230,14 @@ class Inspection:
         finding = replace(finding, copies=len(holding))
         if len(holding) >= self._replicas_wanted():
             return replace(finding, is_repaired=True)
-        keepers = await self._blocks.keepers(handle)
-        without = tuple(node for node in keepers if node not in holding)
+        without = await self._keepers_without(handle, holding)
         return replace(finding, reason="not enough machines take it now", without=without)
+
+    async def _keepers_without(
+        self, handle: Handle, holding: Collection[NodeId]
+    ) -> tuple[NodeId, ...]:
+        keepers = await self._blocks.keepers(handle)
+        return tuple(node for node in keepers if node not in holding)
 
     async def _put(self, handle: Handle, block: bytes, head: bytes) -> None:
         if handle.kind is BlockKind.CLUSTER:
