@@ -15,6 +15,7 @@ from epost.foundation.errors import PeerRefused
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import PutBlock
 from epost.foundation.wire import Application, RefusalCode
+from epost.past.attestations import open_deposit
 from epost.past.blocks import content_handle
 from epost.past.client import BlockStore
 from epost.past.log_format import join_records
@@ -501,11 +502,18 @@ def test_sec_21_a_delegate_counts_only_with_its_own_signature() -> None:
         envelope = envelope_for(ring.organisation.user("bob"))
         handle = pending_handle(envelope)
         liar = next(n for n in ring.closest(handle)[:3] if n != "ann")
-        honest = ring.node("dan" if liar != "dan" else "cat").replica
-        ring.node(liar).replica._attestor = honest._attestor
+        honest = ring.node("dan" if liar != "dan" else "cat").replica._putting
+        ring.node(liar).replica._putting._attestor = honest._attestor
         receipts = await ring.node("ann").store.deposit(envelope)
         assert len(receipts) == 3, "a stand-in took the liar's place"
-        assert len(set(receipts)) == 3
+        certificates, now_ms = ring.node("ann").replica.certificates, Organisation().now_ms
+        signed = [
+            open_deposit(receipt, certificates, now_ms, pending=handle.digest)[0].id
+            for receipt in receipts
+        ]
+        keepers = {ring.members[name].handle.id for name in ring.roles(handle) if name != liar}
+        assert len(set(signed)) == 3
+        assert set(signed) <= keepers
 
     in_ring(story, NAMES)
 

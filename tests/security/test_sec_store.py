@@ -229,5 +229,7 @@ def test_sec_14_a_member_who_is_given_another_secret_than_everybody_notices(
     )
     enrolled = check_answer(encode(marked), request, trust, now)
     assert known.secret != HERS, "the rest of the answer is right"
+    naive = sealing.unseal(seed, "org-secret", request_hash(signed), enrolled.answer.sealed_secret)
+    assert naive == HERS, "the attack"
     with pytest.raises(UntrustedCertificate, match="not the one that the policy names"):
         organisation_secret(enrolled, signed, seed, sealing)

@@ -22,6 +22,7 @@ confined = {
     "whole": lambda: child.confine() or True,
     "files": lambda: confinement._forbid_files(library),
     "calls": lambda: confinement._forbid_calls(library),
+    "not at all": lambda: False,
 }[how]()
 attempts = {
     "open": lambda: os.open(victim, os.O_RDONLY),
@@ -38,8 +39,9 @@ attempts = {
     "connect": lambda: socket.socket().connect(("127.0.0.1", 9)),
     "own limits": lambda: resource.setrlimit(resource.RLIMIT_CPU, (1000, -1)),
 }
+harmless = ("open", "make", "link", "delete")
 done = []
-for name in attempts:
+for name in harmless if how == "not at all" else attempts:
     try:
         attempts[name]()
         done.append(name)
@@ -58,6 +60,12 @@ def attack(victim: Path, how: str) -> tuple[bool, list[str]]:
     assert ended.returncode == 0, ended.stderr.decode()
     confined, done = json.loads(ended.stdout)
     return confined, done
+
+
+def test_where_nothing_is_forbidden_the_attack_works(tmp_path: Path) -> None:
+    victim = tmp_path / "mailbox"
+    assert attack(victim, "not at all") == (False, ["open", "make", "link", "delete"])
+    assert not victim.exists()
 
 
 def test_who_takes_the_process_over_can_touch_no_file_and_no_other_process(tmp_path: Path) -> None:
