@@ -169,12 +169,18 @@ class Fingerprints:
                 yield from self._parts(child, first + digit * step, depth + 1, lowest, highest)
 
     def _held(self, first: int, last: int) -> Iterator[VaultEntry]:
-        """Yield the counted rows of the places first..last."""
+        """Yield the counted rows of the places first..last.
+
+        Behind the last that is counted nothing is read: the first leaf that splits while the tree
+        is built stands for the whole ring.
+        """
         start, end, after = point(first - 1), point(last), None
         while True:
             entries = list(self._rows(start, end, after, LEAF_ROWS_MAX))
             for entry in entries:
-                if entry.roles & HELD and self._is_counted(entry):
+                if not self._is_counted(entry):
+                    return
+                if entry.roles & HELD:
                     yield entry
             if len(entries) < LEAF_ROWS_MAX:
                 return

@@ -90,6 +90,24 @@ def test_what_was_there_before_is_counted_in_slices_while_writes_go_on() -> None
         counted.assert_right(start, end)
 
 
+def test_counting_reads_each_row_a_few_times_and_no_slice_reads_all() -> None:
+    contents = Contents()
+    contents.apply([PutBlock(entry_at(n), b"x") for n in range(4000)])
+    read = [0]
+
+    def rows(start: Id, end: Id, after: Handle | None, limit: int) -> list[VaultEntry]:
+        found = list(islice(contents.walk(start, end, after), limit))
+        read[-1] += len(found)
+        return found
+
+    tree = Fingerprints(rows)
+    while not tree.is_whole:
+        tree.count_more(100)
+        read.append(0)
+    assert sum(read) < 4 * 4000
+    assert max(read) < 10 * 100
+
+
 def test_a_version_a_mark_a_kind_and_a_handle_each_change_the_fingerprint() -> None:
     entry = entry_at(1)
     other = Handle(BlockKind.CERTIFICATE, entry.handle.digest)
