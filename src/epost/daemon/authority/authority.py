@@ -13,7 +13,6 @@ from typing import Self
 
 from epost.crypto.certificates import OrganisationTrust
 from epost.crypto.names import canonical, canonical_domain
-from epost.crypto.signing import SigningKey
 from epost.daemon.authority.appointing import Deputies, trust_of
 from epost.daemon.authority.catching_up import CatchingUp, inherited
 from epost.daemon.authority.certifying import Certifier
@@ -73,7 +72,6 @@ class Authority:
         self._directory = directory
         self._keys = keys
         self._world = world
-        self._issuer = SigningKey(keys.issuer)
         self._register = Register(directory / REGISTER_FILE)
         self._invitations = Invitations(self._register, world)
         self._adopt(public)

@@ -15,7 +15,8 @@ import msgspec
 from epost.crypto.certificates import DAY_MS, certificate_hash
 from epost.crypto.versioned import KeyBlock, open_key_block
 from epost.daemon.authority.log_publication import LogPublication
-from epost.daemon.authority.register import Register, Standing, State
+from epost.daemon.authority.register import Register
+from epost.daemon.authority.register_rows import Standing, State
 from epost.daemon.authority.word import ISSUER_BLOCK
 from epost.foundation.codec import Format, encode
 from epost.past.log_format import Tip, follow, record_hash

@@ -21,7 +21,8 @@ from epost.daemon.authority.certified_log import CertifiedLog
 from epost.daemon.authority.founding import FIRST_ISSUER, Organisation
 from epost.daemon.authority.keys import IssuerKeys
 from epost.daemon.authority.quotas import Quotas
-from epost.daemon.authority.register import AccountRow, NodeRow, Register, State
+from epost.daemon.authority.register import Register
+from epost.daemon.authority.register_rows import AccountRow, NodeRow
 from epost.daemon.authority.rules import read_rules
 from epost.daemon.authority.secret_epochs import SecretEpochs
 from epost.daemon.authority.world import World
@@ -148,7 +149,7 @@ class Certifier:
         members = [
             Placed(NodeId(Id(node.node_id)), node.site.encode())
             for node in self._register.nodes()
-            if node.revoked_at is None
+            if node.is_in_force
         ]
         node_id = draw_node_id(members, site, REPLICATION_FACTOR, self._world.entropy)
         certificate = NodeCert(
@@ -216,13 +217,11 @@ class Certifier:
         now = self._world.clock.wall_ms()
         known = None if member is None else self.trust.verify_account(member.certificate, now)
         standing = self._register.standing(request.name)
-        if standing is not None and standing.state in {State.REMOVED, State.TRANSFERRED}:
+        if standing is not None and standing.is_gone:
             raise NotPermitted("this account was removed from the organisation")
         if member is None or known is None or known.account_key != request.account_key:
             raise NotPermitted("these are not the 24 words of this account")
-        nodes = self._register.nodes()
-        live = [n for n in nodes if n.member_tag == member.member_tag and n.revoked_at is None]
-        if len(live) >= NODES_PER_MEMBER_MAX:
+        if len(self._register.nodes_in_force(member.member_tag)) >= NODES_PER_MEMBER_MAX:
             raise NotPermitted(
                 f"a member has at most {NODES_PER_MEMBER_MAX} machines in the ring: revoke one "
                 "that is gone (epost org revoke-node)"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from epost.daemon.authority.register import InviteRow, Register
+from epost.daemon.authority.register import Register
+from epost.daemon.authority.register_rows import InviteRow
 from epost.daemon.authority.world import World
 from epost.foundation.errors import NotPermitted
 from epost.foundation.ids import Address

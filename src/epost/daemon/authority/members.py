@@ -13,7 +13,8 @@ from typing import Any
 from epost.crypto.certificates import DAY_MS, certificate_hash, recall_account
 from epost.crypto.names import canonical
 from epost.daemon.authority.certifying import Certifier
-from epost.daemon.authority.register import AccountRow, NodeRow, Register, Standing, State
+from epost.daemon.authority.register import Register
+from epost.daemon.authority.register_rows import AccountRow, NodeRow, Standing, State
 from epost.daemon.authority.word import Word
 from epost.daemon.authority.world import World
 from epost.foundation.errors import RefusedError
@@ -119,7 +120,7 @@ class Members:
         found = [
             node.node_id
             for node, name in self.nodes()
-            if node.revoked_at is None
+            if node.is_in_force
             and (name == wanted or (is_prefix and node.node_id.hex().startswith(wanted)))
         ]
         if len(found) != 1:
@@ -210,11 +211,7 @@ class Members:
 
     def _remove(self, account: AccountRow) -> int:
         now = self._world.clock.wall_ms()
-        hers = [
-            n
-            for n in self._register.nodes()
-            if n.member_tag == account.member_tag and n.revoked_at is None
-        ]
+        hers = self._register.nodes_in_force(account.member_tag)
         for node in hers:
             self._register.revoke_node(node.node_id, now, Reason.REMOVED)
         self._certifier.secrets.demand_next(now)
@@ -246,8 +243,7 @@ class Members:
         return [
             standing.name
             for standing in self._register.standings().values()
-            if standing.state in {State.REMOVED, State.TRANSFERRED}
-            and now < standing.since + NAME_KEPT_MS
+            if standing.is_gone and now < standing.since + NAME_KEPT_MS
         ]
 
     def end_in_ring(self, data: bytes) -> None:
@@ -277,4 +273,4 @@ class Members:
 
     def _is_gone(self, name: str) -> bool:
         standing = self._register.standing(name)
-        return standing is not None and standing.state in {State.REMOVED, State.TRANSFERRED}
+        return standing is not None and standing.is_gone

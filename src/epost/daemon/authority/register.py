@@ -8,92 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 import apsw
 
+from epost.daemon.authority.register_rows import (
+    AccountRow,
+    InviteRow,
+    NodeRow,
+    Standing,
+    State,
+    Superseded,
+)
 from epost.daemon.authority.register_schema import SCHEMA, SCHEMA_VERSION, UPGRADES
 from epost.foundation.errors import ConfigError
 
 REGISTER_FILE = "register.db"
 BUSY_TIMEOUT_MS = 5000
-
-
-@dataclass(frozen=True, slots=True)
-class InviteRow:
-    """One invitation: for a name, or (None) for a storage-only node.
-
-    `is_device`: for one more machine of an account that is there already.
-    """
-
-    token_hash: bytes
-    name: str | None
-    is_device: bool
-    expires_at: int
-    request_hash: bytes | None
-    answer: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRow:
-    """One name of an account: its newest certificate, and the tag in those of the account's nodes.
-
-    An account that had other names has a row for each, of the same id and tag.
-    """
-
-    name: str
-    account_id: bytes
-    certificate: bytes
-    member_tag: bytes
-
-
-class State(IntEnum):
-    """What has become of a member."""
-
-    MEMBER = 0
-    HELD = 1
-    REMOVED = 2
-    TRANSFERRED = 3
-    FORMER = 4
-    """No member but the former name of one, her successor; kept for her."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the administrator decided about a name, when, and who has it now."""
-
-    name: str
-    state: State
-    since: int
-    successor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Superseded:
-    """A certificate of an account that is not its newest one, and may still be in force."""
-
-    hash: bytes
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class NodeRow:
-    """One node that was ever certified."""
-
-    serial: bytes
-    node_id: bytes
-    node_key: bytes
-    member_tag: bytes
-    site: str
-    roles: int
-    certificate: bytes
-    not_after: int
-    issued_at: int
-    revoked_at: int | None = None
-    reason: int | None = None
 
 
 class Register:
@@ -158,10 +90,6 @@ class Register:
             "UPDATE invite SET request_hash = ?, answer = ?, used_at = ? WHERE token_hash = ?",
             (request_hash, answer, at, token_hash),
         )
-
-    def account_names(self) -> Sequence[str]:
-        """Return the names of all accounts, sorted."""
-        return [n for (n,) in self._database.execute("SELECT name FROM account ORDER BY name")]
 
     def accounts(self) -> Sequence[AccountRow]:
         """Return all accounts by name."""
@@ -300,6 +228,10 @@ class Register:
             "issued_at, revoked_at, reason FROM node ORDER BY serial"
         )
         return [NodeRow(*row) for row in rows]
+
+    def nodes_in_force(self, member_tag: bytes) -> Sequence[NodeRow]:
+        """Return those nodes of a member that were not revoked, by serial."""
+        return [n for n in self.nodes() if n.member_tag == member_tag and n.is_in_force]
 
     def node(self, node_id: bytes) -> NodeRow | None:
         """Return the node with an id."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from epost.crypto.certificates import account_key_hash, recall_account
 from epost.daemon.authority.certifying import Certifier
-from epost.daemon.authority.register import AccountRow, Register, State
+from epost.daemon.authority.register import Register
+from epost.daemon.authority.register_rows import AccountRow, State
 from epost.daemon.authority.renewing import Renewals
 from epost.daemon.authority.word import DEPUTYS_MS, Word
 from epost.daemon.authority.world import World

@@ -17,7 +17,8 @@ from epost.crypto.certificates import ALIASES_MAX, DAY_MS, AccountCert, AccountF
 from epost.crypto.names import canonical
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.members import Members
-from epost.daemon.authority.register import AccountRow, Register, Standing, State
+from epost.daemon.authority.register import Register
+from epost.daemon.authority.register_rows import AccountRow, Standing, State
 from epost.daemon.authority.rules import read_rules
 from epost.daemon.authority.word import Word
 from epost.daemon.authority.world import World

@@ -13,7 +13,8 @@ from epost.crypto.certificates import (
 from epost.crypto.rekeying import follows
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.founding import Organisation
-from epost.daemon.authority.register import AccountRow, NodeRow, Register, State
+from epost.daemon.authority.register import Register
+from epost.daemon.authority.register_rows import AccountRow, NodeRow, State
 from epost.daemon.authority.rules import read_rules
 from epost.foundation.codec import encode
 from epost.foundation.errors import AuthenticityError, NotPermitted
@@ -150,7 +151,7 @@ class Renewals:
         node = self._register.node(asking.node_id)
         if node is None or node.node_key != asking.node_key:
             raise NotPermitted("the authority does not know this machine")
-        if node.revoked_at is not None:
+        if not node.is_in_force:
             raise NotPermitted("this machine was taken out of the organisation")
         return node
 

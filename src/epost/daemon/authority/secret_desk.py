@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from epost.crypto.certificates import recall_account
 from epost.daemon.authority.certifying import Certifier
-from epost.daemon.authority.register import Register, State
+from epost.daemon.authority.register import Register
 from epost.daemon.authority.word import Word
 from epost.daemon.authority.world import World
 from epost.foundation.codec import encode
@@ -61,13 +61,13 @@ class SecretDesk:
 
     def _reason_against(self, asking: Asking) -> str | None:
         node = self._register.node(asking.node.node_id)
-        if node is None or node.revoked_at is not None:
+        if node is None or not node.is_in_force:
             return "this machine is not, or no longer, in the organisation"
         account = self._register.account_of_member(node.member_tag)
         if account is None:
             return "this machine has no user here"
         standing = self._register.standing(account.name)
-        if standing is not None and standing.state in {State.REMOVED, State.TRANSFERRED}:
+        if standing is not None and standing.is_gone:
             return "this account was removed from the organisation"
         asking.require_device_of(recall_account(account.certificate))
         return None

@@ -9,7 +9,8 @@ from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import KeyBlock, open_key_block
 from epost.daemon.authority.certifying import REPLICATION_FACTOR, Certifier
 from epost.daemon.authority.keys import IssuerKeys
-from epost.daemon.authority.register import Register, State
+from epost.daemon.authority.register import Register
+from epost.daemon.authority.register_rows import State
 from epost.daemon.authority.rules import read_rules
 from epost.daemon.authority.world import World
 from epost.rings.policy import (
@@ -88,7 +89,7 @@ class Word:
         standings = self._register.standings()
         for old in self._register.superseded(now):
             standing = standings.get(old.name)
-            if standing is not None and standing.state in {State.REMOVED, State.TRANSFERRED}:
+            if standing is not None and standing.is_gone:
                 yield Revocation(old.hash, Reason.REMOVED, standing.since)
         for key_hash, since in self._register.succeeded_keys(now):
             yield Revocation(key_hash, Reason.SUCCEEDED, since)
@@ -99,7 +100,7 @@ class Word:
 
     def _policy(self, now: int) -> Policy:
         nodes = self._register.nodes()
-        storing = [n for n in nodes if n.revoked_at is None and now < n.not_after]
+        storing = [n for n in nodes if n.is_in_force and now < n.not_after]
         secret = self._certifier.secrets.newest()
         return Policy(
             replication_factor=REPLICATION_FACTOR,

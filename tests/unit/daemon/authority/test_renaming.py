@@ -226,5 +226,5 @@ def test_a_register_of_the_version_before_is_read_and_then_renames(tmp_path: Pat
     register = Register(file)
     assert register.account(CAROL) == row
     register.add_name(SMITH, row, row.certificate)
-    assert register.account_names() == [SMITH, CAROL]
+    assert [account.name for account in register.accounts()] == [SMITH, CAROL]
     register.close()
