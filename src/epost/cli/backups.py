@@ -69,7 +69,7 @@ def restore(
     from epost.daemon.backup.contents import Moved
     from epost.daemon.backup.file import WORDS, read_backup
     from epost.daemon.backup.making import restore_backup
-    from epost.daemon.joining.recovery import seed_of_words
+    from epost.daemon.joining.recovery_words import seed_of_words
 
     saved = read_backup(file)
     secret: str | bytes

@@ -18,7 +18,7 @@ from epost.daemon.account.devices import Owner, is_this_machine
 from epost.daemon.account.rekeying import KeyChange, new_words
 from epost.daemon.authority.service import EnrolmentService
 from epost.daemon.authority.world import World
-from epost.daemon.joining.recovery import seed_of_words
+from epost.daemon.joining.recovery_words import seed_of_words
 from epost.daemon.world import SystemClock
 from epost.foundation.errors import CallTimedOut, RefusedError, UnavailableError
 from epost.foundation.ids import Address, BlockKind, Handle

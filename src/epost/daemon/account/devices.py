@@ -17,7 +17,7 @@ from epost.daemon.authority.world import system_world
 from epost.daemon.config import NodeConfig, parse_address
 from epost.daemon.control import ask
 from epost.daemon.folder import NodeFolder
-from epost.daemon.joining.recovery import seed_of_words
+from epost.daemon.joining.recovery_words import seed_of_words
 from epost.daemon.pairing.code import DeviceCode
 from epost.daemon.pairing.host import Compare, Desk, PairingHost, PairingLimits
 from epost.daemon.pairing.messages import Grant, Offer

@@ -11,11 +11,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from mnemonic import Mnemonic
-
 from epost.crypto.signing import SigningKey
 from epost.daemon.account.devices import Owner, number_of
-from epost.daemon.joining.recovery import seed_of_words
+from epost.daemon.joining.recovery_words import seed_of_words, words_of_seed
 from epost.daemon.renewal import asking_at_the_port
 from epost.foundation.errors import (
     ConfigError,
@@ -42,7 +40,7 @@ Say = Callable[[str], object]
 
 def new_words(entropy: Entropy) -> str:
     """Return 24 words that nobody has had."""
-    return Mnemonic("english").to_mnemonic(entropy.token(SEED_BYTES))
+    return words_of_seed(entropy.token(SEED_BYTES))
 
 
 class KeyChange:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
-from mnemonic import Mnemonic
 
 from epost.crypto.certificates import OrganisationTrust, recall_account, recall_node
 from epost.crypto.hashing import derive
@@ -21,16 +20,12 @@ from epost.crypto.versioned import make_key_block, open_key_block
 from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.service import EnrolmentService
 from epost.daemon.authority.world import World, system_world
-from epost.daemon.config import AuthoritySection, NodeConfig, parse_address
+from epost.daemon.config import AuthoritySection, parse_address
 from epost.daemon.enrolment.begun import enrol
 from epost.daemon.folder import FirstBlock, NodeFolder
 from epost.daemon.joining.new_machine import NewMachine
-from epost.daemon.joining.settling import (
-    FIRST_APPLICATION,
-    Joined,
-    settle_storage,
-    settle_user,
-)
+from epost.daemon.joining.recovery_words import words_of_seed
+from epost.daemon.joining.settling import FIRST_APPLICATION, Joined, Settling
 from epost.daemon.mail_programs.passwords import PasswordFile
 from epost.daemon.tls import listening
 from epost.foundation.codec import Format, encode
@@ -134,7 +129,8 @@ async def join_organisation(
         world.clock,
     )
     config = machine.settings(invite, addresses, enrolled, founder=founder)
-    return _settle(folder, config, enrolled, pending, addresses, world)
+    settling = Settling(folder, config, enrolled, world.entropy)
+    return _settle(settling, pending, addresses, world)
 
 
 def unseen_words(data_dir: Path) -> Joined | None:
@@ -156,7 +152,7 @@ def unseen_words(data_dir: Path) -> Joined | None:
                 name=account.name,
                 domain=account.name.partition("@")[2],
                 node_id=node.node_id.hex(),
-                recovery_words=Mnemonic("english").to_mnemonic(begun.recovery_seed),
+                recovery_words=words_of_seed(begun.recovery_seed),
                 password=PasswordFile(data_dir).add(FIRST_APPLICATION),
                 imap=mail.imap,
                 smtp=mail.smtp,
@@ -222,23 +218,17 @@ def _member_request(
 
 
 def _settle(
-    folder: NodeFolder,
-    config: NodeConfig,
-    enrolled: Enrolled,
-    pending: _Pending,
-    addresses: tuple[Address, ...],
-    world: World,
+    settling: Settling, pending: _Pending, addresses: tuple[Address, ...], world: World
 ) -> Joined:
-    folder.write_node_key(pending.node_seed, world.entropy)
-    folder.write_config(config)
+    enrolled = settling.enrolled
+    settling.begin(pending.node_seed)
     if enrolled.account is None:
-        return settle_storage(folder, config.mail, enrolled)
+        return settling.end_as_storage()
     secrets = _with_organisation_secret(pending, enrolled, world)
     contact = NodeHandle(enrolled.node.ring, enrolled.node.node_id, addresses)
     first_blocks = _first_blocks(pending, enrolled, secrets, contact, world)
-    joined = settle_user(folder, config.mail, enrolled, secrets, first_blocks, world.entropy)
-    words = Mnemonic("english").to_mnemonic(pending.recovery_seed)
-    return replace(joined, recovery_words=words)
+    joined = settling.end_as_user(secrets, first_blocks)
+    return replace(joined, recovery_words=words_of_seed(pending.recovery_seed))
 
 
 def _with_organisation_secret(pending: _Pending, enrolled: Enrolled, world: World) -> DeviceSecrets:

@@ -13,33 +13,27 @@ from contextlib import AsyncExitStack
 from typing import Annotated
 
 import msgspec
-from mnemonic import Mnemonic
 
 from epost.crypto.signing import SigningKey
 from epost.daemon.authority.world import World, system_world
-from epost.daemon.config import NodeConfig
 from epost.daemon.enrolment.begun import enrol
-from epost.daemon.folder import Membership, NodeFolder
+from epost.daemon.folder import Membership
 from epost.daemon.joining.membership import organisation_secret
 from epost.daemon.joining.new_machine import NewMachine
-from epost.daemon.joining.settling import Joined, membership_of, settle_device
+from epost.daemon.joining.recovery_words import seed_of_words
+from epost.daemon.joining.settling import Joined, Settling, membership_of
 from epost.daemon.process import Daemon
 from epost.foundation.codec import Format
-from epost.foundation.errors import (
-    NotFoundError,
-    RefusedError,
-    UnavailableError,
-)
+from epost.foundation.errors import NotFoundError, UnavailableError
 from epost.foundation.ids import Bytes32
 from epost.post.accounts.device_changes import AccountFound
 from epost.post.accounts.devices import AccountKeys
 from epost.post.accounts.finding import find_account
 from epost.post.accounts.keyring import EpochSecret
 from epost.post.accounts.recovery import NewDevice, enter_device
-from epost.rings.enrolment import DeviceRequest, Enrolled, open_request, sign_device_request
+from epost.rings.enrolment import DeviceRequest, open_request, sign_device_request
 from epost.rings.invite import Invite, parse_invite
 
-WORDS = 24
 FIND_SECONDS_MAX = 120.0
 """How long the ring is asked for the account; a ring that has just been started needs a while."""
 _RETRY_SECONDS = 1.0
@@ -58,21 +52,6 @@ class _Begun(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
 
 
 _BEGUN: Format[_Begun] = Format(_Begun, size_max=64 * 1024)
-
-
-def seed_of_words(words: str) -> bytes:
-    """Return the recovery seed of 24 words; raises RefusedError with what is wrong with them."""
-    mnemonic = Mnemonic("english")
-    said = words.lower().split()
-    if len(said) != WORDS:
-        raise RefusedError(f"the recovery phrase has {WORDS} words, these are {len(said)}")
-    known = set(mnemonic.wordlist)
-    for place, word in enumerate(said, 1):
-        if word not in known:
-            raise RefusedError(f"word {place} is not one of the list: is it spelt right?")
-    if not mnemonic.check(" ".join(said)):
-        raise RefusedError("these words do not belong together: is one of them another, or moved?")
-    return bytes(mnemonic.to_entropy(said))
 
 
 async def recover_account(
@@ -104,9 +83,8 @@ async def recover_account(
     )
     config = machine.settings(invite, addresses, enrolled)
     secret = organisation_secret(enrolled, begun.request, begun.sealing_seed, world.sealing)
-    return await _Recovery(folder, config, enrolled, begun, secret, world, say).run(
-        keys, revoke=revoke
-    )
+    settling = Settling(folder, config, enrolled, world.entropy)
+    return await _Recovery(settling, begun, secret, world, say).run(keys, revoke=revoke)
 
 
 def _begin(invite: Invite, keys: AccountKeys, site: bytes, world: World) -> _Begun:
@@ -136,17 +114,13 @@ class _Recovery:
 
     def __init__(
         self,
-        folder: NodeFolder,
-        config: NodeConfig,
-        enrolled: Enrolled,
+        settling: Settling,
         begun: _Begun,
         secret: EpochSecret,
         world: World,
         say: Say,
     ) -> None:
-        self._folder = folder
-        self._config = config
-        self._enrolled = enrolled
+        self._settling = settling
         self._begun = begun
         self._secret = secret
         self._world = world
@@ -154,24 +128,17 @@ class _Recovery:
 
     async def run(self, keys: AccountKeys, *, revoke: bool) -> Joined:
         """Read the account through the ring, then write the folder; the membership last."""
-        assert self._enrolled.account is not None, "check_answer has seen to it"
-        keys = keys.of(self._enrolled.account)
-        self._folder.write_node_key(self._begun.node_seed, self._world.entropy)
-        self._folder.write_config(self._config)
-        device = await self._through_the_ring(keys, revoke=revoke)
-        return settle_device(
-            self._folder,
-            self._config.mail,
-            self._enrolled,
-            device,
-            self._secret,
-            self._world.entropy,
-        )
+        account = self._settling.enrolled.account
+        assert account is not None, "check_answer has seen to it"
+        self._settling.begin(self._begun.node_seed)
+        device = await self._through_the_ring(keys.of(account), revoke=revoke)
+        return self._settling.end_as_device(device, self._secret)
 
     async def _through_the_ring(self, keys: AccountKeys, *, revoke: bool) -> NewDevice:
         """Run as a machine that only stores, for as long as it takes to read the account."""
         async with AsyncExitStack() as stack:
-            daemon = Daemon(self._folder, self._config, stack, membership=self._as_storage())
+            folder, config = self._settling.folder, self._settling.config
+            daemon = Daemon(folder, config, stack, membership=self._as_storage())
             await daemon.start()
             self._say("Joining the ring and looking for the account ...")
             found = await self._find(keys, daemon)
@@ -193,4 +160,4 @@ class _Recovery:
             await asyncio.sleep(_RETRY_SECONDS)
 
     def _as_storage(self) -> Membership:
-        return msgspec.structs.replace(membership_of(self._enrolled, ()), account=b"")
+        return msgspec.structs.replace(membership_of(self._settling.enrolled, ()), account=b"")

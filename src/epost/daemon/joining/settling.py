@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
-from epost.daemon.config import MailSection
+from epost.daemon.config import NodeConfig
 from epost.daemon.folder import FirstBlock, Membership, NodeFolder
 from epost.daemon.mail_programs.passwords import PasswordFile
 from epost.foundation.ids import BlockKind
@@ -38,57 +38,67 @@ class Joined:
         return asdict(self)
 
 
-def settle_storage(folder: NodeFolder, mail: MailSection, enrolled: Enrolled) -> Joined:
-    """Write what makes the folder that of a machine which only stores."""
-    folder.write_membership(membership_of(enrolled, ()))
-    folder.forget_enrolment()
-    return _joined("a storage machine", mail, enrolled)
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """Writes the folder of a machine that was enrolled."""
 
+    folder: NodeFolder
+    config: NodeConfig
+    enrolled: Enrolled
+    entropy: Entropy
 
-def settle_user(
-    folder: NodeFolder,
-    mail: MailSection,
-    enrolled: Enrolled,
-    secrets: DeviceSecrets,
-    first_blocks: Sequence[FirstBlock],
-    entropy: Entropy,
-) -> Joined:
-    """Write what makes the folder a user's.
+    def begin(self, node_seed: bytes) -> None:
+        """Write the node's key and its settings; the folder is nobody's yet."""
+        self.folder.write_node_key(node_seed, self.entropy)
+        self.folder.write_config(self.config)
 
-    The node's key and its settings are there already. The daemon brings the blocks into the ring.
-    What the enrolment kept is the caller's to forget: it may have words that nobody has seen yet.
-    """
-    assert enrolled.account is not None, "check_answer has seen to it"
-    folder.write_device_secrets(secrets, entropy)
-    name = enrolled.account.name
-    passwords = PasswordFile(folder.path)
-    passwords.create(name)
-    password = passwords.add(FIRST_APPLICATION)
-    # The membership last, since it says that the folder is whole.
-    folder.write_membership(membership_of(enrolled, first_blocks))
-    return _joined(name, mail, enrolled, password)
+    def end_as_storage(self) -> Joined:
+        """Write what makes the folder that of a machine which only stores."""
+        self.folder.write_membership(membership_of(self.enrolled, ()))
+        self.folder.forget_enrolment()
+        return self._joined("a storage machine")
 
+    def end_as_user(self, secrets: DeviceSecrets, first_blocks: Sequence[FirstBlock]) -> Joined:
+        """Write what makes the folder a user's.
 
-def settle_device(
-    folder: NodeFolder,
-    mail: MailSection,
-    enrolled: Enrolled,
-    device: NewDevice,
-    organisation_secret: EpochSecret,
-    entropy: Entropy,
-) -> Joined:
-    """Write what makes the folder that of one more device of an account, as `settle_user`."""
-    secrets = msgspec.structs.replace(device.secrets, organisation_secrets=(organisation_secret,))
-    # The identity block last: it makes the others count.
-    first_blocks = (
-        FirstBlock(BlockKind.CERTIFICATE, enrolled.answer.account),
-        FirstBlock(BlockKind.CONTENT, device.keyring),
-        FirstBlock(BlockKind.KEY, device.device_block.data),
-        FirstBlock(BlockKind.KEY, device.identity.data),
-    )
-    joined = settle_user(folder, mail, enrolled, secrets, first_blocks, entropy)
-    folder.forget_enrolment()
-    return joined
+        The daemon brings the blocks into the ring. What the enrolment kept is the caller's to
+        forget: it may have words that nobody has seen yet.
+        """
+        assert self.enrolled.account is not None, "check_answer has seen to it"
+        self.folder.write_device_secrets(secrets, self.entropy)
+        name = self.enrolled.account.name
+        passwords = PasswordFile(self.folder.path)
+        passwords.create(name)
+        password = passwords.add(FIRST_APPLICATION)
+        # The membership last, since it says that the folder is whole.
+        self.folder.write_membership(membership_of(self.enrolled, first_blocks))
+        return self._joined(name, password)
+
+    def end_as_device(self, device: NewDevice, organisation_secret: EpochSecret) -> Joined:
+        """Write what makes the folder that of one more device of an account."""
+        secrets = replace(device.secrets, organisation_secrets=(organisation_secret,))
+        # The identity block last: it makes the others count.
+        first_blocks = (
+            FirstBlock(BlockKind.CERTIFICATE, self.enrolled.answer.account),
+            FirstBlock(BlockKind.CONTENT, device.keyring),
+            FirstBlock(BlockKind.KEY, device.device_block.data),
+            FirstBlock(BlockKind.KEY, device.identity.data),
+        )
+        joined = self.end_as_user(secrets, first_blocks)
+        self.folder.forget_enrolment()
+        return joined
+
+    def _joined(self, name: str, password: str = "") -> Joined:
+        mail = self.config.mail
+        return Joined(
+            name=name,
+            domain=self.enrolled.trust.domain,
+            node_id=self.enrolled.node.node_id.hex(),
+            recovery_words="",
+            password=password,
+            imap=mail.imap,
+            smtp=mail.smtp,
+        )
 
 
 def membership_of(enrolled: Enrolled, first_blocks: Sequence[FirstBlock]) -> Membership:
@@ -105,16 +115,4 @@ def membership_of(enrolled: Enrolled, first_blocks: Sequence[FirstBlock]) -> Mem
         answer.root_block,
         answer.issuer_blocks,
         tuple(first_blocks),
-    )
-
-
-def _joined(name: str, mail: MailSection, enrolled: Enrolled, password: str = "") -> Joined:
-    return Joined(
-        name=name,
-        domain=enrolled.trust.domain,
-        node_id=enrolled.node.node_id.hex(),
-        recovery_words="",
-        password=password,
-        imap=mail.imap,
-        smtp=mail.smtp,
     )

@@ -29,7 +29,7 @@ from epost.daemon.files import write_private
 from epost.daemon.folder import PENDING_PREFIX, NodeFolder
 from epost.daemon.joining.membership import organisation_secret
 from epost.daemon.joining.new_machine import NewMachine
-from epost.daemon.joining.settling import Joined, settle_device
+from epost.daemon.joining.settling import Joined, Settling
 from epost.daemon.pairing.code import DeviceCode, parse_code
 from epost.daemon.pairing.host import Compare, PairingLimits
 from epost.daemon.pairing.messages import (
@@ -141,17 +141,9 @@ class _Guest:
 
     def settle(self, begun: _Begun, ready: _Ready) -> Joined:
         """Write the folder."""
-        folder, entropy = self._folder, self.world.entropy
-        folder.write_node_key(begun.node_seed, entropy)
-        folder.write_config(ready.config)
-        return settle_device(
-            folder,
-            ready.config.mail,
-            ready.enrolled,
-            ready.device,
-            ready.organisation_secret,
-            entropy,
-        )
+        settling = Settling(self._folder, ready.config, ready.enrolled, self.world.entropy)
+        settling.begin(begun.node_seed)
+        return settling.end_as_device(ready.device, ready.organisation_secret)
 
     def _device(
         self, begun: _Begun, enrolled: Enrolled, addresses: tuple[Address, ...]

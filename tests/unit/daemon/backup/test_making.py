@@ -16,7 +16,7 @@ from epost.daemon.demo.state import free_ports
 from epost.daemon.folder import NodeFolder
 from epost.daemon.joining.membership import found_organisation
 from epost.daemon.joining.new_machine import NewMachine
-from epost.daemon.joining.recovery import seed_of_words
+from epost.daemon.joining.recovery_words import seed_of_words
 from epost.daemon.observability.logs import LoggingObserver
 from epost.daemon.vault import SqliteVault
 from epost.foundation.errors import ConfigError, RefusedError

@@ -15,7 +15,7 @@ from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.world import system_world
 from epost.daemon.folder import NodeFolder
 from epost.daemon.joining.new_machine import NewMachine
-from epost.daemon.joining.recovery import recover_account, seed_of_words
+from epost.daemon.joining.recovery import recover_account
 from epost.foundation.errors import ConfigError, RefusedError
 from tests.support.daemons import Organisation, organisation
 from tests.support.demo import compose
@@ -109,17 +109,3 @@ def test_an_invitation_serves_what_it_was_made_for_and_only_with_the_right_words
         assert not NodeFolder(org.path / "one").is_enrolled
 
     organisation(tmp_path, story)
-
-
-@pytest.mark.parametrize(
-    ("words", "complaint"),
-    [
-        ("abandon art", "24 words, these are 2"),
-        (WORDS.replace("art", "arts"), "word 24 is not"),
-        (WORDS.replace("art", "able"), "do not belong together"),
-    ],
-)
-def test_mistyped_words_are_told_apart(words: str, complaint: str) -> None:
-    with pytest.raises(RefusedError, match=complaint):
-        seed_of_words(words)
-    assert seed_of_words(WORDS.upper()) == bytes(32)
