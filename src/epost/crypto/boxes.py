@@ -21,10 +21,11 @@ OVERHEAD_BYTES = COMMITMENT_BYTES + 16
 PADDED_SIZE_MIN = 256
 
 
-def box(key: bytes, associated: bytes, plaintext: bytes) -> bytes:
-    """Encrypt under a 32-byte key that is used for this plaintext only."""
+def box(key: bytes, associated: bytes, plaintext: bytes, *, header: bytes = b"") -> bytes:
+    """Encrypt under a 32-byte key that is used for this plaintext only; `header` goes before it."""
     inner, commitment = derive(key, "box")
-    return commitment + AESGCM(inner).encrypt(_NONCE, plaintext, associated + commitment)
+    sealed = AESGCM(inner).encrypt(_NONCE, plaintext, associated + commitment)
+    return b"".join((header, commitment, sealed))
 
 
 def unbox(key: bytes, associated: bytes, boxed: bytes) -> bytes:

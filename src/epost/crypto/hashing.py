@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from epost.foundation.ids import Digest
 MAGIC = b"ePOST\x01"
 LABELS_REMEMBERED = 256
 """More than there are: they are written in the program."""
+STREAMED_BYTES_MIN = 32 * 1024
+"""From this size on parts are hashed where they lie: to copy one would cost more than its hash."""
 
 
 def frame(label: str, *parts: bytes) -> bytes:
@@ -47,7 +50,34 @@ def _tagged_prefix(label: str) -> bytes:
 
 def digest(label: str, *parts: bytes) -> Digest:
     """Return SHA-256(MAGIC, framed label and parts): 32 bytes."""
-    return Digest(hashlib.sha256(tagged(label, *parts)).digest())
+    if not _are_large(parts):
+        return Digest(hashlib.sha256(tagged(label, *parts)).digest())
+    hasher = hashlib.sha256(_tagged_prefix(label))
+    for piece in _framing(parts):
+        hasher.update(piece)
+    return Digest(hasher.digest())
+
+
+def keyed_digest(key: bytes, label: str, *parts: bytes) -> bytes:
+    """Return HMAC-SHA-256(key, MAGIC, framed label and parts): 32 bytes."""
+    if not _are_large(parts):
+        return hmac.digest(key, tagged(label, *parts), "sha256")
+    hasher = hmac.new(key, _tagged_prefix(label), "sha256")
+    for piece in _framing(parts):
+        hasher.update(piece)
+    return hasher.digest()
+
+
+def _are_large(parts: tuple[bytes, ...]) -> bool:
+    """Only the last is looked at: a long part is the last, and most hashes are of few octets."""
+    return bool(parts) and len(parts[-1]) >= STREAMED_BYTES_MIN
+
+
+def _framing(parts: tuple[bytes, ...]) -> Iterator[bytes]:
+    """Yield the pieces of `_framed` behind the prefix."""
+    for part in parts:
+        yield len(part).to_bytes(8, "big")
+        yield part
 
 
 class Derived(NamedTuple):

@@ -102,8 +102,7 @@ class Prover:
         `proof` is a cluster's head. A block that is not fresh (a repair) was accepted by
         others before: certificates may have expired since.
         """
-        if len(block) > SIZE_MAX[handle.kind]:
-            raise LimitExceeded(f"a {handle.kind.name.lower()} block of {len(block)} bytes")
+        _require_fitting(handle.kind, block)
         match handle.kind:
             case BlockKind.CONTENT:
                 return _prove_content(handle, block)
@@ -195,6 +194,12 @@ def handle_of(kind: BlockKind, block: bytes) -> Handle:
             return receipt_handle(claimed_receipt(block).pending)
 
 
+def proven_content(block: bytes) -> Proven:
+    """Return what there is to say of a content-hash block of our own; raises LimitExceeded."""
+    _require_fitting(BlockKind.CONTENT, block)
+    return Proven(content_handle(block), len(block))
+
+
 def proven_key(block: KeyBlock) -> Proven:
     """Return what a verified public-key block says about itself."""
     body = block.body
@@ -202,6 +207,11 @@ def proven_key(block: KeyBlock) -> Proven:
     return Proven(
         block.handle, len(block.data), body.version, block.body_hash, body.previous, purpose
     )
+
+
+def _require_fitting(kind: BlockKind, block: bytes) -> None:
+    if len(block) > SIZE_MAX[kind]:
+        raise LimitExceeded(f"a {kind.name.lower()} block of {len(block)} bytes")
 
 
 def _prove_content(handle: Handle, block: bytes) -> Proven:

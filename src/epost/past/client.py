@@ -13,7 +13,7 @@ from epost.foundation.errors import DiskFull
 from epost.foundation.ids import BlockKind, Handle, NodeHandle, NodeId
 from epost.foundation.ports import Entropy, PutBlock, Role, SetRoles
 from epost.past.attestations import Statement
-from epost.past.blocks import Proven, handle_of, proven_key
+from epost.past.blocks import Proven, handle_of, proven_content, proven_key
 from epost.past.caching.filling import CacheFilling
 from epost.past.durability import Durability
 from epost.past.insertion import (
@@ -297,6 +297,8 @@ class BlockStore:
 
     def _prove_own(self, kind: BlockKind, block: bytes) -> Proven:
         now_ms = self._around.clock.wall_ms()
+        if kind is BlockKind.CONTENT:
+            return proven_content(block)
         if kind is BlockKind.KEY:
             return proven_key(open_key_block(block))
         return self._replica.prover.prove(handle_of(kind, block), block, now_ms=now_ms)

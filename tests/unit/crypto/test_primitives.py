@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import hmac
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -9,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from epost.crypto.boxes import box, pad, padme, unbox, unpad
-from epost.crypto.hashing import derive, digest, frame
+from epost.crypto.hashing import (
+    STREAMED_BYTES_MIN,
+    derive,
+    digest,
+    frame,
+    keyed_digest,
+    tagged,
+)
 from epost.crypto.sealing import HpkeSealing, key_id
 from epost.crypto.signed import open_signed, parse, sign
 from epost.crypto.signing import Kind, SigningKey, is_valid_public_key, verify
@@ -38,6 +46,14 @@ SMALL_ORDER_KEYS = [
 def test_the_frame_is_unambiguous_about_where_parts_end() -> None:
     assert frame("a", b"bc") != frame("a", b"b", b"c") != frame("ab", b"c")
     assert digest("x", b"1") != digest("y", b"1")
+
+
+@pytest.mark.parametrize("size", [0, STREAMED_BYTES_MIN - 1, STREAMED_BYTES_MIN])
+def test_long_parts_are_hashed_as_short_ones_are(size: int) -> None:
+    parts = (b"first", bytes(size))
+    framed = tagged("x", *parts)
+    assert digest("x", *parts) == hashlib.sha256(framed).digest()
+    assert keyed_digest(b"key", "x", *parts) == hmac.digest(b"key", framed, "sha256")
 
 
 def test_the_derivation_has_its_published_vector() -> None:

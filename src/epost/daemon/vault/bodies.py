@@ -120,7 +120,9 @@ def read_parts(
 
 def _checksum(key: int, body: bytes) -> bytes:
     """The key is part of it, so that a part that the disk put elsewhere is noticed too."""
-    return hashlib.sha256(key.to_bytes(8, "big") + body).digest()[:CHECKSUM_BYTES]
+    hasher = hashlib.sha256(key.to_bytes(8, "big"))
+    hasher.update(body)  # not joined: a copy of a large body costs more than its hash
+    return hasher.digest()[:CHECKSUM_BYTES]
 
 
 def _flush_file(descriptor: int) -> None:

@@ -6,7 +6,6 @@ block = format, suite, box of the frame. Which key was chosen, and why, is not i
 
 from __future__ import annotations
 
-import hmac
 import io
 import struct
 from enum import IntEnum
@@ -14,7 +13,7 @@ from enum import IntEnum
 import zstandard
 
 from epost.crypto.boxes import box, padme, unbox
-from epost.crypto.hashing import tagged
+from epost.crypto.hashing import keyed_digest
 from epost.foundation.errors import BadSeal, LimitExceeded, MalformedPacket
 
 CHUNK_BYTES = 1024 * 1024
@@ -75,12 +74,12 @@ def decode_frame(data: bytes) -> tuple[Codec, bytes]:
 
 def convergent_key(secret: bytes, framed: bytes) -> bytes:
     """Return the content key that everybody with `secret` derives from the same frame."""
-    return hmac.digest(secret, tagged("cvg", _BLOCK_HEADER, framed), "sha256")
+    return keyed_digest(secret, "cvg", _BLOCK_HEADER, framed)
 
 
 def seal_frame(content_key: bytes, framed: bytes) -> bytes:
     """Return the block to be stored; the key must serve this frame only."""
-    return _BLOCK_HEADER + box(content_key, _BLOCK_HEADER, framed)
+    return box(content_key, _BLOCK_HEADER, framed, header=_BLOCK_HEADER)
 
 
 def open_frame(content_key: bytes, block: bytes) -> bytes:
@@ -92,7 +91,8 @@ def open_frame(content_key: bytes, block: bytes) -> bytes:
 
 def _pad(codec: Codec, raw_length: int, payload: bytes) -> bytes:
     size = _HEADER.size + len(payload)
-    return (_HEADER.pack(codec, raw_length, len(payload)) + payload).ljust(padme(size), b"\0")
+    header = _HEADER.pack(codec, raw_length, len(payload))
+    return b"".join((header, payload, bytes(padme(size) - size)))
 
 
 def _inflate(payload: bytes, raw_length: int) -> bytes:

@@ -233,7 +233,6 @@ class MessageStore:
             )
             if not insertion.found_no_room or places_left == 0:
                 reference = Reference(insertion.handle.digest, key, mode, int(codec), raw_length)
-                assert reference.digest == digest("blk/content", block)
                 return Stored(reference, insertion.durability)
             mode = Secrecy.UNIQUE  # another key, another handle, another part of the ring
 
