@@ -13,13 +13,13 @@ with a space and a backslash goes on in the next; a C line that ends with "\\" g
 import asyncio
 import re
 import textwrap
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from epost.apps.mail.mailbox import NewMail
 from epost.apps.mail.ports import in_the_loop
-from epost.servers.access import Channel, Secured
+from epost.servers.access import Channel, StartTls
 from epost.servers.imap.connection import ImapConnection
 from epost.servers.imap.limits import ImapLimits
 from epost.servers.imap.site import ImapSite
@@ -49,7 +49,7 @@ class WireClient(LineClient):
         self,
         site: ImapSite,
         channel: Channel = MAIL_CHANNEL,
-        start_tls: Callable[[], Awaitable[Secured]] | None = None,
+        start_tls: StartTls | None = None,
     ) -> None:
         super().__init__(
             lambda reader, writer: ImapConnection(

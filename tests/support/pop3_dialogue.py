@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
-from epost.servers.access import Channel, Secured
+from epost.servers.access import Channel, StartTls
 from epost.servers.pop3.connection import Pop3Connection
 from epost.servers.pop3.limits import Pop3Limits
 from epost.servers.pop3.site import Pop3Site
@@ -27,7 +27,7 @@ class Pop3Client(LineClient):
         self,
         site: Pop3Site,
         channel: Channel = MAIL_CHANNEL,
-        start_tls: Callable[[], Awaitable[Secured]] | None = None,
+        start_tls: StartTls | None = None,
     ) -> None:
         super().__init__(
             lambda reader, writer: Pop3Connection(

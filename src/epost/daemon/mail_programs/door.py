@@ -18,13 +18,12 @@ from epost.daemon.mail_programs.line_service import (
     STREAM_LIMIT,
     LineService,
     Safety,
-    StartTls,
     Talk,
 )
 from epost.daemon.tls.listening import listen
 from epost.foundation.ports import Clock
 from epost.foundation.spool import Spool
-from epost.servers.access import Authenticator, Channel, PeerCheck, Reader, Writer
+from epost.servers.access import Authenticator, Channel, PeerCheck, Reader, StartTls, Writer
 from epost.servers.imap.connection import ImapConnection
 from epost.servers.imap.limits import ImapLimits
 from epost.servers.imap.site import ImapSite
@@ -89,7 +88,9 @@ class MailDoor:
         self._offload = offload
         self._message_size_max = message_size_max
         self._smtp = SubmissionListener(self._submission_services())
-        self._imap = self._line_service(self._imap_talk(), b"* BYE ")
+        # Only by IMAP is SCRAM-SHA-256-PLUS offered: over TLS 1.3 programs built with GNU SASL
+        # choose it and cannot bind to a certificate; by SMTP and POP3 they do not try another.
+        self._imap = self._line_service(self._imap_talk(), b"* BYE ", place.tls_end_point)
         self._pop3 = self._line_service(self._pop3_talk(), b"-ERR ")
         self._sockets: list[socket.socket] = []
         self._servers: list[asyncio.Server] = []
@@ -133,13 +134,15 @@ class MailDoor:
         await self._imap.close()
         await self._pop3.close()
 
-    def _line_service(self, talk: Talk, refusal: bytes) -> LineService:
+    def _line_service(
+        self, talk: Talk, refusal: bytes, tls_end_point: bytes | None = None
+    ) -> LineService:
         place = self._place
         safety = Safety(
             passwords_allowed=place.security == "plain",
             starttls=place.tls if place.security == "starttls" else None,
             is_tls=place.security == "tls",
-            tls_end_point=place.tls_end_point,
+            tls_end_point=tls_end_point,
         )
         return LineService(talk, place.check, safety, refusal=refusal)
 
@@ -192,7 +195,7 @@ class MailDoor:
             self._fronts.submitter,
             place.check,
             self._clock.wall_ms,
-            tls=TlsOffer(place.tls, place.tls_end_point) if place.tls else None,
+            tls=TlsOffer(place.tls) if place.tls else None,
             starttls=place.security == "starttls",
             spool=self._fronts.spool,
         )

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from epost.daemon.hanging_up import Conversations
-from epost.servers.access import Channel, PeerCheck, Reader, Scope, Secured, Writer
+from epost.servers.access import Channel, PeerCheck, Reader, Scope, Secured, StartTls, Writer
 
 CONNECTIONS_MAX = 100
 STREAM_LIMIT = 256 * 1024
 TLS_HANDSHAKE_SECONDS = 10.0
-
-
-StartTls = Callable[[], Awaitable[Secured]]
 
 
 class Talk(Protocol):
@@ -86,8 +82,9 @@ class LineService:
         allowed = safety.passwords_allowed or safety.is_tls
         end_point = safety.tls_end_point if safety.is_tls else None
 
-        async def start_tls() -> Secured:
+        async def start_tls(last_words: bytes) -> Secured:
             assert safety.starttls is not None
+            writer.write(last_words)
             return await self._secure(writer, safety.starttls, host)
 
         channel = Channel(host, Scope.MAIL, allowed, end_point)
@@ -96,7 +93,11 @@ class LineService:
     async def _secure(
         self, writer: asyncio.StreamWriter, context: ssl.SSLContext, host: str
     ) -> Secured:
-        """Upgrade to TLS with a fresh reader: what came in the clear is never heard as TLS."""
+        """Upgrade to TLS with a fresh reader: what came in the clear is never heard as TLS.
+
+        Nothing is awaited before the loop changes protocols: else the old reader would take the
+        client's first octets of TLS.
+        """
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=STREAM_LIMIT)
         protocol = asyncio.StreamReaderProtocol(reader)

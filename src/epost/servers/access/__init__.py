@@ -28,7 +28,7 @@ from epost.servers.access.passwords import (
     Scope,
     issue_app_password,
 )
-from epost.servers.access.streams import Reader, Secured, Writer
+from epost.servers.access.streams import Reader, Secured, StartTls, Writer
 from epost.servers.access.throttle import FailureThrottle, ThrottleLimits
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "SaslOutcome",
     "Scope",
     "Secured",
+    "StartTls",
     "ThrottleLimits",
     "TryLater",
     "Verdict",

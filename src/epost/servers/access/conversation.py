@@ -7,12 +7,12 @@ up holds nothing of ours for ever is looked after here, once for all protocols.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 from epost.servers.access.outcome import Channel
-from epost.servers.access.streams import Reader, Secured, Writer
+from epost.servers.access.streams import Reader, StartTls, Writer
 
 SLICE_BYTES: Final = 256 * 1024
 """Written at once, so that no write takes long and little is held for a slow client."""
@@ -30,7 +30,7 @@ class Conversation:
         reader: Reader,
         writer: Writer,
         *,
-        start_tls: Callable[[], Awaitable[Secured]] | None,
+        start_tls: StartTls | None,
         stalled_timeout_seconds: float,
     ) -> None:
         """`start_tls` upgrades the connection; None when that is not offered."""
@@ -87,13 +87,14 @@ class Conversation:
             raise ClientGone from error
 
     async def upgrade(self) -> Channel:
-        """Go on over TLS, once what is queued was sent; return what is known of the channel.
+        """Send what is queued and go on over TLS; return what is known of the channel.
 
+        The word that TLS may begin must still be queued: from when it is sent, what comes is TLS.
         What the client sent ahead of it is the caller's to forget (RFC 3501 6.2.1, RFC 2595 4).
         """
         assert self._start_tls is not None
         start_tls, self._start_tls = self._start_tls, None
-        secured = await start_tls()
+        secured = await start_tls(b"".join(self._taken()))
         self._reader, self._writer = secured.reader, secured.writer
         return secured.channel
 

@@ -1,5 +1,6 @@
 """The two ends of a connection, as much of them as a server of lines needs."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,3 +34,10 @@ class Secured:
     reader: Reader
     writer: Writer
     channel: Channel
+
+
+StartTls = Callable[[bytes], Awaitable[Secured]]
+"""Sends last words in the clear and does the handshake at once.
+
+Nothing is read in between: the client answers the words with the first octets of TLS.
+"""

@@ -5,7 +5,6 @@ with the listener: it hands over a reader and a writer, and a way to upgrade the
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from epost.foundation.errors import DiskFull
@@ -16,7 +15,7 @@ from epost.servers.access import (
     Conversation,
     Forbearance,
     Reader,
-    Secured,
+    StartTls,
     Writer,
     looks_like_foreign_protocol,
 )
@@ -48,7 +47,7 @@ class ImapConnection:
         *,
         site: ImapSite,
         channel: Channel,
-        start_tls: Callable[[], Awaitable[Secured]] | None = None,
+        start_tls: StartTls | None = None,
     ) -> None:
         """`start_tls` upgrades the connection; None when STARTTLS is not offered."""
         self._limits = site.limits
@@ -117,7 +116,6 @@ class ImapConnection:
 
     async def _upgrade(self) -> None:
         self._session.starts_tls = False
-        await self.breathe()
         self._framer.discard()
         self._session.channel = await self._conversation.upgrade()
 

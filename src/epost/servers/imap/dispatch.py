@@ -104,6 +104,8 @@ async def perform(session: Session, frame: Frame) -> Condition:
     try:
         command = read_command(frame, is_utf8=session.modes.is_utf8)
     except ImapSyntaxError as error:
+        if isinstance(error, UnknownCharset) and error.empties_saved_result:
+            session.forget_saved()
         reply = _syntax_reply(error)
     else:
         numbers_stay, removes = command.verb.numbers_stay, command.verb.removes

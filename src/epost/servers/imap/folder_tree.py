@@ -13,7 +13,7 @@ class Listed:
     name: str
     attributes: tuple[str, ...]
     is_selectable: bool
-    has_chosen_children: bool = False  # CHILDINFO of RFC 5258 4
+    chosen_children: tuple[str, ...] = ()  # CHILDINFO of RFC 5258 4: by which options
     old_name: str | None = None  # before it was renamed (RFC 5465 5.4)
 
 
@@ -27,6 +27,12 @@ class Choice:
     parents_of_chosen: bool = False  # RECURSIVEMATCH
     show_subscribed: bool = False
     is_extended: bool = False  # the client knows RFC 5258
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the options that a folder must meet, all of them."""
+        subscribed = ("SUBSCRIBED",) if self.subscribed_only else ()
+        return (*subscribed, "SPECIAL-USE") if self.special_use_only else subscribed
 
 
 @dataclass(slots=True)
@@ -54,7 +60,8 @@ class FolderTree:
             if is_chosen or shows_children:
                 info = self._by_name.get(name)
                 attributes = tuple(self._attributes(name, info, choice))
-                yield Listed(name, attributes, info is not None, shows_children)
+                children = choice.options if shows_children else ()
+                yield Listed(name, attributes, info is not None, children)
 
     def listed_subscriptions(self, pattern: str) -> Iterator[Listed]:
         r"""The answer to LSUB: a parent stands for what % hides below it, with \Noselect."""

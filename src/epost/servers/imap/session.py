@@ -1,5 +1,6 @@
 """The state of one client's connection, whatever carries it (RFC 3501 section 3)."""
 
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Protocol
@@ -81,6 +82,11 @@ class Session:
         if self.view is not None:
             self.view.close()
         self.view = view
+
+    def forget_saved(self) -> None:
+        """A search that was to be saved has failed: $ is the empty set."""
+        if self.view is not None:
+            self.view.saved = array("I")
 
     def watch_with(self, watch: Watch | None) -> None:
         """Tell from now on what this watch wants, None: what every client is told."""

@@ -5,7 +5,6 @@ with the listener: it hands over a reader and a writer, and a way to upgrade the
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from epost.servers.access import (
@@ -14,7 +13,7 @@ from epost.servers.access import (
     Conversation,
     Forbearance,
     Reader,
-    Secured,
+    StartTls,
     Writer,
     looks_like_foreign_protocol,
 )
@@ -35,7 +34,7 @@ class Pop3Connection:
         *,
         site: Pop3Site,
         channel: Channel,
-        start_tls: Callable[[], Awaitable[Secured]] | None = None,
+        start_tls: StartTls | None = None,
     ) -> None:
         """`start_tls` upgrades the connection; None when STLS is not offered."""
         self._limits = site.limits
@@ -90,7 +89,6 @@ class Pop3Connection:
 
     async def _upgrade(self) -> None:
         self._session.starts_tls = False
-        await self.breathe()
         self._input.clear()  # plaintext sent ahead of TLS is not heard (RFC 2595 4)
         self._session.channel = await self._conversation.upgrade()
 

@@ -127,6 +127,7 @@ def test_pop3_with_stls_and_no_login_before(tmp_path: Path) -> None:
 def test_pop3_under_implicit_tls(tmp_path: Path) -> None:
     def talk(pop3: int, token: str) -> None:
         client = poplib.POP3_SSL("127.0.0.1", pop3, context=trusted(tmp_path), timeout=20)
+        assert "SCRAM-SHA-256-PLUS" not in client.capa()["SASL"]
         client.user("alice")
         client.pass_(token)
         assert client.stat() == (0, 0)
@@ -140,8 +141,12 @@ def test_implicit_tls_on_both_ports(tmp_path: Path) -> None:
         with imaplib.IMAP4_SSL(
             "127.0.0.1", imap, ssl_context=trusted(tmp_path), timeout=20
         ) as client:
+            assert "AUTH=SCRAM-SHA-256-PLUS" in client.capabilities
             assert client.login("alice", token)[0] == "OK"
         with smtplib.SMTP_SSL("127.0.0.1", smtp, context=trusted(tmp_path), timeout=20) as mailer:
+            mailer.ehlo()
+            # mutt would choose -PLUS, fail, and not try another
+            assert mailer.esmtp_features["auth"].split() == ["SCRAM-SHA-256", "PLAIN", "LOGIN"]
             assert mailer.login("alice@example.org", token)[0] == 235
 
     serve(tmp_path, "tls", talk)

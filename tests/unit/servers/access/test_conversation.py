@@ -42,8 +42,9 @@ class Taking:
 def conversation(
     writer: Writer, reader: Reader | None = None, secured: Secured | None = None
 ) -> Conversation:
-    async def start_tls() -> Secured:
+    async def start_tls(last_words: bytes) -> Secured:
         assert secured is not None
+        secured.writer.write(b"in the clear: " + last_words)
         return secured
 
     return Conversation(
@@ -103,6 +104,9 @@ def test_an_upgrade_is_offered_once_and_changes_both_directions() -> None:
     async def scene() -> None:
         talk = conversation(before, secured=Secured(Silent(), after, inside))
         assert talk.can_start_tls
+        # Were it sent before, the first octets of TLS could be read as if they were in the clear.
+        talk.send(b"begin ")
+        talk.send(b"TLS")
         assert await talk.upgrade() is inside
         assert not talk.can_start_tls
         talk.send(b"secret")
@@ -111,6 +115,6 @@ def test_an_upgrade_is_offered_once_and_changes_both_directions() -> None:
 
     asyncio.run(scene())
     assert not before.taken
-    assert after.taken == [b"secret"]
+    assert after.taken == [b"in the clear: begin TLS", b"secret"]
     assert after.is_closed
     assert not before.is_closed

@@ -297,7 +297,8 @@ def test_after_stls_nothing_said_before_counts() -> None:
         later = Pop3Client(house.site)  # stands for the connection behind the handshake
         later.serving.cancel()
 
-        async def start_tls() -> Secured:
+        async def start_tls(last_words: bytes) -> Secured:
+            client.writer.write(last_words)
             channel = Channel("127.0.0.1", Scope.MAIL, True, tls_server_end_point=b"e" * 32)
             return Secured(later.reader, later.writer, channel)
 

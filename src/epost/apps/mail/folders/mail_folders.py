@@ -36,7 +36,7 @@ from epost.apps.mail.mailbox import (
     FolderInfo,
     SpecialUse,
 )
-from epost.foundation.errors import FolderExists, NotPermitted, RefusedError
+from epost.foundation.errors import FolderExists, NoSuchFolder, NotPermitted, RefusedError
 from epost.foundation.ports import Entropy
 
 FOLDERS_MAX = 10_000
@@ -171,11 +171,10 @@ class MailFolders:
         """Rename a folder and those below it; INBOX gives its mail to a new folder instead."""
         new_name = _checked(new_name)
         async with self._journal.turn:
-            folder = self._writer.folder_named(name)
-            if folder == INBOX_ID:
-                self._require_free(new_name)
+            self._require_free(new_name)
+            if name == INBOX:
                 target, records = self._creation(new_name, None)
-                records += self._writer.moves(await self._places_in(folder), target)
+                records += self._writer.moves(await self._places_in(INBOX_ID), target)
             else:
                 records = self._renames(name, new_name)
             written = await self._journal.write(records)
@@ -194,14 +193,17 @@ class MailFolders:
         ]
 
     def _renames(self, name: str, new_name: str) -> list[Record]:
+        """A name that only those below it imply is listed, so it can be renamed like any other."""
         below = name + SEPARATOR
         moving = {
             old: new_name + old[len(name) :]
             for old in self._ledger.names
             if old == name or old.startswith(below)
         }
+        if not moving:
+            raise NoSuchFolder(name)
         for new in moving.values():
-            if _checked(new) == new_name or new not in moving:
+            if _checked(new) not in moving:
                 self._require_free(new)
         stamp = self._journal.stamp
         return [RenameFolder(stamp(), self._ledger.names[old], new) for old, new in moving.items()]

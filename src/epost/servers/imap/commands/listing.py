@@ -87,7 +87,8 @@ def _lsub_lines(session: Session, tree: FolderTree, pattern: str) -> Iterator[by
 def list_line(session: Session, kind: bytes, listed: Listed) -> bytes:
     """One untagged LIST or LSUB."""
     attributes = " ".join(listed.attributes).encode("ascii")
-    extended = b' ("CHILDINFO" ("SUBSCRIBED"))' if listed.has_chosen_children else b""
+    options = " ".join(f'"{option}"' for option in listed.chosen_children).encode("ascii")
+    extended = b' ("CHILDINFO" (%b))' % options if options else b""
     if listed.old_name is not None:
         extended = b' ("OLDNAME" (%b))' % session.shown_name(listed.old_name)
     return b'* %b (%b) "/" %b%b\r\n' % (kind, attributes, session.shown_name(listed.name), extended)
@@ -145,8 +146,8 @@ def _selection_options(cursor: Cursor) -> frozenset[bytes]:
     options = frozenset(cursor.listed_or_none(cursor.word))
     if not options <= _SELECTION_OPTIONS:
         raise ImapSyntaxError("Unknown LIST selection option")
-    if b"RECURSIVEMATCH" in options and b"SUBSCRIBED" not in options:
-        raise ImapSyntaxError("RECURSIVEMATCH needs SUBSCRIBED")
+    if b"RECURSIVEMATCH" in options and not options & {b"SUBSCRIBED", b"SPECIAL-USE"}:
+        raise ImapSyntaxError("RECURSIVEMATCH needs SUBSCRIBED or SPECIAL-USE")
     return options
 
 

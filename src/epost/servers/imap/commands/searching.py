@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from epost.servers.imap.limits import ROWS_PER_SLICE
@@ -9,7 +10,7 @@ from epost.servers.imap.replies import Reply, ok
 from epost.servers.imap.search import Search
 from epost.servers.imap.session import Session
 from epost.servers.imap.syntax.cursor import Cursor
-from epost.servers.imap.syntax.errors import ImapSyntaxError
+from epost.servers.imap.syntax.errors import ImapSyntaxError, UnknownCharset
 from epost.servers.imap.syntax.formats import string
 from epost.servers.imap.syntax.search_keys import SearchKey, is_modseq_search, search_keys
 from epost.servers.imap.syntax.sequences import format_numbers, format_set
@@ -17,7 +18,8 @@ from epost.servers.imap.verbs import FolderVerb, Verb, after_space
 from epost.servers.imap.view import FolderView
 
 _ALL = frozenset({b"ALL"})
-_RETURN_OPTIONS = frozenset({b"MIN", b"MAX", b"ALL", b"COUNT", b"SAVE"})
+SAVE = b"SAVE"
+_RETURN_OPTIONS = frozenset({b"MIN", b"MAX", b"ALL", b"COUNT", SAVE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,9 @@ async def search(session: Session, view: FolderView, request: SearchRequest) -> 
         modseq = await highest_modseq(view, uids) if with_modseq and numbers else None
         await session.send_many(plain_lines(b"SEARCH", numbers, modseq))
         return ok("That is all")
-    if b"SAVE" in returns:
+    if SAVE in returns:
         view.saved = array("I", within(uids, returns))
-    if returns != {b"SAVE"}:
+    if returns != {SAVE}:
         told = within(uids, returns)
         modseq = await highest_modseq(view, told) if with_modseq and numbers else None
         line = extended_line(session.tag, returns, numbers, modseq, by_uid=request.by_uid)
@@ -111,7 +113,8 @@ def search_request(*, by_uid: bool) -> Callable[[Cursor], SearchRequest]:
 
     def grammar(cursor: Cursor) -> SearchRequest:
         returns = return_options(cursor)
-        return SearchRequest(search_keys(cursor), by_uid, returns)
+        with saving(returns):
+            return SearchRequest(search_keys(cursor), by_uid, returns)
 
     return after_space(grammar)
 
@@ -127,6 +130,16 @@ def return_options(cursor: Cursor) -> frozenset[bytes] | None:
         raise ImapSyntaxError("Unknown SEARCH return option")
     cursor.space()
     return options or _ALL
+
+
+@contextmanager
+def saving(returns: frozenset[bytes] | None) -> Iterator[None]:
+    """A search that is refused for its charset empties what it was to save (RFC 5182 2.1)."""
+    try:
+        yield
+    except UnknownCharset as error:
+        error.empties_saved_result = SAVE in (returns or ())
+        raise
 
 
 VERBS: Mapping[bytes, Verb] = {

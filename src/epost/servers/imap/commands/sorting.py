@@ -12,10 +12,12 @@ from epost.apps.mail.mime.headers import decode_words, read_first_values, read_m
 from epost.foundation.errors import UnavailableError
 from epost.foundation.octets import windows
 from epost.servers.imap.commands.searching import (
+    SAVE,
     extended_line,
     highest_modseq,
     plain_lines,
     return_options,
+    saving,
     within,
 )
 from epost.servers.imap.limits import (
@@ -94,9 +96,9 @@ async def sort(session: Session, view: FolderView, request: SortRequest) -> Repl
         await session.send_many(plain_lines(b"SORT", numbers, modseq))
         return ok("That is all")
     told = within(uids, returns)
-    if b"SAVE" in returns:
+    if SAVE in returns:
         view.saved = array("I", sorted(told))
-    if returns != {b"SAVE"}:
+    if returns != {SAVE}:
         modseq = await highest_modseq(view, told) if with_modseq and numbers else None
         line = extended_line(session.tag, returns, numbers, modseq, by_uid=request.by_uid)
         session.send(line)
@@ -209,7 +211,8 @@ def sort_request(*, by_uid: bool) -> Callable[[Cursor], SortRequest]:
         if len(criteria) > SORT_CRITERIA_MAX:
             raise ImapSyntaxError("Too many sort criteria")
         cursor.space()
-        charset(cursor)
+        with saving(returns):
+            charset(cursor)
         cursor.space()
         return SortRequest(criteria, all_keys(cursor), by_uid, returns)
 

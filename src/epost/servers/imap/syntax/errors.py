@@ -18,3 +18,5 @@ class NumbersRefused(ImapSyntaxError):  # noqa: N818 - as below
 
 class UnknownCharset(ImapSyntaxError):  # noqa: N818 - the domain's words read better without "Error"
     """A SEARCH in a charset that is not offered (RFC 3501 6.4.4)."""
+
+    empties_saved_result = False  # it was to be saved (RFC 5182 2.1)

@@ -176,6 +176,19 @@ def test_a_folder_may_be_renamed_below_itself() -> None:
     play(scene)
 
 
+def test_a_parent_that_exists_only_by_its_children_is_renamed_with_them() -> None:
+    async def scene(alice: Member) -> None:
+        for name in ("a/b/c", "a/d"):
+            await alice.mail.mailbox.create(name)
+        await alice.mail.mailbox.rename("a/b", "a/x")
+        await alice.mail.mailbox.rename("a", "new")
+        assert set(await names(alice)) - set(DEFAULTS) == {"new/x/c", "new/d"}
+        with pytest.raises(FolderExists):
+            await alice.mail.mailbox.rename("new", "Trash")
+
+    play(scene)
+
+
 @pytest.mark.parametrize("target", ["b", "a", "INBOX", "inbox", "a/below"])
 def test_renaming_never_replaces_a_folder(target: str) -> None:
     async def scene(alice: Member) -> None:

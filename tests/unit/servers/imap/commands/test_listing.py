@@ -107,13 +107,33 @@ def test_lsub_and_subscriptions() -> None:
     )
 
 
+def test_a_parent_is_listed_for_the_special_uses_below_it() -> None:
+    play(
+        r"""
+        C: a CREATE Old/Bin (USE (\Trash))
+        S: a OK [MAILBOXID (...
+        C: b LIST (SPECIAL-USE RECURSIVEMATCH) "" %
+        S: * LIST (\NonExistent \HasChildren) "/" Old ("CHILDINFO" ("SPECIAL-USE"))
+        S: b OK That is all
+        C: c LIST (SPECIAL-USE SUBSCRIBED RECURSIVEMATCH) "" %
+        S: c OK That is all
+        C: d SUBSCRIBE Old/Bin
+        S: d OK Subscribed
+        C: e LIST (SPECIAL-USE SUBSCRIBED RECURSIVEMATCH) "" %
+        S: * LIST (\NonExistent \HasChildren) "/" Old ("CHILDINFO" ("SUBSCRIBED" "SPECIAL-USE"))
+        S: e OK That is all
+        """,
+        start="logged in",
+    )
+
+
 def test_wrong_lists_are_refused() -> None:
     play(
         """
         C: a LIST (FOO) "" *
         S: a BAD Unknown LIST selection option
         C: b LIST (RECURSIVEMATCH) "" *
-        S: b BAD RECURSIVEMATCH needs SUBSCRIBED
+        S: b BAD RECURSIVEMATCH needs SUBSCRIBED or SPECIAL-USE
         C: c LIST "" * RETURN (FOO)
         S: c BAD Unknown LIST return option
         C: d LIST "" * FOO (CHILDREN)

@@ -139,7 +139,8 @@ def test_starttls_changes_the_channel_and_forgets_what_was_sent_ahead() -> None:
         inner = house.stranger()  # lends its streams as the inside of the TLS connection
         inner.serving.cancel()
 
-        async def upgrade() -> Secured:
+        async def upgrade(last_words: bytes) -> Secured:
+            client.writer.write(last_words)
             inner.writer.is_closed = False
             return Secured(inner.reader, inner.writer, MAIL_CHANNEL)
 

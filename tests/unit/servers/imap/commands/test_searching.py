@@ -162,6 +162,35 @@ def test_a_saved_result_is_used_by_later_commands() -> None:
     )
 
 
+def test_a_search_that_fails_leaves_nothing_saved_and_a_wrong_one_what_was() -> None:
+    play(
+        r"""
+        C: a SEARCH RETURN (SAVE) ALL
+        S: a OK That is all
+        C: b SEARCH RETURN (SAVE) FOO x
+        S: b BAD Unknown search key
+        C: c SEARCH CHARSET KOI8-R SUBJECT x
+        S: c NO [BADCHARSET (US-ASCII UTF-8)] Only US-ASCII and UTF-8 are searched
+        C: d SEARCH $
+        S: * SEARCH 1 2
+        S: d OK That is all
+        C: e SEARCH RETURN (SAVE) CHARSET KOI8-R SUBJECT x
+        S: e NO [BADCHARSET (US-ASCII UTF-8)] Only US-ASCII and UTF-8 are searched
+        C: f SEARCH $
+        S: * SEARCH
+        S: f OK That is all
+        C: g SEARCH RETURN (SAVE) ALL
+        S: g OK That is all
+        C: h SORT RETURN (SAVE) (DATE) KOI8-R ALL
+        S: h NO [BADCHARSET (US-ASCII UTF-8)] Only US-ASCII and UTF-8 are searched
+        C: i SEARCH $
+        S: * SEARCH
+        S: i OK That is all
+        """,
+        mails=[mail_about("a"), mail_about("b")],
+    )
+
+
 def test_wrong_searches_are_refused() -> None:
     play(
         r"""
