@@ -290,8 +290,12 @@ class BlockStore:
         return await self._readings.statements(handle)
 
     def below_k(self) -> int:
-        """Return an estimate of how many blocks lie on fewer than k machines."""
-        return self._replica.below_k() + self._vault.counts().unpushed
+        """Return an estimate of how many blocks lie on fewer than k machines.
+
+        Those on their way whose writers wait are not counted: nothing was said of them yet.
+        """
+        held_locally = self._vault.counts().unpushed - self._insertions.count_awaited()
+        return self._replica.below_k() + held_locally
 
     # The own vault.
 

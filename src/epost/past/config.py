@@ -64,7 +64,7 @@ class PastConfig:
     # change sooner, at an eighth, a quarter and half of it.
     maintenance_interval_seconds: float = 600.0
     # A comparison that found differences is repeated soon, to see them settled; as long as it
-    # finds the same, after twice the time each time.
+    # finds the same, after a quarter of the time since it first did.
     recheck_seconds: float = 10.0
     # What lies far from its place, and is with all who should hold it, is offered again so often,
     # until it is given up.
@@ -151,7 +151,7 @@ class PastConfig:
 
     push_parallel: int = 8
     push_backoff_seconds_min: float = 1.0
-    push_backoff_seconds_max: float = 120.0
+    push_backoff_seconds_max: float = 30.0
 
     def __post_init__(self) -> None:
         for name in self.__dataclass_fields__:

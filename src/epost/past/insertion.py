@@ -8,6 +8,7 @@ own vault counts as a machine only where this node is among them.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -123,7 +124,9 @@ class Insertions:
         self._witness = witness
         self._disk = disk
         self._ticketing = Ticketing(around.node_key, around.node_certificate, around.ring)
-        self._in_flight: dict[Handle, int] = {}
+        self._in_flight: Counter[Handle] = Counter()
+        self._awaited: Counter[Handle] = Counter()
+        """Those of them whose writers wait for the outcome: nothing was promised yet."""
         self.held: dict[Handle, bytes] = {}
         """Vouchers of what is here to be inserted by its writer: the next head of a log."""
 
@@ -142,6 +145,11 @@ class Insertions:
         """Is a story offering this block now, or about to, which will judge the answers?"""
         return handle in self._in_flight or handle in self.held
 
+    def count_awaited(self) -> int:
+        """Return how many blocks are on their way whose writers have not been answered yet."""
+        entries = map(self._vault.entry, self._awaited.keys() | self.held.keys())
+        return sum(bool(entry and entry.roles & Role.UNPUSHED) for entry in entries)
+
     async def push(self, parcel: Parcel, *, is_promised: bool = False) -> Pushed:
         """Offer a block that the own vault holds until it is ring-durable, or the deadline.
 
@@ -152,7 +160,9 @@ class Insertions:
         """
         handle = parcel.proven.handle
         local = asyncio.ensure_future(self._disk.durable(()))
-        self._in_flight[handle] = self._in_flight.get(handle, 0) + 1
+        offers = (self._in_flight,) if is_promised else (self._in_flight, self._awaited)
+        for each in offers:
+            each[handle] += 1
         try:
             pushed = await self._spread(parcel, local)
             await local
@@ -166,7 +176,8 @@ class Insertions:
                 self._mark_pushed(parcel.proven, and_remove=Role.STAND_IN)
             raise
         finally:
-            self._land(handle)
+            for each in offers:
+                _end_one(each, handle)
             _leave(local)
         if pushed.durability.ring_durable:
             self._mark_pushed(parcel.proven)
@@ -290,13 +301,6 @@ class Insertions:
             # Lost in a crash, it is pushed once more: nobody waits for this.
             self._disk.write_later([SetRoles(proven.handle, add=kept, remove=removed)])
 
-    def _land(self, handle: Handle) -> None:
-        left = self._in_flight[handle] - 1
-        if left:
-            self._in_flight[handle] = left
-        else:
-            del self._in_flight[handle]
-
 
 def put_parcel(proven: Proven, block: bytes, voucher: bytes) -> Parcel:
     """Return a whole block as a parcel."""
@@ -331,6 +335,12 @@ def _raise_if_refused(acks: Sequence[Ack], failures: Sequence[EpostError], me: N
 
 def _is_for_room(error: EpostError) -> bool:
     return isinstance(error, PeerRefused) and error.code == RefusalCode.DISK_FULL
+
+
+def _end_one(offers: Counter[Handle], handle: Handle) -> None:
+    offers[handle] -= 1
+    if not offers[handle]:
+        del offers[handle]
 
 
 def _leave(task: asyncio.Future[None]) -> None:

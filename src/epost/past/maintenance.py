@@ -252,6 +252,7 @@ class Maintenance:
         before, self._arcs = self._arcs, {n.id: _arcs_between(view, n.id) for n in view.live}
         changed = {peer for peer in before | self._arcs if before.get(peer) != self._arcs.get(peer)}
         self._comparisons.abandon(changed)
+        self._pulls.left(before.keys() - self._arcs.keys())
         for handle in list(self._confirmed):
             self._confirmed.put(handle, (self._confirmed.get(handle) or frozenset()) - changed)
         moved = [view.arc(peer) for peer in self._arcs if peer in changed]

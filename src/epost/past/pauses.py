@@ -2,7 +2,8 @@
 
 After a change of who counts a neighbour is compared with at once; then, as long as nothing
 differs, ever more rarely. A difference is looked at again soon, to see it settled; one that stays
-the same (a peer without room, or one that lies) ever more rarely too.
+the same ever more rarely too, but slowly: it may be a peer without room or one that lies, or a
+copy that was lost on its way and is wanted again.
 """
 
 from __future__ import annotations
@@ -17,11 +18,17 @@ from epost.past.config import PastConfig
 FIRST_PART = 1 / 8
 """Of the maintenance interval: the first pause after a change, if nothing differs."""
 
+SAME_PART = 1 / 4
+"""Of the time for which a difference has been the same: the next pause. So when it is settled,
+that is known after a quarter more of the time that it took."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Last:
     differences: tuple[int, int]
     pause_seconds: float
+    same_seconds: float
+    """Since a round first found this, until the next one."""
 
 
 class Pauses:
@@ -35,11 +42,16 @@ class Pauses:
         """Return how many seconds to wait after a round."""
         peer, differences = done.peer.id, (done.missing, done.lacking)
         interval = self._config.maintenance_interval_seconds
-        first = self._config.recheck_seconds if any(differences) else FIRST_PART * interval
         last = self._last.get(peer)
-        is_as_before = last is not None and last.differences == differences
-        pause = min(interval, 2 * last.pause_seconds) if last and is_as_before else first
-        self._last[peer] = _Last(differences, pause)
+        same = last.same_seconds if last and last.differences == differences else 0.0
+        if any(differences):
+            pause = max(self._config.recheck_seconds, SAME_PART * same)
+        elif last and same:
+            pause = 2 * last.pause_seconds
+        else:
+            pause = FIRST_PART * interval
+        pause = min(pause, interval)
+        self._last[peer] = _Last(differences, pause, same + pause)
         return pause
 
     def forget(self, peers: Collection[NodeId]) -> None:

@@ -6,7 +6,7 @@ Only what was asked for is taken, so nobody can store here by calling it repair.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from epost.foundation.codec import encode
@@ -138,6 +138,18 @@ class Pulls:
             if self._unreliable.blame(sender, self._now):
                 self._give_up_on_unreliable()
             self._ask_next(handle, self._end(handle))
+
+    def left(self, gone: Collection[NodeId]) -> None:
+        """These went away: what was asked of them, or would be, is asked of others at once.
+
+        They are not called unreliable for it.
+        """
+        for handle in [handle for handle, pull in self._asked.items() if pull.asked in gone]:
+            self._ask_next(handle, self._end(handle))
+        for handle, pull in list(self._waiting.items()):
+            pull.sources = [source for source in pull.sources if source.id not in gone]
+            if not pull.sources:
+                del self._waiting[handle]
 
     def _end(self, handle: Handle) -> _Pull:
         pull = self._asked.pop(handle)

@@ -172,6 +172,19 @@ def test_with_too_few_machines_a_block_is_held_locally_and_pushed_later() -> Non
     in_ring(story, ["ann", "ben", "cat"])
 
 
+def test_what_is_on_its_way_is_not_called_below_k_and_what_is_held_locally_is() -> None:
+    async def story(ring: PastRing) -> None:
+        ring.hosts["cat"].crash(with_machine=True)  # nobody has noticed yet
+        insertion = asyncio.ensure_future(ring.node("ann").store.insert(CONTENT, BLOCK))
+        await asyncio.sleep(1.0)
+        assert ring.roles(HANDLE)["ann"] & Role.UNPUSHED
+        assert ring.node("ann").store.below_k() == 0
+        assert not (await insertion).durability.ring_durable
+        assert ring.node("ann").store.below_k() == 1
+
+    in_ring(story, ["ann", "ben", "cat"], pushes=False)
+
+
 def test_a_block_is_fetched_from_the_replica_that_is_nearest_in_time() -> None:
     async def story(ring: PastRing) -> None:
         *replicas, fourth, reader = ring.closest(HANDLE)

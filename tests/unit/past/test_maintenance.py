@@ -1,5 +1,6 @@
 """Replica sets stay complete: failures, returns, newcomers, rot, and no more traffic than that."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -161,6 +162,25 @@ def test_changes_of_one_moment_are_looked_at_together_and_without_blocks_few_are
         assert compared.count("ann") < 2 * (len(NAMES) - 1)
 
     in_ring(story, NAMES)
+
+
+def test_what_a_dying_machine_was_to_give_is_taken_from_others_at_once() -> None:
+    """Else each block would wait for its answer, and the next ones asked of it in turn."""
+
+    async def story(ring: PastRing) -> None:
+        await fill(ring)
+        ring.fail("cat")
+        ring.hosts["cat"].lose_disk()
+        await ring.world.run_for(1.0)
+        ring.return_("cat")
+        while not ring.node("cat").replica.below_k():
+            await asyncio.sleep(0.001)
+        ring.fail("dan")
+        await ring.world.run_for(8.0)
+        mine = [h for h in HANDLES if "cat" in ring.closest(h)[:3]]
+        assert all(ring.roles(h).get("cat", Role.NONE) & Role.REPLICA for h in mine)
+
+    in_ring(story, NAMES, config=replace(FAST, pull_timeout_seconds=20.0))
 
 
 def test_older_versions_are_replaced_by_the_newest() -> None:

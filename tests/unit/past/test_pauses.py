@@ -20,10 +20,21 @@ def test_pauses_grow_to_the_interval_while_nothing_differs() -> None:
 
 def test_a_difference_is_looked_at_soon_and_later_if_it_stays_the_same() -> None:
     pauses = Pauses(CONFIG)
-    assert [pauses.after(done(missing=3)) for _ in range(3)] == [10.0, 20.0, 40.0]
+    waits = [pauses.after(done(missing=3)) for _ in range(6)]
+    assert waits == [10.0, 10.0, 10.0, 10.0, 10.0, 12.5]
     assert pauses.after(done(missing=2)) == 10.0
     assert pauses.after(done()) == 100.0
     assert pauses.after(done(lacking=1)) == 10.0
+
+
+def test_that_a_difference_is_settled_is_known_after_a_quarter_more_of_the_time_it_took() -> None:
+    pauses = Pauses(CONFIG)
+    waited = 0.0
+    for _ in range(40):
+        pause = pauses.after(done(lacking=2))
+        assert pause <= max(CONFIG.recheck_seconds, waited / 4)
+        waited += pause
+    assert pause == CONFIG.maintenance_interval_seconds
 
 
 def test_after_a_change_of_the_neighbour_it_begins_anew() -> None:

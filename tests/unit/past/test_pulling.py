@@ -9,7 +9,7 @@ from epost.past.messages import UPKEEP, Want
 from epost.past.pulling import Pulls
 
 CONFIG = PastConfig(pulls_open_max=16, pulls_open_per_source_max=8, broken_claims_max=3)
-LIAR, HONEST = (NodeHandle(bytes(20), name * 20, ()) for name in (b"l", b"h"))
+LIAR, HONEST, GONE = (NodeHandle(bytes(20), name * 20, ()) for name in (b"l", b"h", b"g"))
 
 
 def handles(count: int, name: str = "") -> list[Handle]:
@@ -107,3 +107,33 @@ def test_who_gives_something_now_and_then_is_only_slow() -> None:
     pulls.add(handles(1, "more")[0], LIAR)
     pulls.pump(now)
     assert LIAR in asked(outbox)
+
+
+def test_what_was_asked_of_a_node_that_went_away_is_asked_of_the_next_at_once() -> None:
+    outbox = Outbox()
+    pulls = Pulls(outbox, CONFIG)
+    wanted = handles(CONFIG.pulls_open_per_source_max)
+    for handle in wanted:
+        pulls.add(handle, GONE)
+        pulls.add(handle, HONEST)
+    pulls.add(handles(1, "nobody else's")[0], GONE)
+    pulls.pump(1.0)
+    assert asked(outbox) == {GONE: wanted}
+    pulls.left({GONE.id})
+    pulls.pump(1.1)
+    assert asked(outbox) == {HONEST: wanted}
+    assert len(pulls) == len(wanted)
+
+
+def test_who_went_away_while_much_was_asked_of_it_is_asked_again_when_it_is_back() -> None:
+    outbox = Outbox()
+    pulls = Pulls(outbox, CONFIG)
+    for times in range(CONFIG.silences_max):
+        pulls.add(handles(1, f"{times}")[0], GONE)
+        pulls.pump(1.0)
+        pulls.left({GONE.id})
+        pulls.pump(2.0 + CONFIG.pull_timeout_seconds)
+    asked(outbox)
+    pulls.add(handles(1, "back")[0], GONE)
+    pulls.pump(3.0 + CONFIG.pull_timeout_seconds)
+    assert asked(outbox) == {GONE: handles(1, "back")}
