@@ -191,11 +191,11 @@ class SimulatedMailIndex:
 
     def contents_of_mails(
         self, limit: int, after: int = 0, *, in_folders: bool
-    ) -> Sequence[tuple[int, Content]]:
+    ) -> Sequence[tuple[int, Content | None]]:
         found = (
-            (position, self._contents[email])
+            (position, self._contents[email] if self._is_in_a_folder(email) is in_folders else None)
             for position, email in sorted(self._emails.items())
-            if position > after and self._is_in_a_folder(email) is in_folders
+            if position > after
         )
         return list(islice(found, limit))
 

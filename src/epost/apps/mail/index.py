@@ -275,9 +275,9 @@ class BacklogIndex(Protocol):
 
     def contents_of_mails(
         self, limit: int, after: int = 0, *, in_folders: bool
-    ) -> Sequence[tuple[int, Content]]:
-        """Return (position, content) of mails behind a position: of those that are in a folder,
-        or of those that are in none any more."""
+    ) -> Sequence[tuple[int, Content | None]]:
+        """Look at so many mails behind a position; return each position, with the content of those
+        that are in a folder, or of those that are in none any more, and None for all others."""
         ...
 
     def forget_vanished(self, folder: bytes, keep: int) -> int:

@@ -70,7 +70,8 @@ class MailReferences:
     async def _of_mails(self, *, in_folders: bool) -> AsyncIterator[Reference]:
         after = 0
         while page := self._index.contents_of_mails(SLICE, after, in_folders=in_folders):
-            for after, content in page:  # noqa: B007 - the last one is where the next page begins
+            after = page[-1][0]
+            for content in (content for _, content in page if content is not None):
                 for reference in references_of(content):
                     yield reference
             await asyncio.sleep(0)

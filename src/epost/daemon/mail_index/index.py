@@ -42,8 +42,7 @@ from epost.daemon.mail_index.rows import (
     unseen_row,
 )
 from epost.daemon.mail_index.schema import (
-    CONTENTS_IN_FOLDERS,
-    CONTENTS_IN_NONE,
+    CONTENTS,
     FACTS,
     PLACES_OF,
     PUT_CONTENT,
@@ -263,11 +262,10 @@ class SqliteMailIndex:
 
     def contents_of_mails(
         self, limit: int, after: int = 0, *, in_folders: bool
-    ) -> Sequence[tuple[int, Content]]:
-        query = CONTENTS_IN_FOLDERS if in_folders else CONTENTS_IN_NONE
+    ) -> Sequence[tuple[int, Content | None]]:
         with self._errors():
-            found = self._db.execute(query, (after, limit))
-            return [(key, _content.decode(value)) for key, value in found]
+            found = self._db.execute(CONTENTS, (in_folders, after, limit))
+            return [(key, value and _content.decode(value)) for key, value in found]
 
     def forget_vanished(self, folder: bytes, keep: int) -> int:
         oldest = (

@@ -86,9 +86,7 @@ ORDER BY m.key LIMIT ?"""  # noqa: S608 - our own words
 WITH_UNREAD_FILES = f"""
 SELECT m.key, m.email FROM unread_files u JOIN mail m ON m.key = u.key
 WHERE u.key > ? AND {_LIVES} ORDER BY u.key LIMIT 1"""  # noqa: S608 - our own words
-CONTENTS_IN_FOLDERS = f"""
-SELECT m.key, c.value FROM mail m JOIN content c ON c.key = m.key WHERE m.key > ? AND {_LIVES}
-ORDER BY m.key LIMIT ?"""  # noqa: S608 - our own words
-CONTENTS_IN_NONE = f"""
-SELECT m.key, c.value FROM mail m JOIN content c ON c.key = m.key WHERE m.key > ? AND NOT {_LIVES}
-ORDER BY m.key LIMIT ?"""  # noqa: S608 - our own words
+# The limit is on the mails that are looked at: of a million, all may be in folders.
+CONTENTS = f"""
+SELECT m.key, CASE WHEN {_LIVES} = ? THEN (SELECT value FROM content WHERE key = m.key) END
+FROM mail m WHERE m.key > ? ORDER BY m.key LIMIT ?"""  # noqa: S608 - our own words

@@ -43,6 +43,7 @@ from epost.post.logs.snapshot_format import (
     read_head_note,
 )
 from epost.post.observed import SnapshotFailed, SnapshotMade
+from epost.post.pacing import Pacing
 from epost.post.ports import NodePorts
 from epost.post.storage.message_store import MessageStore
 from epost.post.storage.references import Reference, Secrecy
@@ -109,6 +110,7 @@ class Snapshots:
         self._log = log
         self._messages = messages
         self._observer = ports.observer
+        self._pacing = Pacing(ports.clock)
         self._config = config
         self._begin: dict[AppId, BeginSummary] = {}
         self._has_grown = asyncio.Event()
@@ -215,10 +217,10 @@ class Snapshots:
         if folded is None or loaded is None:
             raise UnavailableError("the mail index is not ready yet")
         await self._sum_up(app, folded, 0, announced.covered)
-        wanted = [part async for part in _slowly(folded.said())]
+        wanted = [part async for part in self._slowly(folded.said())]
         del folded  # a large one takes much memory
         await self._load(loaded, snapshot)
-        found = [part async for part in _slowly(loaded.said())]
+        found = [part async for part in self._slowly(loaded.said())]
         return found == wanted
 
     async def _make(self, app: AppId, begin: BeginSummary, *, is_anew: bool = False) -> None:
@@ -251,7 +253,7 @@ class Snapshots:
     async def _load(self, summary: Summary, snapshot: Snapshot) -> None:
         async for page in snapshot.pages():
             summary.load(page)
-            await asyncio.sleep(0)
+            await self._pacing.give_way()
 
     async def _sum_up(self, app: AppId, summary: Summary, after: int, to: int) -> None:
         read = 0
@@ -259,13 +261,14 @@ class Snapshots:
             read += 1
             if entry.app == app:
                 summary.add(sequence, cluster.digest, entry.payload)
-            if read % RECORDS_PER_SLICE == 0:
-                await asyncio.sleep(0)
+            # One record may name hundreds of mails.
+            if read % RECORDS_PER_SLICE == 0 or self._pacing.is_due:
+                await self._pacing.give_way()
 
     async def _store(self, app: AppId, summary: Summary, log_key: bytes) -> tuple[PageGroup, ...]:
         """Store the pages; those that did not change are in the message store already."""
         groups: dict[bytes, list[Reference]] = {}
-        async for page in _slowly(summary.pages()):
+        async for page in self._slowly(summary.pages()):
             block = SnapshotPage(1, int(app), log_key, page.group, page.content)
             groups.setdefault(page.group, []).append(await self._put(encode(block), PAGE_BYTES_MAX))
         return tuple(PageGroup(name, tuple(pages)) for name, pages in sorted(groups.items()))
@@ -278,8 +281,7 @@ class Snapshots:
             raise UnavailableError("too few machines to put a snapshot on")
         return stored.reference
 
-
-async def _slowly(parts: Iterator[T]) -> AsyncIterator[T]:
-    for part in parts:
-        yield part
-        await asyncio.sleep(0)
+    async def _slowly(self, parts: Iterator[T]) -> AsyncIterator[T]:
+        for part in parts:
+            yield part
+            await self._pacing.give_way()
