@@ -116,13 +116,16 @@ def test_a_long_path_gets_a_short_socket(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("request_bytes", [b"", b"\n"])
-def test_an_empty_request_is_harmless(tmp_path: Path, request_bytes: bytes) -> None:
+def test_who_asks_for_nothing_is_hung_up_on_and_the_next_is_answered(
+    tmp_path: Path, request_bytes: bytes
+) -> None:
     def talk() -> None:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(10)
             connection.connect(str(socket_path(tmp_path)))
             connection.sendall(request_bytes)
             connection.shutdown(socket.SHUT_WR)
-            connection.recv(100)
+            assert connection.recv(100) == b""
+        assert ask(tmp_path, "echo", word="x") == {"you_said": "x"}
 
     _serving(tmp_path, talk)

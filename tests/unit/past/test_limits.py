@@ -170,6 +170,6 @@ def test_durability_is_that_of_the_weakest_part() -> None:
 @pytest.mark.parametrize(
     "bad", [{"repair_delay_seconds": 0}, {"stand_ins": 9}, {"stand_ins": -1}, {"slice_rows": 8}]
 )
-def test_settings_are_checked(bad: dict) -> None:
+def test_settings_that_make_no_sense_are_refused(bad: dict) -> None:
     with pytest.raises(ConfigError):
         PastConfig(**bad)

@@ -257,7 +257,7 @@ def test_of_many_contacts_a_few_are_asked_at_a_time() -> None:
     assert (len(first), len(second), len(first | second)) == (16, 16, 32)
 
 
-def test_leaving_ends_it() -> None:
+def test_who_has_left_does_not_come_back_by_itself() -> None:
     talk = member_of_ring(A)
     talk.node.leave()
     talk.perform()

@@ -334,7 +334,7 @@ def test_what_is_not_for_it_is_refused_or_let_pass() -> None:
         node.publish(ORG.issuer_block(POLICY).data[:-1] + b"\x00")
 
 
-def test_settings_are_checked() -> None:
+def test_settings_that_make_no_sense_are_refused() -> None:
     for bad in ({"gossip_seconds": 0}, {"replication_factor_default": 17}):
         with pytest.raises(ConfigError):
             RingsConfig(**bad)

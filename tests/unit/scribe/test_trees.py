@@ -109,7 +109,7 @@ def test_the_trees_of_a_cut_ring_grow_together_again() -> None:
 
 
 @pytest.mark.no_cover
-def test_losses_are_repaired() -> None:
+def test_after_losses_and_duplicates_everybody_is_reached() -> None:
     groups, names = grown(40, seed=9, loss=0.05, duplication=0.05)
     groups.ring.run(120.0)
     groups.ring.loss = 0.0

@@ -241,7 +241,7 @@ def test_logins_in_the_clear_need_a_channel_that_nobody_hears() -> None:
     asyncio.run(scene())
 
 
-def test_logins_with_sasl() -> None:
+def test_a_login_with_sasl_may_fail_and_be_tried_again() -> None:
     async def scene() -> None:
         house = Pop3House()
         plain = base64.b64encode(f"\0{ALICE}\0{house.access.token}".encode()).decode()

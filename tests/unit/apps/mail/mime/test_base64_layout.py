@@ -63,7 +63,7 @@ def test_one_line_has_no_line_length() -> None:
     assert recognise(b"YWJj\r\n") == RecognisedBase64(0, b"abc", Base64Layout(0, False))
 
 
-def test_sizes_of_nothing() -> None:
+def test_nothing_is_written_as_nothing() -> None:
     for layout in (Base64Layout(0, False), Base64Layout(76, True)):
         assert layout.write(b"") == b""
         assert layout.written_size(0) == 0

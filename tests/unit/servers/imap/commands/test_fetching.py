@@ -135,7 +135,7 @@ def test_header_sections_need_no_body() -> None:
     )
 
 
-def test_sections_of_parts() -> None:
+def test_a_section_that_a_mail_does_not_have_is_nil() -> None:
     play(
         """
         C: a FETCH 1 (BODY.PEEK[1] BODY.PEEK[2.1] BODY.PEEK[2.HEADER.FIELDS (To)] BODY.PEEK[3])

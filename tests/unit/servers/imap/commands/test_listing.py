@@ -49,7 +49,7 @@ def test_list_shows_parents_that_do_not_exist() -> None:
     )
 
 
-def test_extended_list() -> None:
+def test_an_extended_list_selects_and_tells_what_was_asked_for() -> None:
     play(
         r"""
         C: a LIST (SUBSCRIBED) "" *
@@ -81,7 +81,7 @@ def test_extended_list() -> None:
     )
 
 
-def test_lsub_and_subscriptions() -> None:
+def test_lsub_tells_subscribed_names_and_the_parents_of_hidden_ones() -> None:
     play(
         r"""
         C: a LSUB "" "*"

@@ -52,7 +52,7 @@ def test_plain_with_and_without_an_initial_response() -> None:
     asyncio.run(scene())
 
 
-def test_scram() -> None:
+def test_with_scram_client_and_server_prove_the_password_to_each_other() -> None:
     async def scene() -> None:
         house = ImapHouse()
         client = house.stranger()
@@ -69,7 +69,7 @@ def test_scram() -> None:
     asyncio.run(scene())
 
 
-def test_exchanges_that_go_wrong() -> None:
+def test_a_login_that_goes_wrong_is_told_why() -> None:
     play(
         """
         S: * OK ...

@@ -89,7 +89,7 @@ def found(keys: str) -> list[int]:
         ("EMAILID 00", []),
     ],
 )
-def test_search_finds(keys: str, numbers: list[int]) -> None:
+def test_each_key_finds_its_messages(keys: str, numbers: list[int]) -> None:
     assert found(keys) == numbers
 
 

@@ -16,7 +16,7 @@ def cursor(text: bytes, *literals: bytes) -> Cursor:
     ("text", "value"),
     [(b"atom]", b"atom]"), (b'"a\\"b"', b'a"b'), (b'""', b""), (b"{3}\r\n", b"abc")],
 )
-def test_astrings(text: bytes, value: bytes) -> None:
+def test_a_string_is_an_atom_quoted_or_a_literal(text: bytes, value: bytes) -> None:
     assert cursor(text, b"abc").astring() == value
 
 
@@ -46,7 +46,7 @@ def test_text_is_utf_8() -> None:
         cursor(b'"\xe9"').text()
 
 
-def test_lists() -> None:
+def test_a_list_has_members_with_one_space_between_them() -> None:
     one = cursor(b"(a b)")
     assert one.listed(one.atom) == [b"a", b"b"]
     for wrong in (b"()", b"(a", b"(a  b)", b"a"):

@@ -39,7 +39,7 @@ def test_all_lines_of_a_command_count() -> None:
     assert isinstance(event_of(b"a APPEND " + b"x" * 20 + b"{1+}\r\na" + b"y" * 20), Hopeless)
 
 
-def test_literals_before_login() -> None:
+def test_before_login_large_literals_are_refused() -> None:
     assert event_of(b"a LOGIN {5}\r\n", is_logged_in=False) == LiteralAwaited()
     refused = event_of(b"a LOGIN {6}\r\n", is_logged_in=False)
     assert refused == Refused(b"a", "Literal of 6 octets is too big", b"TOOBIG")
