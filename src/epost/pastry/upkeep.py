@@ -98,7 +98,7 @@ class TableUpkeep:
         if now - self._asked_at.get(row, -self._config.row_repair_seconds) >= (
             self._config.row_repair_seconds
         ):
-            if now - self._compared_at.get(row, 0.0) >= COMPARISON_SECONDS_MIN:
+            if now - self._compared_at.get(row, -COMPARISON_SECONDS_MIN) >= COMPARISON_SECONDS_MIN:
                 self._compare(row, now)
             else:
                 self._ask_for(row, now)
