@@ -87,7 +87,6 @@ class Driver:
         self._me = me
         self._clock = clock
         self._observer = observer
-        self._vault = vault
         self._transport = transport
         self._loop = asyncio.get_running_loop()
         self.outbox = Outbox()

@@ -93,4 +93,4 @@ def test_the_code_for_a_phone_may_hold_a_password_of_its_own(folder: Path) -> No
         folder, "client-settings", "--lan", "--format", "qr", "--add-password", "phone"
     ).output
     assert "epost password revoke phone" in shown
-    assert PasswordFile(folder).applications() == ["phone"]
+    assert [name for name, _ in PasswordFile(folder).scopes()] == ["phone"]

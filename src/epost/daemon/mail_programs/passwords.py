@@ -105,10 +105,6 @@ class PasswordFile:
             raise ConfigError(f"no password for {application!r}: see epost password list")
         self._write(msgspec.structs.replace(file, rows=rows))
 
-    def applications(self) -> Sequence[str]:
-        """Return the programs that have a password."""
-        return [row.application for row in self._read().rows]
-
     def scopes(self) -> Sequence[tuple[str, Scope]]:
         """Return the programs that have a password, and what each is good for."""
         return [(row.application, Scope(row.scope)) for row in self._read().rows]

@@ -13,6 +13,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import cycle
 
 from epost.foundation.ids import BlockKind
@@ -52,13 +53,14 @@ class ServicesScenario:
         self.office = Office(seed, settings, self._defect)
         self.world = self.office.world
         self.findings = findings = Findings(self.world)
+        drawn = partial(random_for, seed)
         self._blocks = AcknowledgedBlocks(self.office, findings)
         self._notices = PendingNotices(self.office, SimulatedClock(), findings)
         self._mails = MailsArrive(self.office, findings, FOLDERS)
         self._agree = DevicesAgree(self.office, findings, FOLDERS)
         self._trouble = ForkingTrouble(
             self.office,
-            random_for(seed, "trouble"),
+            drawn("trouble"),
             config.trouble,
             config.forks,
             disk_replaced=self._mails.disk_replaced,
@@ -72,31 +74,26 @@ class ServicesScenario:
         )
         self._holidays = Holidays(self.office, self._mails, findings, self._trouble.lets_leave)
         self._stories = Stories()
-        self._writers = Writers(
-            self.office, random_for(seed, "writers"), config.correspondence, self._mails
-        )
+        talk, trouble = config.correspondence, self._trouble
+        self._writers = Writers(self.office, drawn("writers"), talk, self._mails)
         self._owners = Owners(
-            self.office,
-            random_for(seed, "owners"),
-            config.act_every_seconds,
-            self._trouble.awake,
-            self._mails,
+            self.office, drawn("owners"), config.act_every_seconds, trouble.awake, self._mails
         )
         self._readers = Readers(
             self.office,
-            random_for(seed, "readers"),
-            config.correspondence,
+            drawn("readers"),
+            talk,
             blocks=self._blocks,
             versions=self._versions,
             findings=findings,
-            is_whole=lambda: self._trouble.is_whole,
+            is_whole=lambda: trouble.is_whole,
         )
-        self._forger = Forger(self.office, random_for(seed, "forger"), config.correspondence)
+        self._forger = Forger(self.office, drawn("forger"), talk)
         self._rollbacks = Rollbacks(
             self.office,
-            random_for(seed, "rollbacks"),
+            drawn("rollbacks"),
             findings,
-            may_go_back=lambda handle: self._trouble.forked.handles.update({handle: None}),
+            may_go_back=lambda handle: trouble.forked.handles.update({handle: None}),
         )
         self._lies: Counter[str] = Counter()
         self._healed_after = 0.0

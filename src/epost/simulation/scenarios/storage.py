@@ -86,7 +86,7 @@ class StorageScenario:
         self._sets = CompleteSets(self.office, findings, self._blocks)
         judges = Judges(self._blocks, self._versions, known, findings)
         self._depositors = Depositors(
-            self.office, random_for(seed, "depositors"), config.deposits, self._trouble, judges
+            random_for(seed, "depositors"), config.deposits, self._trouble, judges
         )
         self._stories = Stories()
         self._healed_after = 0.0

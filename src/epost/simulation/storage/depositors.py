@@ -23,7 +23,7 @@ from epost.simulation.invariants.blocks import AcknowledgedBlocks
 from epost.simulation.invariants.replicas import KnownBlocks
 from epost.simulation.invariants.versions import NewestVersions
 from epost.simulation.invariants.violations import Findings, Invariant
-from epost.simulation.office import Machine, Office
+from epost.simulation.office import Machine
 from epost.simulation.storage.trouble import Trouble
 
 
@@ -63,13 +63,11 @@ class Depositors:
 
     def __init__(
         self,
-        office: Office,
         random: Random,
         config: DepositConfig,
         trouble: Trouble,
         judges: Judges,
     ) -> None:
-        self._office = office
         self._random = random
         self._config = config
         self._trouble = trouble

@@ -29,23 +29,23 @@ def test_a_second_password_of_a_program_replaces_the_first(tmp_path: Path) -> No
     file = PasswordFile(tmp_path)
     file.create("alice@example.org")
     assert file.add("mutt") != file.add("mutt")
-    assert file.applications() == ["mutt"]
+    assert [name for name, _ in file.scopes()] == ["mutt"]
 
 
 def test_mistakes_say_what_to_do(tmp_path: Path) -> None:
     file = PasswordFile(tmp_path)
     with pytest.raises(ConfigError, match="epost join"):
-        file.applications()
+        file.scopes()
     file.create("alice@example.org")
     with pytest.raises(ConfigError, match="epost password list"):
         file.remove("mutt")
     for name in ("", "  ", "x" * 101, "two\nlines"):
         with pytest.raises(ConfigError, match="name the program"):
             file.add(name)
-    assert file.applications() == []
+    assert file.scopes() == []
     (tmp_path / "passwords").write_bytes(b"garbage")
     with pytest.raises(ConfigError, match="damaged"):
-        PasswordFile(tmp_path).applications()
+        PasswordFile(tmp_path).scopes()
 
 
 def test_each_password_is_good_for_what_it_was_made_for(tmp_path: Path) -> None:
