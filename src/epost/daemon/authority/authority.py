@@ -20,8 +20,10 @@ from epost.daemon.authority.founding import (
     PROLONGED_BEFORE_MS,
     Organisation,
     found,
+    is_founded,
     prolonged,
     read_public,
+    write_public,
 )
 from epost.daemon.authority.invitations import Invitations, require_invited
 from epost.daemon.authority.keys import (
@@ -42,7 +44,7 @@ from epost.daemon.authority.rules import Rules, changed_rules, read_rules, write
 from epost.daemon.authority.secret_desk import SecretDesk
 from epost.daemon.authority.word import Word
 from epost.daemon.authority.world import World
-from epost.daemon.files import make_private_folder, write_private
+from epost.daemon.files import make_private_folder
 from epost.foundation.codec import encode
 from epost.foundation.errors import ConfigError, NotPermitted, RefusedError
 from epost.foundation.ids import Address, NodeHandle
@@ -59,8 +61,6 @@ from epost.rings.enrolment import (
     site_asked_for,
 )
 from epost.rings.policy import Reason
-
-PUBLIC_FILE = "organisation"
 
 
 class Authority:
@@ -80,14 +80,14 @@ class Authority:
     def create(cls, directory: Path, domain: str, enrolment: Address, world: World) -> Self:
         """Found an organisation; raises ConfigError if the folder holds one already."""
         make_private_folder(directory)
-        if (directory / PUBLIC_FILE).exists():
+        if is_founded(directory):
             raise ConfigError(
                 f"{directory} holds the authority of an organisation already. Choose another "
                 "folder for a new one; if its founding was cut off and it has no member, remove it."
             )
         keys = make_keys(directory, world.entropy)
         public = found(canonical_domain(domain), keys, enrolment, world.clock.wall_ms())
-        write_private(directory / PUBLIC_FILE, encode(public))
+        write_public(directory, public)
         authority = cls(directory, keys.issuer, public, world)
         authority._word.publish()
         return authority
@@ -95,9 +95,7 @@ class Authority:
     @classmethod
     def open(cls, directory: Path, world: World) -> Self:
         """Open the authority of a folder; raises ConfigError."""
-        return cls(
-            directory, load_issuer_keys(directory), read_public(directory / PUBLIC_FILE), world
-        )
+        return cls(directory, load_issuer_keys(directory), read_public(directory), world)
 
     def _adopt(self, public: Organisation) -> None:
         """Go on with this public part, which is on disk."""
@@ -245,20 +243,18 @@ class Authority:
     def roll_over(self) -> None:
         """Put a new root key in force, which the present one hands over to; raises ConfigError."""
         key = self.trust.organisation.organisation_key
-        file = self._directory / PUBLIC_FILE
-        args = self._directory, file, self._public, self._register, key, self._world
-        self._adopt(roll_over(*args))
+        self._adopt(roll_over(self._directory, self._public, self._register, key, self._world))
 
     def _root_keys(self) -> RootKeys:
         return load_root_keys(self._directory, self.trust.organisation.organisation_key)
 
     def _put_in_force(self, public: Organisation) -> None:
-        write_private(self._directory / PUBLIC_FILE, encode(public))
+        write_public(self._directory, public)
         self._adopt(public)
 
     def look_again(self) -> bool:
         """Has the command line changed the public part (a new root key)? Then go on with that."""
-        public = read_public(self._directory / PUBLIC_FILE)
+        public = read_public(self._directory)
         is_changed = public != self._public
         if is_changed:
             self._adopt(public)

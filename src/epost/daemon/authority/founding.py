@@ -23,8 +23,8 @@ from epost.crypto.signed import open_signed
 from epost.crypto.signing import Kind, SigningKey
 from epost.crypto.versioned import open_key_block
 from epost.daemon.authority.keys import AuthorityKeys, IssuerKeys, RootKeys
-from epost.daemon.files import read_required
-from epost.foundation.codec import Format
+from epost.daemon.files import read_required, write_private
+from epost.foundation.codec import Format, encode
 from epost.foundation.errors import ConfigError, PeerError
 from epost.foundation.ids import Address, Bytes20
 from epost.rings.policy import (
@@ -35,6 +35,7 @@ from epost.rings.policy import (
 )
 from epost.rings.succession import sign_succession
 
+PUBLIC_FILE = "organisation"
 FIRST_ISSUER = 1
 PROLONGED_BEFORE_MS = 200 * DAY_MS
 """Half of an issuer's time: what it certifies last still has a year."""
@@ -56,13 +57,24 @@ class Organisation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 ORGANISATION: Format[Organisation] = Format(Organisation, size_max=1024 * 1024)
 
 
-def read_public(path: Path) -> Organisation:
-    """Read the public part of an authority; raises ConfigError."""
+def is_founded(directory: Path) -> bool:
+    """Does a folder hold the authority of an organisation?"""
+    return (directory / PUBLIC_FILE).exists()
+
+
+def read_public(directory: Path) -> Organisation:
+    """Read the public part of the authority in a folder; raises ConfigError."""
+    path = directory / PUBLIC_FILE
     data = read_required(path, "Found an organisation: epost org init DOMAIN --user NAME")
     try:
         return ORGANISATION.decode(data)
     except PeerError as error:
         raise ConfigError(f"{path}: damaged: {error}") from error
+
+
+def write_public(directory: Path, public: Organisation) -> None:
+    """Put this public part in force in the folder of an authority."""
+    write_private(directory / PUBLIC_FILE, encode(public))
 
 
 def found(domain: str, keys: AuthorityKeys, enrolment: Address, now: int) -> Organisation:

@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from epost.crypto.versioned import open_key_block
-from epost.daemon.authority.founding import Organisation, rolled_over
+from epost.daemon.authority.founding import Organisation, rolled_over, write_public
 from epost.daemon.authority.keys import draw_root_keys, load_root_keys, settle_root_keys
 from epost.daemon.authority.register import Register
 from epost.daemon.authority.world import World
-from epost.daemon.files import write_private
-from epost.foundation.codec import encode
 from epost.rings.policy import read_root_block
 from epost.rings.succession import open_succession
 
@@ -23,7 +21,7 @@ _FORMER = "former root"
 
 
 def roll_over(
-    directory: Path, file: Path, public: Organisation, register: Register, key: bytes, world: World
+    directory: Path, public: Organisation, register: Register, key: bytes, world: World
 ) -> Organisation:
     """Put a new root key in force; `key` is the present one's public half. Raises ConfigError."""
     former = load_root_keys(directory, key)
@@ -31,7 +29,7 @@ def roll_over(
     switched, last = rolled_over(public, former, following, world.clock.wall_ms())
     with register.transaction():
         register.put_block(f"{_FORMER} {key.hex()}", last)
-    write_private(file, encode(switched))
+    write_public(directory, switched)
     settle_root_keys(directory)
     return switched
 

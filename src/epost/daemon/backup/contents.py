@@ -16,9 +16,8 @@ from typing import Annotated
 import apsw
 import msgspec
 
-from epost.daemon.authority.authority import PUBLIC_FILE
 from epost.daemon.authority.catching_up import mark_restored
-from epost.daemon.authority.founding import ORGANISATION
+from epost.daemon.authority.founding import ORGANISATION, PUBLIC_FILE, is_founded, write_public
 from epost.daemon.authority.keys import ISSUER_FILE, ROOT_FILE
 from epost.daemon.authority.register import REGISTER_FILE
 from epost.daemon.config import NodeConfig, parse_address
@@ -125,7 +124,7 @@ async def put_back(
         contents = CONTENTS.decode(data)
     except PeerError as error:
         raise ConfigError(f"the backup is of another version of ePOST: {error}") from error
-    if contents.public and (authority / PUBLIC_FILE).exists():
+    if contents.public and is_founded(authority):
         raise ConfigError(f"{authority} holds an authority already; choose another folder")
     if contents.membership and folder.is_enrolled:
         raise ConfigError(f"{folder.path} is the folder of a member already; choose another")
@@ -167,7 +166,7 @@ def _put_authority(contents: Contents, authority: Path, moved: Moved) -> None:
     if moved.enrol_listen:
         address = parse_address(moved.enrol_listen)
         public = msgspec.structs.replace(public, enrolment=address)
-    write_private(authority / PUBLIC_FILE, encode(public))
+    write_public(authority, public)
 
 
 def _files(folder: Path, names: Sequence[str]) -> tuple[SavedFile, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from epost.crypto.certificates import recall_account
 from epost.crypto.sealing import HpkeSealing
-from epost.daemon.authority.authority import PUBLIC_FILE
+from epost.daemon.authority.founding import is_founded
 from epost.daemon.backup.contents import Moved, collect, put_back
 from epost.daemon.backup.file import BackupFile, Lock, open_backup, write_backup
 from epost.daemon.folder import NodeFolder
@@ -38,7 +38,7 @@ def make_backup(file: Path, data_dir: Path, authority_dir: Path, passphrase: str
     Raises ConfigError, RefusedError (no user here, so no words that could open it).
     """
     folder = NodeFolder(data_dir) if NodeFolder(data_dir).is_enrolled else None
-    authority = authority_dir if (authority_dir / PUBLIC_FILE).exists() else None
+    authority = authority_dir if is_founded(authority_dir) else None
     if folder is None and authority is None:
         raise ConfigError(f"neither {data_dir} nor {authority_dir} has anything to save")
     name, words = _user_of(folder) if folder else ("", None)

@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from epost.crypto.names import canonical
-from epost.daemon.authority.authority import PUBLIC_FILE, Authority
+from epost.daemon.authority.authority import Authority
+from epost.daemon.authority.founding import is_founded
 from epost.daemon.authority.service import EnrolmentService
 from epost.daemon.authority.world import system_world
 from epost.daemon.config import (
@@ -93,7 +94,7 @@ class DemoOrganisation:
             yield done, total, node.name
 
     def _found(self, state: DemoState) -> None:
-        if not (self.authority_dir / PUBLIC_FILE).exists():
+        if not is_founded(self.authority_dir):
             address = Address(HOST, state.enrolment_port)
             Authority.create(self.authority_dir, DOMAIN, address, system_world()).close()
 
