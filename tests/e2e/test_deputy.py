@@ -79,8 +79,8 @@ def test_a_deputy_renews_while_the_authority_is_off_and_is_watched(tmp_path: Pat
         await asyncio.to_thread(org.submit, "carol", "bob", octets)
         assert await asyncio.to_thread(org.read, "bob", message_id) == octets
 
-        watch = org.daemons["carol"].watch
-        while not (reached := watch._seen(_log_of_deputy(org)).sequence):
+        watch = org.daemons["carol"].certificates.watch
+        while not (reached := watch.notes.seen(_log_of_deputy(org)).sequence):
             await watch.look()
         assert reached >= 2, "bob's machine and carol's"
         assert watch.alarms() == []

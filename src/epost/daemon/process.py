@@ -22,9 +22,8 @@ from epost.crypto.certificates import OrganisationTrust, recall_node
 from epost.crypto.hashing import derive
 from epost.crypto.sealing import HpkeSealing
 from epost.crypto.signing import SigningKey
-from epost.daemon.account.certified_alarm import alarm_advice, make_watch
 from epost.daemon.account.door import AccountDoor
-from epost.daemon.account.own_keys import keys_advice, tell_of_other_keys
+from epost.daemon.account.own_keys import tell_of_other_keys
 from epost.daemon.account.own_name import OwnName
 from epost.daemon.authority.deputy_upkeep import DeputyUpkeep
 from epost.daemon.authority.upkeep import AuthorityUpkeep
@@ -47,15 +46,11 @@ from epost.daemon.observability.metrics import Gauges, MetricsServer, read_token
 from epost.daemon.observability.ring_report import RingReport
 from epost.daemon.observability.status import NodeStatus
 from epost.daemon.offload import ThreadOffload
+from epost.daemon.own_certificates import OwnCertificates
 from epost.daemon.past_folders import PastFolders
 from epost.daemon.power import LinuxPowerAndLink
 from epost.daemon.privileges import give_up_privileges
-from epost.daemon.renewal import (
-    FolderStanding,
-    make_renewal,
-    make_secret_keeping,
-    membership_advice,
-)
+from epost.daemon.renewal import FolderStanding
 from epost.daemon.ring_word import RingWord
 from epost.daemon.secret_file import SecretFile
 from epost.daemon.sent_queue import SentQueue
@@ -185,13 +180,15 @@ class Daemon:
             self._folder, self._membership, self._identity(), self._transport, self.node.issuers
         )
         self._observer.listen(NewsAccepted, lambda _: standing.keep_authority())
-        at = self.node, standing, SigningKey(self._node_seed), self._clock, self._observer
-        self._renewal = make_renewal(*at, self._config.ring.enrolment)
-        self._secret_keeping = make_secret_keeping(*at)
-        self.watch = make_watch(self.node, standing, self._observer, self._clock)
-        self._status.also(lambda: alarm_advice(self.watch.alarms()))
-        self._status.also(lambda: keys_advice(self._renewal.validity()))
-        self._status.also(lambda: membership_advice(self._renewal.validity(), self._clock))
+        self.certificates = OwnCertificates(
+            self.node,
+            standing,
+            SigningKey(self._node_seed),
+            enrolment=config.ring.enrolment,
+            clock=self._clock,
+            observer=self._observer,
+        )
+        self._status.also(self.certificates.advice)
 
     def _tell_of_keys(self, _: AccountRekeyed) -> None:
         self.node.driver.run_story(tell_of_other_keys(self.node, self._clock))
@@ -205,9 +202,8 @@ class Daemon:
         self._stack.push_async_callback(self.node.stop)
         self.node.driver.run_story(self._watch_ring())
         self.node.driver.run_story(self._power.watch_link())
-        self.node.driver.run_story(self._renewal.keep_renewing())
-        self.node.driver.run_story(self._secret_keeping.keep_current())
-        self.node.driver.run_story(self.watch.keep_watching())
+        for story in self.certificates.stories():
+            self.node.driver.run_story(story)
         if self._config.authority.directory:
             upkeep = AuthorityUpkeep(self._config.authority, self.node, self._observer, self._clock)
             await self._stack.enter_async_context(upkeep)
@@ -359,7 +355,8 @@ class Daemon:
 
     def _storage_limit(self) -> int:
         """What the policy lets this member keep, in octets; 0 for no limit."""
-        quotas, own_class = self.node.issuers.policy.quotas, self._renewal.quota_class
+        quotas = self.node.issuers.policy.quotas
+        own_class = self.certificates.renewal.quota_class
         return quotas[own_class] << 20 if own_class < len(quotas) else 0
 
     def _bind_listeners(self) -> MailListeners | None:

@@ -8,16 +8,13 @@ from datetime import UTC, datetime
 import msgspec
 
 from epost.crypto.certificates import DAY_MS, OrganisationTrust
-from epost.crypto.signing import SigningKey
 from epost.daemon.config import parse_address
 from epost.daemon.enrolment.client import request_enrolment
 from epost.daemon.folder import FirstBlock, Membership, NodeFolder
 from epost.daemon.tls import NodeIdentity, TlsTransport
 from epost.foundation.ids import BlockKind
-from epost.foundation.ports import Clock, Observer
-from epost.node.assembly import Node
-from epost.node.renewal import AskDirectly, Renewal, Validity
-from epost.node.secret_keeping import SecretKeeping
+from epost.foundation.ports import Clock
+from epost.node.renewal import AskDirectly, Validity
 from epost.rings.invite import Invite
 from epost.rings.issuers import Issuers
 from epost.rings.renewal import X509_AUTHORITIES_MAX, Renewed
@@ -114,28 +111,6 @@ def _with(membership: Membership, renewed: Renewed) -> Membership:
             FirstBlock(block.kind, account) if block.kind == BlockKind.CERTIFICATE else block
             for block in membership.first_blocks
         ),
-    )
-
-
-def make_renewal(
-    node: Node,
-    standing: FolderStanding,
-    key: SigningKey,
-    clock: Clock,
-    observer: Observer,
-    enrolment: Sequence[str],
-) -> Renewal:
-    """Return what keeps the certificates in force; `enrolment` is where the authority's port is."""
-    ask_directly = asking_at_the_port(enrolment, lambda: node.issuers.trust)
-    return Renewal(node, standing, key, clock=clock, observer=observer, ask_directly=ask_directly)
-
-
-def make_secret_keeping(
-    node: Node, standing: FolderStanding, key: SigningKey, clock: Clock, observer: Observer
-) -> SecretKeeping:
-    """Return what keeps the device in the epoch of the organisation's secret in force."""
-    return SecretKeeping(
-        node, lambda: standing.node_certificate, key, clock=clock, observer=observer
     )
 
 

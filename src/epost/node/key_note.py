@@ -7,7 +7,6 @@ device's is, the one of the same generation is there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from epost.crypto.certificates import recall_account, recall_device
@@ -20,8 +19,8 @@ _NEWEST = b"newest"
 class Notes(Protocol):
     """What the vault must tell."""
 
-    def notes(self, table: str) -> Sequence[tuple[bytes, bytes]]:
-        """Return all notes of a table in key order."""
+    def note(self, table: str, key: bytes) -> bytes | None:
+        """Return a note, or None."""
         ...
 
 
@@ -35,4 +34,4 @@ def certificate_with(device_certificate: bytes, account_certificate: bytes, vaul
     device = recall_device(device_certificate)
     if device.generation == recall_account(account_certificate).generation:
         return account_certificate
-    return dict(vault.notes(NOTES)).get(_NEWEST, account_certificate)
+    return vault.note(NOTES, _NEWEST) or account_certificate

@@ -46,15 +46,15 @@ def test_a_second_key_for_a_name_raises_an_alarm_once(tmp_path: Path) -> None:
         bob, alice = org.daemons["bob"], org.daemons["alice"]
         assert await published(org) == 4, "a name and a machine each"
         for daemon in (alice, bob):
-            await daemon.watch.look()
-            assert daemon.watch.alarms() == []
+            await daemon.certificates.watch.look()
+            assert daemon.certificates.watch.alarms() == []
         certify_a_second_key(org, "bob@example.org")
         await published(org)
         for _ in range(2):
-            await alice.watch.look()
-            await bob.watch.look()
-        assert alice.watch.alarms() == []
-        ((sequence, text),) = [(a.sequence, a.text) for a in bob.watch.alarms()]
+            await alice.certificates.watch.look()
+            await bob.certificates.watch.look()
+        assert alice.certificates.watch.alarms() == []
+        ((sequence, text),) = [(a.sequence, a.text) for a in bob.certificates.watch.alarms()]
         assert sequence == 5
         assert "not yours" in text
         (advice,) = (a for a in (await org.ask("bob", "status"))["advice"] if "ALARM" in a)
@@ -65,7 +65,7 @@ def test_a_second_key_for_a_name_raises_an_alarm_once(tmp_path: Path) -> None:
         assert b"not yours" in await inbox.octets(uid)
         await org.stop("bob")
         await org.start("bob")
-        assert len(org.daemons["bob"].watch.alarms()) == 1
+        assert len(org.daemons["bob"].certificates.watch.alarms()) == 1
 
     organisation(tmp_path, story)
 
@@ -74,14 +74,15 @@ def test_a_log_that_was_rewritten_raises_an_alarm(tmp_path: Path) -> None:
     async def story(org: Organisation) -> None:
         alice = org.daemons["alice"]
         await published(org)
-        await alice.watch.look()
+        watch = alice.certificates.watch
+        await watch.look()
         (issuer,) = alice.node.issuers.trust.issuers
-        seen = alice.watch._seen(issuer.certified_log_key)
+        seen = watch.notes.seen(issuer.certified_log_key)
         assert seen.sequence == 2
         forged = type(seen)(1, 2, b"another tip" + bytes(21), ())
-        await alice.watch._keep(issuer, forged, alice.watch._mine(issuer), [])
-        await alice.watch.look()
-        (alarm,) = alice.watch.alarms()
+        await watch._keep(issuer, forged, watch._mine(issuer), [])
+        await watch.look()
+        (alarm,) = watch.alarms()
         assert "rewritten" in alarm.text
 
     organisation(tmp_path, story)

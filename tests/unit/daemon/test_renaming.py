@@ -37,9 +37,9 @@ async def until_named(org: Organisation, machine: str, name: str) -> None:
     daemon = org.daemons[machine]
     while not daemon.node.issuers.policy.class_changes:
         await asyncio.sleep(0.1)
-    await daemon._renewal._try_to_renew()
+    await daemon.certificates.renewal._try_to_renew()
     while (account := own_account(daemon.node)) is None or account.name != name:
-        await daemon._renewal._follow_name()
+        await daemon.certificates.renewal._follow_name()
         await asyncio.sleep(0.1)
 
 
@@ -65,14 +65,14 @@ def test_a_member_is_renamed_while_the_daemons_run(tmp_path: Path) -> None:
     async def story(org: Organisation) -> None:
         await org.join("bob", org.invite("bob"))
         for name in ("alice", "bob"):
-            await org.daemons[name].watch.look()
+            await org.daemons[name].certificates.watch.look()
         said = await rename(org, BOB, ROBERT)
         assert (said["name"], said["former"]) == (ROBERT, BOB)
         await until_named(org, "bob", ROBERT)
         status = await org.ask("bob", "status")
         assert (status["name"], status["former_names"]) == (ROBERT, [BOB])
         assert NodeFolder(org.path / "bob").read_membership().account == (
-            org.daemons["bob"]._renewal._standing.account_certificate
+            org.daemons["bob"].certificates.renewal._standing.account_certificate
         )
 
         message_id, octets = compose(BOB, ["alice@example.org"])
@@ -92,8 +92,8 @@ def test_a_member_is_renamed_while_the_daemons_run(tmp_path: Path) -> None:
 
         await published(org)
         for name in ("alice", "bob"):
-            await org.daemons[name].watch.look()
-            assert org.daemons[name].watch.alarms() == []
+            await org.daemons[name].certificates.watch.look()
+            assert org.daemons[name].certificates.watch.alarms() == []
         following = asyncio.create_task(until_rekeyed(org, "bob", 1))
         assert (await rekey(org, "bob", org.words["bob"]))["followed"]
         await following
@@ -104,12 +104,12 @@ def test_a_member_is_renamed_while_the_daemons_run(tmp_path: Path) -> None:
         while told not in await asyncio.to_thread(subjects, org, "bob", ROBERT):
             await asyncio.sleep(0.1)
         await published(org)
-        await org.daemons["bob"].watch.look()
-        assert org.daemons["bob"].watch.alarms() == []
+        await org.daemons["bob"].certificates.watch.look()
+        assert org.daemons["bob"].certificates.watch.alarms() == []
         certify_a_second_key(org, BOB)
         await published(org)
-        await org.daemons["bob"].watch.look()
-        (alarm,) = org.daemons["bob"].watch.alarms()
+        await org.daemons["bob"].certificates.watch.look()
+        (alarm,) = org.daemons["bob"].certificates.watch.alarms()
         assert "not yours" in alarm.text
 
         await org.stop("bob")

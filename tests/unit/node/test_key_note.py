@@ -16,8 +16,8 @@ class Vault:
     def __init__(self, *notes: PutNote) -> None:
         self._notes = notes
 
-    def notes(self, table: str) -> list[tuple[bytes, bytes]]:
-        return [(note.key, note.value) for note in self._notes if note.table == table]
+    def note(self, table: str, key: bytes) -> bytes | None:
+        return next((n.value for n in self._notes if (n.table, n.key) == (table, key)), None)
 
 
 ORGANISATION = Organisation()

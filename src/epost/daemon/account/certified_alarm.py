@@ -17,7 +17,8 @@ from epost.foundation.errors import (
 )
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
-from epost.node.certified_watch import Alarm, Certified, CertifiedWatch
+from epost.node.certified_notes import Alarm
+from epost.node.certified_watch import Certified, CertifiedWatch
 from epost.node.renewal import Standing
 
 LOOKED_UP = 3

@@ -30,7 +30,7 @@ from epost.foundation.errors import (
 from epost.foundation.ids import BlockKind, NodeHandle
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
-from epost.node.certified_watch import newest_head, records_from
+from epost.node.certified_logs import newest_head, records_from
 from epost.past.blocks import certificate_handle
 from epost.past.client import Conflict
 from epost.past.log_format import LOG_RECORD, open_head

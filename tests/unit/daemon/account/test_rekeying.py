@@ -40,7 +40,7 @@ async def until_rekeyed(org: Organisation, machine: str, generation: int) -> Non
     """What the daemon does within half a minute after it has heard of the change."""
     daemon = org.daemons[machine]
     while (account := own_account(daemon.node)) is None or account.generation != generation:
-        await daemon._renewal._follow_key()
+        await daemon.certificates.renewal._follow_key()
         await asyncio.sleep(0.1)
 
 
@@ -60,7 +60,7 @@ def test_other_words_take_over_and_the_old_ones_bring_nothing_back(tmp_path: Pat
         await whole(org, ["alice", "bob"], 4)
         await add_laptop(org, "second")
         for name in ("alice", "bob", "second"):
-            await org.daemons[name].watch.look()
+            await org.daemons[name].certificates.watch.look()
         await mail_to_bob(org, "bob", "second")
         await org.stop("second")
         await mail_to_bob(org, "bob")  # on its way to a machine that is off
@@ -76,12 +76,12 @@ def test_other_words_take_over_and_the_old_ones_bring_nothing_back(tmp_path: Pat
         assert await asyncio.to_thread(org.read, "alice", message_id) == octets
         await published(org)
         for name in ("alice", "bob"):
-            await org.daemons[name].watch.look()
-            assert org.daemons[name].watch.alarms() == []
+            await org.daemons[name].certificates.watch.look()
+            assert org.daemons[name].certificates.watch.alarms() == []
 
         await org.start("second")  # it has been away, and follows by itself
-        await org.daemons["second"].watch.look()
-        assert org.daemons["second"].watch.alarms() == []
+        await org.daemons["second"].certificates.watch.look()
+        assert org.daemons["second"].certificates.watch.alarms() == []
         await until_rekeyed(org, "second", 1)
         await mail_to_bob(org, "bob", "second")
 
@@ -97,8 +97,8 @@ def test_other_words_take_over_and_the_old_ones_bring_nothing_back(tmp_path: Pat
 
         certify_a_second_key(org, BOB)
         await published(org)
-        await org.daemons["third"].watch.look()
-        (alarm,) = org.daemons["third"].watch.alarms()
+        await org.daemons["third"].certificates.watch.look()
+        (alarm,) = org.daemons["third"].certificates.watch.alarms()
         assert "not yours" in alarm.text
 
     organisation(tmp_path, story)

@@ -14,7 +14,7 @@ from epost.daemon.authority.register import REGISTER_FILE, Register
 from epost.daemon.authority.world import system_world
 from epost.daemon.folder import NodeFolder
 from epost.daemon.world import SystemEntropy
-from epost.node.certified_watch import newest_head
+from epost.node.certified_logs import newest_head
 from epost.past.log_format import open_head
 from epost.rings.renewal import issuing_group
 from tests.support.daemons import Organisation, organisation
