@@ -19,7 +19,7 @@ from xml.etree import ElementTree as Xml
 from cryptography.hazmat.primitives import serialization
 
 from epost.daemon.config import MailSection, Security, parse_address
-from epost.daemon.mail_programs.loopback_tls import certificate_in
+from epost.daemon.mail_programs.server_certificates import certificate_in
 from epost.foundation.errors import ConfigError
 
 Protocol = Literal["imap", "pop3", "smtp"]

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from epost.daemon.files import make_private_folder, write_private
-from epost.daemon.mail_programs.loopback_tls import (
+from epost.daemon.mail_programs.server_certificates import (
     certificate_in,
     make_authority,
     make_leaf,

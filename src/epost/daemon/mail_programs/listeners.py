@@ -21,8 +21,9 @@ from epost.daemon.mail_programs.client_settings import settings_for_phones, sett
 from epost.daemon.mail_programs.door import MailDoor, MailFronts, Place
 from epost.daemon.mail_programs.lan_tls import lan_certificate, lan_server_context
 from epost.daemon.mail_programs.loopback import LoopbackOwnerCheck
-from epost.daemon.mail_programs.loopback_tls import end_point, server_certificate, server_context
+from epost.daemon.mail_programs.loopback_tls import server_certificate, server_context
 from epost.daemon.mail_programs.passwords import PasswordFile
+from epost.daemon.mail_programs.server_certificates import end_point
 from epost.daemon.offload import ThreadOffload
 from epost.daemon.tls.listening import is_loopback
 from epost.foundation.errors import ConfigError

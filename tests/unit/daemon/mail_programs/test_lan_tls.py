@@ -9,7 +9,7 @@ from cryptography import x509
 
 from epost.daemon.mail_programs import lan_tls
 from epost.daemon.mail_programs.lan_tls import lan_ca_file, lan_certificate, lan_server_context
-from epost.daemon.mail_programs.loopback_tls import certificate_in
+from epost.daemon.mail_programs.server_certificates import certificate_in
 from tests.unit.daemon.mail_programs.test_loopback_tls import _talk
 
 HOSTS = ("laptop.home.arpa", "192.168.1.5")
