@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from epost.cli.commands import app
-from epost.crypto.certificates import DAY_MS, NODE_CERT
+from epost.crypto.certificates import NODE_CERT
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
 from epost.daemon.authority.certified_log import CertifiedLog
@@ -20,6 +20,7 @@ from epost.daemon.authority.register import REGISTER_FILE, Register
 from epost.daemon.folder import NodeFolder
 from epost.daemon.process import Daemon
 from epost.daemon.world import SystemClock, SystemEntropy
+from epost.foundation.durations import DAY_MS
 from tests.support.daemons import Organisation, organisation
 from tests.support.demo import compose
 

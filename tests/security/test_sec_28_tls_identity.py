@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from epost.crypto.certificates import DAY_MS
 from epost.crypto.signing import SigningKey
 from epost.crypto.x509 import make_authority
 from epost.daemon.tls import NodeIdentity
 from epost.daemon.tls.frames import CloseReason, Frame, frame
 from epost.daemon.tls.observed import LinkRefused, LinkUp
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ids import NodeHandle
 from tests.support.tls import (
     NOW_MS,

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from epost.crypto.certificates import DAY_MS, NODE_CERT
+from epost.crypto.certificates import NODE_CERT
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import EpostError, QuotaExceeded
 from epost.foundation.ids import BlockKind, Id, NodeHandle
 from epost.node.issuing_daemons import AskingConfig

@@ -16,7 +16,6 @@ from typing import Any
 import uvloop
 
 from epost.crypto.certificates import (
-    DAY_MS,
     IssuerCert,
     NodeCert,
     NodeRole,
@@ -33,6 +32,7 @@ from epost.daemon.tls.contexts import load_key
 from epost.daemon.tls.frames import CloseReason, Frame, frame
 from epost.daemon.tls.hello import Hello
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import ConfigError, UntrustedCertificate
 from epost.foundation.ids import Address, NodeHandle, NodeId, point
 

@@ -18,6 +18,7 @@ from epost.crypto.names import NAME_LENGTH_MAX, is_canonical, ring_of
 from epost.crypto.signed import open_signed, parse, sign
 from epost.crypto.signing import Kind, SigningKey, is_valid_public_key, verify
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import (
     BadSignature,
     MalformedPacket,
@@ -40,8 +41,7 @@ ALIASES_MAX = 16
 GATEWAY_DOMAINS_MAX = 16
 SITE_BYTES_MAX = 64
 ISSUERS_MAX = 16
-CLOCK_TOLERANCE_MS = 24 * 3600 * 1000
-DAY_MS = 24 * 3600 * 1000
+CLOCK_TOLERANCE_MS = DAY_MS
 
 V1 = Annotated[int, msgspec.Meta(ge=1, le=1)]
 Name = Annotated[str, msgspec.Meta(max_length=NAME_LENGTH_MAX)]

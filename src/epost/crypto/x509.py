@@ -21,10 +21,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from epost.crypto.hashing import digest, u64
 from epost.crypto.names import canonical_domain, ring_of
 from epost.crypto.signing import is_valid_public_key
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import MalformedPacket, RefusedError, UntrustedCertificate
 from epost.foundation.ids import Digest, Id, NodeId
 
-DAY_MS = 24 * 3600 * 1000
 LIFETIME_MS = 3 * 365 * DAY_MS
 CERTIFICATE_SIZE_MAX = 4096
 """Bytes of one DER certificate: ours have fewer than 700."""

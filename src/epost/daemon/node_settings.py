@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from epost.daemon.config import NodeConfig, parse_address, parse_contact
 from epost.daemon.tls.listening import is_wildcard
+from epost.foundation.durations import DAY_SECONDS
 from epost.foundation.errors import ConfigError
 from epost.foundation.ids import Address, NodeHandle
 from epost.node.settings import NodeConfigs
@@ -22,7 +23,7 @@ def node_configs(config: NodeConfig) -> NodeConfigs:
             repair_delay_seconds=storage.repair_delay_seconds,
             repair_bytes_per_second=storage.repair_bytes_per_second,
             frees_expired=storage.gc == "leases",
-            scrub_seconds=storage.scrub_days * 86_400.0,
+            scrub_seconds=storage.scrub_days * DAY_SECONDS,
         ),
         thrift=ThriftConfig(storage.copies_on_battery, storage.copies_when_metered),
         post=PostConfig(

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from epost.crypto.certificates import DAY_MS, OrganisationTrust
+from epost.crypto.certificates import OrganisationTrust
 from epost.daemon.config import parse_address
 from epost.daemon.enrolment.client import request_enrolment
 from epost.daemon.folder import FirstBlock, Membership, NodeFolder
 from epost.daemon.tls import NodeIdentity, TlsTransport
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ids import BlockKind
 from epost.foundation.ports import Clock
 from epost.node.renewal import AskDirectly, Validity

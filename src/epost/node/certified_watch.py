@@ -16,7 +16,8 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from epost.crypto.certificates import DAY_MS, IssuerCert
+from epost.crypto.certificates import IssuerCert
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import (
     AuthenticityError,
     NotFoundError,

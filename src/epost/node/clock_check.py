@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from statistics import median
 
+from epost.foundation.durations import HOUR_MS
 from epost.foundation.ids import NodeId
 from epost.foundation.ports import Clock
 
-DEVIATION_MS_MAX = 3600 * 1000
+DEVIATION_MS_MAX = HOUR_MS
 DIFFERENCE_MS_MAX = 5 * 60 * 1000
 """Half of what recipients, and those who store, take."""
 PEERS_REMEMBERED_MAX = 64

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from epost.foundation.durations import DAY_SECONDS
 from epost.foundation.errors import ConfigError
 
 MEBIBYTE = 1024 * 1024
@@ -68,7 +69,7 @@ class PastConfig:
     recheck_seconds: float = 10.0
     # What lies far from its place, and is with all who should hold it, is offered again so often,
     # until it is given up.
-    strays_seconds: float = 86_400.0
+    strays_seconds: float = DAY_SECONDS
     tick_seconds: float = 1.0
     # After a change of the leaf set: changes seldom come alone, a newcomer enters member by member.
     gathering_seconds: float = 0.2
@@ -90,16 +91,16 @@ class PastConfig:
     silences_max: int = 16
     repair_bytes_per_second: int = 8 * MEBIBYTE
     # Surplus of a shifted replica set is kept so long after all k members confirmed (design 4).
-    surplus_kept_seconds: float = 14 * 86_400.0
+    surplus_kept_seconds: float = 14 * DAY_SECONDS
     # In larger rings, if this part of the leaf set vanished within the time, these nodes are
     # asleep, not lost: nothing of theirs is copied elsewhere, for a long weekend at most.
     mass_absence_ring_min: int = 32
     mass_absence_part: float = 0.3
     mass_absence_seconds: float = 3600.0
-    mass_absence_seconds_max: float = 4 * 86_400.0
+    mass_absence_seconds_max: float = 4 * DAY_SECONDS
     # The whole own disk is read again in this time, a little at a time and never faster than
     # that; what rotted is fetched again (a drive loses a sector in years, a store in months).
-    scrub_seconds: float = 30 * 86_400.0
+    scrub_seconds: float = 30 * DAY_SECONDS
     scrub_bytes_per_second: int = 4 * MEBIBYTE
     # Pending notices and receipts past their time are looked for this often.
     sweep_seconds: float = 3600.0
@@ -119,7 +120,7 @@ class PastConfig:
     # Leases prolonged for whoever asks; a member of many mails asks for some 10,000 a month.
     renewals_per_second: float = 2000.0
     renewals_burst: float = 20_000.0
-    trash_seconds: float = 90 * 86_400.0
+    trash_seconds: float = 90 * DAY_SECONDS
     freed_part_per_day: float = 0.05
     # The wall clock must have gone along with the monotonic one, and the peers', for so long.
     steady_clock_seconds: float = 3600.0

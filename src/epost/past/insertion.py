@@ -16,6 +16,7 @@ from typing import Protocol
 
 from epost.crypto.versioned import open_key_block
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import (
     DiskFull,
     EpostError,
@@ -138,7 +139,7 @@ class Insertions:
         """Return a fresh voucher for blocks of these sizes."""
         now_ms = self._around.dating_ms()
         lifetimes = self._around.issuers.policy.lifetimes
-        lease_until = now_ms + lifetimes.lease_days * 24 * 3600 * 1000
+        lease_until = now_ms + lifetimes.lease_days * DAY_MS
         return self._ticketing.voucher(blocks, now_ms=now_ms, lease_until=lease_until)
 
     def is_in_flight(self, handle: Handle) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import HELD, Role, VaultEntry
 from epost.foundation.wire import Application
@@ -12,7 +13,7 @@ from epost.past.pending import PENDING_MARK, RECEIPT_KEPT_MS, RECEIPT_MARK
 from epost.past.shelf import Shelf
 from epost.past.surroundings import Surroundings
 
-EXPIRY_GRACE_MS = 24 * 3600 * 1000
+EXPIRY_GRACE_MS = DAY_MS
 """A sender bounces at expiry; a holder waits a day longer, since clocks differ."""
 
 PAGE_ROWS = 64

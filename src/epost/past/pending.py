@@ -25,14 +25,15 @@ from epost.crypto.hashing import digest
 from epost.crypto.signed import open_signed, parse, sign
 from epost.crypto.signing import Kind, SigningKey
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import MalformedPacket, UntrustedCertificate
 from epost.foundation.ids import U8, U63, BlockKind, Bytes20, Bytes32, Handle
 
 PENDING_SIZE_MAX = 64 * 1024
 RECEIPT_SIZE_MAX = 40 * 1024
 WRAPS_MAX = 16
-LIFETIME_MS_MAX = 181 * 24 * 3600 * 1000
-RECEIPT_KEPT_MS = 188 * 24 * 3600 * 1000
+LIFETIME_MS_MAX = 181 * DAY_MS
+RECEIPT_KEPT_MS = 188 * DAY_MS
 """After the receipt's own time: the longest life of a notice and 7 days (crypto 7.6)."""
 
 _RANK_SHIFT = 48

@@ -13,6 +13,7 @@ from typing import Protocol
 from epost.crypto.certificates import DeviceCert
 from epost.crypto.hashing import u64
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import NotPermitted
 from epost.foundation.ids import BlockKind, Handle, NodeId
 from epost.foundation.ports import (
@@ -37,7 +38,7 @@ from epost.past.surroundings import Surroundings
 from epost.past.tickets import recall_inserter, recall_lease
 
 TRASH_NOTES = "past.trash"
-RENEWAL_MS_MIN = 24 * 3600 * 1000
+RENEWAL_MS_MIN = DAY_MS
 """A lease that is longer by less is not written down again."""
 
 

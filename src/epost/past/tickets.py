@@ -26,6 +26,7 @@ from epost.crypto.certificates import (
 from epost.crypto.signed import open_signed, parse, sign
 from epost.crypto.signing import Kind, SigningKey
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import NotPermitted, UntrustedCertificate
 from epost.foundation.ids import U32, U63, Bytes20, Handle
 from epost.past.bounded import BoundedDict
@@ -34,7 +35,7 @@ BLOCKS_MAX = 256
 TICKET_SIZE_MAX = 16 * 1024
 VOUCHER_SIZE_MAX = TICKET_SIZE_MAX + CERTIFICATE_SIZE_MAX
 FRESH_MS = 10 * 60 * 1000
-LEASE_MS_MAX = 401 * 24 * 3600 * 1000
+LEASE_MS_MAX = 401 * DAY_MS
 CERTIFICATES_REMEMBERED = 2000
 VOUCHERS_REMEMBERED = 500
 

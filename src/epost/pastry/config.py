@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from epost.foundation.durations import DAY_SECONDS
 from epost.foundation.ids import ID_BYTES
 
 HOPS_MAX = 64
@@ -116,7 +117,7 @@ class PastryConfig:
     # the ring that was cut off. All nodes of both parts do, so the first meeting comes much sooner;
     # in a ring of n leaf sets each waits n times as long, so that meetings are as frequent.
     healing_seconds: float = 30.0
-    absence_kept_seconds: float = 14 * 86_400.0
+    absence_kept_seconds: float = 14 * DAY_SECONDS
 
     # Secure routing: how long an answer is waited for; how many copies take the redundant route at
     # most (32 fail for 1 % of keys among 100,000 nodes with 30 % accomplices); how many nodes

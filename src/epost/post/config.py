@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from epost.foundation.durations import DAY_SECONDS
 from epost.foundation.errors import ConfigError
-
-DAY_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from epost.crypto.certificates import (
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import KeyBlock, open_key_block
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import UntrustedCertificate
 from epost.foundation.ports import Observer
 from epost.rings.config import RingsConfig
@@ -37,7 +38,7 @@ from epost.rings.policy import (
 )
 from epost.rings.root_chain import RootChain
 
-STRANGERS_REFUSED_AFTER_MS = 30 * 24 * 3600 * 1000
+STRANGERS_REFUSED_AFTER_MS = 30 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from epost.crypto.signing import Kind, SigningKey, is_valid_public_key, verify
 from epost.crypto.versioned import KEY_BLOCK_SIZE_MAX, open_key_block
 from epost.crypto.x509 import node_id_of, public_key_of, spki_sha256
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import MalformedPacket, UntrustedCertificate
 from epost.foundation.ids import U63, Bytes16, Bytes32, Bytes64, Digest, NodeHandle
 from epost.rings.invite import Invite
@@ -44,7 +45,7 @@ GREETING_SIZE_MAX = (1 + ISSUERS_MAX) * CERTIFICATE_SIZE_MAX
 ANSWER_SIZE_MAX = 2 * 1024 * 1024
 X509_AUTHORITIES_MAX = 4
 CONTACTS_MAX = 16
-REQUEST_AGE_MS_MAX = 24 * 3600 * 1000
+REQUEST_AGE_MS_MAX = DAY_MS
 """How far the request's time may be from the issuer's: clocks of new machines are often wrong."""
 
 Certificate = Annotated[bytes, msgspec.Meta(max_length=CERTIFICATE_SIZE_MAX)]

@@ -10,12 +10,13 @@ import msgspec
 from epost.crypto.certificates import V1, Name
 from epost.crypto.hashing import digest
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import HOUR_MS
 from epost.foundation.errors import RefusedError
 from epost.foundation.ids import ADDRESSES_MAX, U63, Address, Bytes16, Digest
 from epost.rings.handed_line import CHECKSUM_BYTES, Checksum, HandedLine
 
 PREFIX = "epost1:"
-LIFETIME_MS_MAX = 72 * 3600 * 1000
+LIFETIME_MS_MAX = 72 * HOUR_MS
 TEXT_LENGTH_MAX = 4096
 
 Addresses = Annotated[tuple[Address, ...], msgspec.Meta(min_length=1, max_length=ADDRESSES_MAX)]

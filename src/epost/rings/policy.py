@@ -17,6 +17,7 @@ from epost.crypto.certificates import CERTIFICATE_SIZE_MAX, ISSUERS_MAX, V1, Iss
 from epost.crypto.signing import Kind, SigningKey
 from epost.crypto.versioned import KEY_BLOCK_SIZE_MAX, KeyBlock, make_key_block
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import MalformedPacket, UntrustedCertificate
 from epost.foundation.ids import U8, U16, U32, U63, Bytes16, Bytes32
 
@@ -25,7 +26,7 @@ REVOCATIONS_MAX = 1800
 
 QUOTA_CLASSES_MAX = 16
 REMOVED_ISSUERS_MAX = 64
-NEXT_UPDATE_MS_MAX = 7 * 24 * 3600 * 1000
+NEXT_UPDATE_MS_MAX = 7 * DAY_MS
 FORMAT = 1
 
 Replicas = Annotated[int, msgspec.Meta(ge=1, le=16)]

@@ -16,7 +16,6 @@ import msgspec
 
 from epost.crypto.certificates import (
     CERTIFICATE_SIZE_MAX,
-    DAY_MS,
     NODE_CERT,
     V1,
     AccountCert,
@@ -28,6 +27,7 @@ from epost.crypto.signed import is_signed_as, parse, sign
 from epost.crypto.signing import Kind, SigningKey, verify
 from epost.crypto.x509 import node_id_of, public_key_of, spki_sha256
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import (
     MalformedPacket,
     NotPermitted,
@@ -40,7 +40,7 @@ from epost.foundation.wire import REFUSAL_TEXT_MAX
 REQUEST_SIZE_MAX = CERTIFICATE_SIZE_MAX
 X509_AUTHORITIES_MAX = 4
 ANSWER_SIZE_MAX = (4 + X509_AUTHORITIES_MAX) * CERTIFICATE_SIZE_MAX
-CLOCKS_APART_MS_MAX = 24 * 3600 * 1000
+CLOCKS_APART_MS_MAX = DAY_MS
 EXPIRED_MS_MAX = 365 * DAY_MS
 """How long after its end a certificate still proves who asks, at the enrolment port only."""
 WARNED_BEFORE_MS = 60 * DAY_MS

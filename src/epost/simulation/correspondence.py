@@ -14,9 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
-from epost.crypto.certificates import DAY_MS
 from epost.crypto.signing import SigningKey
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import EpostError, NoSuchBlock
 from epost.foundation.ids import ID_BYTES, BlockKind, Handle, Id, NodeHandle
 from epost.foundation.ports import VaultEntry

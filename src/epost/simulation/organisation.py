@@ -14,7 +14,6 @@ import msgspec
 
 from epost.crypto import x509
 from epost.crypto.certificates import (
-    DAY_MS,
     AccountCert,
     AccountFlag,
     IssuerCert,
@@ -31,6 +30,7 @@ from epost.crypto.rekeying import open_rekeying, proof_of
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import KeyBlock
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ids import Address, BlockKind, NodeHandle, NodeId
 from epost.foundation.ports import Clock, Sealing
 from epost.node.settings import NodeMembership

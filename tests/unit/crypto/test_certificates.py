@@ -7,7 +7,6 @@ import msgspec
 import pytest
 
 from epost.crypto.certificates import (
-    DAY_MS,
     AccountCert,
     DeviceCert,
     IssuerCert,
@@ -22,6 +21,7 @@ from epost.crypto.certificates import (
 )
 from epost.crypto.names import canonical, canonical_domain, is_canonical, ring_of
 from epost.crypto.signing import SigningKey
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import (
     AuthenticityError,
     BadSignature,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from epost.crypto.certificates import ACCOUNT_CERT, DAY_MS, NODE_CERT, NodeCert
+from epost.crypto.certificates import ACCOUNT_CERT, NODE_CERT, NodeCert
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
 from epost.daemon.authority.authority import Authority
@@ -16,6 +16,7 @@ from epost.daemon.authority.world import system_world
 from epost.daemon.folder import NodeFolder
 from epost.daemon.renewal import asking_at_the_port, membership_advice
 from epost.daemon.world import SystemClock
+from epost.foundation.durations import DAY_MS
 from epost.node.renewal import Validity
 from epost.rings.renewal import RENEWAL_ANSWER, Granted, sign_renewal
 from tests.support.daemons import Organisation, organisation

@@ -22,6 +22,7 @@ from epost.daemon.pairing.code import DeviceCode
 from epost.daemon.pairing.host import Compare, Desk, PairingHost, PairingLimits
 from epost.daemon.pairing.messages import Grant, Offer
 from epost.daemon.tls import listening
+from epost.foundation.durations import HOUR_MS
 from epost.foundation.errors import ConfigError, RefusedError
 from epost.foundation.ids import Address
 from epost.post.accounts.amending import Amendment, amend_account
@@ -33,7 +34,7 @@ from epost.post.accounts.new_devices import DevicePublic
 from epost.rings.enrolment import DeviceRequest, sign_for_account
 from epost.rings.invite import Invite
 
-REQUEST_MS_MAX = 3600 * 1000
+REQUEST_MS_MAX = HOUR_MS
 """How long the new machine may take to enrol, should it be cut off meanwhile."""
 ID_PREFIX_DIGITS_MIN = 4
 Show = Callable[[DeviceCode], object]

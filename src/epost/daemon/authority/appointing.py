@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 
 from epost.crypto.certificates import (
-    DAY_MS,
     ISSUER_CERT,
     ISSUERS_MAX,
     ORG_CERT,
@@ -29,6 +28,7 @@ from epost.daemon.authority.founding import Organisation
 from epost.daemon.authority.keys import RootKeys
 from epost.daemon.authority.register import Register
 from epost.daemon.authority.world import World
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import RefusedError
 from epost.rings.appointment import POWERS, Appointment, parse_appointment
 from epost.rings.policy import (

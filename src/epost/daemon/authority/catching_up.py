@@ -12,13 +12,14 @@ from typing import Annotated
 
 import msgspec
 
-from epost.crypto.certificates import DAY_MS, certificate_hash
+from epost.crypto.certificates import certificate_hash
 from epost.crypto.versioned import KeyBlock, open_key_block
 from epost.daemon.authority.log_publication import LogPublication
 from epost.daemon.authority.register import Register
 from epost.daemon.authority.register_rows import Standing, State
 from epost.daemon.authority.word import ISSUER_BLOCK
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_MS
 from epost.past.log_format import Tip, follow, record_hash
 from epost.rings.policy import ISSUER_CONTENT, REVOCATIONS_MAX, Reason, Revocation
 

@@ -6,7 +6,6 @@ import msgspec
 
 from epost.crypto import x509
 from epost.crypto.certificates import (
-    DAY_MS,
     AccountCert,
     NodeCert,
     NodeRole,
@@ -26,6 +25,7 @@ from epost.daemon.authority.register_rows import AccountRow, NodeRow
 from epost.daemon.authority.rules import read_rules
 from epost.daemon.authority.secret_epochs import SecretEpochs
 from epost.daemon.authority.world import World
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import NotPermitted
 from epost.foundation.ids import Id, NodeId
 from epost.rings.enrolment import DeviceRequest, MemberRequest, sealing_key_hash

@@ -12,13 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from epost.crypto.certificates import (
-    DAY_MS,
-    AccountCert,
-    IssuerCert,
-    NodeCert,
-    certify,
-)
+from epost.crypto.certificates import AccountCert, IssuerCert, NodeCert, certify
 from epost.crypto.signing import SigningKey
 from epost.daemon.authority.certified_log import CertifiedLog
 from epost.daemon.authority.key_files import read_keys, write_keys
@@ -28,6 +22,7 @@ from epost.daemon.authority.renewing import CLOCKS_APART_MS
 from epost.daemon.authority.world import World
 from epost.daemon.files import make_private_folder
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ids import Bytes32
 from epost.foundation.ports import Entropy
 from epost.rings.appointment import Appointment

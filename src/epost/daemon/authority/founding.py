@@ -9,15 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from epost.crypto import x509
-from epost.crypto.certificates import (
-    DAY_MS,
-    ISSUER_CERT,
-    ORG_CERT,
-    IssuerCert,
-    OrgCert,
-    Power,
-    certify,
-)
+from epost.crypto.certificates import ISSUER_CERT, ORG_CERT, IssuerCert, OrgCert, Power, certify
 from epost.crypto.names import ring_of
 from epost.crypto.signed import open_signed
 from epost.crypto.signing import Kind, SigningKey
@@ -25,6 +17,7 @@ from epost.crypto.versioned import open_key_block
 from epost.daemon.authority.keys import AuthorityKeys, IssuerKeys, RootKeys
 from epost.daemon.files import read_required, write_private
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import ConfigError, PeerError
 from epost.foundation.ids import Address, Bytes20
 from epost.rings.policy import (

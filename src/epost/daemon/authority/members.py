@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from epost.crypto.certificates import DAY_MS, certificate_hash, recall_account
+from epost.crypto.certificates import certificate_hash, recall_account
 from epost.crypto.names import canonical
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.register import Register
 from epost.daemon.authority.register_rows import AccountRow, NodeRow, Standing, State
 from epost.daemon.authority.word import Word
 from epost.daemon.authority.world import World
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import RefusedError
 from epost.rings.policy import Reason
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from epost.crypto.certificates import ALIASES_MAX, DAY_MS, AccountCert, AccountFlag, recall_account
+from epost.crypto.certificates import ALIASES_MAX, AccountCert, AccountFlag, recall_account
 from epost.crypto.names import canonical
 from epost.daemon.authority.certifying import Certifier
 from epost.daemon.authority.members import Members
@@ -22,6 +22,7 @@ from epost.daemon.authority.register_rows import AccountRow, Standing, State
 from epost.daemon.authority.rules import read_rules
 from epost.daemon.authority.word import Word
 from epost.daemon.authority.world import World
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import RefusedError
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from epost.crypto.certificates import (
-    DAY_MS,
     AccountCert,
     NodeCert,
     OrganisationTrust,
@@ -17,6 +16,7 @@ from epost.daemon.authority.register import Register
 from epost.daemon.authority.register_rows import AccountRow, NodeRow, State
 from epost.daemon.authority.rules import read_rules
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import AuthenticityError, NotPermitted
 from epost.rings.renewal import (
     EXPIRED_MS_MAX,

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import msgspec
 
-from epost.crypto.certificates import DAY_MS, V1
+from epost.crypto.certificates import V1
 from epost.daemon.authority.register import Register
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import ConfigError, PeerError
 from epost.foundation.ids import U32, U63, Bytes32
 from epost.foundation.ports import Entropy

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from epost.crypto.certificates import DAY_MS, IssuerCert
+from epost.crypto.certificates import IssuerCert
 from epost.crypto.sealing import HpkeSealing
 from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.issuing_desk import IssuingDesk
@@ -19,6 +19,7 @@ from epost.daemon.authority.service import EnrolmentService
 from epost.daemon.authority.world import World
 from epost.daemon.config import AuthoritySection, parse_address
 from epost.daemon.world import SystemEntropy
+from epost.foundation.durations import DAY_MS, DAY_SECONDS
 from epost.foundation.errors import (
     AuthenticityError,
     ConfigError,
@@ -38,7 +39,7 @@ from epost.rings.rekeying import is_rekey_request
 from epost.rings.renewal import WARNED_BEFORE_MS
 from epost.rings.secret_request import is_secret_request
 
-REFRESH_SECONDS = 24 * 3600.0
+REFRESH_SECONDS = DAY_SECONDS
 """Members want a fresh issuer block weekly; a day leaves six to notice that it does not come."""
 LOOK_SECONDS = 5.0
 """How soon what the command line changed (an enrolment, a revocation) reaches the ring."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from epost.crypto.certificates import DAY_MS, NodeRole, OrganisationTrust
+from epost.crypto.certificates import NodeRole, OrganisationTrust
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import KeyBlock, open_key_block
 from epost.daemon.authority.certifying import REPLICATION_FACTOR, Certifier
@@ -13,6 +13,7 @@ from epost.daemon.authority.register import Register
 from epost.daemon.authority.register_rows import State
 from epost.daemon.authority.rules import read_rules
 from epost.daemon.authority.world import World
+from epost.foundation.durations import DAY_MS
 from epost.rings.policy import (
     NEXT_UPDATE_MS_MAX,
     IssuerContent,

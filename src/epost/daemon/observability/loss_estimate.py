@@ -17,10 +17,11 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from epost.foundation.durations import DAY_SECONDS
 from epost.foundation.ids import NodeId
 from epost.pastry.overlay import Member
 
-YEAR_SECONDS = 365.25 * 86_400
+YEAR_SECONDS = 365.25 * DAY_SECONDS
 PRIOR_LOSSES = 1.0
 PRIOR_MACHINE_YEARS = 3.0
 LOST_REMEMBERED_MAX = 1000

@@ -8,6 +8,7 @@ from typing import Any
 
 from epost.daemon.config import format_address
 from epost.daemon.observability.loss_estimate import LossWatch
+from epost.foundation.durations import DAY_SECONDS
 from epost.foundation.ids import (
     DIGEST_BYTES,
     RING_SIZE,
@@ -24,7 +25,7 @@ from epost.pastry.overlay import Member
 
 SMALL_RING = COMPARISONS_NEEDED + 1
 """In rings of so many machines each needs all others to be sure that it missed nothing."""
-LONG_ABSENCE_SECONDS = 7 * 86_400.0
+LONG_ABSENCE_SECONDS = 7 * DAY_SECONDS
 """From then on somebody should ask where it is; the overlay forgets it after twice that time."""
 
 
@@ -140,7 +141,7 @@ class RingReport:
         return self._clock.now() - member.absent_since
 
     def _away(self, member: Member) -> str:
-        return f"{self._absence(member) / 86_400:.0f} days"
+        return f"{self._absence(member) / DAY_SECONDS:.0f} days"
 
 
 def _named(members: Sequence[Member]) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ids import Handle, point
 from epost.foundation.ports import Role
 from epost.foundation.wire import Application
@@ -30,7 +31,7 @@ class BulkRenewal:
     async def run(self) -> int:
         """Ask once for each; return for how many."""
         lease_days = self._around.issuers.policy.lifetimes.lease_days
-        until = self._around.clock.wall_ms() + lease_days * 24 * 3600 * 1000
+        until = self._around.clock.wall_ms() + lease_days * DAY_MS
         asked, batch = 0, list[Handle]()
         for handle in self._mirrored():
             batch.append(handle)

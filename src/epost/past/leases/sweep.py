@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from epost.crypto.hashing import u64
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ports import DeleteNote, PutNote, Role, SetRoles, VaultEntry
 from epost.past.leases.steadiness import SteadyClock
 from epost.past.leases.terms import LEASE_NOTES, LEASED, leased_until
@@ -25,10 +26,9 @@ from epost.past.tickets import recall_inserter
 from epost.past.walk import RoleWalk
 
 FREED_NOTES = "past.freed"
-GRACE_MS = 24 * 3600 * 1000
+GRACE_MS = DAY_MS
 """Clocks differ, and a renewal may be under way."""
 PAGE_ROWS = 64
-_DAY_MS = 24 * 3600 * 1000
 _NUMBER_BYTES = 8
 
 
@@ -62,7 +62,7 @@ class LeaseSweep:
             elif entry.roles & Role.TRASH:
                 freed += self._free(entry, wall_ms, freed)
         if freed > before:
-            day = u64(wall_ms // _DAY_MS)
+            day = u64(wall_ms // DAY_MS)
             self._around.outbox.write(PutNote(FREED_NOTES, b"today", day + u64(freed)))
         return has_more
 
@@ -98,6 +98,6 @@ class LeaseSweep:
 
     def _freed_today(self, wall_ms: int) -> int:
         note = self._vault.note(FREED_NOTES, b"today")
-        if note is None or int.from_bytes(note[:_NUMBER_BYTES], "big") != wall_ms // _DAY_MS:
+        if note is None or int.from_bytes(note[:_NUMBER_BYTES], "big") != wall_ms // DAY_MS:
             return 0
         return int.from_bytes(note[_NUMBER_BYTES:], "big")

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from epost.crypto.certificates import recall_device
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import KeyBlock
+from epost.foundation.durations import DAY_MS
 from epost.post.accounts.blocks import Identity, RevokedDevice, decode_identity
 
-HEEDED_MS = 7 * 24 * 3600 * 1000
+HEEDED_MS = 7 * DAY_MS
 """How long before the newest a copy may have been signed. What is older was refused, or is known to
 all who signed since; a machine that it ends may have written much that would be lost."""
 

@@ -12,6 +12,7 @@ import msgspec
 
 from epost.crypto.names import NAME_LENGTH_MAX
 from epost.foundation.codec import Format
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ids import U16, U63, Bytes16
 from epost.foundation.ports import Write
 from epost.post.accounts.devices import Device
@@ -20,7 +21,7 @@ from epost.post.notification.records import DeliveryState, Step
 from epost.post.ports import NodePorts
 
 TABLE = "post.delivered"
-KEPT_MS = 90 * 24 * 3600 * 1000
+KEPT_MS = 90 * DAY_MS
 """After the delivery."""
 
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import msgspec
 
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ids import U63
 from epost.foundation.ports import Write
 from epost.past.attestations import ATTESTATION_SIZE_MAX
@@ -20,7 +21,7 @@ from epost.post.ports import NodePorts
 from epost.post.sealed_notes import SealedNotes
 
 TABLE = "post.deposits"
-KEPT_MS = 30 * 24 * 3600 * 1000
+KEPT_MS = 30 * DAY_MS
 DEPOSITS_MAX = 16
 
 

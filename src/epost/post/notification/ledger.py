@@ -10,6 +10,7 @@ import msgspec
 
 from epost.crypto.certificates import V1
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_SECONDS
 from epost.foundation.errors import PeerError
 from epost.foundation.ids import U63
 from epost.foundation.ports import PutNote
@@ -36,7 +37,7 @@ from epost.post.ports import NodePorts
 
 TABLE = "post.ledger"
 _KEY = b"folded"
-_SWEEP_SECONDS = 24 * 3600.0
+_SWEEP_SECONDS = DAY_SECONDS
 RECORDS_READ_MAX = 2_000
 """About so many a start reads again: a tenth of a second of work."""
 

@@ -21,6 +21,7 @@ from epost.crypto.sealing import key_id
 from epost.crypto.signed import SIGNED_SIZE_MAX, open_signed, sign
 from epost.crypto.signing import Kind, SigningKey
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import (
     BadSeal,
     MalformedPacket,
@@ -33,7 +34,7 @@ from epost.past.pending import PENDING_SIZE_MAX, Envelope, Wrap, pending_handle
 
 CONTENT_BYTES_MAX = 20 * 1024
 SIGNED_NOTICE_BYTES_MAX = 56 * 1024
-LIFETIME_MS_MAX = 182 * 24 * 3600 * 1000
+LIFETIME_MS_MAX = 182 * DAY_MS
 EARLY_MS_MAX = 10 * 60 * 1000
 """How far ahead of our clock a sender's may be."""
 

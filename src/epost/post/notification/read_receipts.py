@@ -17,6 +17,7 @@ import msgspec
 
 from epost.crypto.names import NAME_LENGTH_MAX
 from epost.foundation.codec import Format, encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import AuthenticityError, PeerError, RefusedError, UnavailableError
 from epost.foundation.ids import U63, Bytes32
 from epost.foundation.ports import Write
@@ -33,9 +34,9 @@ from epost.post.sealed_notes import SealedNotes
 TABLE = "post.unread"
 UNREAD_MAX = 10_000
 """Notices that wait to be read; of more the oldest are never reported."""
-UNREAD_KEPT_MS = 90 * 24 * 3600 * 1000
+UNREAD_KEPT_MS = 90 * DAY_MS
 """What nobody has read for so long is not reported any more."""
-OFFERED_MS_MAX = 30 * 24 * 3600 * 1000
+OFFERED_MS_MAX = 30 * DAY_MS
 TAG_BYTES_MAX = 32
 TOLD_AFTER_SECONDS = 5.0
 _TIMEOUT_SECONDS = 5.0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from epost.foundation.codec import Format
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ids import U63
 from epost.foundation.ports import Write
 from epost.past.pending import ReceiptStatus
@@ -20,7 +21,7 @@ from epost.post.notification.folded_notes import FoldedNotes
 from epost.post.ports import NodePorts
 
 TABLE = "post.received"
-KEPT_MS_AFTER_EXPIRY = 2 * 24 * 3600 * 1000
+KEPT_MS_AFTER_EXPIRY = 2 * DAY_MS
 
 
 class _Note(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -7,12 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from epost.crypto.certificates import DAY_MS, AccountCert, NodeCert, certify
+from epost.crypto.certificates import AccountCert, NodeCert, certify
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import open_key_block
 from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.deputy import KEYS_FILE, Deputy, deputy_keys
 from epost.daemon.authority.keys import ROOT_FILE
+from epost.foundation.durations import DAY_MS
 from epost.foundation.effects import Outbox
 from epost.foundation.errors import AuthenticityError, ConfigError, EpostError, RefusedError
 from epost.rings.appointment import Appointment, parse_appointment

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from epost.crypto.certificates import DAY_MS, certificate_hash
+from epost.crypto.certificates import certificate_hash
 from epost.crypto.versioned import open_key_block
 from epost.daemon.authority.members import NAME_KEPT_MS, Member
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import NotPermitted, RefusedError
 from epost.rings.policy import Reason, Revocation, read_issuer_block
 from epost.rings.renewal import Denied

@@ -7,9 +7,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from epost.crypto.certificates import DAY_MS, AccountCert, AccountFlag, certificate_hash
+from epost.crypto.certificates import AccountCert, AccountFlag, certificate_hash
 from epost.daemon.authority.register import REGISTER_FILE, Register
 from epost.daemon.authority.register_schema import SCHEMA, UPGRADES
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import RefusedError
 from epost.rings.renewal import (
     RENEWAL_ANSWER,

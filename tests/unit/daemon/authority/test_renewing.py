@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from epost.crypto.certificates import ACCOUNT_CERT, DAY_MS, NODE_CERT, AccountCert, NodeCert
+from epost.crypto.certificates import ACCOUNT_CERT, NODE_CERT, AccountCert, NodeCert
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
 from epost.crypto.versioned import open_key_block
@@ -18,6 +18,7 @@ from epost.daemon.authority.keys import ROOT_FILE
 from epost.daemon.authority.register import Register
 from epost.daemon.authority.world import World
 from epost.daemon.world import SystemEntropy
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import ConfigError, EpostError, RefusedError
 from epost.foundation.ids import Address, NodeHandle
 from epost.post.accounts.new_devices import create_account

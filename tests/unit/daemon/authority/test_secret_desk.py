@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from epost.crypto.certificates import DAY_MS
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import open_key_block
 from epost.daemon.authority.authority import Authority
 from epost.daemon.authority.catching_up import mark_restored
 from epost.daemon.authority.register import REGISTER_FILE
 from epost.daemon.authority.secret_epochs import EPOCH_MS_MAX, SETTING
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import ConfigError, EpostError
 from epost.foundation.ids import Address, NodeHandle
 from epost.post.accounts.new_devices import NewAccount, create_account
