@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from epost.cli.devices import WordsFile, read_words
-from epost.cli.options import AsJson, DataDir, Yes, ask_first, print_line, read_text, stop
+from epost.cli.options import (
+    AsJson,
+    DataDir,
+    WordsFile,
+    Yes,
+    ask_first,
+    print_line,
+    read_text,
+    read_words,
+    say,
+    stop,
+)
 from epost.cli.views import console, show_words
 
 account = typer.Typer(no_args_is_help=True, help="Your account as a whole.")
@@ -48,7 +57,7 @@ def account_rekey(
 
     owner = Owner(data_dir, read_words(words_file, "The 24 words that are in force"))
     words = read_text(new_words_file) if new_words_file else new_words(system_world().entropy)
-    change = KeyChange(owner, words, say=lambda text: sys.stderr.write(text + "\n"))
+    change = KeyChange(owner, words, say=say)
     if as_json:  # words that were never shown would be lost if the command is cut off
         print_line({"recovery_words": " ".join(words.split())})
     else:

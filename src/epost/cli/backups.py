@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from epost.cli.options import AsJson, AuthorityDir, DataDir, print_json, read_text, stop
+from epost.cli.options import (
+    Advertise,
+    AsJson,
+    AuthorityDir,
+    DataDir,
+    print_json,
+    read_text,
+    read_words,
+    stop,
+)
 from epost.cli.views import console
 
 PassphraseFile = Annotated[
@@ -55,9 +64,7 @@ def restore(
     listen: Annotated[
         str, typer.Option(help="Where other daemons reach this machine, if that has changed.")
     ] = "",
-    advertise: Annotated[
-        list[str] | None, typer.Option(help="Address others should use, if not --listen.")
-    ] = None,
+    advertise: Advertise = None,
     enrol_listen: Annotated[
         str, typer.Option(help="Where new members enrol, if that has changed.")
     ] = "",
@@ -74,12 +81,7 @@ def restore(
     saved = read_backup(file)
     secret: str | bytes
     if saved.opened_by == WORDS:
-        words = (
-            read_text(secret_file)
-            if secret_file
-            else typer.prompt(f"The 24 words of {saved.name}", hide_input=True)
-        )
-        secret = seed_of_words(words)
+        secret = seed_of_words(read_words(secret_file, f"The 24 words of {saved.name}"))
     else:
         secret = _passphrase(secret_file, confirm=False)
     moved = Moved(listen, tuple(advertise or ()), enrol_listen)

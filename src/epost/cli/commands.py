@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -18,14 +18,18 @@ from epost.cli.devices import compare_digits, device
 from epost.cli.inspecting import repair, verify
 from epost.cli.mail_programs import client_settings, password
 from epost.cli.options import (
+    Advertise,
     AsJson,
     AuthorityDir,
     DataDir,
     Listen,
     Site,
+    WordsFile,
+    ask_daemon,
     open_authority,
     print_json,
-    read_text,
+    read_words,
+    say,
     standing_at,
     stop,
 )
@@ -120,9 +124,7 @@ def join(
     ],
     data_dir: DataDir,
     listen: Listen = "0.0.0.0:4510",
-    advertise: Annotated[
-        list[str] | None, typer.Option(help="Address others should use, if not --listen.")
-    ] = None,
+    advertise: Advertise = None,
     site: Site = "",
     as_json: AsJson = False,
 ) -> None:
@@ -140,7 +142,7 @@ def join(
     machine = NewMachine(data_dir, listen, advertise or (), standing_at(site))
     is_device = is_device_code(invitation)
     joining = (
-        join_account(invitation, machine, compare=compare_digits, say=_say)
+        join_account(invitation, machine, compare=compare_digits, say=say)
         if is_device
         else join_organisation(invitation, machine)
     )
@@ -159,12 +161,8 @@ def recover(
     invitation: Annotated[str, typer.Argument(help="Of: epost invite --another-machine NAME")],
     data_dir: DataDir,
     listen: Listen = "0.0.0.0:4510",
-    advertise: Annotated[
-        list[str] | None, typer.Option(help="Address others should use, if not --listen.")
-    ] = None,
-    words_file: Annotated[
-        Path | None, typer.Option(help="A file with the 24 words; else they are asked for.")
-    ] = None,
+    advertise: Advertise = None,
+    words_file: WordsFile = None,
     keep_machines: Annotated[
         bool,
         typer.Option(
@@ -179,10 +177,10 @@ def recover(
     from epost.daemon.joining.new_machine import NewMachine
     from epost.daemon.joining.recovery import recover_account
 
-    words = read_text(words_file) if words_file else typer.prompt("The 24 words", hide_input=True)
+    words = read_words(words_file)
     machine = NewMachine(data_dir, listen, advertise or (), standing_at(site))
     joined = asyncio.run(
-        recover_account(invitation, words, machine, revoke=not keep_machines, say=_say)
+        recover_account(invitation, words, machine, revoke=not keep_machines, say=say)
     )
     if as_json:
         print_json(joined.as_dict())
@@ -201,7 +199,7 @@ def run(data_dir: DataDir) -> None:
 @app.command()
 def status(data_dir: DataDir, as_json: AsJson = False) -> None:
     """Show how the daemon is: ring, storage, queues."""
-    answer = _ask_daemon(data_dir, "status")
+    answer = ask_daemon(data_dir, "status")
     if as_json:
         print_json(answer)
     else:
@@ -211,7 +209,7 @@ def status(data_dir: DataDir, as_json: AsJson = False) -> None:
 @app.command()
 def ring(data_dir: DataDir, as_json: AsJson = False) -> None:
     """Show the neighbours on the ring, what lacks copies, and how safe the data is."""
-    answer = _ask_daemon(data_dir, "ring")
+    answer = ask_daemon(data_dir, "ring")
     if as_json:
         print_json(answer)
     else:
@@ -228,9 +226,9 @@ def queue(
 ) -> None:
     """Show what has been accepted and is not yet delivered."""
     if cancel is not None:
-        answer = _ask_daemon(data_dir, "withdraw", id=cancel)
+        answer = ask_daemon(data_dir, "withdraw", id=cancel)
     else:
-        answer = _ask_daemon(data_dir, "queue")
+        answer = ask_daemon(data_dir, "queue")
     if as_json:
         print_json(answer)
     elif cancel is not None:
@@ -328,15 +326,3 @@ def simulate(
     report = run_scenario(scenario, seed=seed, minutes=minutes, broken=broken)
     sys.stdout.write((json.dumps(report.as_dict()) if as_json else report.text()) + "\n")
     sys.exit(0 if report.held else 1)
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(text + "\n")
-
-
-def _ask_daemon(data_dir: Path, command: str, **arguments: str) -> dict[str, Any]:
-    from epost.daemon.control import ask
-    from epost.daemon.folder import NodeFolder
-
-    NodeFolder(data_dir).require_enrolled()
-    return ask(data_dir, command, **arguments)

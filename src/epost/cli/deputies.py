@@ -19,7 +19,8 @@ from epost.cli.options import (
     print_json,
     stop,
 )
-from epost.cli.views import console, day
+from epost.cli.views import console
+from epost.cli.wording import day
 
 
 def org_deputy(data_dir: DataDir, as_json: AsJson = False) -> None:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import io
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import segno
 import typer
 from rich.table import Table
 
-from epost.cli.options import AsJson, DataDir, Yes, ask_first, print_json, print_line, read_text
+from epost.cli.options import (
+    AsJson,
+    DataDir,
+    WordsFile,
+    Yes,
+    ask_first,
+    print_json,
+    print_line,
+    read_words,
+    say,
+)
 from epost.cli.views import console
+from epost.cli.wording import minute
 
 if TYPE_CHECKING:
     from epost.daemon.pairing.code import DeviceCode
 
 device = typer.Typer(no_args_is_help=True, help="The machines of your account.")
-WordsFile = Annotated[
-    Path | None, typer.Option(help="A file with the 24 words; else they are asked for.")
-]
 
 
 @device.command("add")
@@ -49,7 +55,7 @@ def device_add(
             authority=authority or [],
             compare=compare_digits,
             show=_print_code if as_json else _show_code,
-            say=lambda text: sys.stderr.write(text + "\n"),
+            say=say,
         )
     )
     if as_json:
@@ -105,13 +111,6 @@ async def compare_digits(digits: str) -> bool:
     return await asyncio.to_thread(typer.confirm, question, err=True)
 
 
-def read_words(words_file: Path | None, prompt: str = "The 24 words") -> str:
-    """Return the words of a file, or ask for them."""
-    if words_file is not None:
-        return read_text(words_file)
-    return str(typer.prompt(prompt, hide_input=True))
-
-
 def _print_code(code: DeviceCode) -> None:
     print_line({"code": str(code), "address": _address(code)})
 
@@ -152,7 +151,4 @@ def _show_devices(said: Mapping[str, Any]) -> None:
 
 
 def _time(milliseconds: int | None) -> str:
-    if milliseconds is None:
-        return ""
-    moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M")
+    return "" if milliseconds is None else minute(milliseconds)

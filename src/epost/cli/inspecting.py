@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from epost.cli.options import AsJson, DataDir, print_json
+from epost.cli.options import AsJson, DataDir, ask_daemon, print_json
 from epost.cli.views import console
 
 LOOK_SECONDS = 0.25
@@ -50,11 +50,7 @@ def repair(data_dir: DataDir, every_copy: EveryCopy = False, as_json: AsJson = F
 
 
 def _inspect(data_dir: Path, *, repair: bool, every_copy: bool, as_json: bool) -> None:
-    from epost.daemon.control import ask
-    from epost.daemon.folder import NodeFolder
-
-    NodeFolder(data_dir).require_enrolled()
-    report = ask(data_dir, "inspect", repair=repair, every_copy=every_copy)
+    report = ask_daemon(data_dir, "inspect", repair=repair, every_copy=every_copy)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, disable=as_json, transient=True) as bar:
         task = bar.add_task("Looking what there is", total=None)
@@ -63,7 +59,7 @@ def _inspect(data_dir: Path, *, repair: bool, every_copy: bool, as_json: bool) -
                 bar.update(task, description="Checking blocks", total=report["total"])
             bar.update(task, completed=report["checked"])
             time.sleep(LOOK_SECONDS)
-            report = ask(data_dir, "inspect-progress")
+            report = ask_daemon(data_dir, "inspect-progress")
     if as_json:
         print_json(report)
     else:

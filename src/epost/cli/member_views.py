@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
-from epost.cli.views import console, day
+from epost.cli.views import console
+from epost.cli.wording import day
 
 WORDS = {
     "member": "member",

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -48,6 +48,12 @@ Site = Annotated[
     typer.Option(help="The building or site where it stands: copies are spread over sites."),
 ]
 Listen = Annotated[str, typer.Option(help="Where other daemons reach this one: host:port.")]
+Advertise = Annotated[
+    list[str] | None, typer.Option(help="Address others should use, if not --listen.")
+]
+WordsFile = Annotated[
+    Path | None, typer.Option(help="A file with the 24 words; else they are asked for.")
+]
 
 
 def print_json(value: object) -> None:
@@ -78,6 +84,27 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         stop(f"{path}: this is not a text file")
+
+
+def read_words(words_file: Path | None, prompt: str = "The 24 words") -> str:
+    """Return the words of a file, or ask for them."""
+    if words_file is not None:
+        return read_text(words_file)
+    return str(typer.prompt(prompt, hide_input=True))
+
+
+def say(text: str) -> None:
+    """Tell what is going on, beside what the command prints."""
+    sys.stderr.write(text + "\n")
+
+
+def ask_daemon(data_dir: Path, command: str, **arguments: Any) -> dict[str, Any]:
+    """Return the answer of the running daemon; raises ConfigError, NoDaemon and what it refuses."""
+    from epost.daemon.control import ask
+    from epost.daemon.folder import NodeFolder
+
+    NodeFolder(data_dir).require_enrolled()
+    return ask(data_dir, command, **arguments)
 
 
 def open_authority(directory: Path) -> Authority:

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from epost.cli.options import AsJson, DataDir, print_json, stop
+from epost.cli.options import AsJson, DataDir, ask_daemon, print_json, stop
 from epost.cli.views import console, of_others
+from epost.cli.wording import second
 
 
 def folder(
@@ -25,11 +26,7 @@ def folder(
 
     To the minute: what was logged in that minute may be there already.
     """
-    from epost.daemon.control import ask
-    from epost.daemon.folder import NodeFolder
-
-    NodeFolder(data_dir).require_enrolled()
-    answer = ask(data_dir, "folder-at", folder=name, at_ms=_milliseconds(at))
+    answer = ask_daemon(data_dir, "folder-at", folder=name, at_ms=_milliseconds(at))
     if as_json:
         print_json(answer)
     else:
@@ -48,11 +45,12 @@ def _milliseconds(at: str) -> int:
 def _show(answer: Mapping[str, Any]) -> None:
     table = Table("received", "from", "subject", "flags", "size")
     for mail in answer["mails"]:
-        received = datetime.datetime.fromtimestamp(mail["received_ms"] / 1000, datetime.UTC)
-        when = received.astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        subject = of_others(mail["subject"] or mail["email_id"])
         table.add_row(
-            when, of_others(mail["from"]), subject, " ".join(mail["flags"]), f"{mail['size']:,}"
+            second(mail["received_ms"]),
+            of_others(mail["from"]),
+            of_others(mail["subject"] or mail["email_id"]),
+            " ".join(mail["flags"]),
+            f"{mail['size']:,}",
         )
     console.print(table)
     mails = "mail" if answer["messages"] == 1 else "mails"

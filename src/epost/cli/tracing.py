@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from epost.cli.options import AsJson, DataDir, print_json
+from epost.cli.options import AsJson, DataDir, ask_daemon, print_json
 from epost.cli.views import console
+from epost.cli.wording import second
 
 _WORDS = {
     "held": "held on the sender's machine",
@@ -31,11 +32,7 @@ def trace(
     as_json: AsJson = False,
 ) -> None:
     """Tell where a mail is, sent or received: every state with its time and who signed for it."""
-    from epost.daemon.control import ask
-    from epost.daemon.folder import NodeFolder
-
-    NodeFolder(data_dir).require_enrolled()
-    answer = ask(data_dir, "trace", message_id=message_id)
+    answer = ask_daemon(data_dir, "trace", message_id=message_id)
     if as_json:
         print_json(answer)
     else:
@@ -80,7 +77,4 @@ def _signers(state: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _time(milliseconds: int | None) -> str:
-    if not milliseconds:
-        return ""
-    moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return second(milliseconds) if milliseconds else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from epost.cli.sizes import in_words
+from epost.cli.wording import count, day, duration, octets
 
 console = Console()
 
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _WORDS_PER_LINE = 4
 
 
@@ -117,52 +116,56 @@ def _status_rows(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     membership = "member of the ring" if ring["ready"] else "not in the ring yet"
     yield (
         "ring",
-        f"{membership}; {_count(ring['members'] - 1, 'neighbour')} alive, "
-        f"{_count(ring['enrolled'], 'machine')} enrolled, "
-        f"{_count(ring['copies_wanted'], 'copy', 'copies')} of everything",
+        f"{membership}; {count(ring['members'] - 1, 'neighbour')} alive, "
+        f"{count(ring['enrolled'], 'machine')} enrolled, "
+        f"{count(ring['copies_wanted'], 'copy', 'copies')} of everything",
     )
     yield "log", status["log"]
     yield (
         "storage",
-        f"{_count(storage['blocks'], 'block')}, {_size(storage['bytes'])}; "
-        f"{_size(storage['free_bytes'])} free",
+        f"{count(storage['blocks'], 'block')}, {octets(storage['bytes'])}; "
+        f"{octets(storage['free_bytes'])} free",
     )
     if status["copying"] != "allowed":
         yield "copying", f"waits: {status['copying']}"
-    if storage["diverted"] or storage["pointers"]:
-        yield (
-            "for want of room",
-            f"{_count(storage['pointers'], 'replica')} kept by neighbours, "
-            f"{_count(storage['diverted'], 'replica')} kept for them",
-        )
-    if storage.get("cached"):  # not told by an older daemon
-        yield (
-            "in spare space",
-            f"{_count(storage['cached'], 'popular block')}, {_size(storage['cached_bytes'])}",
-        )
-    if storage["trashed"]:
-        yield (
-            "trash",
-            f"{_count(storage['trashed'], 'block')}, {_size(storage['trashed_bytes'])}",
-        )
-    if storage["unpushed"]:
-        yield "held here", f"{_count(storage['unpushed'], 'block')} until the ring has them"
-    if storage["below_k"]:
-        yield "too few copies", f"{_count(storage['below_k'], 'block')}, being repaired"
+    yield from _further_storage_rows(storage)
     if ring["ready"] and ring["catching_up"]:
         yield "catching up", "may have missed something while away; comparing with others"
     yield "disk check", _disk_check(storage)
     waiting = status["queue"]["messages"]
-    yield "queue", f"{_count(waiting, 'message')}: epost queue" if waiting else "empty"
+    yield "queue", f"{count(waiting, 'message')}: epost queue" if waiting else "empty"
     for name, where in status["services"].items():
         yield f"{name} at", where
+
+
+def _further_storage_rows(storage: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if storage["diverted"] or storage["pointers"]:
+        yield (
+            "for want of room",
+            f"{count(storage['pointers'], 'replica')} kept by neighbours, "
+            f"{count(storage['diverted'], 'replica')} kept for them",
+        )
+    if storage.get("cached"):  # not told by an older daemon
+        yield (
+            "in spare space",
+            f"{count(storage['cached'], 'popular block')}, {octets(storage['cached_bytes'])}",
+        )
+    if storage["trashed"]:
+        yield (
+            "trash",
+            f"{count(storage['trashed'], 'block')}, {octets(storage['trashed_bytes'])}",
+        )
+    if storage["unpushed"]:
+        yield "held here", f"{count(storage['unpushed'], 'block')} until the ring has them"
+    if storage["below_k"]:
+        yield "too few copies", f"{count(storage['below_k'], 'block')}, being repaired"
 
 
 def show_ring(ring: Mapping[str, Any]) -> None:
     """Show the neighbours, and what is known about the safety of the data."""
     table = Table("node", "side", "at", "reachable", "ms", title="Leaf set", title_justify="left")
     for node in ring["leaf_set"]:
-        absent = f"[red]no, for {_duration(node['absent_seconds'])}[/]"
+        absent = f"[red]no, for {duration(node['absent_seconds'])}[/]"
         table.add_row(
             node["node_id"][:16] + "…",
             node["side"],
@@ -172,11 +175,11 @@ def show_ring(ring: Mapping[str, Any]) -> None:
         )
     console.print(table)
     console.print(
-        f"{_count(ring['enrolled'], 'machine')} enrolled, "
-        f"{_count(ring['copies_wanted'], 'copy', 'copies')} of everything; "
-        f"{_count(ring['below_k'], 'block')} with fewer; "
+        f"{count(ring['enrolled'], 'machine')} enrolled, "
+        f"{count(ring['copies_wanted'], 'copy', 'copies')} of everything; "
+        f"{count(ring['below_k'], 'block')} with fewer; "
         f"{_strays(ring)}"
-        f"part of {_count(ring['groups'], 'group')}."
+        f"part of {count(ring['groups'], 'group')}."
     )
     _show_loss(ring["loss"])
     _show_advice(ring["advice"])
@@ -184,7 +187,7 @@ def show_ring(ring: Mapping[str, Any]) -> None:
 
 def _strays(ring: Mapping[str, Any]) -> str:
     strays = ring.get("strays", 0)  # not told by an older daemon
-    return f"{_count(strays, 'block')} here far from their place; " if strays else ""
+    return f"{count(strays, 'block')} here far from their place; " if strays else ""
 
 
 def _reached(node: Mapping[str, Any]) -> str:
@@ -193,14 +196,14 @@ def _reached(node: Mapping[str, Any]) -> str:
 
 
 def _show_loss(loss: Mapping[str, Any]) -> None:
-    seen = _count(loss["losses_seen"], "loss", "losses")
+    seen = count(loss["losses_seen"], "loss", "losses")
     console.print(
         f"Estimated probability of losing anything within a year: "
         f"[bold]{loss['yearly_probability']:.1e}[/]\n"
         f"  It rests on: {loss['copies']} copies, {loss['machines']} machines, "
         f"{loss['losses_per_machine_year']:.2f} losses per machine and year ({seen} seen in "
         f"{loss['machine_years_watched']:.2f} machine-years, one in 3 assumed before), a lost copy "
-        f"made anew within {_duration(loss['repair_seconds'])}; losses independent of each other."
+        f"made anew within {duration(loss['repair_seconds'])}; losses independent of each other."
     )
 
 
@@ -231,14 +234,14 @@ def show_revoked(node_id: str) -> None:
 def show_rules(rules: Mapping[str, Any], *, is_changed: bool) -> None:
     """Show what the administrator decided."""
     for text in (
-        f"Accounts are certified for {_count(rules['account_days'], 'day')}, renewed from half of "
+        f"Accounts are certified for {count(rules['account_days'], 'day')}, renewed from half of "
         "it on.",
-        f"Machines are certified for {_count(rules['node_days'], 'day')}, renewed every "
-        f"{_count(max(1, rules['node_soft_days'] // 3), 'day')}; not renewed for "
-        f"{_count(rules['node_soft_days'], 'day')}, they are warned of.",
-        f"Stored data is leased for {_count(rules['lease_days'], 'day')}.",
+        f"Machines are certified for {count(rules['node_days'], 'day')}, renewed every "
+        f"{count(max(1, rules['node_soft_days'] // 3), 'day')}; not renewed for "
+        f"{count(rules['node_soft_days'], 'day')}, they are warned of.",
+        f"Stored data is leased for {count(rules['lease_days'], 'day')}.",
         "Who is given another name keeps the former one as well for "
-        f"{_count(rules['former_name_days'], 'day')}.",
+        f"{count(rules['former_name_days'], 'day')}.",
         f"A member may store: {in_words(rules['quota_mib'])} (epost org set-quota for one alone).",
         "A user must run a machine: else her account ends with its certificate."
         if rules["must_run_node"]
@@ -265,7 +268,7 @@ def show_quota(quota: Mapping[str, Any]) -> None:
 def _disk_check(storage: Mapping[str, int]) -> str:
     text = f"{storage['scrubbed_percent']} % of this round read again"
     if storage["rotten"]:
-        text += f"; {_count(storage['rotten'], 'rotten block')} since the start"
+        text += f"; {count(storage['rotten'], 'rotten block')} since the start"
         text += f", {storage['rotten_missing']} not fetched again yet"
     return text
 
@@ -291,28 +294,3 @@ def show_withdrawn(answer: Mapping[str, Any]) -> None:
 def show_password(application: str, token: str) -> None:
     """Show a new password, once."""
     console.print(f"Password for {escape(application)}, shown only now:\n\n  [bold]{token}[/]\n")
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def _duration(seconds: float) -> str:
-    for size, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= 2 * size:
-            return _count(round(seconds / size), name)
-    return _count(round(seconds), "second")
-
-
-def day(milliseconds: int) -> str:
-    """Return the UTC day of a time in ms since 1970, as people write it."""
-    moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
-    return moment.date().isoformat()
-
-
-def _size(size_bytes: float) -> str:
-    for unit in _UNITS[:-1]:
-        if size_bytes < 1000:
-            return f"{size_bytes:.0f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.0f} {_UNITS[-1]}"

@@ -103,15 +103,6 @@ def test_machines_are_listed_with_their_users_and_revocations(capsys: Any) -> No
     assert "is revoked" in text
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0, "0 seconds"), (1, "1 second"), (119, "119 seconds"), (120, "2 minutes"),
-     (7200, "2 hours"), (172_800, "2 days")],
-)  # fmt: skip
-def test_durations_are_said_in_the_largest_unit_that_fits_twice(seconds: int, words: str) -> None:
-    assert views._duration(seconds) == words
-
-
 def status(**storage: int) -> dict[str, Any]:
     counts = {
         **{"blocks": 9, "bytes": 9000, "free_bytes": 10**9, "unpushed": 0, "below_k": 0},
