@@ -14,9 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from epost.foundation.codec import encode
-from epost.foundation.effects import Outbox
 from epost.foundation.ids import NodeHandle
-from epost.foundation.ports import Observer
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
 from epost.pastry.approach import Approach
@@ -24,12 +22,12 @@ from epost.pastry.config import (
     HEALING_FACTOR_MAX,
     SEEK_PAUSE_SECONDS,
     SEEKS_AT_ONCE_MAX,
-    PastryConfig,
 )
 from epost.pastry.messages import LeafSetReply, Ping, Standing
 from epost.pastry.observed import BecameReady, CeasedReady
 from epost.pastry.peers import Peers
 from epost.pastry.prober import Reason
+from epost.pastry.surroundings import Surroundings
 
 
 class Join:
@@ -39,10 +37,7 @@ class Join:
 
     def __init__(
         self,
-        me: NodeHandle,
-        config: PastryConfig,
-        outbox: Outbox,
-        observer: Observer,
+        around: Surroundings,
         peers: Peers,
         ask_way: Callable[[NodeHandle, float], None],
         on_ready: Callable[[bool, float], None],
@@ -51,10 +46,11 @@ class Join:
 
         `on_ready(is_new, now)` hears whether this node never was a member before.
         """
-        self._me = me
+        config, outbox = around.config, around.outbox
+        self._me = around.me
         self._config = config
         self._outbox = outbox
-        self._observer = observer
+        self._observer = around.observer
         self._peers = peers
         self._ask_way = ask_way
         self._on_ready = on_ready

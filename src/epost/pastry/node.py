@@ -45,6 +45,7 @@ from epost.pastry.peers import Peers
 from epost.pastry.prober import Prober, Reason
 from epost.pastry.router import Router
 from epost.pastry.secure_routing import Credentials, SecureRouting
+from epost.pastry.surroundings import Surroundings
 from epost.pastry.upkeep import TableUpkeep
 
 
@@ -74,16 +75,11 @@ class PastryNode:
         self._observer = observer
         self._stored = contacts
         self._upcalls: dict[Application, OverlayApplication] = {}
-        self._peers = Peers(me, config, outbox, entropy, observer, self)
-        self._router = Router(
-            me, config, outbox, entropy, observer, self._peers, self._upcalls, self._on_question
-        )
-        self._secure = SecureRouting(
-            me, config, outbox, entropy, observer, self._peers, self._router, credentials
-        )
-        self._join = Join(
-            me, config, outbox, observer, self._peers, self._router.ask_way, self._on_ready
-        )
+        around = Surroundings(me, config, outbox, entropy, observer)
+        self._peers = Peers(around, self)
+        self._router = Router(around, self._peers, self._upcalls, self._on_question)
+        self._secure = SecureRouting(around, self._peers, self._router, credentials)
+        self._join = Join(around, self._peers, self._router.ask_way, self._on_ready)
         self._notes = ContactNotes(config, outbox, self._contacts_worth_storing)
         self._last_turn_at: float | None = None
         self._just_heard: tuple[NodeHandle, float] | None = None

@@ -11,12 +11,10 @@ from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from epost.foundation.codec import encode
-from epost.foundation.effects import Outbox
 from epost.foundation.ids import Id, NodeHandle
-from epost.foundation.ports import Entropy, Observer
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
-from epost.pastry.config import BURIED_MAX, PastryConfig
+from epost.pastry.config import BURIED_MAX
 from epost.pastry.contacts import Contacts
 from epost.pastry.leaf_set import LeafSet
 from epost.pastry.messages import (
@@ -40,6 +38,7 @@ from epost.pastry.repair import LeafSetRepair
 from epost.pastry.round_trips import RoundTrips
 from epost.pastry.routing_table import RoutingTable, closest_to_slot
 from epost.pastry.seen import Seen
+from epost.pastry.surroundings import Surroundings
 from epost.pastry.upkeep import TableUpkeep
 
 
@@ -60,17 +59,14 @@ class Peers:
 
     def __init__(
         self,
-        me: NodeHandle,
-        config: PastryConfig,
-        outbox: Outbox,
-        entropy: Entropy,
-        observer: Observer,
+        around: Surroundings,
         listener: PeersListener,
     ) -> None:
+        me, config, outbox = around.me, around.config, around.outbox
         self._me = me
         self._config = config
         self._outbox = outbox
-        self._observer = observer
+        self._observer = around.observer
         self._listener = listener
         self.standing = Standing.FRESH
         self.leaf_set = LeafSet(me.id, config.leaf_set_size)
@@ -80,16 +76,14 @@ class Peers:
             me.id, config.bits_per_digit, closest_to_slot(me.id, config.bits_per_digit)
         )
         self.contacts = Contacts(config.seek_seconds_min)
-        self.prober = Prober(config, outbox, entropy, self._compose, self.round_trips)
+        self.prober = Prober(config, outbox, around.entropy, self._compose, self.round_trips)
         self._repair = LeafSetRepair(self.leaf_set, self.prober)
         self.upkeep = TableUpkeep(
             (self.table, self.constrained),
             self.leaf_set,
             self.prober,
             self.round_trips,
-            config,
-            outbox,
-            entropy,
+            around,
             self.heard_since,
         )
         self.confirmed: set[bytes] = set()

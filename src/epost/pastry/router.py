@@ -12,9 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from epost.foundation.codec import encode
-from epost.foundation.effects import Outbox
 from epost.foundation.ids import Id, NodeHandle, number
-from epost.foundation.ports import Entropy, Observer
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
 from epost.pastry.config import (
@@ -22,7 +20,6 @@ from epost.pastry.config import (
     REROUTES_MAX,
     SEEN_MAX,
     WAITING_MAX,
-    PastryConfig,
 )
 from epost.pastry.hops import Hops, Journey
 from epost.pastry.messages import (
@@ -39,6 +36,7 @@ from epost.pastry.peers import Peers
 from epost.pastry.prober import Reason
 from epost.pastry.routing import next_hop
 from epost.pastry.seen import Seen
+from epost.pastry.surroundings import Surroundings
 
 MESSAGE_ID_BYTES = 16
 
@@ -50,27 +48,23 @@ class Router:
 
     def __init__(
         self,
-        me: NodeHandle,
-        config: PastryConfig,
-        outbox: Outbox,
-        entropy: Entropy,
-        observer: Observer,
+        around: Surroundings,
         peers: Peers,
         upcalls: Mapping[Application, OverlayApplication],
         on_question: Callable[[NodeHandle, bytes], None],
     ) -> None:
         """`on_question(origin, nonce)`: a FindRootSet ends here."""
-        self._me = me
-        self._config = config
-        self._outbox = outbox
-        self._entropy = entropy
-        self._observer = observer
+        self._me = around.me
+        self._config = around.config
+        self._outbox = around.outbox
+        self._entropy = around.entropy
+        self._observer = around.observer
         self._peers = peers
         self._upcalls = upcalls
         self._on_question = on_question
-        self.hops = Hops(config, outbox, entropy, peers.round_trips)
+        self.hops = Hops(around.config, around.outbox, around.entropy, peers.round_trips)
         self._departing: list[Journey] = []
-        self._departure = Alarm(outbox, Application.PASTRY, self.TIMER)
+        self._departure = Alarm(around.outbox, Application.PASTRY, self.TIMER)
         self._held: deque[tuple[float, Journey]] = deque()
         self._parked: dict[bytes, list[Journey]] = {}
         self._parked_count = 0

@@ -16,12 +16,10 @@ from enum import Enum
 from typing import Protocol
 
 from epost.foundation.codec import encode
-from epost.foundation.effects import Outbox
 from epost.foundation.ids import Id, NodeHandle, NodeId, number
-from epost.foundation.ports import Entropy, Observer
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
-from epost.pastry.config import HANDLES_MAX, SEARCHES_MAX, PastryConfig
+from epost.pastry.config import HANDLES_MAX, SEARCHES_MAX
 from epost.pastry.messages import (
     CERTIFICATE_BYTES_MAX,
     FindRootSet,
@@ -34,6 +32,7 @@ from epost.pastry.observed import RootSetDoubted, RootSetFound
 from epost.pastry.peers import Peers
 from epost.pastry.proven_arcs import ProvenArcs
 from epost.pastry.root_sets import arc_around, diverse_first_hops, replica_roots
+from epost.pastry.surroundings import Surroundings
 
 NONCE_BYTES = 16
 
@@ -95,25 +94,21 @@ class SecureRouting:
 
     def __init__(
         self,
-        me: NodeHandle,
-        config: PastryConfig,
-        outbox: Outbox,
-        entropy: Entropy,
-        observer: Observer,
+        around: Surroundings,
         peers: Peers,
         ways: Ways,
         credentials: Credentials | None,
     ) -> None:
         """Without credentials only what the own leaf set covers is found."""
-        self._me = me
-        self._config = config
-        self._outbox = outbox
-        self._entropy = entropy
-        self._observer = observer
+        self._me = around.me
+        self._config = around.config
+        self._outbox = around.outbox
+        self._entropy = around.entropy
+        self._observer = around.observer
         self._peers = peers
         self._ways = ways
         self._credentials = credentials
-        self._alarm = Alarm(outbox, Application.PASTRY, self.TIMER)
+        self._alarm = Alarm(around.outbox, Application.PASTRY, self.TIMER)
         self._searches: dict[bytes, _Search] = {}
         self._arcs = ProvenArcs()
 

@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from epost.foundation.codec import encode
-from epost.foundation.effects import Outbox
 from epost.foundation.ids import NodeHandle
-from epost.foundation.ports import Entropy
 from epost.foundation.wire import Application
-from epost.pastry.config import COMPARISON_SECONDS_MIN, HANDLES_MAX, PastryConfig
+from epost.pastry.config import COMPARISON_SECONDS_MIN, HANDLES_MAX
 from epost.pastry.leaf_set import LeafSet
 from epost.pastry.messages import Hints, RowRequest
 from epost.pastry.prober import Prober, Reason
 from epost.pastry.round_trips import RoundTrips
 from epost.pastry.routing_table import RoutingTable
+from epost.pastry.surroundings import Surroundings
 
 
 class TableUpkeep:
@@ -33,9 +32,7 @@ class TableUpkeep:
         leaf_set: LeafSet,
         prober: Prober,
         round_trips: RoundTrips,
-        config: PastryConfig,
-        outbox: Outbox,
-        entropy: Entropy,
+        around: Surroundings,
         heard_since: Callable[[bytes, float], bool],
     ) -> None:
         """`tables` are the ordinary and the constrained one.
@@ -46,9 +43,9 @@ class TableUpkeep:
         self._leaf_set = leaf_set
         self._prober = prober
         self._round_trips = round_trips
-        self._config = config
-        self._outbox = outbox
-        self._entropy = entropy
+        self._config = around.config
+        self._outbox = around.outbox
+        self._entropy = around.entropy
         self._heard_since = heard_since
         self._asked_at: dict[int, float] = {}
         self._compared_at: dict[int, float] = {}

@@ -22,6 +22,7 @@ from epost.pastry.observed import RootSetFound
 from epost.pastry.peers import Peers
 from epost.pastry.routing import ID_BITS
 from epost.pastry.secure_routing import SecureRouting
+from epost.pastry.surroundings import Surroundings
 from epost.simulation.overlay.figure import Progress
 from epost.simulation.overlay.oracle_ring import OracleRing, at_random, closest_in
 from epost.simulation.overlay.protocol_ring import SeededEntropy
@@ -102,12 +103,13 @@ class Search:
         self._found: Sequence[NodeHandle] | None = None
         state, me = self._ring.state(source), self._ring.nodes[source]
         outbox, entropy = Outbox(), SeededEntropy(among.random)
-        peers = Peers(me, among.config, outbox, entropy, self, self)
+        around = Surroundings(me, among.config, outbox, entropy, self)
+        peers = Peers(around, self)
         peers.leaf_set, peers.constrained = state.leaf_set, state.table
         peers.table = self._ring.table(source, at_random)
         peers.standing = Standing.READY
         self._outbox = outbox
-        self._secure = SecureRouting(me, among.config, outbox, entropy, self, peers, self, self)
+        self._secure = SecureRouting(around, peers, self, self)
 
     def plain_succeeds(self) -> bool:
         """Tell whether one route meets correct nodes only, its end included."""
