@@ -22,6 +22,7 @@ from epost.past.arcs import Arc
 from epost.past.bounded import BoundedDict
 from epost.past.comparing import Comparisons, RoundDone
 from epost.past.coverage import Coverage
+from epost.past.displaced import Displaced
 from epost.past.leases.terms import renewed_until
 from epost.past.leases.words import Prolong
 from epost.past.limits import Rates
@@ -70,6 +71,7 @@ class Maintenance:
         membership: Membership,
         admission: Admission,
         shelf: Shelf,
+        displaced: Displaced,
     ) -> None:
         self._overlay = around.overlay
         self._vault = around.vault
@@ -81,6 +83,7 @@ class Maintenance:
         self._membership = membership
         self._admission = admission
         self._shelf = shelf
+        self._displaced = displaced
         self._comparisons = Comparisons(around.vault, around.outbox, self, around.config)
         self.strays = Strays(around, membership, self._comparisons)
         self._pulls = Pulls(around.outbox, around.config, around.may_copy)
@@ -134,6 +137,7 @@ class Maintenance:
         self._adopt()
         self._begin_rounds(now)
         self.strays.tick(now)
+        self._displaced.tick(now)
         self._pulls.pump(now)
         self.scrubbing.tick(now)
 

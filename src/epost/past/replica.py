@@ -21,6 +21,7 @@ from epost.past.allowances import Attribution
 from epost.past.attestations import Attestor
 from epost.past.blocks import Proven, Prover
 from epost.past.caching.route_cache import RouteCache
+from epost.past.displaced import Displaced
 from epost.past.leases.renewals import Renewals
 from epost.past.leases.sweep import LeaseSweep
 from epost.past.leases.words import Prolong
@@ -69,6 +70,7 @@ class Replica:
         vouchers = Vouchers(self.certificates, around.ring)
         self._admission = Admission(around, self.membership, self.prover, vouchers)
         self.cache = _cache_of(around)
+        self.displaced = Displaced(around, self.membership)
         self.shelf = Shelf(
             around,
             cache=self.cache,
@@ -76,11 +78,14 @@ class Replica:
             admission=self._admission,
             delegation=delegation,
             divert=lambda admitted, block: self._elsewhere.divert(admitted, block),
+            on_displaced=self.displaced.note,
         )
         self._elsewhere = Elsewhere(around, self.membership, self._admission, self.shelf)
         self._renewals = Renewals(around, self.membership, self.shelf)
         self._queries = Queries(around, self.cache, self._renewals, self._holds)
-        self._maintenance = Maintenance(around, self.membership, self._admission, self.shelf)
+        self._maintenance = Maintenance(
+            around, self.membership, self._admission, self.shelf, self.displaced
+        )
         self.scrubbing = self._maintenance.scrubbing
         self._notices = NoticeKeeping(around, self.shelf, is_clock_sound=is_clock_sound)
         self._leases = LeaseSweep(around, self.shelf, is_clock_sound=is_clock_sound)

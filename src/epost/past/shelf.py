@@ -68,8 +68,12 @@ class Shelf:
         admission: Admission,
         delegation: Delegation | None,
         divert: Callable[[Admitted, bytes], None],
+        on_displaced: Callable[[Handle], None],
     ) -> None:
-        """`divert` finds another node for a block that does not fit here."""
+        """`divert` finds another node for a block that does not fit here.
+
+        `on_displaced` is told of what is kept in place of nobody who is absent.
+        """
         self.cache = cache
         self._vault = around.vault
         self._outbox = around.outbox
@@ -79,6 +83,7 @@ class Shelf:
         self._delegation = delegation
         self._is_storage_node = around.is_storage_node()
         self._divert = divert
+        self._on_displaced = on_displaced
 
     def store(self, admitted: Admitted, block: bytes, *, repaired: bool = False) -> None:
         """Write a whole block in the role that its place gives this node, or have it diverted."""
@@ -106,6 +111,8 @@ class Shelf:
         stored = self._vault.entry(entry.handle)
         self._charge(entry, stored)
         self._put(entry, block)
+        if entry.roles & Role.STAND_IN and not entry.stand_in_for:
+            self._on_displaced(entry.handle)
         if stored is not None and stored.roles & Role.TRASH:
             self._outbox.write(DeleteNote(TRASH_NOTES, encode(entry.handle)))
         self._observer.record(BlockStored(entry.handle, entry.roles, repaired, len(block)))
@@ -195,6 +202,8 @@ class Shelf:
         """Keep a block that is here already as one of the ring's copies."""
         self._outbox.write(SetRoles(entry.handle, add=Role.STAND_IN))
         held = replace(entry, roles=entry.roles | Role.STAND_IN)
+        if not self._membership.view.absent_replica(entry.handle.place):
+            self._on_displaced(entry.handle)
         self._charge(held, entry)
         self._after_storing(held, block)
 
