@@ -23,7 +23,8 @@ class PostConfig:
     contact_cache_seconds: float = 60.0
     """Burst cache of device lists (crypto 2.2)."""
     gather_seconds: float = 0.05
-    """Records of the log that nobody waits for go to the ring with those that follow so soon."""
+    """Records of the log that nobody waits for go to the ring with those that follow so soon; while
+    more come, five times as late."""
     direct_patience_seconds: float = 0.3
     """How long a recipient's device may take before delegates are asked as well."""
     listening_delay_seconds: float = 2.0

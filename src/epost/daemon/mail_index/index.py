@@ -7,9 +7,8 @@ which wait for the disk, run on a thread of their own.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from epost.apps.mail.log.fold import Annotation, Placement, Subscription
 from epost.apps.mail.log.records import Content
 from epost.apps.mail.mailbox import TextMatch
 from epost.apps.mail.observed import MailIndexDiscarded
+from epost.daemon.checkpoints import Checkpoints
 from epost.daemon.mail_index.layouts import bring_up_to_date
 from epost.daemon.mail_index.places import FolderPlaces
 from epost.daemon.mail_index.rows import (
@@ -103,7 +103,7 @@ class SqliteMailIndex:
             self._make_tables()
         self._places = FolderPlaces(self._db)
         self._texts = SearchedTexts(self._db, self._at)
-        self._checkpoints = _Checkpoints(self._connect)
+        self._checkpoints = Checkpoints(self._connect, name="mail index")
         self._db.set_wal_hook(self._on_wal)
 
     def close(self) -> None:
@@ -349,37 +349,6 @@ class SqliteMailIndex:
         except (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.SQLError) as error:
             _marker(self._path).touch()
             raise MailIndexDamaged(str(error)) from error
-
-
-class _Checkpoints:
-    """Moves the write-ahead log into the database, which waits for the disk, on its own thread."""
-
-    def __init__(self, connect: Callable[[], apsw.Connection]) -> None:
-        self._connect = connect
-        self._asked = threading.Event()
-        self._is_closing = False
-        self._thread = threading.Thread(target=self._run, name="mail index", daemon=True)
-        self._thread.start()
-
-    def ask(self) -> None:
-        """Checkpoint soon."""
-        self._asked.set()
-
-    def close(self) -> None:
-        """Wait for a checkpoint that is under way."""
-        self._is_closing = True
-        self._asked.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while True:
-            self._asked.wait()
-            self._asked.clear()
-            if self._is_closing:
-                return
-            # A failure here is met again, and reported, by the next transaction.
-            with suppress(apsw.Error), closing(self._connect()) as db:
-                db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
 
 
 def _files(path: Path) -> Sequence[Path]:

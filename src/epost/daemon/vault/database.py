@@ -26,7 +26,9 @@ WRITER_CACHE_KIBIBYTES = 4 * 1024
 READER_CACHE_KIBIBYTES = 2 * 1024
 """Small: what SQLite does not keep itself, the system's page cache gives back without a disk."""
 CHECKPOINT_PAGES = 2000
-"""Pages of 4 KiB in the log before they are moved into the database file."""
+"""Pages of 4 KiB in the log before they are moved into the database file, beside the commits."""
+LOG_PAGES_MAX = 4 * CHECKPOINT_PAGES
+"""Before a commit waits for that: 32 MiB of disk."""
 REMEDY = "Restore it, or move the folder away: the blocks come back from the ring."
 
 _INDEXES_OF_2 = """
@@ -64,15 +66,21 @@ PRAGMA user_version = {SCHEMA_VERSION};
 def open_to_write(path: Path) -> apsw.Connection:
     """Open or make the database; raises ConfigError if the file is not a sound vault of ours."""
     with config_errors(path):
-        connection = apsw.Connection(str(path))
-        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection = open_to_checkpoint(path)
         _require_ours(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA fullfsync = 1")  # macOS flushes its drive's cache only then
         connection.execute(f"PRAGMA cache_size = -{WRITER_CACHE_KIBIBYTES}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         return connection
+
+
+def open_to_checkpoint(path: Path) -> apsw.Connection:
+    """Open the database for what writes to it, or only moves its log: both flush alike."""
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = 1")  # macOS flushes its drive's cache only then
+    connection.execute("PRAGMA wal_autocheckpoint = 0")  # see `Writer`
+    return connection
 
 
 def open_to_read(path: Path) -> apsw.Connection:

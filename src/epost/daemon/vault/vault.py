@@ -16,9 +16,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from epost.daemon.checkpoints import Checkpoints
 from epost.daemon.files import locked
 from epost.daemon.vault.bodies import BodyFiles, next_body
-from epost.daemon.vault.database import DATABASE_FILE, config_errors, open_to_read, open_to_write
+from epost.daemon.vault.database import (
+    DATABASE_FILE,
+    config_errors,
+    open_to_checkpoint,
+    open_to_read,
+    open_to_write,
+)
 from epost.daemon.vault.index import Index
 from epost.daemon.vault.planning import Planner
 from epost.daemon.vault.reader import BodyReader
@@ -99,7 +106,9 @@ class SqliteVault:
         self._loop.call_soon(self._count_more)
         self._reader = BodyReader(path, files)
         opened.callback(self._reader.finish)
-        self._writer = Writer(connection, files, self._tell_written)
+        checkpoints = Checkpoints(partial(open_to_checkpoint, path), name="vault checkpoints")
+        opened.callback(checkpoints.close)
+        self._writer = Writer(connection, files, checkpoints, self._tell_written)
         opened.callback(self._writer.finish)
 
     def entry(self, handle: Handle) -> VaultEntry | None:

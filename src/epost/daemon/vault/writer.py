@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 import apsw
 import msgspec
 
+from epost.daemon.checkpoints import Checkpoints
 from epost.daemon.vault.bodies import BodyFiles, drop_body, put_part
-from epost.daemon.vault.database import DISK_ERRORS
+from epost.daemon.vault.database import CHECKPOINT_PAGES, DISK_ERRORS, LOG_PAGES_MAX
 from epost.daemon.vault.rows import Row, drop_row, put_row
 from epost.foundation.errors import DiskFull
 from epost.foundation.ids import Handle
@@ -98,10 +100,13 @@ class Writer:
         self,
         connection: apsw.Connection,
         files: BodyFiles,
+        checkpoints: Checkpoints,
         on_written: Callable[[int, OSError | DiskFull | None], None],
     ) -> None:
         self._connection = connection
         self._files = files
+        self._checkpoints = checkpoints
+        connection.set_wal_hook(self._on_wal)
         self._on_written = on_written
         self._queue: SimpleQueue[Sequence[Commit]] = SimpleQueue()
         self._groups = 0
@@ -154,6 +159,14 @@ class Writer:
             self._groups += 1
             if self._groups % GROUPS_PER_VACUUM == 0:
                 self._give_back_space()
+
+    def _on_wal(self, connection: apsw.Connection, _name: str, pages: int) -> int:
+        if pages >= LOG_PAGES_MAX:
+            with suppress(apsw.Error):  # one is under way; or the next commit fails, too
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        elif pages >= CHECKPOINT_PAGES:
+            self._checkpoints.ask()
+        return apsw.SQLITE_OK
 
     def _give_back_space(self) -> None:
         """Give pages that were freed back to the disk, some at a time; some stay for later."""

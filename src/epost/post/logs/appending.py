@@ -13,6 +13,9 @@ from epost.post.logs.entries import Entry
 
 ENTRIES_WAITING_MAX = 10_000
 ENTRIES_PER_COMMIT_MAX = 256
+GATHERING_PAUSES_MAX = 5
+RECORDS_GATHERED_MAX = 64
+"""Records that nobody waits for gather for so many pauses, and so many of them, at most."""
 
 OnItsWay = Callable[[], None] | None
 """Called when the own disk has the entries and the ring is in reach; None if somebody waits until
@@ -76,3 +79,12 @@ class WaitingAppends:
             room -= len(batch[-1].entries)
             self._entries -= len(batch[-1].entries)
         return batch
+
+
+async def have_gathered(count: Callable[[], int], pause_seconds: float) -> None:
+    """Return when no more records come within a pause, or when many have; `count` counts them."""
+    for _ in range(GATHERING_PAUSES_MAX):
+        before = count()
+        await asyncio.sleep(pause_seconds)
+        if not before < count() < RECORDS_GATHERED_MAX:
+            return

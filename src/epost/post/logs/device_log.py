@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from epost.foundation.errors import EpostError, RefusedError
 from epost.foundation.ports import Write
@@ -23,9 +22,9 @@ from epost.post.accounts.devices import Device
 from epost.post.app_ids import AppId
 from epost.post.config import PostConfig
 from epost.post.logs import notes
-from epost.post.logs.appending import Append, Appended, OnItsWay, WaitingAppends
+from epost.post.logs.appending import Append, Appended, OnItsWay, WaitingAppends, have_gathered
 from epost.post.logs.archive import LogArchive
-from epost.post.logs.entries import Entry
+from epost.post.logs.entries import Entry, Origin
 from epost.post.logs.fork import Fork, Forks
 from epost.post.logs.notes import StoredLog
 from epost.post.logs.publication import Publication
@@ -40,14 +39,6 @@ LOOK_TICKS = 60
 """Pauses between two looks: they do not count the time that the machine sleeps, its clock does."""
 MAIL_BYTES_MIN = 1024
 """Shorter entries (flags, moves, receipts) are taken as long as the disk takes anything."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Who wrote a record: the device's number and the incarnation of its log."""
-
-    device: int
-    incarnation: bytes
 
 
 Listener = Callable[[int, Entry, Origin], None]
@@ -207,7 +198,7 @@ class DeviceLog:
 
     async def _gather(self) -> None:
         """Let records that nobody waits for go to the ring under one head."""
-        await asyncio.sleep(self._config.gather_seconds)
+        await have_gathered(lambda: self._writer.unsigned, self._config.gather_seconds)
         if not self._writer.is_signed:
             self._is_hurried = True
             await self._commit_batch()

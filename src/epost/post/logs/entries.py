@@ -6,6 +6,7 @@ it (crypto 6.1, 6.2; POST 3.4).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -26,6 +27,14 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
     app: U8
     payload: Annotated[bytes, msgspec.Meta(max_length=PAYLOAD_BYTES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who wrote a record: the device's number and the incarnation of its log."""
+
+    device: int
+    incarnation: bytes
 
 
 _ENTRY: Format[Entry] = Format(Entry, size_max=PAYLOAD_BYTES_MAX + 16)

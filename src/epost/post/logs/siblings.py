@@ -40,8 +40,7 @@ from epost.post.accounts.devices import Device
 from epost.post.app_ids import AppId
 from epost.post.config import PostConfig
 from epost.post.logs.chain import ClusterName
-from epost.post.logs.device_log import Origin
-from epost.post.logs.entries import Entry
+from epost.post.logs.entries import Entry, Origin
 from epost.post.logs.reader import LogReader, number_of
 from epost.post.logs.snapshot_finding import SnapshotFinding, SnapshotTaker, Wanted
 from epost.post.messages import Grew

@@ -21,7 +21,7 @@ from epost.foundation.errors import (
 from epost.foundation.ports import Observer
 from epost.past.log_format import Head, LogRecord
 from epost.post.accounts.devices import Device
-from epost.post.logs.device_log import Origin
+from epost.post.logs.entries import Origin
 from epost.post.logs.reader import LogReader
 from epost.post.logs.snapshot_format import (
     Announced,

@@ -53,6 +53,10 @@ T = TypeVar("T")
 SHARE_OF_ROWS = 4
 """A snapshot is made anew when a quarter as many records as it has rows came after it: then what a
 reader folds is at most a quarter more, and what a writer folds some four rows a record."""
+GROWTH_IN_BULK = 200
+"""Records between two looks from which on a log is being filled: it is summed up when that is over,
+or when it has grown by `PATIENCE` times what is due otherwise."""
+PATIENCE = 4
 RECORDS_PER_SLICE = 100
 
 
@@ -114,6 +118,7 @@ class Snapshots:
         self._config = config
         self._begin: dict[AppId, BeginSummary] = {}
         self._has_grown = asyncio.Event()
+        self._seen: int | None = None
 
     def register(self, app: AppId, begin: BeginSummary) -> None:
         """Sum up the records of this application from now on: of one, since a head tells of one."""
@@ -129,18 +134,26 @@ class Snapshots:
         while True:
             await self._has_grown.wait()
             self._has_grown.clear()
+            patience = PATIENCE if self._is_filled() else 1
             for app, begin in self._begin.items():
-                if self.is_due():
+                if self.is_due(patience):
                     await self._try(app, begin)
+                elif self.is_due():
+                    self.wake()  # once it rests, nothing else will
             await asyncio.sleep(self._config.snapshot_check_seconds)
 
-    def is_due(self) -> bool:
-        """Has the log grown enough since its newest snapshot?"""
+    def is_due(self, patience: int = 1) -> bool:
+        """Has the log grown enough since its newest snapshot, or so many times as much?"""
         end, _ = self._log.archive.end
         note = self._log.archive.announced
         covered, rows = (note.announced.covered, note.announced.rows) if note else (0, 0)
         wanted = max(self._config.snapshot_records_min, rows // SHARE_OF_ROWS)
-        return self._log.is_confirmed and end - covered >= wanted
+        return self._log.is_confirmed and end - covered >= wanted * patience
+
+    def _is_filled(self) -> bool:
+        """Do records come in bulk, since the last look? At the first one nobody knows."""
+        former, (self._seen, _) = self._seen, self._log.archive.end
+        return former is not None and self._seen - former >= GROWTH_IN_BULK
 
     async def newest(self, app: AppId) -> Snapshot | None:
         """Return the newest snapshot of the own log, None if there is none.

@@ -86,8 +86,13 @@ class LogWriter:
     @property
     def is_signed(self) -> bool:
         """Does a signed head cover every record?"""
+        return self.unsigned <= 0
+
+    @property
+    def unsigned(self) -> int:
+        """How many records no signed head covers yet."""
         signed = self.base.sequence if self.head is None else self.head.content.sequence
-        return signed >= self.position.sequence
+        return self.position.sequence - signed
 
     def add(self, entries: Sequence[Entry]) -> list[Write]:
         """Append records; raises MessageTooLarge before anything is changed."""

@@ -17,8 +17,8 @@ from epost.foundation.ports import PutNote
 from epost.post.accounts.devices import Device
 from epost.post.app_ids import AppId
 from epost.post.config import PostConfig
-from epost.post.logs.device_log import DeviceLog, Origin
-from epost.post.logs.entries import Entry
+from epost.post.logs.device_log import DeviceLog
+from epost.post.logs.entries import Entry, Origin
 from epost.post.notification.delivered import DeliveredNotices
 from epost.post.notification.deposits import Deposits
 from epost.post.notification.outbox import Outbox

@@ -18,6 +18,7 @@ import pytest
 
 from epost.daemon.vault import SqliteVault, database
 from epost.daemon.vault import vault as vault_module
+from epost.daemon.vault import writer as writer_module
 from epost.daemon.vault.database import DISK_ERRORS, open_to_write
 from epost.daemon.vault.index import ROWS_REMEMBERED_MAX
 from epost.foundation.errors import ConfigError, DiskFull
@@ -302,6 +303,26 @@ def test_a_wrong_file_is_named_with_a_remedy_and_left_alone(
             with_vault(tmp_path, nothing)
         assert str(path) in str(raised.value)
     assert not path.is_file() or path.read_bytes()[:100] == before[:100]
+
+
+@pytest.mark.parametrize("is_beside", [True, False])
+def test_the_write_ahead_log_is_folded_back_beside_the_commits_and_by_them_if_it_grows_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_beside: bool
+) -> None:
+    monkeypatch.setattr(writer_module, "CHECKPOINT_PAGES", 20 if is_beside else 1_000_000)
+    monkeypatch.setattr(writer_module, "LOG_PAGES_MAX", 1_000_000 if is_beside else 40)
+
+    async def story(vault: SqliteVault) -> None:
+        bodies = [number.to_bytes(2) * 10_000 for number in range(100)]
+        for body in bodies:
+            await vault.commit([put(body)])
+        for body in bodies:
+            assert await vault.load(content_handle(body)) == body
+        if not is_beside:
+            assert (tmp_path / "vault.db-wal").stat().st_size < 100 * 4096
+
+    with_vault(tmp_path, story)
+    assert (tmp_path / "vault.db").stat().st_size > 2_000_000
 
 
 def test_a_full_disk_fails_this_commit_and_all_later_ones(

@@ -13,6 +13,7 @@ from epost.past.log_format import head_of, split_records
 from epost.post.accounts.blocks import decode_device_info
 from epost.post.app_ids import AppId
 from epost.post.config import PostConfig
+from epost.post.logs.appending import GATHERING_PAUSES_MAX, RECORDS_GATHERED_MAX, Appended
 from epost.post.logs.device_log import DeviceLog
 from epost.post.logs.entries import PAYLOAD_BYTES_MAX, Entry
 from epost.post.logs.reader import LogReader
@@ -101,6 +102,33 @@ def test_appends_that_come_together_share_one_commit_and_one_head(tail_in_head: 
         assert [r.first_sequence for r in results] == list(range(1, 41))
         assert alice.disk.commits - commits == 1
         assert len(alice.world.ring.heads) - heads == 1
+        await alice.stop()
+
+    run(story())
+
+
+def test_entries_that_nobody_waits_for_gather_while_more_come_but_not_for_ever() -> None:
+    async def story() -> None:
+        alice = World().enrol("alice")
+        log, _ = await started(alice)
+        await settle()
+        pause, heads = PostConfig().gather_seconds, alice.world.ring.heads
+        before = len(heads)
+        appends: list[asyncio.Future[Appended]] = []
+        for number in range(2 * GATHERING_PAUSES_MAX):
+            appends.append(log.submit([mail(f"{number}")], lambda: None))
+            await settle(pause / 2)
+        assert len(heads) == before
+        appends.append(log.submit([mail("one more")], lambda: None))
+        await settle(pause)
+        assert len(heads) == before + 1
+        assert all(append.done() for append in appends[:-1])
+        many = [mail(f"{number}") for number in range(RECORDS_GATHERED_MAX)]
+        for entries in (many[:1], many[1:]):
+            appends.append(log.submit(entries, lambda: None))
+            await settle(pause / 2)
+        await settle(pause)
+        assert all(append.done() for append in appends)
         await alice.stop()
 
     run(story())

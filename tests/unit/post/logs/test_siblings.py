@@ -14,8 +14,7 @@ from epost.foundation.ids import BlockKind
 from epost.post.accounts.devices import AccountKeys
 from epost.post.accounts.finding import find_account
 from epost.post.app_ids import AppId
-from epost.post.logs.device_log import Origin
-from epost.post.logs.entries import Entry
+from epost.post.logs.entries import Entry, Origin
 from epost.post.messages import Grew
 from epost.post.notification.records import DeliveryState
 from epost.post.observed import (

@@ -17,8 +17,7 @@ from epost.foundation.ids import BlockKind, Handle
 from epost.past.log_format import HeadContent, head_of
 from epost.post.app_ids import AppId
 from epost.post.inspection import Finding, Inspection, Problem
-from epost.post.logs.device_log import Origin
-from epost.post.logs.entries import Entry
+from epost.post.logs.entries import Entry, Origin
 from epost.post.logs.snapshot_finding import Snapshot
 from epost.post.logs.snapshot_format import (
     Announced,
@@ -31,6 +30,7 @@ from epost.post.logs.snapshot_format import (
     read_head_note,
     seal_head_note,
 )
+from epost.post.logs.snapshots import GROWTH_IN_BULK
 from epost.post.observed import SnapshotFailed, SnapshotMade, SnapshotRead, SnapshotRefused
 from epost.post.storage.references import Reference, Secrecy
 from epost.simulation.clock import run
@@ -158,6 +158,26 @@ async def root_of(machine: Machine, note: HeadNote) -> SnapshotRoot:
 
 def page_references(root: SnapshotRoot) -> list[Reference]:
     return [page for group in root.groups for page in group.pages]
+
+
+def test_a_log_that_is_being_filled_is_summed_up_when_it_rests_or_has_grown_far() -> None:
+    async def story() -> None:
+        world = world_of_snapshots()
+        alice = world.enrol("alice")
+        await start(alice)
+        made: list[int] = []
+        for _ in range(4 * GROWTH_IN_BULK // 100):
+            await write(alice, numbered(GROWTH_IN_BULK))
+            await settle(1)
+            made.append(len(alice.observer.of(SnapshotMade)))
+        in_bulk = made[-1]
+        await settle(10)
+        assert 0 < in_bulk <= len(made) // 2
+        assert len(alice.observer.of(SnapshotMade)) <= in_bulk + 1
+        assert alice.observer.of(SnapshotMade)[-1].covered >= len(made) * GROWTH_IN_BULK
+        await alice.stop()
+
+    run(story())
 
 
 def test_a_new_device_reads_the_snapshot_and_only_the_records_after_it() -> None:
