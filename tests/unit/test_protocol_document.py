@@ -55,7 +55,7 @@ VECTORS = list(document.vectors(TEXT))
 ENUMS = list(document.enums(TEXT))
 MADE = all_vectors()
 LABEL_IN_CODE = re.compile(
-    r'\b(?:digest|derive|frame|tagged)\((?:(?:bytes\(32\)|[^()"])*, )?"([^"]+)"'
+    r'\b(?:digest|keyed_digest|derive|frame|tagged)\((?:(?:bytes\(32\)|[^()"])*, )?"([^"]+)"'
 )
 
 
