@@ -15,6 +15,16 @@ def test_with_a_snapshot_a_new_machine_reads_a_tenth_of_the_log() -> None:
         [sys.executable, str(SCRIPT), *options], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+    appends = {
+        line[:20].strip(): [float(number) for number in line[20:].split()[:3]]
+        for line in done.stdout.splitlines()[1:4]
+    }
+    messages, octets, round_trips = appends["tail in the head"]
+    assert messages < 14
+    assert octets < 20_000
+    assert round_trips < 3
+    assert appends["cluster, then head"][2] < 4
+    assert appends["together"][0] < 0.5, "messages of one of 2,000"
     rows = [line.split() for line in done.stdout.splitlines()]
     costs = {row[3]: row for row in rows if len(row) == 9 and row[0] == "2200"}
     assert int(costs["without"][-1]) == 2200

@@ -42,6 +42,8 @@ def test_every_invariant_holds_for_a_hundred_nodes(
         ("accept-old-version", "newest-wins"),
         ("skip-disk-sync", "durable-first"),
         ("forge-receipt", "notices-wait"),
+        ("assume-much", "no-bugs"),
+        pytest.param("lose-arrivals", "mails-arrive", marks=pytest.mark.long),
     ],
 )
 def test_a_broken_system_is_caught_by_its_invariant(defect: str, invariant: str) -> None:

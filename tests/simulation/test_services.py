@@ -60,6 +60,7 @@ def test_nothing_is_lost_or_doubled_among_old_disks_clones_and_lying_delegates()
     ("defect", "invariant", "seed", "minutes"),
     [
         pytest.param("silent-delegates", "delegates-deliver", 2, 3.0, marks=pytest.mark.long),
+        pytest.param("hear-no-flags", "devices-agree", 1, 3.0, marks=pytest.mark.long),
         ("sign-unconfirmed", "mails-arrive", 1, 3.0),
         ("accept-old-version", "newest-wins", 1, 3.0),
         ("move-by-copy", "mails-arrive", 1, 2.0),

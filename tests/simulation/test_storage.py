@@ -5,6 +5,7 @@ import pytest
 from epost.simulation.clock import run
 from epost.simulation.defects import SOUND, defect_named
 from epost.simulation.invariants.violations import Violated
+from epost.simulation.run import run_scenario
 from epost.simulation.scenarios.storage import StorageConfig, StorageScenario
 
 SMALL = StorageConfig(machines=16, settling_seconds=30.0, calm_seconds=60.0, healing_seconds=200.0)
@@ -47,3 +48,11 @@ def test_what_is_broken_on_purpose_is_noticed(defect: str, invariant: str) -> No
 def test_a_seed_replays_exactly() -> None:
     first, second = (run(_run(5, 1.0)).world.trace.digest() for _ in range(2))
     assert first == second
+
+
+@pytest.mark.long
+@pytest.mark.no_cover
+def test_an_invariant_is_broken_by_its_own_name_in_a_ring_too_large_to_know_everybody() -> None:
+    report = run_scenario("storage", seed=1, minutes=3.0, broken="roots-deliver")
+    assert {violation.invariant.title for violation in report.violations} == {"roots-deliver"}
+    assert report.broken == "deliver-early"

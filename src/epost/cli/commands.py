@@ -312,7 +312,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Everything random comes from this number.")] = 1,
     minutes: Annotated[float, typer.Option(help="Virtual minutes.")] = 60.0,
     broken: Annotated[
-        str | None, typer.Option("--break", help="Break the system so that an invariant fails.")
+        str | None, typer.Option("--break", help="Break the system so that this invariant fails.")
     ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Name scenarios and invariants.")] = False,
     as_json: AsJson = False,

@@ -50,6 +50,7 @@ class Node:
 
     driver_type: ClassVar[type[Driver]] = Driver
     """A simulation may need one that can be stopped."""
+    overlay_type: ClassVar[type[PastryNode]] = PastryNode
 
     def __init__(
         self,
@@ -156,7 +157,7 @@ class Node:
     # Parts.
 
     def _make_overlay(self, configs: NodeConfigs, credentials: NodeCredentials) -> PastryNode:
-        overlay = PastryNode(
+        overlay = self.overlay_type(
             self.me,
             configs.pastry,
             self.driver.outbox,

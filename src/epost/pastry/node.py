@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import assert_never
+from typing import ClassVar, assert_never
 
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller, Outbox
@@ -53,6 +53,8 @@ class PastryNode:
     """One node of one ring (Machine for Application.PASTRY, and Overlay)."""
 
     TIMER = "beat"
+    router_type: ClassVar[type[Router]] = Router
+    """Simulations put a twin in its place that routes wrongly."""
 
     def __init__(
         self,
@@ -77,7 +79,7 @@ class PastryNode:
         self._upcalls: dict[Application, OverlayApplication] = {}
         around = Surroundings(me, config, outbox, entropy, observer)
         self._peers = Peers(around, self)
-        self._router = Router(around, self._peers, self._upcalls, self._on_question)
+        self._router = self.router_type(around, self._peers, self._upcalls, self._on_question)
         self._secure = SecureRouting(around, self._peers, self._router, credentials)
         self._join = Join(around, self._peers, self._router.ask_way, self._on_ready)
         self._notes = ContactNotes(config, outbox, self._contacts_worth_storing)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from epost.foundation.errors import ConfigError
 from epost.simulation.clock import run
-from epost.simulation.defects import DEFECTS, Defect, defect_named
+from epost.simulation.defects import DEFECTS, Defect, Family, defect_for
 from epost.simulation.invariants.violations import Invariant, Violated
 from epost.simulation.report import Report
 from epost.simulation.scenarios.mail import CALM, MailConfig, MailScenario
@@ -29,32 +29,43 @@ COLLECTION_AFTER = 50_000
 class Kind:
     """One scenario of `--scenario`: what it is about, and how to make a run of it."""
 
+    family: Family
     text: str
     make: Callable[[int, Defect], Scenario]
     """From the seed and what is broken on purpose; called inside the virtual loop."""
 
 
 SCENARIOS = {
-    "mail": Kind("an office writes mails while its machines come and go", MailScenario),
+    "mail": Kind("mail", "an office writes mails while its machines come and go", MailScenario),
     "mail-calm": Kind(
+        "mail",
         "the same machines and trouble with an eighth of the mails: an hour costs a third",
         lambda seed, defect: MailScenario(seed, defect, CALM),
     ),
-    "office-day": Kind("200 desktops, most asleep from 18:00 to 08:00", OfficeDayScenario),
-    "services": Kind("users with several machines, old backups and clones", ServicesScenario),
+    "office-day": Kind(
+        "office-day", "200 desktops, most asleep from 18:00 to 08:00", OfficeDayScenario
+    ),
+    "services": Kind(
+        "services", "users with several machines, old backups and clones", ServicesScenario
+    ),
     "services-small": Kind(
+        "services",
         "the same with 24 machines and 6 users",
         lambda seed, defect: ServicesScenario(seed, defect, SMALL),
     ),
     "services-weeks": Kind(
+        "services",
         "the same with everything stretched: for weeks (--minutes 43200)",
         lambda seed, defect: ServicesScenario(seed, defect, stretched(ServicesConfig())),
     ),
     "services-weeks-small": Kind(
+        "services",
         "the same with 24 machines and 6 users",
         lambda seed, defect: ServicesScenario(seed, defect, stretched(SMALL)),
     ),
-    "storage": Kind("storage nodes under every kind of trouble, liars included", StorageScenario),
+    "storage": Kind(
+        "storage", "storage nodes under every kind of trouble, liars included", StorageScenario
+    ),
 }
 
 
@@ -68,15 +79,12 @@ def run_scenario(
 ) -> Report:
     """Run a scenario to its end or its first violation; raises ConfigError for unknown names.
 
-    `config` sets up the scenario "mail" in another way than usual.
+    `broken` is a defect, or an invariant that one is to violate. `config` sets up the
+    scenario "mail" in another way than usual.
     """
     if name not in SCENARIOS:
         raise ConfigError(f"no scenario {name!r}; there are: {', '.join(SCENARIOS)}")
-    try:
-        defect = defect_named(broken)
-    except KeyError as error:
-        names = ", ".join(defect.name for defect in DEFECTS)
-        raise ConfigError(f"nothing to break is called {broken!r}; there are: {names}") from error
+    defect = defect_for(broken, SCENARIOS[name].family)
     assert config is None or name == "mail", f"{name} is not set up by a MailConfig"
     with verified_once(), _rare_collections():
         return run(_run(name, seed, minutes, defect, config))
@@ -97,12 +105,13 @@ def describe_scenarios() -> str:
     """Return the names of scenarios, invariants and defects, with a sentence each."""
     lines = ["Scenarios (--scenario):"]
     lines += [f"  {name:20} {kind.text}" for name, kind in SCENARIOS.items()]
-    lines.append("\nInvariants:")
+    lines.append("\nInvariants (--break, with a defect of those below):")
     lines += [f"  {invariant.title:20} {invariant.value}" for invariant in Invariant]
-    lines.append("\nDefects (--break), and the invariant that notices:")
+    lines.append("\nDefects (--break), the invariant that notices, and in which scenarios:")
     for defect in DEFECTS:
         assert defect.breaks is not None
-        lines.append(f"  {defect.name:20} {defect.text} ({defect.breaks.title})")
+        where = ", ".join(defect.shows_in) or "hours of any"
+        lines.append(f"  {defect.name:20} {defect.text} ({defect.breaks.title}; {where})")
     return "\n".join(lines)
 
 

@@ -72,6 +72,8 @@ class MailService:
 
     writer_type = MailWriter
     """Who changes mails; simulations put a twin in its place that does it wrong."""
+    inbox_type = MailInbox
+    """Who takes mails in; the same."""
 
     def __init__(
         self,
@@ -180,7 +182,7 @@ class MailService:
             clock=self._services.clock,
             offload=self._offload,
         )
-        return MailInbox(
+        return self.inbox_type(
             names=self._services.names,
             store=self._store,
             ledger=self._ledger,

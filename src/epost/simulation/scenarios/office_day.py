@@ -87,9 +87,8 @@ class OfficeDayScenario:
         disk = replace(defect.disk, contributed_bytes_max=config.disk_bytes)
         assert isinstance(disk, DiskConfig)
         settings = OfficeConfig(machines=config.machines, users=0, nodes=config.nodes)
-        self.office = Office(
-            seed, settings, replace(defect, disk=disk, node=self.meter.node_type())
-        )
+        node = self.meter.node_type(defect.node)
+        self.office = Office(seed, settings, replace(defect, disk=disk, node=node))
         self.world = self.office.world
         self.findings = Findings(self.world)
         self._blocks = AcknowledgedBlocks(self.office, self.findings)

@@ -29,8 +29,10 @@ from epost.past.replica import Replica
 from epost.past.surroundings import Surroundings
 from epost.post.messages import Settle
 from epost.post.notification.presence import Presence, SignedPresence
+from epost.simulation.broken.nodes import SilentNode
+from epost.simulation.broken.vaults import HELD_FOR_OTHERS
 from epost.simulation.correspondence import forged_receipt
-from epost.simulation.defects import HELD_FOR_OTHERS, Defect, SilentNode
+from epost.simulation.defects import Defect
 from epost.simulation.office import Office
 from epost.simulation.storage.sleeping import SleepyNode, sleepy
 from epost.simulation.vault import SimulatedVault

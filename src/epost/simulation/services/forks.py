@@ -15,7 +15,7 @@ from random import Random
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import HELD
 from epost.post.observed import DeviceExistsTwice
-from epost.simulation.defects import ObstinateVault
+from epost.simulation.broken.vaults import ObstinateVault
 from epost.simulation.office import DiskImage, Machine, Office
 from epost.simulation.storage.liars import LIARS
 from epost.simulation.storage.sleeping import SleepyNode

@@ -20,7 +20,8 @@ from epost.past.messages import UPKEEP, Compared, Listing, Parts, Row, Summary
 from epost.past.notice_keeping import FindingPending
 from epost.past.replica import Replica
 from epost.past.surroundings import Surroundings
-from epost.simulation.defects import HELD_FOR_OTHERS, Defect, ObstinateVault
+from epost.simulation.broken.vaults import HELD_FOR_OTHERS, ObstinateVault
+from epost.simulation.defects import Defect
 from epost.simulation.storage.sleeping import SleepyNode
 from epost.simulation.vault import SimulatedVault
 

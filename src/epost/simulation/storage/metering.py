@@ -52,8 +52,8 @@ class Meter:
         rate = self._windows[to, window] / _WINDOW_SECONDS
         self.octets_a_second_max = max(self.octets_a_second_max, rate)
 
-    def node_type(self) -> type[Node]:
-        """Return a kind of node, which can sleep, whose messages this meter counts."""
+    def node_type(self, node: type[Node] = Node) -> type[Node]:
+        """Return such a node that can also sleep and whose messages this meter counts."""
         meter = self
 
         class MeteredNode(SleepyNode):
@@ -67,7 +67,7 @@ class Meter:
                 metered = replace(ports, transport=_MeteredTransport(ports.transport, meter))
                 super().__init__(membership, metered, configs, user)
 
-        return MeteredNode
+        return MeteredNode if node is Node else type("MeteredNode", (MeteredNode, node), {})
 
 
 class _MeteredTransport:
