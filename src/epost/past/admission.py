@@ -72,6 +72,14 @@ class Admitted:
     """False: one of the k, but without room; a neighbour may keep it instead."""
 
 
+@dataclass(frozen=True, slots=True)
+class Inserter:
+    """The node that puts a block now, and the monotonic time."""
+
+    node: NodeId
+    now: float
+
+
 class InvalidBlock(AuthenticityError):  # noqa: N818 - reads better without "Error"
     """A block that does not prove itself: whoever made it is to blame."""
 
@@ -111,13 +119,12 @@ class Admission:
         *,
         proof: bytes,
         voucher: bytes,
-        inserter: tuple[NodeId, float] | None,
+        inserter: Inserter | None,
     ) -> Admitted:
         """Verify a whole block and judge it against what is stored here.
 
-        `inserter` is who puts it now, and the monotonic time; None for a repair, which trusts the
-        ticket that an earlier holder accepted. Raises RefusedError, PeerError, AuthenticityError,
-        Overloaded, DiskFull.
+        `inserter` is None for a repair, which trusts the ticket that an earlier holder accepted.
+        Raises RefusedError, PeerError, AuthenticityError, Overloaded, DiskFull.
         """
         if len(block) > SIZE_MAX[handle.kind]:
             raise LimitExceeded(f"a {handle.kind.name.lower()} block of {len(block)} bytes")
@@ -141,7 +148,7 @@ class Admission:
         suffix: bytes,
         head: bytes,
         voucher: bytes,
-        inserter: tuple[NodeId, float],
+        inserter: Inserter,
     ) -> Admitted | None:
         """Verify records to be appended to a cluster; None if earlier ones are missing here.
 
@@ -198,34 +205,29 @@ class Admission:
             raise NotPermitted("the ticket is for other blocks")
         require_scope(vouched.inserter, handle.kind, self._issuers.trust.ring)
 
-    def _take_checks(
-        self, kind: BlockKind, voucher: bytes, inserter: tuple[NodeId, float] | None
-    ) -> None:
+    def _take_checks(self, kind: BlockKind, voucher: bytes, inserter: Inserter | None) -> None:
         """Charge the signature checks to come to whoever puts the block; raises Overloaded."""
         if inserter is not None:
-            node, now = inserter
             checks = _CHECKS[kind] + (0 if self._vouchers.is_known(voucher) else 1)
-            self._checks.take(node, now, checks)
+            self._checks.take(inserter.node, inserter.now, checks)
 
-    def _take_update(
-        self, handle: Handle, verdict: Verdict, inserter: tuple[NodeId, float] | None
-    ) -> None:
+    def _take_update(self, handle: Handle, verdict: Verdict, inserter: Inserter | None) -> None:
         """Charge a key with a version that it has signed and that is new here; raises Overloaded.
 
         Not before: whoever offers anything under somebody else's key would use up her updates.
         """
         of_key = handle.kind in {BlockKind.KEY, BlockKind.CLUSTER}
         if of_key and verdict is Verdict.STORE and inserter is not None:
-            self._updates.take(handle, inserter[1])
+            self._updates.take(handle, inserter.now)
 
     def _vouch(
-        self, handle: Handle, size: int, voucher: bytes, inserter: tuple[NodeId, float] | None
+        self, handle: Handle, size: int, voucher: bytes, inserter: Inserter | None
     ) -> Vouched:
         vouched = self._vouchers.open(voucher)
         vouched.require(handle, size)
         require_scope(vouched.inserter, handle.kind, self._issuers.trust.ring)
         if inserter is not None:
-            self._require_fresh(vouched, inserter[0])
+            self._require_fresh(vouched, inserter.node)
         return vouched
 
     def _require_fresh(self, vouched: Vouched, sender: NodeId) -> None:

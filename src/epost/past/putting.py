@@ -15,7 +15,7 @@ from epost.foundation.effects import Caller
 from epost.foundation.errors import EpostError, NotPermitted, UnavailableError
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.wire import Application, RefusalCode
-from epost.past.admission import Admission, Admitted, InvalidBlock
+from epost.past.admission import Admission, Admitted, Inserter, InvalidBlock
 from epost.past.attestations import Attestor
 from epost.past.limits import Distrust
 from epost.past.messages import Accepted, Differs, Extend, Incomplete, Put, Reply, Settled
@@ -92,7 +92,7 @@ class Putting:
     def extend(self, caller: Caller, extend: Extend, now: float) -> None:
         """Take more records of a cluster; raises as `put`."""
         self._require_welcome(caller, now)
-        by = caller.node.id, now
+        by = Inserter(caller.node.id, now)
         try:
             admitted = self._admission.admit_extension(
                 extend.cluster, extend.suffix, extend.head, extend.voucher, by
@@ -146,7 +146,7 @@ class Putting:
 
     def _admit(self, caller: Caller, put: Put, now: float) -> Admitted:
         self._require_welcome(caller, now)
-        by = caller.node.id, now
+        by = Inserter(caller.node.id, now)
         try:
             return self._admission.admit(
                 put.handle, put.block, proof=put.proof, voucher=put.voucher, inserter=by
