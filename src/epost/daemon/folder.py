@@ -137,7 +137,7 @@ class NodeFolder:
         return self._unlock("node.key", NODE_KEY, None, RECOVERY_REMEDY)
 
     def write_node_key(self, seed: bytes, entropy: Entropy) -> None:
-        """Write the node key."""
+        """Write the key, under no passphrase: a machine starts without anybody."""
         write_private(self.path / "node.key", lock(seed, NODE_KEY, None, entropy))
 
     def read_device_secrets(self, passphrase: str | None = None) -> DeviceSecrets:

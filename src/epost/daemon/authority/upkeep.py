@@ -45,8 +45,8 @@ LOOK_SECONDS = 5.0
 """How soon what the command line changed (an enrolment, a revocation) reaches the ring."""
 BROUGHT_MAX = 10_000
 """Certificates remembered to be in the ring already; others are inserted again, for nothing."""
-NEIGHBOURS_AWAITED = 120
-"""Seconds that a restored authority waits for somebody who knows more; it may be alone."""
+NEIGHBOURS_SECONDS_MAX = 120
+"""How long a restored authority waits for somebody who knows more; it may be alone."""
 NEWS_AWAITED_SECONDS = 5.0
 SIGHTING_SECONDS = 3600.0
 """How often it is noted who is in the ring."""
@@ -151,7 +151,7 @@ class AuthorityUpkeep:
 
     async def _catch_up(self) -> None:
         """After a restore, learn from the ring what was done since the backup; then serve."""
-        for _ in range(NEIGHBOURS_AWAITED):
+        for _ in range(NEIGHBOURS_SECONDS_MAX):
             if self._node.overlay.is_ready and self._node.overlay.neighbours():
                 break
             await asyncio.sleep(1.0)
@@ -178,7 +178,7 @@ class AuthorityUpkeep:
         newest = self._node.issuers.newest()
         wanted = newest.certified_log.sequence if newest else 0
         head: bytes | None = None
-        for _ in range(NEIGHBOURS_AWAITED):
+        for _ in range(NEIGHBOURS_SECONDS_MAX):
             head = await newest_head(self._node.blocks, log_key)
             if head is not None and open_head(head).content.sequence >= wanted:
                 break

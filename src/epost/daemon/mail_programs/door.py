@@ -15,7 +15,7 @@ from epost.daemon.config import Security, parse_address
 from epost.daemon.hanging_up import stop_listening
 from epost.daemon.mail_programs.line_service import (
     CONNECTIONS_MAX,
-    STREAM_LIMIT,
+    STREAM_BYTES_MAX,
     LineService,
     Safety,
     Talk,
@@ -119,7 +119,7 @@ class MailDoor:
         for service, taken in zip((self._imap, self._pop3), others, strict=False):
             self._servers.append(
                 await asyncio.start_server(
-                    service.serve, sock=taken, ssl=implicit, limit=STREAM_LIMIT
+                    service.serve, sock=taken, ssl=implicit, limit=STREAM_BYTES_MAX
                 )
             )
 

@@ -11,7 +11,7 @@ from epost.daemon.hanging_up import Conversations
 from epost.servers.access import Channel, PeerCheck, Reader, Scope, Secured, StartTls, Writer
 
 CONNECTIONS_MAX = 100
-STREAM_LIMIT = 256 * 1024
+STREAM_BYTES_MAX = 256 * 1024
 TLS_HANDSHAKE_SECONDS = 10.0
 
 
@@ -99,7 +99,7 @@ class LineService:
         client's first octets of TLS.
         """
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=STREAM_LIMIT)
+        reader = asyncio.StreamReader(limit=STREAM_BYTES_MAX)
         protocol = asyncio.StreamReaderProtocol(reader)
         transport = await loop.start_tls(
             writer.transport,
