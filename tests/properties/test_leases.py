@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ports import Role
 from epost.past.leases.sweep import GRACE_MS
 from epost.past.shelf import RENEWAL_MS_MIN
 from epost.past.tickets import LEASE_MS_MAX
-from tests.support.organisation import DAY_MS
 from tests.support.past_ring import PastRing, in_ring
 from tests.unit.past.leases.test_sweep import A_DAY, BLOCK, DAY, FREEING, HANDLE
 

@@ -15,6 +15,7 @@ from epost.crypto.signed import parse
 from epost.crypto.signing import Kind, SigningKey
 from epost.crypto.versioned import make_key_block
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import (
     AuthenticityError,
     EpostError,
@@ -52,8 +53,6 @@ from epost.simulation.clock import run
 from epost.simulation.world import EPOCH_MS
 from tests.support.post_world import DOMAIN, RING, Machine, Organisation, World, settle
 from tests.unit.post.notification.test_notifications import Inbox, folder, send, start, state
-
-DAY_MS = 24 * 3600 * 1000
 
 
 class Trio:

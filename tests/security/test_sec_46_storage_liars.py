@@ -10,6 +10,7 @@ import pytest
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import KeyBlock
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.effects import Caller
 from epost.foundation.errors import PeerRefused
 from epost.foundation.ids import BlockKind, Handle, Id, NodeHandle
@@ -35,7 +36,7 @@ from epost.past.tickets import Ticketing, recall_inserter
 from epost.simulation.vault import DiskConfig
 from tests.support.logs import Log
 from tests.support.notices import envelope_for, receipt_by
-from tests.support.organisation import DAY_MS, START_MS, key_of
+from tests.support.organisation import START_MS, key_of
 from tests.support.past_ring import FAST, PastRing, in_ring, key_block
 
 CONTENT, KEY = BlockKind.CONTENT, BlockKind.KEY

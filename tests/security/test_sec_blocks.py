@@ -11,6 +11,7 @@ from epost.crypto.signed import parse, sign
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import SUITE_ED25519, key_block_handle
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import PeerRefused
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import PutBlock
@@ -38,7 +39,7 @@ from epost.past.tickets import Ticketing
 from epost.rings.policy import Revocation
 from tests.support.logs import Log
 from tests.support.notices import envelope_for, receipt_by
-from tests.support.organisation import DAY_MS, Organisation, key_of
+from tests.support.organisation import Organisation, key_of
 from tests.support.past_ring import PastRing, in_ring, key_block
 
 CONTENT, KEY = BlockKind.CONTENT, BlockKind.KEY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.past.pending import (
     Envelope,
     Receipt,
@@ -11,7 +12,7 @@ from epost.past.pending import (
     pending_handle,
     sign_receipt,
 )
-from tests.support.organisation import DAY_MS, START_MS, Organisation, User
+from tests.support.organisation import START_MS, Organisation, User
 
 
 def envelope_for(

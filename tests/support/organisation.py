@@ -22,6 +22,7 @@ from epost.crypto.certificates import (
 from epost.crypto.names import ring_of
 from epost.crypto.signing import SigningKey
 from epost.crypto.versioned import KeyBlock
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ids import Address, NodeHandle
 from epost.rings.policy import (
     CertifiedLogHead,
@@ -34,7 +35,6 @@ from epost.rings.policy import (
     make_root_block,
 )
 
-DAY_MS = 24 * 3600 * 1000
 ALL_POWERS = int(Power.ACCOUNTS | Power.NODES | Power.REVOCATION | Power.POLICY)
 START_MS = 1_800_000_000_000
 """The wall time at which simulations begin."""

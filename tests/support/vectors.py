@@ -5,6 +5,7 @@ from __future__ import annotations
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import make_key_block
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ids import Address
 from epost.past.attestations import Attestor, Deposit, Statement, Stored
 from epost.past.blocks import certificate_handle, content_handle
@@ -45,7 +46,7 @@ from epost.rings.messages import Ask, Held, News, Numbers
 from epost.rings.policy import Revocation
 from tests.support.logs import Log
 from tests.support.notices import envelope_for, receipt_by
-from tests.support.organisation import DAY_MS, START_MS, Organisation, key_of
+from tests.support.organisation import START_MS, Organisation, key_of
 
 ORG = Organisation()
 NODE = ORG.node("ann")

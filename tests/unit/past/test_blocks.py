@@ -3,6 +3,7 @@
 import pytest
 
 from epost.crypto.signing import Kind
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import EpostError, LimitExceeded
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import Role
@@ -22,7 +23,7 @@ from epost.past.pending import (
 )
 from tests.support.logs import Log
 from tests.support.notices import envelope_for, receipt_by
-from tests.support.organisation import DAY_MS, START_MS, Organisation, key_of
+from tests.support.organisation import START_MS, Organisation, key_of
 from tests.support.past_ring import key_block
 
 ORG = Organisation()

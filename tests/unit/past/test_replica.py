@@ -9,6 +9,7 @@ from epost.crypto.certificates import NodeRole
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import open_key_block
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import NoSuchBlock, UnavailableError
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import DeleteBlock, PutBlock, Role
@@ -24,7 +25,7 @@ from epost.past.rivals import NOTES as RIVAL_NOTES
 from tests.security.test_sec_blocks import Attacker
 from tests.support.logs import Log
 from tests.support.notices import envelope_for, receipt_by
-from tests.support.organisation import DAY_MS, START_MS, key_of
+from tests.support.organisation import START_MS, key_of
 from tests.support.past_ring import FAST, PastRing, in_ring, key_block
 
 CONTENT, KEY = BlockKind.CONTENT, BlockKind.KEY

@@ -12,6 +12,7 @@ from epost.crypto.certificates import OrganisationTrust, account_id_of, certify
 from epost.crypto.signing import SigningKey
 from epost.crypto.x509 import key_spki_sha256, make_authority, make_leaf
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import (
     AuthenticityError,
     BadSignature,
@@ -40,7 +41,7 @@ from epost.rings.enrolment import (
     site_asked_for,
 )
 from epost.rings.invite import LIFETIME_MS_MAX, Invite, parse_invite, token_hash
-from tests.support.organisation import DAY_MS, START_MS, Organisation, key_of, seed_of
+from tests.support.organisation import START_MS, Organisation, key_of, seed_of
 
 NOW = START_MS
 ACCOUNT, RECOVERY, NODE, DEVICE = (key_of(n) for n in ("acc", "rec", "node", "dev"))

@@ -7,6 +7,7 @@ import pytest
 from epost.crypto.certificates import Power, account_key_hash
 from epost.crypto.versioned import KeyBlock
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.effects import Caller, Outbox, Send, SetTimer
 from epost.foundation.errors import (
     AuthenticityError,
@@ -30,7 +31,7 @@ from epost.rings.observed import (
     NewsRefused,
 )
 from epost.rings.policy import Reason, RemovedIssuer, Revocation
-from tests.support.organisation import DAY_MS, START_MS, Organisation, key_of
+from tests.support.organisation import START_MS, Organisation, key_of
 
 ORG = Organisation()
 POLICY = ORG.policy(k=3, enrolled=5)

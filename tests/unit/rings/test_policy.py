@@ -6,6 +6,7 @@ import pytest
 from epost.crypto.signing import Kind
 from epost.crypto.versioned import make_key_block
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import EpostError, MalformedPacket
 from epost.rings.policy import (
     CertifiedLogHead,
@@ -14,7 +15,7 @@ from epost.rings.policy import (
     read_issuer_block,
     read_root_block,
 )
-from tests.support.organisation import DAY_MS, START_MS, Organisation
+from tests.support.organisation import START_MS, Organisation
 
 ORG = Organisation()
 ISSUERS = ORG.trust().issuers

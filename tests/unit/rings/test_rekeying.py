@@ -9,6 +9,7 @@ import pytest
 
 from epost.crypto.certificates import NodeCert, certify
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import EpostError, NotPermitted, UntrustedCertificate
 from epost.rings.rekeying import (
     REKEY_ANSWER,
@@ -23,7 +24,6 @@ from tests.support.organisation import START_MS, Organisation, key_of
 from tests.unit.crypto.test_rekeying import FIRST, KEYS, RECOVERY, after, step
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "rekeying.json"
-DAY_MS = 24 * 3600 * 1000
 
 
 def request(statement: bytes, node: bytes = b"node", now_ms: int = 1_700_000_000_000) -> bytes:

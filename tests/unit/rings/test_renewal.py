@@ -10,6 +10,7 @@ from epost.crypto.certificates import NODE_CERT, AccountCert, AccountFlag, NodeC
 from epost.crypto.signed import parse, sign
 from epost.crypto.signing import Kind
 from epost.foundation.codec import encode
+from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import (
     AuthenticityError,
     EpostError,
@@ -32,7 +33,7 @@ from epost.rings.renewal import (
     open_renewal,
     sign_renewal,
 )
-from tests.support.organisation import DAY_MS, START_MS, Member, Organisation, key_of, seed_of
+from tests.support.organisation import START_MS, Member, Organisation, key_of, seed_of
 
 X509_SEED = seed_of("x509")
 DOMAIN = "example.org"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from epost.foundation.durations import DAY_MS
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import Role
 from epost.foundation.wire import Application
@@ -11,7 +12,6 @@ from epost.past.blocks import content_handle
 from epost.past.leases.terms import LEASE_NOTES, leased_until
 from epost.past.messages import HANDLES_MAX, Renewal, read_routed
 from epost.past.tickets import LEASE_MS_MAX
-from tests.support.organisation import DAY_MS
 from tests.support.past_ring import PastRing, in_ring
 from tests.unit.past.leases.test_sweep import A_DAY, BLOCK, DAY, FREEING, HANDLE, NAMES, all_roles
 
