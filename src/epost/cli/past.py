@@ -34,12 +34,15 @@ def folder(
 
 
 def _milliseconds(at: str) -> int:
-    """Return a time as ms since 1970."""
+    """Return a time of the past as ms since 1970."""
+    now = datetime.datetime.now(datetime.UTC).timestamp()
     try:
-        moment = datetime.datetime.fromisoformat(at) if at else datetime.datetime.now(datetime.UTC)
-        return round(1000 * moment.timestamp())
+        seconds = datetime.datetime.fromisoformat(at).timestamp() if at else now
     except (ValueError, OverflowError):  # the latter at the ends of the calendar
         stop(f"{at!r} is no time: write it as 2026-11-22T17:30 or 2026-11-22T17:30:00+01:00")
+    if seconds > now:
+        stop(f"{at} is still to come")
+    return round(1000 * seconds)
 
 
 def _show(answer: Mapping[str, Any]) -> None:
