@@ -1,7 +1,8 @@
 """Several clients against a simple model of IMAP: whatever they do, they agree with it.
 
 Each client keeps a cache of the folder from untagged responses alone. One speaks in numbers, one
-resyncs (RFC 7162), one does without numbers (RFC 9586) and without \\Recent (RFC 9051).
+resyncs (RFC 7162), one does without numbers (RFC 9586) and without \\Recent (RFC 9051). They act on
+folders in memory, and on those that a daemon keeps, which dies now and then and loses its index.
 """
 
 import asyncio
@@ -11,7 +12,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from epost.simulation.mail_index import SimulatedMailIndex
 from tests.support.imap_dialogue import ImapHouse, WireClient, mail_about
+from tests.support.mail import ALICE, organisation
 
 _FETCH = re.compile(r"\* (\d+) (FETCH|UIDFETCH) \((.*)\)")
 _VANISHED = re.compile(r"\* VANISHED (\(EARLIER\) )?(\S+)")
@@ -47,10 +50,22 @@ class CachingClient:
         self.is_away = False
 
     async def begin(self) -> None:
-        if self.modes:
-            await self.command(f"ENABLE {self.modes}")
+        await self.enable()
         await self.command("SELECT INBOX")
         await self.catch_up()
+
+    async def enable(self) -> None:
+        if self.modes:
+            await self.command(f"ENABLE {self.modes}")
+
+    async def begin_again(self, client: WireClient) -> None:
+        """Go on over another connection; who resyncs remembers what it knew."""
+        self.client = client
+        if self.is_away:
+            await self.enable()
+        else:
+            self.uids, self.flags = [], {}
+            await self.begin()
 
     async def command(self, text: str) -> list[str]:
         lines = await self.client.command(text)
@@ -137,14 +152,17 @@ class AgreesWithTheModel(RuleBasedStateMachine):
     @initialize()
     def three_kinds_of_clients_come(self) -> None:
         async def scene() -> None:
-            house = ImapHouse()
-            await house.mail.create("Other")
+            self.house = await self.built()
+            await self.house.mail.create("Other")
             kinds = ("", "QRESYNC", "UIDONLY IMAP4rev2")
-            self.clients = [CachingClient(await house.member(), modes) for modes in kinds]
+            self.clients = [CachingClient(await self.house.member(), modes) for modes in kinds]
             for client in self.clients:
                 await client.begin()
 
         self.runner.run(scene())
+
+    async def built(self) -> ImapHouse:
+        return ImapHouse()
 
     def do(self, who: int, text: str) -> list[str]:
         client = self.clients[who]
@@ -231,5 +249,37 @@ class AgreesWithTheModel(RuleBasedStateMachine):
             self.runner.close()
 
 
+class AgreesInFrontOfADaemonsFolders(AgreesWithTheModel):
+    async def built(self) -> ImapHouse:
+        (self.alice,) = organisation(ALICE)
+        await self.alice.start()
+        return ImapHouse(self.alice.mail.mailbox)
+
+    @rule(loses_index=st.booleans())
+    def die(self, *, loses_index: bool) -> None:
+        async def scene() -> None:
+            for client in self.clients:
+                await client.leave()
+                await client.client.hang_up()
+            await self.alice.restart(SimulatedMailIndex() if loses_index else None)
+            self.house.mail = self.alice.mail.mailbox
+            for client in self.clients:
+                await client.begin_again(await self.house.member())
+
+        self.runner.run(scene())
+
+    def teardown(self) -> None:
+        if hasattr(self, "alice"):
+            for who in range(len(self.clients)):
+                self.agrees(who)
+            self.runner.run(self.alice.mail.stop())
+        self.clients = []
+        super().teardown()
+
+
 TestAgreesWithTheModel = AgreesWithTheModel.TestCase
 TestAgreesWithTheModel.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestAgreesInFrontOfADaemonsFolders = AgreesInFrontOfADaemonsFolders.TestCase
+TestAgreesInFrontOfADaemonsFolders.settings = settings(
+    max_examples=8, stateful_step_count=20, deadline=None
+)

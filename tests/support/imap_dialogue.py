@@ -15,9 +15,9 @@ import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from epost.apps.mail.mailbox import NewMail
+from epost.apps.mail.mailbox import AccountMail, NewMail
 from epost.apps.mail.ports import in_the_loop
 from epost.servers.access import Channel, StartTls
 from epost.servers.imap.connection import ImapConnection
@@ -87,7 +87,8 @@ class HouseClock:
 class ImapHouse:
     """A server with one account, and its clients."""
 
-    def __init__(self, mail: MemoryMail | None = None, limits: ImapLimits | None = None) -> None:
+    def __init__(self, mail: Any = None, limits: ImapLimits | None = None) -> None:
+        """`mail` is an AccountMail; without one it is a MemoryMail."""
         self.access = Access()
         self.clock = HouseClock()
         self.mail = mail or MemoryMail()
@@ -100,7 +101,7 @@ class ImapHouse:
             limits=limits or ImapLimits(),
         )
 
-    async def _open_mail(self, account: str) -> MemoryMail:
+    async def _open_mail(self, account: str) -> AccountMail:
         assert account == ALICE
         return self.mail
 
