@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from epost.crypto.certificates import IssuerCert
 from epost.crypto.sealing import HpkeSealing
 from epost.daemon.authority.authority import Authority
+from epost.daemon.authority.deputy_watch import DeputyWatch
 from epost.daemon.authority.issuing_desk import IssuingDesk
 from epost.daemon.authority.keys import ROOT_FILE
 from epost.daemon.authority.publishing import LogNotPublished, publish_log
@@ -21,10 +21,8 @@ from epost.daemon.config import AuthoritySection, parse_address
 from epost.daemon.world import SystemEntropy
 from epost.foundation.durations import DAY_MS, DAY_SECONDS
 from epost.foundation.errors import (
-    AuthenticityError,
     ConfigError,
     NotFoundError,
-    PeerError,
     RefusedError,
     UnavailableError,
 )
@@ -32,7 +30,6 @@ from epost.foundation.ids import BlockKind, NodeHandle
 from epost.foundation.ports import Clock, Observer
 from epost.node.assembly import Node
 from epost.node.certified_logs import newest_head, records_from
-from epost.past.blocks import certificate_handle
 from epost.past.client import Conflict
 from epost.past.log_format import LOG_RECORD, open_head
 from epost.rings.rekeying import is_rekey_request
@@ -64,8 +61,8 @@ class AuthorityUpkeep:
         self._clock = clock
         self._lacks_root_key = False
         self._brought: dict[bytes, None] = {}
-        self._looked_at: set[str] = set()
         self._authority = Authority.open(Path(section.directory), world)
+        self._deputies = DeputyWatch(self._authority, node)
         self._service = EnrolmentService(
             self._authority,
             parse_address(section.listen),
@@ -135,9 +132,9 @@ class AuthorityUpkeep:
                 self._authority.renew_absent_accounts()
                 self._authority.names.end_due()
                 self._authority.secrets.rotate_if_due()
-                self._looked_at.clear()
+                self._deputies.look_anew()
                 sight_at = loop.time() + SIGHTING_SECONDS
-            await self._look_at_deputies()
+            await self._deputies.look()
             await self._bring_accounts()  # first: who follows on a name, then that another is gone
             log = self._authority.log
             await publish_log(log, self._node, self._observer, waits=self._lacks_keys)
@@ -194,34 +191,6 @@ class AuthorityUpkeep:
 
     def _in_the_ring(self) -> list[bytes]:
         return [node.node_id for node in (self._node.me, *self._node.overlay.neighbours())]
-
-    async def _look_at_deputies(self) -> None:
-        """Learn what deputies did: how far their logs are, what they gave to who is out now."""
-        deputies = self._authority.trust.issuers[1:]
-        for deputy in deputies:
-            await self._look_once(f"log {deputy.serial}", self._note_reach(deputy))
-        for name in self._authority.members.gone() if deputies else ():
-            await self._look_once(name, self._end_in_ring(name))
-
-    async def _look_once(self, what: str, look: Coroutine[Any, Any, None]) -> None:
-        """Look at something, but not again within the hour."""
-        if what in self._looked_at:
-            look.close()
-            return
-        with contextlib.suppress(AuthenticityError, NotFoundError, PeerError, UnavailableError):
-            await look
-            self._looked_at.add(what)
-
-    async def _note_reach(self, issuer: IssuerCert) -> None:
-        head = await newest_head(self._node.blocks, issuer.certified_log_key)
-        if head is not None:
-            reached = open_head(head).content.sequence
-            self._authority.deputies.note_reached(issuer.serial, reached)
-
-    async def _end_in_ring(self, name: str) -> None:
-        reading = await self._node.blocks.lookup_latest(certificate_handle(name))
-        if reading.block is not None:
-            self._authority.members.end_in_ring(reading.block)
 
     def _lacks_keys(self) -> bool:
         """Must a certificate of other keys still be brought before the log says that there is one?
