@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from epost.crypto.hashing import digest
 from epost.foundation.errors import RefusedError
 from epost.foundation.ids import Digest, RingId
 
 NAME_LENGTH_MAX = 320
+NAMES_REMEMBERED = 1000
+"""A mail asks a dozen times for the canonical form of two or three names."""
 _LOCAL = re.compile(r"[a-z0-9._+-]{1,64}")
 _DOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9]([a-z0-9-]{0,62}))+")
 
 
+@lru_cache(maxsize=NAMES_REMEMBERED)
 def canonical(name: str) -> str:
     """Return the canonical form (NFKC, lower case, IDNA A-label domain); raises RefusedError."""
     if len(name) > NAME_LENGTH_MAX:  # before the normal form, which costs the square of the length

@@ -114,6 +114,9 @@ class Role(IntFlag):
     def __and__(self, other: int) -> Role:
         return _ROLES[int.__and__(self, other)]
 
+    def __or__(self, other: int) -> Role:
+        return _ROLES[int.__or__(self, other)]
+
 
 _ROLES = tuple(Role(number) for number in range(2 * Role.TRASH))
 HELD = Role.REPLICA | Role.STAND_IN | Role.DIVERTED

@@ -43,8 +43,9 @@ async def spread(
     try:
         effort.begin(at_once)
         await effort.collect(needed, start + min(hedge_seconds, deadline_seconds))
-        effort.begin(effort.open_count)
-        await effort.collect(needed, start + deadline_seconds)
+        if effort.lacks(needed):
+            effort.begin(effort.open_count)
+            await effort.collect(needed, start + deadline_seconds)
     finally:
         effort.cancel()
     return Outcome(tuple(effort.successes), tuple(effort.failures), effort.open_count)
@@ -74,10 +75,14 @@ class _Effort(Generic[T]):
         """Take results until enough succeeded, nothing is open, or a time of the loop."""
         try:
             async with asyncio.timeout_at(until):
-                while self.open_count and len(self.successes) < needed:
+                while self.lacks(needed):
                     self._take(await self._done.get())
         except TimeoutError:
             return
+
+    def lacks(self, needed: int) -> bool:
+        """May there be more successes, and are they too few?"""
+        return self.open_count > 0 and len(self.successes) < needed
 
     def cancel(self) -> None:
         """Wait for nothing more."""

@@ -25,6 +25,8 @@ NIL = b"NIL"
 # What every client reads without a literal: 7 bits, no line ends, not too long.
 _QUOTABLE = re.compile(rb"[\x01-\x09\x0b\x0c\x0e-\x7f]{0,1024}\Z")
 _SPECIAL = re.compile(rb'(["\\])')
+_PLAIN = re.compile(rb"[ !#-\[\]-~]{0,1024}\Z")
+"""Nearly everything: printable ASCII with nothing to be marked."""
 
 
 def render(octets: Octets, mail: Part, header: HeaderFields | None = None) -> Rendered:
@@ -39,6 +41,8 @@ def render(octets: Octets, mail: Part, header: HeaderFields | None = None) -> Re
 
 def string(value: bytes) -> bytes:
     """A quoted string where possible, else a literal (RFC 3501 4.3)."""
+    if _PLAIN.match(value):
+        return b'"%b"' % value
     if _QUOTABLE.match(value):
         return b'"' + _SPECIAL.sub(rb"\\\1", value) + b'"'
     return b"{%d}\r\n%b" % (len(value), value)
