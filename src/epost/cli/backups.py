@@ -59,7 +59,11 @@ def restore(
     authority_dir: AuthorityDir,
     secret_file: Annotated[
         Path | None,
-        typer.Option(help="A file with the 24 words, or the passphrase; else it is asked for."),
+        typer.Option(
+            "--secret-file",
+            "--passphrase-file",  # as `epost backup` calls it
+            help="A file with the 24 words, or the passphrase; else it is asked for.",
+        ),
     ] = None,
     listen: Annotated[
         str, typer.Option(help="Where other daemons reach this machine, if that has changed.")
