@@ -123,6 +123,9 @@ class MemoryFolder:
     def uids(self) -> "array[int]":
         return array("I", self._rows)
 
+    def first_unseen(self) -> int | None:
+        return next((row.uid for row in self._rows.values() if SEEN not in row.flags), None)
+
     def claim_recent(self) -> int:
         first, self._unclaimed = self._unclaimed, self.uid_next
         return first
@@ -294,18 +297,16 @@ class MemoryFolder:
 
     def counters(self) -> FolderCounters:
         rows = list(self._rows.values())
-        unseen = [row.uid for row in rows if SEEN not in row.flags]
         return FolderCounters(
             folder_id=self.info.folder_id,
             uid_validity=self.uid_validity,
             uid_next=self.uid_next,
             highest_modseq=self.highest_modseq,
             messages=len(rows),
-            unseen=len(unseen),
+            unseen=sum(SEEN not in row.flags for row in rows),
             recent=sum(row.uid >= self._unclaimed for row in rows),
             deleted=sum(DELETED in row.flags for row in rows),
             size=sum(row.size for row in rows),
-            first_unseen_uid=unseen[0] if unseen else None,
         )
 
     def give_away(self, target: "MemoryFolder") -> None:

@@ -20,7 +20,7 @@ from epost.apps.mail.index import (
 )
 from epost.apps.mail.log.fold import Annotation, Placement, Subscription
 from epost.apps.mail.log.records import Content
-from epost.apps.mail.mailbox import SEEN, TextMatch
+from epost.apps.mail.mailbox import TextMatch
 from epost.apps.mail.renditions.text_search import matches
 
 
@@ -156,10 +156,6 @@ class SimulatedMailIndex:
 
     def vanished(self, folder: bytes, after_modseq: int) -> Sequence[int]:
         return sorted(uid for modseq, uid in self._vanished[folder] if modseq > after_modseq)
-
-    def first_unseen(self, folder: bytes) -> int | None:
-        placed = ((uid, self._placements[name][0]) for uid, name in self._uids[folder].items())
-        return min((uid for uid, mail in placed if SEEN not in mail.set_flags), default=None)
 
     def count_from(self, folder: bytes, uid: int) -> int:
         return sum(1 for number in self._uids[folder] if number >= uid)

@@ -105,7 +105,6 @@ def test_a_new_index_is_empty(index: MailIndex) -> None:
     assert not index.facts([])
     assert not index.folder_rows(INBOX, 0, 10)
     assert index.content(name(1)) is None
-    assert index.first_unseen(INBOX) is None
 
 
 def test_what_was_committed_is_there_after_opening_again(reopen: Open) -> None:
@@ -171,13 +170,10 @@ def test_a_place_whose_mail_is_unknown_shows_nowhere(index: MailIndex) -> None:
 def test_flags_change_without_anything_else(index: MailIndex) -> None:
     fill(index, place(1, 1), place(2, 2))
     read = place(1, 1, flags=SEEN)
-    index.commit(Batch(STATE, flagged=[(read, 9)], seen=[read]))
+    index.commit(Batch(STATE, flagged=[(read, 9)]))
     (seen, unseen) = index.folder_rows(INBOX, 0, 10)
     assert seen.placement.set_flags == {SEEN}
     assert (seen.modseq, unseen.modseq) == (9, 2)
-    assert index.first_unseen(INBOX) == 2
-    index.commit(Batch(STATE, flagged=[(place(1, 1), 10)], seen=[place(1, 1)]))
-    assert index.first_unseen(INBOX) == 1
 
 
 def test_a_number_is_given_without_anything_else(index: MailIndex) -> None:

@@ -158,8 +158,6 @@ class Batch:
     shows."""
     flagged: list[tuple[Placement, int]] = field(default_factory=list)
     """Known ones that changed in nothing but their flags."""
-    seen: list[Placement] = field(default_factory=list)
-    r"""Those of them whose flag \Seen went on or off."""
     numbered: list[tuple[Placement, int]] = field(default_factory=list)
     """Known ones, of mails that are known, that changed in nothing but their number."""
     folders: list[FolderRow] = field(default_factory=list)
@@ -241,10 +239,6 @@ class ViewIndex(Protocol):
 
     def vanished(self, folder: bytes, after_modseq: int) -> Sequence[int]:
         """Return the remembered UIDs expunged with a greater MODSEQ, ascending."""
-        ...
-
-    def first_unseen(self, folder: bytes) -> int | None:
-        r"""Return the lowest UID without \Seen."""
         ...
 
     def count_from(self, folder: bytes, uid: int) -> int:

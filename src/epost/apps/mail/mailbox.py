@@ -162,7 +162,6 @@ class FolderCounters:
     recent: int
     deleted: int
     size: int  # octets of all messages
-    first_unseen_uid: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +318,10 @@ class Folder(FolderReading, FolderHistory, FolderWriting, Protocol):
 
     def uids(self) -> "array[int]":
         """All uids now, ascending, typecode 'I'; the caller does not change them."""
+        ...
+
+    def first_unseen(self) -> int | None:
+        r"""Lowest uid without \Seen."""
         ...
 
     def claim_recent(self) -> int:

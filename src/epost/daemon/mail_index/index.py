@@ -39,7 +39,6 @@ from epost.daemon.mail_index.rows import (
     mail_row,
     number_row,
     placement_row,
-    unseen_row,
 )
 from epost.daemon.mail_index.schema import (
     CONTENTS,
@@ -51,7 +50,6 @@ from epost.daemon.mail_index.schema import (
     PUT_NUMBER,
     PUT_PLACEMENT,
     PUT_SENT,
-    PUT_UNSEEN,
     SCHEMA_VERSION,
     TABLES,
     UNRENDERED,
@@ -167,7 +165,6 @@ class SqliteMailIndex:
             # Far cheaper: these touch none of the indexes that are ordered by names.
             self._db.executemany(PUT_NUMBER, map(number_row, batch.numbered))
             self._db.executemany(PUT_FLAGS, map(flags_row, batch.flagged))
-            self._db.executemany(PUT_UNSEEN, map(unseen_row, batch.seen))
             self._db.executemany(
                 "INSERT OR REPLACE INTO folder VALUES (?, ?)",
                 ((row.state.folder, encode(row)) for row in batch.folders),
@@ -228,15 +225,6 @@ class SqliteMailIndex:
         query = "SELECT uid FROM vanished WHERE folder = ? AND modseq > ?"
         with self._errors():
             return sorted(uid for (uid,) in self._db.execute(query, (folder, after_modseq)))
-
-    def first_unseen(self, folder: bytes) -> int | None:
-        query = (
-            "SELECT uid FROM placement WHERE folder = ? AND uid IS NOT NULL AND is_unseen "
-            "ORDER BY uid LIMIT 1"
-        )
-        with self._errors():
-            uid: int | None = self._db.execute(query, (folder,)).get
-        return uid
 
     def count_from(self, folder: bytes, uid: int) -> int:
         query = "SELECT count(*) FROM placement WHERE folder = ? AND uid >= ?"

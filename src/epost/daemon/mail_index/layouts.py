@@ -16,6 +16,8 @@ WITHOUT_ANNOTATIONS = 3
 """The layout of the first release."""
 ALL_BY_EMAIL = 4
 """The layout in which `by_email` had the first place of every mail as well."""
+WITHOUT_FILES = 5
+"""The layout in which files waited for nothing."""
 
 _ANNOTATION = """
 CREATE TABLE annotation (
@@ -32,6 +34,11 @@ CREATE TABLE unread_files (key INTEGER PRIMARY KEY);
 INSERT INTO unread_files
 SELECT key FROM structure WHERE instr(lower(body), '"application"');
 """
+# Which mail is the first unseen one is asked of the folder in memory.
+_WITHOUT_UNSEEN = """
+DROP INDEX unseen;
+ALTER TABLE placement DROP COLUMN is_unseen;
+"""
 
 
 def bring_up_to_date(db: apsw.Connection) -> None:
@@ -47,7 +54,9 @@ def bring_up_to_date(db: apsw.Connection) -> None:
             _add_annotations(db)
         if version <= ALL_BY_EMAIL:
             db.execute(_NARROW_BY_EMAIL)
-        db.execute(_UNREAD_FILES)
+        if version <= WITHOUT_FILES:
+            db.execute(_UNREAD_FILES)
+        db.execute(_WITHOUT_UNSEEN)
     else:
         raise MailIndexDamaged(f"it is of version {version}, not {SCHEMA_VERSION}")
     db.pragma("user_version", SCHEMA_VERSION)

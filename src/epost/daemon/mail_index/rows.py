@@ -10,7 +10,7 @@ import msgspec
 from epost.apps.mail.index import MailFacts
 from epost.apps.mail.log.fold import FLAGS_REMEMBERED, FlagState, Placement
 from epost.apps.mail.log.records import Content
-from epost.apps.mail.mailbox import SEEN, MailTime
+from epost.apps.mail.mailbox import MailTime
 from epost.foundation.codec import encode
 
 
@@ -69,7 +69,6 @@ def placement_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
         placement.email,
         placement.folder,
         uid or None,
-        SEEN not in placement.set_flags,
         placement.is_alive and not uid,
         modseq,
         encode(placement),
@@ -86,7 +85,3 @@ def number_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
 def flags_row(entry: tuple[Placement, int]) -> tuple[apsw.SQLiteValue, ...]:
     placement, modseq = entry
     return modseq, encode(placement), placement.name
-
-
-def unseen_row(placement: Placement) -> tuple[apsw.SQLiteValue, ...]:
-    return SEEN not in placement.set_flags, placement.name

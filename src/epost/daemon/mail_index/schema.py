@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 # What is read for whole folders stands in narrow tables of its own: a page that is not read needs
 # no decryption, and mails that came one after the other lie side by side. `mail.key` is the
@@ -30,10 +30,9 @@ CREATE TABLE searched_body (key INTEGER PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE unread_files (key INTEGER PRIMARY KEY);
 CREATE TABLE placement (
   key INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, email BLOB, folder BLOB NOT NULL,
-  uid INTEGER, is_unseen INTEGER NOT NULL, is_waiting INTEGER NOT NULL,
+  uid INTEGER, is_waiting INTEGER NOT NULL,
   modseq INTEGER NOT NULL, value BLOB NOT NULL);
 CREATE UNIQUE INDEX by_uid ON placement (folder, uid) WHERE uid IS NOT NULL;
-CREATE INDEX unseen ON placement (folder, uid) WHERE uid IS NOT NULL AND is_unseen;
 CREATE INDEX by_email ON placement (email) WHERE email != name;
 CREATE INDEX unnumbered ON placement (key) WHERE is_waiting;
 CREATE TABLE vanished (
@@ -55,16 +54,14 @@ PUT_CONTENT = "INSERT OR REPLACE INTO content VALUES (?, ?)"
 PUT_SENT = """
 UPDATE mail SET sent_seconds = ?, sent_zone = ?, is_rendered = 1 WHERE email = ? RETURNING key"""
 PUT_PLACEMENT = """
-INSERT INTO placement (name, email, folder, uid, is_unseen, is_waiting, modseq, value)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO placement (name, email, folder, uid, is_waiting, modseq, value)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (name) DO UPDATE SET
   email = excluded.email, folder = excluded.folder, uid = excluded.uid,
-  is_unseen = excluded.is_unseen, is_waiting = excluded.is_waiting,
-  modseq = excluded.modseq, value = excluded.value"""
+  is_waiting = excluded.is_waiting, modseq = excluded.modseq, value = excluded.value"""
 PUT_NUMBER = """
 UPDATE placement SET uid = ?, is_waiting = ?, modseq = ?, value = ? WHERE name = ?"""
 PUT_FLAGS = "UPDATE placement SET modseq = ?, value = ? WHERE name = ?"
-PUT_UNSEEN = "UPDATE placement SET is_unseen = ? WHERE name = ?"
 PLACED = """
 SELECT uid, value, modseq, email, name FROM placement
 WHERE folder = ? AND uid > ? ORDER BY uid LIMIT ?"""

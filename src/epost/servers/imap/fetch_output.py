@@ -7,7 +7,7 @@ from itertools import repeat
 from epost.apps.mail.mailbox import MailTime, MessageColumns, Rendered
 from epost.foundation.octets import Octets, excerpt
 from epost.servers.imap.opened_mail import OpenedMail, header_reader
-from epost.servers.imap.syntax.dates import format_date_time
+from epost.servers.imap.syntax.dates import format_date_time, format_date_times
 from epost.servers.imap.syntax.fetch_items import BinaryItem, BodyItem, FetchItem, Item
 from epost.servers.imap.syntax.formats import string
 from epost.servers.imap.view import FolderView
@@ -123,7 +123,7 @@ def _literal(octets: Octets | None) -> tuple[Octets, ...]:
 
 
 def _internal_dates(messages: Gathered, _view: FolderView) -> Iterable[bytes]:
-    return map(format_date_time, messages.rows.internal_dates())
+    return format_date_times(messages.rows.seconds, messages.rows.zone_minutes)
 
 
 def _email_ids(messages: Gathered, _view: FolderView) -> Iterable[bytes]:

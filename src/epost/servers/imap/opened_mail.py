@@ -15,9 +15,9 @@ from epost.servers.imap.binary_mail import UnknownEncoding
 from epost.servers.imap.limits import DECODED_BYTES_MAX
 from epost.servers.imap.syntax.fetch_items import BinaryItem, BodyItem, FetchItem, HeaderChoice
 
-_VALUE = rb"[ \t]*:[^\n]*(?:\n[ \t][^\n]*)*"
+_VALUE = rb"[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+"  # nothing of it is ever given back
 _FindFields = Callable[[bytes], list[bytes]]
-_ANY_FIELD = re.compile(rb"\n(?P<name>[!-9;-~]+)" + _VALUE)
+_ANY_FIELD = re.compile(rb"\n(?P<field>(?P<name>[!-9;-~]+)" + _VALUE + rb")")
 
 
 class OpenedMail:
@@ -126,9 +126,9 @@ def _chooser(choice: HeaderChoice) -> Callable[[bytes], bytes]:
     def choose(header: bytes) -> bytes:
         if not header.endswith(b"\n"):  # a header that ends with the mail
             header += b"\r\n"
-        # What is found begins with the line end before it and lacks its own.
-        found = find(b"\n" + header)
-        return b"".join(found)[1:] + b"\n\r\n" if found else b"\r\n"
+        lines = find(b"\n" + header)  # each begins a line, and lacks its own line end
+        lines.append(b"\r\n")
+        return b"\n".join(lines)
 
     return choose
 
@@ -136,7 +136,7 @@ def _chooser(choice: HeaderChoice) -> Callable[[bytes], bytes]:
 def _fields_except(names: frozenset[bytes]) -> _FindFields:
     def find(lines: bytes) -> list[bytes]:
         fields = _ANY_FIELD.finditer(lines)
-        return [match[0] for match in fields if match["name"].lower() not in names]
+        return [match["field"] for match in fields if match["name"].lower() not in names]
 
     return find
 
@@ -149,5 +149,5 @@ def _fields_named(names: frozenset[bytes]) -> _FindFields:
         return lambda _lines: []
     letters = b"".join(sorted({re.escape(name[:1]) for name in nonempty}))
     either = b"|".join(map(re.escape, nonempty))
-    named = re.compile(rb"\n(?=[" + letters + rb"])(?:" + either + rb")" + _VALUE, re.IGNORECASE)
-    return named.findall
+    field = rb"((?:" + either + rb")" + _VALUE + rb")"
+    return re.compile(rb"\n(?=[" + letters + rb"])" + field, re.IGNORECASE).findall

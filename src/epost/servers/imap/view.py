@@ -108,6 +108,11 @@ class FolderView:
         place = self._uids.place(uid)
         return None if place is None else place + 1
 
+    def first_unseen(self) -> int | None:
+        r"""The message number of the first one without \Seen."""
+        uid = self.folder.first_unseen()
+        return None if uid is None else self.number(uid)
+
     def numbers(self, uids: "array[int]") -> Sequence[int]:
         """The message numbers of messages that the client knows."""
         places = self._uids.places(uids)

@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from epost.apps.mail.index import Batch, IndexState, MailFacts, MailIndexDamaged, Rendition
-from epost.apps.mail.log.fold import FIRST, INBOX_ID, Annotation, Placement
+from epost.apps.mail.log.fold import FIRST, INBOX_ID, Annotation, Number, Placement
 from epost.apps.mail.log.records import Inline
 from epost.apps.mail.mailbox import MailTime, Rendered
 from epost.apps.mail.observed import MailIndexDiscarded
@@ -23,7 +23,11 @@ from tests.support.mail import Recorder
 
 KEY = bytes(range(32))
 STATE = IndexState(b"n" * 16, 7, applied=3)
-WITHOUT_FILES = "DROP TABLE unread_files;"
+WITH_UNSEEN = """
+ALTER TABLE placement ADD COLUMN is_unseen INTEGER NOT NULL DEFAULT 1;
+CREATE INDEX unseen ON placement (folder, uid) WHERE uid IS NOT NULL AND is_unseen;"""
+WITHOUT_FILES = f"""{WITH_UNSEEN}
+DROP TABLE unread_files;"""
 AS_BEFORE = f"""{WITHOUT_FILES}
 DROP INDEX by_email; CREATE INDEX by_email ON placement (email) WHERE email IS NOT NULL;"""
 SECRET = b"a very private text"
@@ -134,6 +138,23 @@ def test_an_index_without_the_text_of_files_goes_on_and_has_them_read(tmp_path: 
     index = open_mail_index(path, KEY, recorder)
     assert index.with_unread_files() == (1, (1).to_bytes(16, "big"))
     assert index.with_unread_files(1) is None
+    assert not recorder.events
+    index.close()
+
+
+def test_an_index_with_unseen_mails_in_order_goes_on_without(tmp_path: Path) -> None:
+    path, recorder = tmp_path / "mail.db", Recorder()
+    former = open_mail_index(path, KEY, recorder)
+    facts = MailFacts(b"e" * 16, 5, MailTime(1), position=1)
+    home = Placement(b"e" * 16, b"e" * 16, INBOX_ID, number=Number(INBOX_ID, FIRST, 1))
+    former.commit(Batch(STATE, [(facts, Inline(b"x"))], placements=[(home, 2)]))
+    former._db.execute(WITH_UNSEEN)
+    former._db.pragma("user_version", 6)
+    former.close()
+    index = open_mail_index(path, KEY, recorder)
+    assert [row.placement for row in index.folder_rows(INBOX_ID, 0, 9)] == [home]
+    index.commit(Batch(STATE, placements=[(home, 3)]))
+    assert [row.modseq for row in index.folder_rows(INBOX_ID, 0, 9)] == [3]
     assert not recorder.events
     index.close()
 

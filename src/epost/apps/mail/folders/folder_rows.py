@@ -81,6 +81,10 @@ class FolderRows:
         place = self._table.place(uid)
         return None if place is None else self._table.email(place)
 
+    def first_without(self, flag: str) -> int | None:
+        """Return the lowest uid of a mail that does not carry a flag."""
+        return self._table.first_of(lambda flags: flag not in flags)
+
     async def in_slices(self, uids: Sequence[int]) -> AsyncIterator[list[MessageRow]]:
         """Yield the rows of those mails that are there, some between two turns of the loop."""
         for start in range(0, len(uids), ROWS_SLICE):

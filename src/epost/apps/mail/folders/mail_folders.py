@@ -92,7 +92,6 @@ class MailFolders:
             recent=self._index.count_from(folder, row.recent_from) if has_recent else 0,
             deleted=row.deleted,
             size=row.size,
-            first_unseen_uid=self._index.first_unseen(folder) if row.unseen else None,
         )
 
     async def open(self, name: str) -> OpenFolder:

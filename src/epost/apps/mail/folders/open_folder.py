@@ -15,6 +15,7 @@ from epost.apps.mail.log.ledger import Ledger
 from epost.apps.mail.log.records import Inline
 from epost.apps.mail.mail_store import MailStore
 from epost.apps.mail.mailbox import (
+    SEEN,
     AppendOutcome,
     ChangeListener,
     CopyOutcome,
@@ -78,6 +79,11 @@ class OpenFolder:
     def uids(self) -> array[int]:
         """All uids, ascending; the caller does not change them."""
         return self._rows.uids()
+
+    def first_unseen(self) -> int | None:
+        r"""Lowest uid without \Seen; looked for only if there is one."""
+        unseen = self._ledger.folders[self._rows.folder].unseen
+        return self._rows.first_without(SEEN) if unseen else None
 
     def claim_recent(self) -> int:
         """First uid that no session has claimed."""
@@ -189,7 +195,9 @@ class OpenFolder:
             positions = self._rows.positions(uids[start : start + ROWS_SLICE])
             known = read(positions.values())
             if len(known) == len(positions):
-                found.update((uid, known[position]) for uid, position in positions.items())
+                found.update(
+                    zip(positions, map(known.__getitem__, positions.values()), strict=True)
+                )
             else:
                 await self._add_rendered(positions, known, made, found)
             if len(uids) > ROWS_SLICE:

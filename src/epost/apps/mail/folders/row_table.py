@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from epost.apps.mail.folders.ascending import picker, places_of
@@ -122,6 +122,12 @@ class RowTable:
     def email(self, place: int) -> bytes:
         """Return the id of the mail."""
         return bytes(self._emails[place * EMAIL_ID_BYTES : (place + 1) * EMAIL_ID_BYTES])
+
+    def first_of(self, test: Callable[[frozenset[str]], bool]) -> int | None:
+        """Return the lowest UID of those whose flags pass a test."""
+        rows = MessageColumns(self.uids, self._modseqs, self._flags, self._flag_sets)
+        place = rows.whose_flags(test).find(1)
+        return None if place < 0 else self.uids[place]
 
     def row(self, place: int) -> MessageRow:
         """Return a row as a value."""

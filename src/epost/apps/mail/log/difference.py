@@ -87,7 +87,6 @@ class Difference:
         """`modseq` is that of every change; `first_seen` are mails that are new to the index."""
         self.placements: list[tuple[Placement, int]] = []
         self.flagged: list[tuple[Placement, int]] = []
-        self.seen: list[Placement] = []
         self.numbered: list[tuple[Placement, int]] = []
         self.vanished: list[tuple[bytes, int, int]] = []
         self.sums: dict[bytes, Sums] = defaultdict(Sums)
@@ -114,8 +113,6 @@ class Difference:
         entry = new, self._modseq if shows else touched.old_modseq
         if touched.is_only_flagged:
             self.flagged.append(entry)
-            if (SEEN in old.set_flags) != (SEEN in new.set_flags):
-                self.seen.append(new)
         elif touched.is_only_numbered:
             self.numbered.append(entry)
         else:

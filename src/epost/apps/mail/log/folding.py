@@ -157,7 +157,6 @@ class Folding:
             renditions=[(e, self._prepared[e]) for e in self._new_mails if e in self._prepared],
             placements=difference.placements,
             flagged=difference.flagged,
-            seen=difference.seen,
             numbered=difference.numbered,
             folders=list(self._folders.values()),
             subscriptions=list(self._subscriptions.values()),

@@ -72,9 +72,10 @@ def _describe(session: Session, view: FolderView, counters: FolderCounters) -> N
     """The untagged responses of RFC 3501 6.3.1, RFC 7162 3.1.2 and RFC 8474 4.1."""
     session.send(*keyword_lines(view.folder.keywords, is_read_only=view.is_read_only))
     session.send(size_lines(view))
-    first_unseen = counters.first_unseen_uid and view.number(counters.first_unseen_uid)
-    if first_unseen and not (session.modes.is_rev2 or session.modes.is_uid_only):
-        session.send(b"* OK [UNSEEN %d] First unseen message\r\n" % first_unseen)
+    if not (session.modes.is_rev2 or session.modes.is_uid_only):
+        first_unseen = view.first_unseen()
+        if first_unseen:
+            session.send(b"* OK [UNSEEN %d] First unseen message\r\n" % first_unseen)
     session.send(
         b"* OK [UIDVALIDITY %d] UIDs stay valid\r\n" % counters.uid_validity,
         # The folder may have grown since it was counted.

@@ -1,6 +1,7 @@
 """Dates and times on the wire (RFC 3501 date, date-time)."""
 
 import re
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from functools import lru_cache
 
@@ -61,12 +62,18 @@ def local_day(moment: MailTime) -> int:
 
 def format_date_time(moment: MailTime) -> bytes:
     """A quoted date-time; the day is padded with a space."""
-    zone = moment.zone_minutes
-    days, second = divmod(moment.seconds + zone * 60, _DAY_SECONDS)
-    minute, second = divmod(second, 60)
-    hour, minute = divmod(minute, 60)
-    day, two = _format_day(days), _TWO_DIGITS
-    return b'"%b %b:%b:%b %b"' % (day, two[hour], two[minute], two[second], _format_zone(zone))
+    return next(format_date_times((moment.seconds,), (moment.zone_minutes,)))
+
+
+def format_date_times(seconds: Iterable[int], zones: Iterable[int]) -> Iterator[bytes]:
+    """Many of them, by columns: there are as many as a folder has messages."""
+    format_day, format_zone, two = _format_day, _format_zone, _TWO_DIGITS
+    for moment, zone in zip(seconds, zones, strict=True):
+        minute, second = divmod(moment, 60)
+        hour, minute = divmod(minute + zone, 60)
+        day, hour = divmod(hour, 24)
+        clock = format_day(day), two[hour], two[minute], two[second], format_zone(zone)
+        yield b'"%b %b:%b:%b %b"' % clock
 
 
 @lru_cache(maxsize=64)

@@ -110,6 +110,12 @@ def test_whose_flags_pass_a_test() -> None:
     assert columns.whose_flags(lambda flags: "\\Seen" in flags) == b"\1\0\1\1\0\1"
 
 
+def test_the_first_whose_flags_pass_a_test() -> None:
+    table = table_of(*range(4, 10))
+    assert table.first_of(lambda flags: "$Later" in flags) == 5
+    assert table.first_of(lambda flags: "$None" in flags) is None
+
+
 def test_flags_of_many_change_and_nothing_else() -> None:
     table = table_of(*range(1, 8))
     before = table.rows(range(1, 8))
