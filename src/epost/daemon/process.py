@@ -25,8 +25,6 @@ from epost.crypto.signing import SigningKey
 from epost.daemon.account.door import AccountDoor
 from epost.daemon.account.own_keys import tell_of_other_keys
 from epost.daemon.account.own_name import OwnName
-from epost.daemon.authority.deputy_upkeep import DeputyUpkeep
-from epost.daemon.authority.upkeep import AuthorityUpkeep
 from epost.daemon.config import NodeConfig, parse_address
 from epost.daemon.control import Command, ControlServer, socket_path
 from epost.daemon.file_reading.reader import FileReadingProcess
@@ -204,13 +202,7 @@ class Daemon:
         self.node.driver.run_story(self._power.watch_link())
         for story in self.certificates.stories():
             self.node.driver.run_story(story)
-        if self._config.authority.directory:
-            upkeep = AuthorityUpkeep(self._config.authority, self.node, self._observer, self._clock)
-            await self._stack.enter_async_context(upkeep)
-            self._status.also(upkeep.advice)
-        elif self._folder.deputy.exists():
-            deputy = DeputyUpkeep(self._folder.deputy, self.node, self._observer, self._clock)
-            await self._stack.enter_async_context(deputy)
+        await self._start_issuing()
         await self.node.ready()
         if listeners is not None:
             await listeners.start()
@@ -352,6 +344,20 @@ class Daemon:
         await metrics.start(parse_address(self._config.metrics.listen))
         self.metrics_port = metrics.port
         self._stack.push_async_callback(metrics.close)
+
+    async def _start_issuing(self) -> None:
+        """Most daemons issue nothing: what does it is loaded where it is needed."""
+        at = self.node, self._observer, self._clock
+        if self._config.authority.directory:
+            from epost.daemon.authority.upkeep import AuthorityUpkeep
+
+            upkeep = AuthorityUpkeep(self._config.authority, *at)
+            await self._stack.enter_async_context(upkeep)
+            self._status.also(upkeep.advice)
+        elif self._folder.deputy.exists():
+            from epost.daemon.authority.deputy_upkeep import DeputyUpkeep
+
+            await self._stack.enter_async_context(DeputyUpkeep(self._folder.deputy, *at))
 
     def _storage_limit(self) -> int:
         """What the policy lets this member keep, in octets; 0 for no limit."""

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import plistlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
-from xml.etree import ElementTree as Xml
 
 from cryptography.hazmat.primitives import serialization
 
@@ -92,6 +90,8 @@ def _services(ports: tuple[tuple[Protocol, str], ...], security: Security) -> tu
 
 def as_autoconfig(settings: ClientSettings) -> bytes:
     """Return Thunderbird's config-v1.1.xml; it names no account, so it may be served to anybody."""
+    from xml.etree import ElementTree as Xml  # few daemons serve such a file
+
     root = Xml.Element("clientConfig", version="1.1")
     provider = Xml.SubElement(root, "emailProvider", id=settings.domain)
     Xml.SubElement(provider, "domain").text = settings.domain
@@ -112,6 +112,8 @@ def as_autoconfig(settings: ClientSettings) -> bytes:
 
 def as_profile(settings: ClientSettings, authority: bytes | None) -> bytes:
     """Return an Apple configuration profile, unsigned; `authority` is the certificate in DER."""
+    import plistlib  # only the command line needs it
+
     imap, smtp = settings.of("imap"), settings.of("smtp")
     name = f"{settings.account} {imap.host}"
     mail = {
