@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from epost.daemon.tls.config import TransportConfig
 from epost.daemon.tls.dialling import passed
 from epost.daemon.tls.frames import Frame
-from epost.daemon.tls.relay import Carry, Relay
+from epost.daemon.tls.relay import Relay
 from epost.daemon.tls.relay_frames import parse_step
 from epost.daemon.tls.session import Session
-from epost.daemon.tls.source_routes import Begin, SourceRoutes
+from epost.daemon.tls.source_routes import SourceRoutes
 from epost.foundation.calls import first_successes
 from epost.foundation.errors import MalformedPacket, UnexpectedPacket, Unreachable
 from epost.foundation.ids import NodeHandle, NodeId
-from epost.foundation.ports import Entropy, Observer
 
 SEARCH_SECONDS_MAX: Final = 60.0
 """Longer than all tries of one dial and of all relays can take."""
@@ -28,17 +26,13 @@ class Detours:
 
     def __init__(
         self,
-        contexts: tuple[ssl.SSLContext, ssl.SSLContext],
+        routes: SourceRoutes,
+        relay: Relay,
         config: TransportConfig,
-        entropy: Entropy,
-        observer: Observer,
-        carry: Carry,
-        begin: Begin,
     ) -> None:
-        """As `SourceRoutes`."""
+        self.routes = routes
+        self.relay = relay
         self._config = config
-        self.routes = SourceRoutes(contexts, config, entropy, observer, carry, begin)
-        self.relay = Relay(config, observer, carry)
 
     async def find_way(
         self,

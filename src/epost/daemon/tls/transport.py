@@ -28,10 +28,12 @@ from epost.daemon.tls.observed import DialFailed, LinkDown, LinkUp, QueueFull, S
 from epost.daemon.tls.outgoing import Outgoing, QueueBudget
 from epost.daemon.tls.overload import Overload
 from epost.daemon.tls.peer import Peer
+from epost.daemon.tls.relay import Relay
 from epost.daemon.tls.relayed_link import RelayedLink
 from epost.daemon.tls.remembered import Remembered
 from epost.daemon.tls.reports import Reports
 from epost.daemon.tls.session import Ended, Session, supersedes
+from epost.daemon.tls.source_routes import SourceRoutes
 from epost.daemon.tls.tls_link import Links, TlsLink
 from epost.foundation.errors import (
     AuthenticityError,
@@ -75,7 +77,7 @@ class TlsTransport:
         self._ring = ring
         self._clock = clock
         self._observer = observer
-        self._config = config or TransportConfig()
+        self._config = config = config or TransportConfig()
         self._events: TransportEvents | None = None
         self._links = Links()
         self._contexts = accepting_context(identity), dialling_context(identity)
@@ -84,20 +86,19 @@ class TlsTransport:
             listeners,
             accepting,
             self._links,
-            self._config,
+            config,
             observer=observer,
             begin=self._begin,
         )
-        self._dialler = Dialler(dialling, self._links, entropy, self._config, self._begin)
-        self._backoff = Backoff(self._config)
-        self._budget = QueueBudget(self._config.queues_bytes_max)
+        self._dialler = Dialler(dialling, self._links, entropy, config, self._begin)
+        self._backoff = Backoff(config)
+        self._budget = QueueBudget(config.queues_bytes_max)
         self._peers: dict[NodeId, Peer] = {}
-        self._remembered = Remembered(self._config)
-        self._detours = Detours(
-            self._contexts, self._config, entropy, observer, self._carry, self._begin
-        )
+        self._remembered = Remembered(config)
+        routes = SourceRoutes(self._contexts, config, entropy, observer, self._carry, self._begin)
+        self._detours = Detours(routes, Relay(config, observer, self._carry), config)
         self._reports = Reports(self._report_now)
-        self._overload = Overload(is_overloaded, self._config.overload_pause_seconds)
+        self._overload = Overload(is_overloaded, config.overload_pause_seconds)
         self._sweeper: asyncio.TimerHandle | None = None
         self._uses = 0
         self._is_closed = False
