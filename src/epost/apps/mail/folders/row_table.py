@@ -125,9 +125,17 @@ class RowTable:
 
     def first_of(self, test: Callable[[frozenset[str]], bool]) -> int | None:
         """Return the lowest UID of those whose flags pass a test."""
-        rows = MessageColumns(self.uids, self._modseqs, self._flags, self._flag_sets)
-        place = rows.whose_flags(test).find(1)
-        return None if place < 0 else self.uids[place]
+        passing = [place for place, flags in enumerate(self._flag_sets) if test(flags)]
+        if self._flags.typecode == "B":
+            octets, first = self._flags.tobytes(), len(self._flags)
+            for flag_set in passing:  # as fast as memory is read, and only as far as need be
+                found = octets.find(flag_set, 0, first)
+                first = first if found < 0 else found
+        else:
+            wanted = frozenset(passing)
+            places = (place for place, flags in enumerate(self._flags) if flags in wanted)
+            first = next(places, len(self._flags))
+        return self.uids[first] if first < len(self.uids) else None
 
     def row(self, place: int) -> MessageRow:
         """Return a row as a value."""

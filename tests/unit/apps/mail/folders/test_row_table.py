@@ -102,6 +102,8 @@ def test_more_sets_of_flags_than_fit_into_an_octet() -> None:
     assert [row.flags for row in table.rows([1, 2, 3])] == [sets[299], sets[255], sets[256]]
     columns = table.columns([1, 2, 3], facts=False)
     assert columns.whose_flags(lambda flags: "$k255" in flags) == b"\0\1\0"
+    assert table.first_of(lambda flags: "$k255" in flags) == 2
+    assert table.first_of(lambda flags: "$k999" in flags) is None
     assert not columns.sizes
 
 
