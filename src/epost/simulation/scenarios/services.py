@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import cycle
+from random import Random
 
 from epost.foundation.ids import BlockKind
 from epost.simulation.correspondence import Forger, Readers, Writers
@@ -74,7 +75,12 @@ class ServicesScenario:
         )
         self._holidays = Holidays(self.office, self._mails, findings, self._trouble.lets_leave)
         self._stories = Stories()
-        talk, trouble = config.correspondence, self._trouble
+        self._make_people(drawn)
+        self._lies: Counter[str] = Counter()
+        self._healed_after = 0.0
+
+    def _make_people(self, drawn: Callable[[str], Random]) -> None:
+        config, talk, trouble = self._config, self._config.correspondence, self._trouble
         self._writers = Writers(self.office, drawn("writers"), talk, self._mails)
         self._owners = Owners(
             self.office, drawn("owners"), config.act_every_seconds, trouble.awake, self._mails
@@ -85,18 +91,16 @@ class ServicesScenario:
             talk,
             blocks=self._blocks,
             versions=self._versions,
-            findings=findings,
+            findings=self.findings,
             is_whole=lambda: trouble.is_whole,
         )
         self._forger = Forger(self.office, drawn("forger"), talk)
         self._rollbacks = Rollbacks(
             self.office,
             drawn("rollbacks"),
-            findings,
+            self.findings,
             may_go_back=lambda handle: trouble.forked.handles.update({handle: None}),
         )
-        self._lies: Counter[str] = Counter()
-        self._healed_after = 0.0
 
     async def run(self, minutes: float) -> None:
         """Run to the end, or to the first violation or bug, which is raised."""
