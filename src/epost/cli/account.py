@@ -70,6 +70,10 @@ def account_rekey(
     if as_json:
         print_line({"recovery_words": " ".join(words.split()), "followed": is_followed})
         return
+    _show_outcome(is_followed=is_followed)
+
+
+def _show_outcome(*, is_followed: bool) -> None:
     console.print("Done: the new words are in force.", style="bold")
     if not is_followed:
         console.print("This machine goes on under them as soon as it sees them in the ring.")
