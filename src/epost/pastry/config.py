@@ -60,6 +60,9 @@ that it does not know; what its neighbours lost leads there as well."""
 SEARCHES_MAX = 256
 """Keys whose replica roots are looked for securely at one time."""
 
+ORIGINS_MAX = 1024
+"""Nodes of which is remembered how many root sets they asked for lately."""
+
 ROUND_TRIPS_MAX = 256
 """Nodes whose round trip is remembered: leaf set, tables and candidates for them."""
 
@@ -126,6 +129,10 @@ class PastryConfig:
     redundant_copies: int = 64
     root_set_margin: int = 2
     root_set_rounds: int = 3
+    # Answers of some 20 KB that one origin is given by this node. A search asks a node twice; who
+    # inserts much all over a ring knows most arcs after some hundred searches.
+    root_sets_per_second: float = 5.0
+    root_sets_burst: int = 256
 
     # FreePastry's period: table holes cost hops, not correctness.
     table_upkeep_seconds: float = 900.0

@@ -307,10 +307,10 @@ class PastryNode:
             case RootSet():
                 self._secure.on_root_set(sender, packet, now)
             case RootSetQuery():
-                self._secure.on_question(sender, packet.nonce)
+                self._secure.on_question(sender, packet.nonce, now)
 
-    def _on_question(self, origin: NodeHandle, nonce: bytes) -> None:
-        self._secure.on_question(origin, nonce)
+    def _on_question(self, origin: NodeHandle, nonce: bytes, now: float) -> None:
+        self._secure.on_question(origin, nonce, now)
 
     def _on_sign_of_life(
         self, sender: NodeHandle, packet: Heartbeat | Ping | Pong, now: float

@@ -51,9 +51,9 @@ class Router:
         around: Surroundings,
         peers: Peers,
         upcalls: Mapping[Application, OverlayApplication],
-        on_question: Callable[[NodeHandle, bytes], None],
+        on_question: Callable[[NodeHandle, bytes, float], None],
     ) -> None:
-        """`on_question(origin, nonce)`: a FindRootSet ends here."""
+        """`on_question(origin, nonce, now)`: a FindRootSet ends here."""
         self._me = around.me
         self._config = around.config
         self._outbox = around.outbox
@@ -235,7 +235,7 @@ class Router:
         )
         upcalls = self._upcalls.get(journey.application)
         if journey.question is not None:
-            self._on_question(journey.origin, journey.question.nonce)
+            self._on_question(journey.origin, journey.question.nonce, now)
         elif journey.asks_way:
             self._show_way(journey)
         elif upcalls is not None:

@@ -19,7 +19,8 @@ from epost.foundation.codec import encode
 from epost.foundation.ids import Id, NodeHandle, NodeId, number
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
-from epost.pastry.config import HANDLES_MAX, SEARCHES_MAX
+from epost.pastry.allowance import Allowance
+from epost.pastry.config import HANDLES_MAX, ORIGINS_MAX, SEARCHES_MAX
 from epost.pastry.messages import (
     CERTIFICATE_BYTES_MAX,
     FindRootSet,
@@ -111,6 +112,9 @@ class SecureRouting:
         self._alarm = Alarm(around.outbox, Application.PASTRY, self.TIMER)
         self._searches: dict[bytes, _Search] = {}
         self._arcs = ProvenArcs()
+        self._answers = Allowance(
+            around.config.root_sets_per_second, around.config.root_sets_burst, ORIGINS_MAX
+        )
 
     def find(self, key: Id, size: int, found: Found) -> None:
         """Search in a turn of its own; `found` is called once, with nothing if it fails."""
@@ -150,9 +154,15 @@ class SecureRouting:
         self._searches[nonce] = search
         self._go_redundant(nonce, search, now)
 
-    def on_question(self, origin: NodeHandle, nonce: bytes) -> None:
-        """Show the leaf set with its certificates to whoever wants to prove it."""
+    def on_question(self, origin: NodeHandle, nonce: bytes, now: float) -> None:
+        """Show the leaf set with its certificates to whoever wants to prove it.
+
+        The answer is a hundred times as long as the question, and whoever routes that may name
+        somebody else as its origin: one origin gets so many answers and no more.
+        """
         if self._credentials is None or origin.node_id == self._me.node_id:
+            return
+        if not self._answers.take(origin.id, now):
             return
         members = []
         for node in (self._me, *self._peers.leaf_set):

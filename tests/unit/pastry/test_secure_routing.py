@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from epost.foundation.codec import encode
 from epost.foundation.ids import Id, NodeHandle, closeness
 from epost.foundation.wire import Application
 from epost.pastry.config import SEARCHES_MAX, PastryConfig
 from epost.pastry.messages import (
+    FindRootSet,
     Heartbeat,
     HopAck,
     LeafSetProbe,
@@ -296,6 +298,24 @@ def test_whoever_asks_is_shown_the_leaf_set_with_certificates() -> None:
     assert to == peer(0.9)
     assert answer.nonce == b"n" * 16
     assert {member.node for member in answer.members} == {talk.me, *NEAR}
+
+
+def test_sec_50_who_is_named_as_the_origin_of_many_questions_is_not_flooded_with_answers() -> None:
+    """An answer is a hundred times as long as a question, whose origin is what a router says."""
+    config = PastryConfig(root_sets_per_second=5.0, root_sets_burst=20)
+    talk = member_of_ring(*NEAR, config=config, credentials=Certificates())
+    liar, victim = NEAR[0], peer(0.9)
+    for number in range(100):
+        body = encode(FindRootSet(b"%016d" % number, is_constrained=False))
+        message = b"%016d" % number
+        talk.hears(liar, Transit(number, message, victim, talk.me.id, Application.PASTRY, 2, body))
+    assert [to for to, _ in talk.said(RootSet)] == [victim] * config.root_sets_burst
+    talk.hears(peer(0.7), RootSetQuery(b"n" * 16))
+    assert len(talk.said(RootSet)) == 1, "others are answered"
+    talk.waits(1.0)
+    for number in range(100):
+        talk.hears(victim, RootSetQuery(b"%016d" % number))
+    assert len(talk.said(RootSet)) == config.root_sets_per_second
 
 
 def test_a_question_of_the_overlay_that_is_none_is_refused() -> None:
