@@ -27,8 +27,9 @@ READER_CACHE_KIBIBYTES = 2 * 1024
 """Small: what SQLite does not keep itself, the system's page cache gives back without a disk."""
 CHECKPOINT_PAGES = 2000
 """Pages of 4 KiB in the log before they are moved into the database file, beside the commits."""
-LOG_PAGES_MAX = 4 * CHECKPOINT_PAGES
-"""Before a commit waits for that: 32 MiB of disk."""
+LOG_PAGES_MAX = CHECKPOINT_PAGES + 500
+"""With so many a commit moves what came meanwhile, some ten milliseconds. Under steady load nobody
+else would come to the end of it, and a file that grows is flushed half as fast."""
 REMEDY = "Restore it, or move the folder away: the blocks come back from the ring."
 
 _INDEXES_OF_2 = """

@@ -106,6 +106,7 @@ class Writer:
         self._connection = connection
         self._files = files
         self._checkpoints = checkpoints
+        self._has_asked = False
         connection.set_wal_hook(self._on_wal)
         self._on_written = on_written
         self._queue: SimpleQueue[Sequence[Commit]] = SimpleQueue()
@@ -161,10 +162,14 @@ class Writer:
                 self._give_back_space()
 
     def _on_wal(self, connection: apsw.Connection, _name: str, pages: int) -> int:
+        """Have most of the log moved beside the commits, and do the rest: then it begins anew."""
         if pages >= LOG_PAGES_MAX:
             with suppress(apsw.Error):  # one is under way; or the next commit fails, too
                 connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        elif pages >= CHECKPOINT_PAGES:
+        elif pages < CHECKPOINT_PAGES:
+            self._has_asked = False
+        elif not self._has_asked:
+            self._has_asked = True
             self._checkpoints.ask()
         return apsw.SQLITE_OK
 
