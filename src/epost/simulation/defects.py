@@ -48,7 +48,7 @@ class Defect:
     breaks: Invariant | None
     text: str
     shows_in: tuple[Family, ...] = ()
-    """In scenarios of these kinds a seed and some minutes suffice to see it; in none: hours."""
+    """In scenarios of these kinds some seed of some minutes shows it; in none: hours."""
     vault: Callable[[SimulatedDisk, Observer], SimulatedVault] = SimulatedVault
     disk: DiskConfig = field(default_factory=DiskConfig)
     node: type[Node] = Node
