@@ -2,6 +2,7 @@
 
     python benchmarks/mail/large_mailbox.py --gigabytes 4       50,000 mails in 800 folders
     python benchmarks/mail/large_mailbox.py --gigabytes 16      200,000 mails
+    python benchmarks/mail/large_mailbox.py --gigabytes 16 --larger 4    a fourth of them, larger
     python benchmarks/mail/large_mailbox.py --gigabytes 0.3 --folders 60
 
 A ring of one daemon takes generated mails by APPEND; its memory is watched all the time. Then it is
@@ -51,14 +52,14 @@ def folder_name(number: int) -> str:
     return f"Archive/{2006 + number // 40}/{number % 40:02}"
 
 
-def one_mail(number: int, random: Random) -> bytes:
+def one_mail(number: int, random: Random, larger: float) -> bytes:
     """A mail of a size that is drawn; attachments are bytes that do not compress."""
     kind = random.choices(KINDS, weights=[share for share, *_ in KINDS])[0]
     _, low, high, attached = kind
     text = mail(number, random.randint(low, high))
     if not attached:
         return text
-    data = random.randbytes(int(random.uniform(0.5, 1.5) * attached / 1.37))
+    data = random.randbytes(int(random.uniform(0.5, 1.5) * attached * larger / 1.37))
     head, _, body = text.partition(b"\r\n\r\n")
     head = head.replace(
         b"Content-Type: text/plain; charset=utf-8",
@@ -97,9 +98,12 @@ def create(account: Account, folders: int) -> Said:
 
 
 def fill(
-    account: Account, octets: int, mails: int, folders: int, memory: Memory
+    account: Account, octets: int, mails: int, folders: int, memory: Memory, larger: float = 1.0
 ) -> tuple[int, int]:
-    """Append mails folder by folder until so many octets are there; return octets and mails."""
+    """Append mails folder by folder until so many octets are there; return octets and mails.
+
+    Attachments are so many times `larger` than those of KINDS.
+    """
     random, sent, number = Random(1), 0, 0
     progress = Progress("import", octets)
     with Imap(account) as client:
@@ -107,7 +111,7 @@ def fill(
             batch: list[tuple[bytes, bytes]] = []
             in_batch = 0
             while number < mails * (folder + 1) // folders and sent < octets * 1.1:
-                data = one_mail(number, random)
+                data = one_mail(number, random, larger)
                 batch.append((FLAGS[number % 5], data))
                 in_batch += len(data)
                 number += 1
@@ -155,12 +159,16 @@ Near :here:
 Patterns *
 Create Near
 Sync Pull
+MaxSize {up_to}
 SyncState *
 """
 
 
-def synchronise(account: Account, directory: Path) -> Said | None:
-    """Run mbsync once; return what it took itself, None if it is not installed."""
+def synchronise(account: Account, directory: Path, up_to: int) -> Said | None:
+    """Run mbsync once; return what it took itself, None if it is not installed.
+
+    Of mails longer than `up_to`, unless it is 0, it brings a placeholder.
+    """
     if shutil.which("mbsync") is None:
         return None
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -173,6 +181,7 @@ def synchronise(account: Account, directory: Path) -> Said | None:
             password=account.password,
             directory=directory,
             security=security,
+            up_to=up_to,
         )
         (directory.parent / "mbsyncrc").write_text(settings)
         command = ["mbsync", "-q", "-c", str(directory.parent / "mbsyncrc"), "all"]
@@ -207,19 +216,22 @@ class Steps:
 
 
 def experiment(
-    directory: Path, gigabytes: float, mails: int, folders: int, report: Report, *, sync: bool
+    directory: Path, octets: int, mails: int, report: Report, options: argparse.Namespace
 ) -> None:
     """Run it all."""
+    folders = options.folders
     with running_demo(directory / "demo", nodes=1, users="alice") as demo:
         account, steps = account_of(demo), Steps(report, demo)
 
         def imported(memory: Memory) -> Said:
-            octets, number = fill(account, int(gigabytes * GIGABYTE), mails, folders, memory)
-            figures = {"octets": octets, "mails": number}
-            return Said(f", {number:,} mails, {octets / GIGABYTE:.2f} GB", figures)
+            sent, number = fill(account, octets, mails, folders, memory, options.larger)
+            figures = {"octets": sent, "mails": number}
+            return Said(f", {number:,} mails, {sent / GIGABYTE:.2f} GB", figures)
 
         def synchronised(_: Memory) -> Said | None:
-            return synchronise(account, directory / "maildir") if sync else None
+            if options.without_mbsync:
+                return None
+            return synchronise(account, directory / "maildir", options.mbsync_up_to)
 
         steps.take(f"CREATE of {folders:,} folders", lambda _: create(account, folders))
         steps.take("import by APPEND", imported)
@@ -253,20 +265,16 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, default=4.0)
     parser.add_argument("--mails", type=int, default=MAILS, help="for every 4 GB")
     parser.add_argument("--folders", type=int, default=FOLDERS)
+    parser.add_argument("--larger", type=float, default=1.0, help="so many times the attachments")
     parser.add_argument("--without-mbsync", action="store_true")
+    parser.add_argument("--mbsync-up-to", type=int, default=0, help="octets of a mail; 0: all")
     parser.add_argument("--json", type=Path, help="write the figures to this file as well")
     options = parser.parse_args()
-    mails = round(options.mails * options.gigabytes / 4)
+    mails = round(options.mails * options.gigabytes / 4 / options.larger)
     report = Report(f"a mailbox of {options.gigabytes:g} GB", options.json)
     with tempfile.TemporaryDirectory(prefix="epost-large-") as name:
-        experiment(
-            Path(name),
-            options.gigabytes,
-            mails,
-            options.folders,
-            report,
-            sync=not options.without_mbsync,
-        )
+        octets = int(options.gigabytes * GIGABYTE)
+        experiment(Path(name), octets, mails, report, options)
 
 
 if __name__ == "__main__":
