@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from epost.apps.mail.references import references_in_notice, references_of
+from epost.apps.mail.references import references_in_notice, references_of_mails
 from epost.apps.mail.service import MailService
 from epost.daemon.control import Command
 from epost.foundation.errors import EpostError, NoSuchUser
@@ -14,9 +14,6 @@ from epost.post.account_reach import AccountReach, Piece
 from epost.post.app_ids import AppId
 from epost.post.assembly import Post
 from epost.post.inspection import Finding, Inspection
-from epost.post.storage.references import Reference
-
-ROWS_AT_ONCE = 500
 
 
 class InspectionJob:
@@ -86,7 +83,11 @@ async def _pieces(node: Node, post: Post, mail: MailService) -> AsyncIterator[Pi
     )
     async for piece in reach.account():
         yield piece
-    for reference in _references(mail):
+    known: set[bytes] = set()
+    async for reference in references_of_mails(mail.index, in_folders=True):
+        if reference.digest in known:
+            continue
+        known.add(reference.digest)
         async for piece in reach.message(reference, "a mail"):
             yield piece
     for message in post.ledger.outbox.messages():
@@ -95,19 +96,6 @@ async def _pieces(node: Node, post: Post, mail: MailService) -> AsyncIterator[Pi
             for reference in references_in_notice(content):
                 async for piece in reach.message(reference, "a mail that is on its way"):
                     yield piece
-
-
-def _references(mail: MailService) -> list[Reference]:
-    """Return what the mails in all folders refer to, each once."""
-    found: dict[bytes, Reference] = {}
-    for folder in mail.index.folders():
-        after = 0
-        while rows := mail.index.folder_rows(folder.state.folder, after, ROWS_AT_ONCE):
-            after = rows[-1].placement.uid
-            for content in mail.index.contents([row.facts.position for row in rows]).values():
-                for reference in references_of(content):
-                    found.setdefault(reference.digest, reference)
-    return list(found.values())
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class MailReferences:
     async def given_up(self) -> AsyncIterator[Reference]:
         """Yield what mails refer to that are in no folder any more, and what was sent and is
         settled, though other mails may need the same."""
-        async for reference in self._of_mails(in_folders=False):
+        async for reference in references_of_mails(self._index, in_folders=False):
             yield reference
         async for content in self._sent.contents_settled(AppId.MAIL):
             for reference in references_in_notice(content):
@@ -59,7 +59,7 @@ class MailReferences:
         standing = self._standing()
         if standing is None:
             raise UnavailableError("the index is made anew")
-        async for reference in self._of_mails(in_folders=True):
+        async for reference in references_of_mails(self._index, in_folders=True):
             yield reference
         async for content in self._sent.contents_on_their_way(AppId.MAIL):
             for reference in references_in_notice(content):
@@ -67,14 +67,16 @@ class MailReferences:
         if self._standing() != standing:
             raise UnavailableError("the index was made anew meanwhile")
 
-    async def _of_mails(self, *, in_folders: bool) -> AsyncIterator[Reference]:
-        after = 0
-        while page := self._index.contents_of_mails(SLICE, after, in_folders=in_folders):
-            after = page[-1][0]
-            for content in (content for _, content in page if content is not None):
-                for reference in references_of(content):
-                    yield reference
-            await asyncio.sleep(0)
+
+async def references_of_mails(index: BacklogIndex, *, in_folders: bool) -> AsyncIterator[Reference]:
+    """Yield what mails in folders refer to, or those in none; lets others work in between."""
+    after = 0
+    while page := index.contents_of_mails(SLICE, after, in_folders=in_folders):
+        after = page[-1][0]
+        for content in (content for _, content in page if content is not None):
+            for reference in references_of(content):
+                yield reference
+        await asyncio.sleep(0)
 
 
 def references_of(content: Content) -> tuple[Reference, ...]:
