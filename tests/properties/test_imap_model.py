@@ -201,6 +201,11 @@ class AgreesWithTheModel(RuleBasedStateMachine):
                 del self.model[uid]
 
     @rule(who=clients, wanted=uids)
+    def remove(self, who: int, wanted: list[int]) -> None:
+        self.store(who, wanted, "+", "\\Deleted")
+        self.expunge(who, wanted)
+
+    @rule(who=clients, wanted=uids)
     def move_away(self, who: int, wanted: list[int]) -> None:
         self.runner.run(self.clients[who].catch_up())
         self.do(who, f"UID MOVE {spelled(wanted)} Other")
@@ -270,6 +275,7 @@ class AgreesInFrontOfADaemonsFolders(AgreesWithTheModel):
 
     def teardown(self) -> None:
         if hasattr(self, "alice"):
+            self.die(loses_index=True)
             for who in range(len(self.clients)):
                 self.agrees(who)
             self.runner.run(self.alice.mail.stop())
@@ -281,5 +287,5 @@ TestAgreesWithTheModel = AgreesWithTheModel.TestCase
 TestAgreesWithTheModel.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
 TestAgreesInFrontOfADaemonsFolders = AgreesInFrontOfADaemonsFolders.TestCase
 TestAgreesInFrontOfADaemonsFolders.settings = settings(
-    max_examples=8, stateful_step_count=20, deadline=None
+    max_examples=25, stateful_step_count=20, deadline=None
 )
