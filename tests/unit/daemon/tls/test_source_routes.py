@@ -256,7 +256,7 @@ def test_a_full_relay_refuses_and_another_is_taken() -> None:
                 await link(bert, relay)
             anna.transport.send(lost(bert), b"hello")
             await bert.events.until(lambda: bert.events.messages)
-            assert len(carl.events.seen(RelayRefused)) == 1
+            assert carl.events.seen(RelayRefused)  # more than once if the machine is slow
             assert anna.transport.relay_to(bert.node.id) == dora.node.id
 
     run(story())
