@@ -39,6 +39,7 @@ from tests.unit.crypto import test_primitives as primitives
 from tests.unit.daemon import test_files as files
 from tests.unit.past import test_client as client
 from tests.unit.past import test_limits as limits
+from tests.unit.pastry import test_secure_routing as secure_routing
 from tests.unit.post.logs import test_device_log as device_log
 from tests.unit.post.logs import test_snapshots as snapshots
 from tests.unit.post.storage import test_message_store as message_store
@@ -344,6 +345,11 @@ BUILDS = (
         47,
         limits.test_one_member_leaves_half_of_a_recipient_s_notices_to_the_others,
         {"epost.past.allowances.PendingAllowances.require": nothing},
+    ),
+    Weakened(
+        50,
+        secure_routing.test_sec_50_who_is_named_as_the_origin_of_many_questions_is_not_flooded_with_answers,
+        {"epost.pastry.allowance.Allowance.take": always(True)},
     ),
 )
 
