@@ -109,6 +109,7 @@ class Faults:
     demo: RunningDemo
     random: Random
     counts: Counter[str] = field(default_factory=Counter)
+    erased: set[str] = field(default_factory=set)
     down: dict[str, tuple[float, Callable[[str], None]]] = field(default_factory=dict)
     last_fault: float = 0.0
     last_erase: float = field(default_factory=time.monotonic)
@@ -145,22 +146,35 @@ class Faults:
         self.demo.kill(name)
         if fault == "erase":
             self.demo.erase(name)
+            self.erased.add(name)
             self.last_erase = time.monotonic()
         self.down[name] = back_at, self._restart
 
     def heal(self) -> None:
-        for name, (back_at, come_back) in list(self.down.items()):
-            if time.monotonic() >= back_at:
-                come_back(name)
-                del self.down[name]
+        due = [name for name, (back_at, _) in self.down.items() if time.monotonic() >= back_at]
+        if self.erased.intersection(due):
+            self._bring_back(self._authority)
+        for name in due:
+            self._bring_back(name)
 
     def heal_all(self) -> None:
         """Bring everybody back now, side by side as machines do."""
+        self._bring_back(self._authority)
         with ThreadPoolExecutor(FAULTS_AT_ONCE_MAX) as pool:
-            back = [pool.submit(come_back, name) for name, (_, come_back) in self.down.items()]
-            for done in back:
-                done.result()
-        self.down.clear()
+            for _ in pool.map(self._bring_back, list(self.down)):
+                pass
+
+    @property
+    def _authority(self) -> str:
+        """The machine with the authority, without which nobody is enrolled anew."""
+        return next(name for name in self.demo.names() if "user" not in self.demo.node(name))
+
+    def _bring_back(self, name: str) -> None:
+        if name in self.down:
+            _, come_back = self.down[name]
+            come_back(name)
+            del self.down[name]
+            self.erased.discard(name)
 
     def _continue(self, name: str) -> None:
         os.kill(self.demo.node(name)["pid"], signal.SIGCONT)
