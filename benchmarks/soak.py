@@ -84,7 +84,8 @@ class Life:
     """One process of one daemon, and what it used over its time."""
 
     name: str
-    began: float
+    is_earlier: bool
+    """Does it run the version that is upgraded from?"""
     megabytes: list[float] = field(default_factory=list)
     files: list[int] = field(default_factory=list)
 
@@ -105,9 +106,10 @@ class Machines:
         self._demo = demo
         self._clocks = clocks
         self._library = clock_library()
+        self._earlier = sources
         self.sources = {name: sources for name in demo.names()}
         self.pids = {name: demo.node(name)["pid"] for name in demo.names()}
-        self.lives = [Life(name, time.monotonic()) for name in demo.names()]
+        self.lives = [Life(name, is_earlier=True) for name in demo.names()]
         self._own: dict[str, subprocess.Popen[bytes]] = {}
 
     @property
@@ -145,7 +147,7 @@ class Machines:
                 start_new_session=True,
             )
         self.pids[name] = self._own[name].pid
-        self.lives.append(Life(name, time.monotonic()))
+        self.lives.append(Life(name, is_earlier=self.sources[name] == self._earlier))
         eventually(lambda: _answers(folder), f"{name} to answer", START_SECONDS)
 
     def set_clock(self, name: str, seconds: int) -> bool:
@@ -244,7 +246,16 @@ def grown(lives: list[Life], seconds: float) -> list[dict[str, Any]]:
             continue
         megabytes, files = life.growth()
         if megabytes > GROWTH_MB_MAX or files > GROWTH_FILES_MAX:
-            found.append({"name": life.name, "mb": round(megabytes, 1), "files": files})
+            found.append(
+                {
+                    "name": life.name,
+                    "is_earlier_version": life.is_earlier,
+                    "minutes": round(len(life.megabytes) * SAMPLE_GAP_SECONDS / 60),
+                    "mb": round(megabytes, 1),
+                    "mb_in_the_end": round(life.megabytes[-1], 1),
+                    "files": files,
+                }
+            )
     return found
 
 

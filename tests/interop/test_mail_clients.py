@@ -135,7 +135,9 @@ def test_mbsync_copies_a_mailbox_carries_changes_both_ways_and_then_has_nothing_
     assert len(flagged) == 1
     seen = flagged[0]
     new_name = next(
-        p for p in (tmp_path / "mail" / "INBOX").glob("*/*") if p != seen and p.is_file()
+        p
+        for p in (tmp_path / "mail" / "INBOX").glob("*/*")
+        if p != seen and p.is_file() and b"to be synced" in p.read_bytes()
     )
     target = tmp_path / "mail" / "INBOX" / "cur" / (new_name.name.partition(":2,")[0] + ":2,RS")
     new_name.rename(target)
