@@ -349,7 +349,7 @@ BUILDS = (
     Weakened(
         50,
         secure_routing.test_sec_50_who_is_named_as_the_origin_of_many_questions_is_not_flooded_with_answers,
-        {"epost.pastry.allowance.Allowance.take": always(True)},
+        {"epost.foundation.rates.Rates.try_take": always(True)},
     ),
 )
 

@@ -22,9 +22,10 @@ from epost.foundation.errors import (
 )
 from epost.foundation.ids import BlockKind, Handle, NodeId
 from epost.foundation.ports import Role, VaultEntry
+from epost.foundation.rates import Rates
 from epost.past.allowances import Allowances, PendingAllowances
-from epost.past.blocks import SIZE_MAX, Proven, Prover
-from epost.past.limits import Rates
+from epost.past.blocks import Proven, Prover, require_fitting
+from epost.past.config import KEYS_LIMITED_MAX
 from epost.past.log_format import (
     CLUSTER_SIZE_MAX,
     LOG_RECORD,
@@ -106,10 +107,10 @@ class Admission:
         self.allowances = Allowances(around.vault, lambda: around.issuers.policy, config)
         self.pending_allowances = PendingAllowances(config)
         self._updates: Rates[Handle] = Rates(
-            config.key_updates_per_second, config.key_updates_burst
+            config.key_updates_per_second, config.key_updates_burst, KEYS_LIMITED_MAX
         )
         self._checks: Rates[NodeId] = Rates(
-            config.signature_checks_per_second, config.signature_checks_burst
+            config.signature_checks_per_second, config.signature_checks_burst, KEYS_LIMITED_MAX
         )
 
     def admit(
@@ -126,8 +127,7 @@ class Admission:
         `inserter` is None for a repair, which trusts the ticket that an earlier holder accepted.
         Raises RefusedError, PeerError, AuthenticityError, Overloaded, DiskFull.
         """
-        if len(block) > SIZE_MAX[handle.kind]:
-            raise LimitExceeded(f"a {handle.kind.name.lower()} block of {len(block)} bytes")
+        require_fitting(handle.kind, block)
         self._take_checks(handle.kind, voucher, inserter)
         vouched = self._vouch(handle, len(block), voucher, inserter)
         now_ms = self._clock.wall_ms()

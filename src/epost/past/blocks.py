@@ -102,7 +102,7 @@ class Prover:
         `proof` is a cluster's head. A block that is not fresh (a repair) was accepted by
         others before: certificates may have expired since.
         """
-        _require_fitting(handle.kind, block)
+        require_fitting(handle.kind, block)
         match handle.kind:
             case BlockKind.CONTENT:
                 return _prove_content(handle, block)
@@ -196,7 +196,7 @@ def handle_of(kind: BlockKind, block: bytes) -> Handle:
 
 def proven_content(block: bytes) -> Proven:
     """Return what there is to say of a content-hash block of our own; raises LimitExceeded."""
-    _require_fitting(BlockKind.CONTENT, block)
+    require_fitting(BlockKind.CONTENT, block)
     return Proven(content_handle(block), len(block))
 
 
@@ -209,7 +209,8 @@ def proven_key(block: KeyBlock) -> Proven:
     )
 
 
-def _require_fitting(kind: BlockKind, block: bytes) -> None:
+def require_fitting(kind: BlockKind, block: bytes) -> None:
+    """Raise LimitExceeded for a block that is larger than any of its kind."""
     if len(block) > SIZE_MAX[kind]:
         raise LimitExceeded(f"a {kind.name.lower()} block of {len(block)} bytes")
 

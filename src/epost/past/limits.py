@@ -1,32 +1,10 @@
-"""Rates, and who broke the rules lately (crypto 10); all tables are bounded."""
+"""Who broke the rules lately (crypto 10); all tables are bounded."""
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
-
-from epost.foundation.errors import Overloaded
+from epost.foundation.bounded import BoundedDict
 from epost.foundation.ids import NodeId
-from epost.past.bounded import BoundedDict
 from epost.past.config import KEYS_LIMITED_MAX
-
-K = TypeVar("K")
-
-
-class Rates(Generic[K]):
-    """A token bucket for each key: so many a second, and a burst."""
-
-    def __init__(self, per_second: float, burst: float) -> None:
-        self._per_second = per_second
-        self._burst = burst
-        self._buckets: BoundedDict[K, tuple[float, float]] = BoundedDict(KEYS_LIMITED_MAX)
-
-    def take(self, key: K, now: float, cost: float = 1.0) -> None:
-        """Take tokens; raises Overloaded if there are not enough."""
-        left, at = self._buckets.get(key) or (self._burst, now)
-        left = min(self._burst, left + (now - at) * self._per_second)
-        if left < cost:
-            raise Overloaded("too many updates or checks in a short time")
-        self._buckets.put(key, (left - cost, now))
 
 
 class Distrust:

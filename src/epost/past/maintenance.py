@@ -12,20 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from epost.crypto.hashing import u64
+from epost.foundation.bounded import BoundedDict
 from epost.foundation.codec import encode
 from epost.foundation.errors import DiskFull, EpostError, QuotaExceeded
 from epost.foundation.ids import RING_SIZE, BlockKind, Handle, NodeHandle, NodeId
 from epost.foundation.ports import DeleteNote, PutNote, Role, SetRoles
+from epost.foundation.rates import Rates
 from epost.foundation.wire import Application
 from epost.past.admission import Admission
 from epost.past.arcs import Arc
-from epost.past.bounded import BoundedDict
 from epost.past.comparing import Comparisons, RoundDone
+from epost.past.config import KEYS_LIMITED_MAX
 from epost.past.coverage import Coverage
 from epost.past.displaced import Displaced
 from epost.past.leases.terms import renewed_until
 from epost.past.leases.words import Prolong
-from epost.past.limits import Rates
 from epost.past.messages import (
     Compared,
     Give,
@@ -90,8 +91,12 @@ class Maintenance:
         self._coverage = Coverage()
         self.scrubbing = Scrubbing(around, self._fetch_again)
         config = around.config
-        self._rows: Rates[NodeId] = Rates(config.rows_per_second, config.rows_burst)
-        self._reads: Rates[NodeId] = Rates(config.reads_per_second, config.reads_burst)
+        self._rows: Rates[NodeId] = Rates(
+            config.rows_per_second, config.rows_burst, KEYS_LIMITED_MAX
+        )
+        self._reads: Rates[NodeId] = Rates(
+            config.reads_per_second, config.reads_burst, KEYS_LIMITED_MAX
+        )
         self._epoch = -1
         self._arcs: dict[NodeId, tuple[Sequence[Arc], Sequence[Arc]]] = {}
         self._due: dict[NodeId, float] = {}

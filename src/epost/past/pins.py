@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from epost.crypto.hashing import u64
+from epost.foundation.bounded import BoundedDict
 from epost.foundation.codec import encode
 from epost.foundation.ids import Handle
 from epost.foundation.ports import DeleteNote, PutNote, Vault, Write
-from epost.past.bounded import BoundedDict
 from epost.past.config import PINS_MAX
 
 NOTES = "past.pins"

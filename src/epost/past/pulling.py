@@ -9,11 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
+from epost.foundation.bounded import BoundedDict
 from epost.foundation.codec import encode
 from epost.foundation.effects import Outbox
 from epost.foundation.ids import Handle, NodeHandle, NodeId
 from epost.foundation.wire import Application
-from epost.past.bounded import BoundedDict
 from epost.past.config import KEYS_LIMITED_MAX, PULLS_WAITING_MAX, PastConfig
 from epost.past.limits import Distrust
 from epost.past.messages import WANTED_MAX, Want

@@ -15,17 +15,18 @@ from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
 from epost.foundation.errors import UnavailableError
 from epost.foundation.ids import Handle, Id, NodeHandle, NodeId
+from epost.foundation.rates import Rates
 from epost.foundation.wire import Application
 from epost.past.admission import Admission
 from epost.past.allowances import Attribution
 from epost.past.attestations import Attestor
 from epost.past.blocks import Proven, Prover
 from epost.past.caching.route_cache import RouteCache
+from epost.past.config import KEYS_LIMITED_MAX
 from epost.past.displaced import Displaced
 from epost.past.leases.renewals import Renewals
 from epost.past.leases.sweep import LeaseSweep
 from epost.past.leases.words import Prolong
-from epost.past.limits import Rates
 from epost.past.maintenance import Giving, Maintenance
 from epost.past.messages import REQUEST, Extend, Fetch, Has, Holds, Put, Reply
 from epost.past.notice_keeping import FindingPending, NoticeKeeping
@@ -101,7 +102,7 @@ class Replica:
         )
         self._looks_soon = False
         self._reads: Rates[NodeId] = Rates(
-            around.config.reads_per_second, around.config.reads_burst
+            around.config.reads_per_second, around.config.reads_burst, KEYS_LIMITED_MAX
         )
 
     def below_k(self) -> int:

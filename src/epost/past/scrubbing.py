@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 import msgspec
 
+from epost.foundation.bounded import BoundedDict
 from epost.foundation.codec import Format, encode
 from epost.foundation.ids import RING_SIZE, U63, Handle, number, point
 from epost.foundation.ports import PutNote, VaultEntry
 from epost.foundation.wire import Application
-from epost.past.bounded import BoundedDict
 from epost.past.observed import ScrubDone
 from epost.past.surroundings import Surroundings
 

@@ -25,11 +25,11 @@ from epost.crypto.certificates import (
 )
 from epost.crypto.signed import open_signed, parse, sign
 from epost.crypto.signing import Kind, SigningKey
+from epost.foundation.bounded import BoundedDict
 from epost.foundation.codec import Format, encode
 from epost.foundation.durations import DAY_MS
 from epost.foundation.errors import NotPermitted, UntrustedCertificate
 from epost.foundation.ids import U32, U63, Bytes20, Handle
-from epost.past.bounded import BoundedDict
 
 BLOCKS_MAX = 256
 TICKET_SIZE_MAX = 16 * 1024

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from epost.foundation.bounded import BoundedDict
 from epost.foundation.errors import EpostError
 from epost.foundation.ids import Handle, NodeId
 from epost.past.attestations import open_statement, open_stored
-from epost.past.bounded import BoundedDict
 from epost.past.lookup import Said
 from epost.past.observed import ReplicaWentBack
 from epost.past.surroundings import Surroundings

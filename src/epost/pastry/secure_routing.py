@@ -17,9 +17,9 @@ from typing import Protocol
 
 from epost.foundation.codec import encode
 from epost.foundation.ids import Id, NodeHandle, NodeId, number
+from epost.foundation.rates import Rates
 from epost.foundation.wire import Application
 from epost.pastry.alarm import Alarm
-from epost.pastry.allowance import Allowance
 from epost.pastry.config import HANDLES_MAX, ORIGINS_MAX, SEARCHES_MAX
 from epost.pastry.messages import (
     CERTIFICATE_BYTES_MAX,
@@ -112,7 +112,7 @@ class SecureRouting:
         self._alarm = Alarm(around.outbox, Application.PASTRY, self.TIMER)
         self._searches: dict[bytes, _Search] = {}
         self._arcs = ProvenArcs()
-        self._answers = Allowance(
+        self._answers: Rates[NodeId] = Rates(
             around.config.root_sets_per_second, around.config.root_sets_burst, ORIGINS_MAX
         )
 
@@ -162,7 +162,7 @@ class SecureRouting:
         """
         if self._credentials is None or origin.node_id == self._me.node_id:
             return
-        if not self._answers.take(origin.id, now):
+        if not self._answers.try_take(origin.id, now):
             return
         members = []
         for node in (self._me, *self._peers.leaf_set):

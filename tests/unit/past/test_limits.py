@@ -5,13 +5,14 @@ import pytest
 from epost.crypto.certificates import NODE_CERT, NodeCert
 from epost.crypto.signed import parse
 from epost.crypto.signing import Kind
+from epost.foundation.bounded import BoundedDict
 from epost.foundation.errors import ConfigError, Overloaded, QuotaExceeded
 from epost.foundation.ids import Id, NodeId
+from epost.foundation.rates import Rates
 from epost.past.allowances import NOTES, Allowances, Attribution, PendingAllowances, Usage
-from epost.past.bounded import BoundedDict
 from epost.past.config import MEBIBYTE, PastConfig
 from epost.past.durability import Durability
-from epost.past.limits import Distrust, Rates
+from epost.past.limits import Distrust
 from epost.past.pending import PendingMark
 from tests.support.organisation import Organisation
 
@@ -36,7 +37,7 @@ def node(**changes: object) -> NodeCert:
 
 
 def test_a_bucket_empties_and_fills_again() -> None:
-    rates: Rates[str] = Rates(10.0, 2.0)
+    rates: Rates[str] = Rates(10.0, 2.0, keys_max=10)
     rates.take("a", 0.0)
     rates.take("a", 0.0)
     with pytest.raises(Overloaded):

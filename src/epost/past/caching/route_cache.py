@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from epost.foundation.bounded import BoundedDict
 from epost.foundation.ids import BlockKind, Handle
 from epost.foundation.ports import Observer, PutBlock, Role, SetRoles, VaultEntry, Write
 from epost.past.blocks import Proven
-from epost.past.bounded import BoundedDict
 from epost.past.caching.greedy_dual import GreedyDual
 from epost.past.config import CACHED_BLOCKS_MAX, PASSED_MAX, PastConfig
 from epost.past.observed import BlockCached, CacheHit, CacheMissed

@@ -15,10 +15,11 @@ from epost.foundation.codec import encode
 from epost.foundation.errors import Overloaded
 from epost.foundation.ids import Handle
 from epost.foundation.ports import Role
+from epost.foundation.rates import Rates
 from epost.foundation.wire import Application
+from epost.past.config import KEYS_LIMITED_MAX
 from epost.past.leases.terms import LEASED, leased_until, noted
 from epost.past.leases.words import Prolong
-from epost.past.limits import Rates
 from epost.past.messages import Renewal
 from epost.past.ring_view import Membership
 from epost.past.shelf import RENEWAL_MS_MIN, Shelf
@@ -36,7 +37,9 @@ class Renewals:
         self._membership = membership
         self._shelf = shelf
         config = around.config
-        self._rates: Rates[str] = Rates(config.renewals_per_second, config.renewals_burst)
+        self._rates: Rates[str] = Rates(
+            config.renewals_per_second, config.renewals_burst, KEYS_LIMITED_MAX
+        )
 
     def on_routed(self, renewal: Renewal, now: float) -> None:
         """This node is the root of the first block."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from epost.foundation.bounded import BoundedDict
 from epost.foundation.codec import encode
 from epost.foundation.effects import Caller
 from epost.foundation.ids import Handle, NodeHandle, NodeId
 from epost.foundation.wire import Application, RefusalCode
 from epost.past.admission import Admission, Admitted
-from epost.past.bounded import BoundedDict
 from epost.past.messages import Accepted
 from epost.past.observed import ReplicaDiverted
 from epost.past.ring_view import Membership

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from epost.foundation.bounded import BoundedDict
 from epost.foundation.codec import encode
 from epost.foundation.errors import EpostError
 from epost.foundation.ids import BlockKind, Handle, NodeHandle
 from epost.foundation.ports import Role, SetRoles, VaultEntry
 from epost.foundation.wire import Application
 from epost.past.admission import Admission
-from epost.past.bounded import BoundedDict
 from epost.past.config import HANDLES_MAX
 from epost.past.observed import BlockRefused
 from epost.past.ring_view import Membership

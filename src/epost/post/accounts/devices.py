@@ -24,10 +24,10 @@ from epost.crypto.certificates import (
 from epost.crypto.hashing import derive, u32
 from epost.crypto.sealing import key_id
 from epost.crypto.signing import SigningKey
+from epost.foundation.bounded import BoundedDict
 from epost.foundation.codec import Format
 from epost.foundation.ids import U8, U63, AccountId, Bytes16, Bytes32
 from epost.foundation.ports import Entropy, Sealing
-from epost.past.bounded import BoundedDict
 from epost.post.accounts.blocks import Prekey
 from epost.post.accounts.keyring import DataKeys, EpochSecret
 
