@@ -53,7 +53,7 @@ def make_authority(seed: bytes, domain: str, *, not_before_ms: int) -> bytes:
         .subject_name(name)
         .issuer_name(name)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .add_extension(key_usage(signs_certificates=True), critical=True)
         .add_extension(constraints, critical=True)
     )
     return _signed(builder, key)
@@ -86,7 +86,7 @@ def make_leaf(
         .subject_name(_name(f"ePOST node {node_id.hex()}"))
         .issuer_name(issuer.subject)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(
             x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=False
@@ -107,7 +107,7 @@ def make_listener(seed: bytes, *, not_before_ms: int) -> bytes:
         .subject_name(name)
         .issuer_name(name)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=False), critical=True)
+        .add_extension(key_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     )
     return _signed(builder, key)
@@ -160,6 +160,21 @@ def key_spki_sha256(public_key: bytes) -> Digest:
     return Digest(hashlib.sha256(spki).digest())
 
 
+def key_usage(*, signs_certificates: bool, signs_revocations: bool = False) -> x509.KeyUsage:
+    """Return what the key of an authority, or else of a leaf, may do, and nothing beside it."""
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_revocations,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
 def _parsed(certificate: bytes) -> x509.Certificate:
     if len(certificate) > CERTIFICATE_SIZE_MAX:
         raise MalformedPacket("a TLS certificate too large")
@@ -209,17 +224,3 @@ def _signed(builder: x509.CertificateBuilder, key: Ed25519PrivateKey) -> bytes:
 
 def _name(common_name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
