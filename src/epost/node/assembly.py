@@ -49,8 +49,10 @@ class Node:
     """One machine of the organisation, whole; `mail` is None on a storage-only node."""
 
     driver_type: ClassVar[type[Driver]] = Driver
-    """A simulation may need one that can be stopped."""
+    """A simulation may need one that can be stopped; and of the others, twins that do wrong."""
     overlay_type: ClassVar[type[PastryNode]] = PastryNode
+    replica_type: ClassVar[type[Replica]] = Replica
+    mail_type: ClassVar[type[MailService]] = MailService
 
     def __init__(
         self,
@@ -196,7 +198,9 @@ class Node:
         )
 
     def _make_replica(self, around: Surroundings, upcalls: PendingUpcalls) -> Replica:
-        return Replica(around, delegation=upcalls, is_clock_sound=self.clock_check.is_sound)
+        return self.replica_type(
+            around, delegation=upcalls, is_clock_sound=self.clock_check.is_sound
+        )
 
     @property
     def vault(self) -> Vault:
@@ -264,7 +268,7 @@ class Node:
 
     def _make_mail(self, user: UserOfNode, post: Post) -> MailService:
         services = self._mail_services(user, post)
-        return MailService(
+        return self.mail_type(
             services, user.open_index(), offload=user.offload, read_file=user.read_file
         )
 

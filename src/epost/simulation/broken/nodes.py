@@ -58,8 +58,7 @@ class _LazyReplica(Replica):
 
 
 class LazyNode(Node):
-    def _make_replica(self, around: Surroundings, upcalls: PendingUpcalls) -> Replica:
-        return _LazyReplica(around, delegation=upcalls, is_clock_sound=self.clock_check.is_sound)
+    replica_type = _LazyReplica
 
 
 class _CredulousReplica(Replica):
@@ -77,10 +76,7 @@ class _CredulousReplica(Replica):
 
 
 class CredulousNode(Node):
-    def _make_replica(self, around: Surroundings, upcalls: PendingUpcalls) -> Replica:
-        return _CredulousReplica(
-            around, delegation=upcalls, is_clock_sound=self.clock_check.is_sound
-        )
+    replica_type = _CredulousReplica
 
 
 class _SilentUpcalls:
@@ -180,11 +176,7 @@ class _CopyingMail(MailService):
 
 
 class CopyingNode(Node):
-    def _make_mail(self, user: UserOfNode, post: Post) -> MailService:
-        services = self._mail_services(user, post)
-        return _CopyingMail(
-            services, user.open_index(), offload=user.offload, read_file=user.read_file
-        )
+    mail_type = _CopyingMail
 
 
 class _ForgetfulInbox(MailInbox):
@@ -202,11 +194,7 @@ class _ForgetfulMail(MailService):
 class ForgetfulNode(Node):
     """A device that signs for mails, and loses them."""
 
-    def _make_mail(self, user: UserOfNode, post: Post) -> MailService:
-        services = self._mail_services(user, post)
-        return _ForgetfulMail(
-            services, user.open_index(), offload=user.offload, read_file=user.read_file
-        )
+    mail_type = _ForgetfulMail
 
 
 class _DeafMail(MailService):
@@ -233,11 +221,7 @@ def _record_of(entry: Entry) -> Record | None:
 class DeafNode(Node):
     """A machine of a user that shows the flags which were set on it, and no others."""
 
-    def _make_mail(self, user: UserOfNode, post: Post) -> MailService:
-        services = self._mail_services(user, post)
-        return _DeafMail(
-            services, user.open_index(), offload=user.offload, read_file=user.read_file
-        )
+    mail_type = _DeafMail
 
 
 class _HastyRouter(Router):
@@ -289,7 +273,4 @@ class _AssumingReplica(Replica):
 class AssumingNode(Node):
     """A node that stops at what it did not expect."""
 
-    def _make_replica(self, around: Surroundings, upcalls: PendingUpcalls) -> Replica:
-        return _AssumingReplica(
-            around, delegation=upcalls, is_clock_sound=self.clock_check.is_sound
-        )
+    replica_type = _AssumingReplica

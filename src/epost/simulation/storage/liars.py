@@ -14,12 +14,10 @@ from epost.foundation.codec import encode
 from epost.foundation.ids import BlockKind, Digest, Handle, NodeHandle
 from epost.foundation.ports import PutBlock, Write
 from epost.foundation.wire import Application
-from epost.node.joints import PendingUpcalls
 from epost.past.arcs import arc_between
 from epost.past.messages import UPKEEP, Compared, Listing, Parts, Row, Summary
 from epost.past.notice_keeping import FindingPending
 from epost.past.replica import Replica
-from epost.past.surroundings import Surroundings
 from epost.simulation.broken.vaults import HELD_FOR_OTHERS, ObstinateVault
 from epost.simulation.defects import Defect
 from epost.simulation.storage.sleeping import SleepyNode
@@ -36,8 +34,7 @@ class _RottenReplica(Replica):
 
 
 class _RottenNode(SleepyNode):
-    def _make_replica(self, around: Surroundings, upcalls: PendingUpcalls) -> Replica:
-        return _RottenReplica(around, delegation=upcalls, is_clock_sound=self.clock_check.is_sound)
+    replica_type = _RottenReplica
 
 
 class _PretendingReplica(Replica):
@@ -78,10 +75,7 @@ def _claim(asked: Summary) -> Compared:
 
 
 class _PretendingNode(SleepyNode):
-    def _make_replica(self, around: Surroundings, upcalls: PendingUpcalls) -> Replica:
-        return _PretendingReplica(
-            around, delegation=upcalls, is_clock_sound=self.clock_check.is_sound
-        )
+    replica_type = _PretendingReplica
 
 
 class _EmptyVault(SimulatedVault):
